@@ -1,0 +1,50 @@
+# Every target sets up what it needs: a Python 3.11 or 3.12 with venv and a package index are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: setup demo test slow ui lint types bench results lock clean
+
+setup: .venv/.installed
+
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.installed: requirements.lock pyproject.toml | .tools/bin/uv
+	test -x $(BIN)/python || .tools/bin/uv venv --quiet --python $(PYTHON) .venv
+	.tools/bin/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	.tools/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup  ## run the main job on the embedded world
+	$(BIN)/wordmask demo
+
+ui: setup  ## open Dagster's pages on the loopback address
+	$(BIN)/wordmask ui
+
+test: lint types  ## lint, types and tests
+	$(BIN)/python -m pytest
+
+slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup  ## ratios, measured side by side in one run
+	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+results: setup  ## the figures of RESULTS.md, over three seeds
+	$(BIN)/wordmask results
+
+lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
+	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \
+	  --python-version 3.11 --output-file requirements.lock
+
+clean:
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,148 @@
+"""The data set enters: what lies there, which rows can be used, and, apart from everything else, the drawn masks."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from assets.knobs import GroundTruthKnobs
+from assets.pictures import image_preview
+from assets.stage import Outcome, StageInstance, Work
+from resources.datasets import QuarantinedRow, check_images, open_dataset, true_mask
+from resources.datasets.reading import sha256_of
+from storage.masks import mask_row
+from storage.rows import Tally
+from storage.tables import column, write_table
+
+SPLITS = pa.schema(
+    [
+        column("split", pa.string(), "name of the split"),
+        column("images", pa.int64(), "different images"),
+        column("objects", pa.int64(), "references (one object each)"),
+        column("expressions", pa.int64(), "sentences"),
+    ]
+)
+EXPRESSIONS = pa.schema(
+    [
+        column("sent_id", pa.int64(), "number of the expression"),
+        column("ref_id", pa.int64(), "number of the reference; its expressions share it"),
+        column("object_id", pa.string(), "identity of the object, as the data set names it"),
+        column("image_id", pa.string(), "identity of the image"),
+        column("split", pa.string(), "split that the reference belongs to"),
+        column("expression", pa.string(), "cleaned sentence"),
+        column("raw", pa.string(), "sentence as typed"),
+    ]
+)
+IMAGES = pa.schema(
+    [
+        column("image_id", pa.string(), "identity of the image"),
+        column("image_file", pa.string(), "path below the image folder"),
+        column("width", pa.int32(), "pixels, after EXIF orientation"),
+        column("height", pa.int32(), "pixels, after EXIF orientation"),
+        column("sha256", pa.string(), "hash of the file"),
+    ]
+)
+QUARANTINE = pa.schema(
+    [
+        column("where", pa.string(), "file, and line where there is one"),
+        column("item", pa.string(), "what was left out"),
+        column("reason", pa.string(), "why, and what to do"),
+        column("ref_id", pa.int64(), "reference it belonged to, if known", nullable=True),
+        column("split", pa.string(), "split it belonged to, if known"),
+    ]
+)
+OBJECTS = pa.schema(
+    [
+        column("object_id", pa.string(), "identity of the object"),
+        column("image_id", pa.string(), "identity of the image"),
+        column("category", pa.string(), "category name, empty where the set has none"),
+        column("rle", pa.binary(), "true mask, COCO run-length encoding"),
+        column("height", pa.int32(), "of the mask, pixels"),
+        column("width", pa.int32(), "of the mask, pixels"),
+    ]
+)
+
+
+def raw_fingerprint(instance: StageInstance) -> str:
+    """Content hash of the raw data; an embedded world is drawn first where it is not there yet."""
+    config, toy = instance.source.config, instance.source.toy
+    if toy is not None and not (config.root / config.name).is_dir():
+        from resources.toyref.writer import write_toyref
+
+        write_toyref(config.root, styles=(config.name,), size=toy["size"], seed=toy["seed"])
+    return open_dataset(config).fingerprint()
+
+
+def dataset_index(work: Work) -> Outcome:
+    """What lies in the raw data: images, objects and sentences per split. Its data version is a hash of the content."""
+    corpus = work.dataset.references()
+    rows = [
+        {
+            "split": split,
+            "images": len({row.image_id for row in corpus.of(split)}),
+            "objects": len({row.ref_id for row in corpus.of(split)}),
+            "expressions": len(corpus.of(split)),
+        }
+        for split in corpus.splits
+    ]
+    write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
+    metrics = {f"{row['split']}: expressions": int(row["expressions"]) for row in rows}
+    return Outcome(
+        tallies={"splits": Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))}, metrics=metrics
+    )
+
+
+def references(work: Work) -> Outcome:
+    """Every usable (image, expression) pair; every image was decoded once. What can not be used is in `quarantine`."""
+    corpus = check_images(work.dataset, work.dataset.references())
+    kept = [row for row in corpus.references if row.split in work.instance.source.splits]
+    if not kept:
+        raise ValueError(
+            f"no usable reference in the splits {work.instance.source.splits}; the data has {corpus.splits}, "
+            f"{len(corpus.quarantined)} rows are quarantined: {[row.reason for row in corpus.quarantined[:3]]}"
+        )
+    images = {row.image_id: row for row in kept}
+    folder = work.slot.work
+    expressions = [{name: getattr(row, name) for name in EXPRESSIONS.names} for row in kept]
+    write_table(folder / "expressions.parquet", pa.Table.from_pylist(expressions, schema=EXPRESSIONS))
+    files = [
+        {
+            **{name: getattr(row, name) for name in IMAGES.names[:-1]},
+            "sha256": sha256_of(work.dataset.image_path(row.image_file)),
+        }
+        for row in images.values()
+    ]
+    write_table(folder / "images.parquet", pa.Table.from_pylist(files, schema=IMAGES))
+    write_quarantine(work, corpus.quarantined)
+    tally = Tally(reused=0, computed=len(kept), quarantined=len(corpus.quarantined), rows=len(kept))
+    reasons = Counter(row.reason for row in corpus.quarantined).most_common(5)
+    return Outcome(
+        tallies={"expressions": tally},
+        metrics={
+            "images": len(images),
+            "objects": len({row.ref_id for row in kept}),
+            "reasons": str(reasons or "none"),
+        },
+        preview=image_preview(work, [row.image_file for row in images.values()]),
+    )
+
+
+def ground_truth(work: Work) -> Outcome:
+    """The drawn masks and categories, for evaluation only: no weakly supervised model reads them."""
+    knobs = work.knobs_as(GroundTruthKnobs)
+    truths, lost = work.dataset.ground_truth()
+    rows = []
+    for truth in {truth.object_id: truth for truth in truths}.values():
+        mask = true_mask(truth, overlap=knobs.overlap)
+        rows.append(
+            {"object_id": truth.object_id, "image_id": truth.image_id, "category": truth.category, **mask_row(mask)}
+        )
+    write_table(work.slot.work / "objects.parquet", pa.Table.from_pylist(rows, schema=OBJECTS))
+    write_quarantine(work, lost)
+    return Outcome(tallies={"objects": Tally(reused=0, computed=len(rows), quarantined=len(lost), rows=len(rows))})
+
+
+def write_quarantine(work: Work, lost: Sequence[QuarantinedRow]) -> None:
+    """The table of what was left out, and why."""
+    rows = [{name: getattr(row, name) for name in QUARANTINE.names} for row in lost]
+    write_table(work.slot.work / "quarantine.parquet", pa.Table.from_pylist(rows, schema=QUARANTINE))

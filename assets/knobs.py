@@ -1,0 +1,151 @@
+"""Every knob that changes a result, one model per stage; experiment files set them, recipes hash them.
+
+What does not change a result (device, batch sizes, threads) is in `resources.runtime`, never here.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Knobs(BaseModel):
+    """Base of all knob sets: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def models(self) -> tuple[str, ...]:
+        """Names in the checkpoint registry whose weights shape this stage's result."""
+        return ()
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Stages that only some settings of these knobs read."""
+        return ()
+
+
+class NoKnobs(Knobs):
+    """A stage with nothing to turn."""
+
+
+class GroundTruthKnobs(Knobs):
+    """How drawn annotations become masks (S+S+C spec 1.4)."""
+
+    overlap: Literal["union", "compat"] = "union"
+    """`compat` drops pixels that two polygon parts cover, as the authors' code does."""
+
+
+class NounKnobs(Knobs):
+    """Noun extraction (S+S+C spec 2.1, 2.2)."""
+
+    parser: str = "embedded"
+    rule: Literal["spacy", "nltk", "chunk"] = "spacy"
+
+    def models(self) -> tuple[str, ...]:
+        """The parser."""
+        return (_weights("parser", self.parser),)
+
+
+class ProjectionKnobs(Knobs):
+    """Class projection and vote (S+S+C spec 2.3, 2.4)."""
+
+    project: bool = True
+    """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
+    labels: Literal["coco80", "toyref"] | tuple[str, ...] = "coco80"
+    clip: str = "embedded"
+    vote: Literal["majority", "all"] = "majority"
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP whose text tower projects, when it does."""
+        return (_weights("clip_vit", self.clip),) if self.project else ()
+
+
+class CandidateKnobs(Knobs):
+    """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
+
+    source: Literal["detector", "everything"] = "detector"
+    """`everything` takes SAM's automatic masks of the whole image (baseline "SAM + Select")."""
+    detector: str = "embedded"
+    segmenter: str = "embedded"
+    box_threshold: float = 0.35
+    text_threshold: float = 0.25
+    nms_iou: float = 0.85
+
+    def models(self) -> tuple[str, ...]:
+        """Detector (unless unused) and segmenter."""
+        segmenter = _weights("segmenter", self.segmenter)
+        return (_weights("detector", self.detector), segmenter) if self.source == "detector" else (segmenter,)
+
+
+class ChoiceKnobs(Knobs):
+    """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
+
+    rule: Literal["clip", "random", "first"] = "clip"
+    prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
+    clip: str = "embedded"
+    sigma: float = Field(default=50.0, gt=0)
+    """Blur in pixels of the original image; below 1 a share of its longer side."""
+    blur: Literal["fast", "exact"] = "fast"
+    crop: Literal["center", "pad"] = "center"
+    min_area: float = Field(default=500.0, ge=0)
+    """Pixels that a candidate must have; below 1 a share of the image."""
+    compat: bool = False
+    """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
+    seed: int = 0
+    """For the rule `random`."""
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP that judges, when one does."""
+        return (_weights("clip_vit", self.clip),) if self.rule == "clip" else ()
+
+
+class BootstrapKnobs(Knobs):
+    """ZSBootstrap: LAVT trained on the chosen masks (S+S+C spec 4.7-4.9)."""
+
+    size: Literal["embedded", "swin_b"] = "embedded"
+    swin: str = "embedded"
+    bert: str = "embedded"
+    epochs: int = 40
+    batch_size: int = 60
+    learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+    sentences: Literal["one", "all"] = "one"
+    select: Literal["last", "best_on_val"] = "last"
+    """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
+    seed: int = 0
+
+    def models(self) -> tuple[str, ...]:
+        """The pretrained towers."""
+        return (_weights("swin", self.swin), _weights("bert", self.bert))
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Ground truth, only when it picks the epoch."""
+        return ("ground_truth",) if self.select == "best_on_val" else ()
+
+
+class GroundedKnobs(Knobs):
+    """Baseline "G-DINO + SAM": the most confident box of the expression itself (S+S+C spec 3.6)."""
+
+    detector: str = "embedded"
+    segmenter: str = "embedded"
+
+    def models(self) -> tuple[str, ...]:
+        """Detector and segmenter."""
+        return (_weights("detector", self.detector), _weights("segmenter", self.segmenter))
+
+
+class ScoreKnobs(Knobs):
+    """How numbers are counted (S+S+C spec 5)."""
+
+    empties: Literal["count", "compat"] = "count"
+    """`compat` leaves objects without any candidate out of oIoU, as the authors do for S+S."""
+    random_seed: int = 0
+    """For the random baseline that stands beside every choice."""
+
+
+class ReportKnobs(Knobs):
+    """What the page shows."""
+
+    examples: int = 12
+
+
+def _weights(kind: str, name: str) -> str:
+    return f"embedded/{kind}" if name == "embedded" else name

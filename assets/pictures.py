@@ -1,0 +1,106 @@
+"""Small pictures of what a stage made, for the UI: at most 30 KB each, from the first images of the data set."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from assets.records import ImageRecord, Mask, Pixels, images_of, read_image
+from assets.stage import Work
+from resources.datasets import ImageProblem, load_image
+from storage.masks import decode
+from storage.tables import read_table
+
+SHOWN = 4
+
+
+def image_preview(work: Work, files: Sequence[str]) -> bytes | None:
+    """The first images as they are read."""
+    from ops.drawing import preview_png
+
+    panels = [(name, load_image(work.dataset.image_path(name))) for name in files[:SHOWN]]
+    return preview_png([(Path(name).stem, pixels) for name, pixels in panels]) if panels else None
+
+
+def candidate_preview(work: Work) -> bytes | None:
+    """Images with all their candidate masks, numbered."""
+    rows = _first_images(work.slot.work / "candidates.parquet")
+    return _preview(work, rows, lambda found: ([str(row["candidate"]) for row in found], "candidates"))
+
+
+def choice_preview(work: Work) -> bytes | None:
+    """Images with the mask chosen for each object."""
+    rows = _first_images(work.slot.work / "choices.parquet")
+    said: dict[int, str] = {}
+    for row in work.inputs["references"].table("expressions").to_pylist():
+        said.setdefault(row["ref_id"], row["expression"])
+    return _preview(work, rows, lambda found: (["" for _ in found], " | ".join(said[row["ref_id"]] for row in found)))
+
+
+def prediction_preview(work: Work) -> bytes | None:
+    """Images with the predicted mask of their first sentence."""
+    expressions = {row["sent_id"]: row for row in work.inputs["references"].table("expressions").to_pylist()}
+    table = read_table(work.slot.work / "masks.parquet", columns=["sent_id", "rle", "height", "width"])
+    rows: dict[str, list[dict[str, object]]] = {}
+    for row in table.slice(0, 200).to_pylist():
+        said = expressions[row["sent_id"]]
+        if len(rows) < SHOWN:
+            rows.setdefault(said["image_id"], [{**row, "said": said["expression"]}])
+    return _preview(work, rows, lambda found: ([""], str(found[0]["said"])))
+
+
+def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
+    """The loss over the optimiser steps, with its running mean."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 2.6), dpi=80, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, losses, linewidth=0.5, alpha=0.5)
+    window = max(1, len(losses) // 50)
+    axes.plot(steps, [float(np.mean(losses[max(0, end - window) : end])) for end in range(1, len(losses) + 1)])
+    axes.set(xlabel="optimiser step", ylabel="loss")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _first_images(table: Path) -> dict[str, list[dict[str, object]]]:
+    """The rows of the first few images that have a mask."""
+    found: dict[str, list[dict[str, object]]] = {}
+    wanted = read_table(table)
+    wanted = wanted.filter(pa.compute.is_valid(wanted["rle"])).slice(0, 500)
+    for row in wanted.to_pylist():
+        if row["image_id"] in found or len(found) < SHOWN:
+            found.setdefault(row["image_id"], []).append(row)
+    return found
+
+
+def _preview(
+    work: Work,
+    rows_of: Mapping[str, Sequence[Mapping[str, object]]],
+    describe: Callable[[Sequence[Mapping[str, object]]], tuple[list[str], str]],
+) -> bytes | None:
+    from ops.drawing import overlay, preview_png
+
+    images = images_of(work.inputs["references"])
+    panels: list[tuple[str, Pixels]] = []
+    for image_id, rows in rows_of.items():
+        labels, title = describe(rows)
+        pixels = _pixels(work, images[image_id])
+        if pixels is not None:
+            masks = np.stack([_mask(row) for row in rows])
+            panels.append((title, overlay(pixels, masks, labels=labels if any(labels) else ())))
+    return preview_png(panels) if panels else None
+
+
+def _pixels(work: Work, image: ImageRecord) -> Pixels | None:
+    try:
+        return read_image(work, image)
+    except ImageProblem:
+        return None
+
+
+def _mask(row: Mapping[str, object]) -> Mask:
+    return decode(row["rle"], row["height"], row["width"])  # type: ignore[arg-type]

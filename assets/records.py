@@ -1,0 +1,120 @@
+"""Rows of the shared tables as records: objects with their sentences, images, candidates."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.stage import Work
+from resources.datasets import ImageProblem, load_image
+from storage.artifact import Artifact
+from storage.masks import decode
+from storage.rows import Quarantined, Rows
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+Mask = NDArray[np.bool_]
+"""(H, W)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """One image of the data set."""
+
+    image_id: str
+    image_file: str
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRecord:
+    """One reference: an object and everything that is said of it."""
+
+    ref_id: int
+    object_id: str
+    image_id: str
+    split: str
+    sent_ids: list[int] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateRecord:
+    """One candidate mask of an image."""
+
+    image_id: str
+    candidate: int
+    label: str
+    area: int
+    rle: bytes
+    height: int
+    width: int
+
+    def mask(self) -> Mask:
+        """(H, W) at the image's size."""
+        return decode(self.rle, self.height, self.width)
+
+
+def images_of(references: Artifact) -> dict[str, ImageRecord]:
+    """Image id -> image, in the order of the data set."""
+    return {row["image_id"]: ImageRecord(**row) for row in references.table("images").to_pylist()}
+
+
+def objects_of(references: Artifact, *, splits: Iterable[str] | None = None) -> list[ObjectRecord]:
+    """Objects in the order of the data set; only those of the given splits, if any are given."""
+    wanted = None if splits is None else set(splits)
+    objects: dict[int, ObjectRecord] = {}
+    for row in references.table("expressions").to_pylist():
+        if wanted is not None and row["split"] not in wanted:
+            continue
+        record = objects.setdefault(
+            row["ref_id"],
+            ObjectRecord(**{name: row[name] for name in ("ref_id", "object_id", "image_id", "split")}),
+        )
+        record.sent_ids.append(row["sent_id"])
+        record.sentences.append(row["expression"])
+    return list(objects.values())
+
+
+def by_image(objects: Iterable[ObjectRecord]) -> dict[str, list[ObjectRecord]]:
+    """Image id -> its objects."""
+    grouped: dict[str, list[ObjectRecord]] = {}
+    for one in objects:
+        grouped.setdefault(one.image_id, []).append(one)
+    return grouped
+
+
+def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRecord]]:
+    """Image id -> its candidates in their order."""
+    names = CandidateRecord.__dataclass_fields__
+    grouped: dict[str, list[CandidateRecord]] = {}
+    for row in candidate_masks.table("candidates").select(list(names)).to_pylist():
+        grouped.setdefault(row["image_id"], []).append(CandidateRecord(**row))
+    return grouped
+
+
+def of_classes(candidates: Iterable[CandidateRecord], classes: Iterable[str]) -> list[CandidateRecord]:
+    """An object's candidates: those of its classes (spec 2.7), and masks of no class (SAM's automatic ones)."""
+    wanted = set(classes)
+    return [one for one in candidates if not one.label or one.label in wanted]
+
+
+def read_image(work: Work, image: ImageRecord) -> Pixels:
+    """The pixels of an image, at the size that the references stage saw.
+
+    Raises:
+        ImageProblem: the file changed or broke since.
+    """
+    return load_image(work.dataset.image_path(image.image_file), expected_size=(image.width, image.height))
+
+
+def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], Rows]) -> Rows | Quarantined:
+    """The rows that `compute` finds in an image, or why the image cannot be used."""
+    try:
+        pixels = read_image(work, image)
+    except ImageProblem as problem:
+        return Quarantined(str(problem))
+    return compute(pixels)

@@ -1,0 +1,176 @@
+"""The command line: demo, ui, run, add, status, report, results, nouns, doctor."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.launch import console, dagster_home, in_use, run_experiment, state_of, stored
+from resources.store import PROJECT, home
+
+app = typer.Typer(
+    help="Pictures and sentences in, masks and trained referring-segmentation models out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
+Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
+
+
+@app.command()
+def demo() -> None:
+    """Run the main job on the embedded world and print its table."""
+    started = time.monotonic()
+    _run("toyref", "base", force=False)
+    _print_report("toyref", "base")
+    console.print(f"\nTook {time.monotonic() - started:.0f} s. Everything is kept in {home()}.")
+    console.print("Open the pages with [bold]make ui[/bold] (or `wordmask ui`), then http://127.0.0.1:3000")
+
+
+@app.command()
+def run(
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
+) -> None:
+    """Run one experiment on one data set; what is up to date is only looked up."""
+    _run(dataset, experiment, force=force)
+    console.print(f"done; see `wordmask report -d {dataset} -e {experiment}`")
+
+
+@app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(help="Pictures, with expressions.csv or expressions.jsonl among them.")],
+    name: Annotated[str, typer.Option(help="What to call it.")],
+    manifest: Annotated[str | None, typer.Option(help="Table of image and expression, if called otherwise.")] = None,
+    experiment: Experiment = "base",
+) -> None:
+    """Register your own folder as a data set for an experiment."""
+    from pipelines.experiments import write_dataset
+
+    with _clear_errors():
+        path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
+    console.print(
+        f"wrote {path}; now run `wordmask run -d {name} -e {experiment}`, or reload the definitions in the UI"
+    )
+
+
+@app.command()
+def ui(port: int = 3000) -> None:
+    """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
+    dagster_home()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    program = str(Path(sys.executable).with_name("dagster"))
+    os.chdir(PROJECT)
+    os.execv(program, [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+
+
+@app.command()
+def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None:
+    """Say which stages are ready, stale or missing, and with how many rows."""
+    from pipelines.definitions import load_plan
+    from storage.artifact import Store
+
+    store = Store(home() / "store")
+    table = Table("stage", "asset", "state", "rows", "reused", "computed", "quarantined")
+    for instance in in_use(load_plan(), dataset, experiment):
+        artifact = stored(instance, store)
+        tallies = list(artifact.manifest.rows.values()) if artifact else []
+        counts = [
+            str(sum(getattr(tally, name) for tally in tallies))
+            for name in ("rows", "reused", "computed", "quarantined")
+        ]
+        table.add_row(instance.stage.name, "/".join(instance.key), state_of(instance, store), *counts)
+    console.print(table)
+
+
+@app.command()
+def report(
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    compare: Annotated[
+        bool, typer.Option(help="Every experiment on the data set side by side, with differences.")
+    ] = False,
+) -> None:
+    """Print the table of an experiment and say where its page lies."""
+    if compare:
+        from pipelines.tables import comparison
+
+        console.print(comparison(dataset, baseline=experiment))
+        return
+    _print_report(dataset, experiment)
+
+
+@app.command()
+def results(
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
+) -> None:
+    """Run base over three seeds (worlds and training) and write the table of means and spreads."""
+    from pipelines.tables import SEEDS, spread
+
+    for dataset, experiment in SEEDS:
+        _run(dataset, experiment, force=False)
+    out.write_text(spread(SEEDS))
+    console.print(f"wrote {out}")
+
+
+@app.command()
+def nouns(
+    pairs: Annotated[Path, typer.Option(help="CSV of sentence and true class.")],
+    synonyms: Annotated[
+        Path | None, typer.Option(help="Words of each class; default: coco_synonyms.txt beside the pairs.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="spacy, nltk or chunk.")] = "spacy",
+    parser: Annotated[str, typer.Option(help="Parser: embedded, an installed package or a folder.")] = "embedded",
+) -> None:
+    """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
+    from pipelines.tables import noun_table
+
+    with _clear_errors():
+        console.print(noun_table(pairs, synonyms=synonyms, rule=rule, parser=parser))
+
+
+@app.command()
+def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")] = False) -> None:
+    """Say what is there, what is missing, and what to do about it."""
+    from pipelines.tables import doctor_table
+
+    table, healthy = doctor_table(thorough=thorough)
+    console.print(table)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _run(dataset: str, experiment: str, *, force: bool) -> None:
+    with _clear_errors():
+        if not run_experiment(dataset, experiment, force=force):
+            raise ValueError(
+                "the run did not finish; what was computed is kept, and the same command goes on from there"
+            )
+
+
+def _print_report(dataset: str, experiment: str) -> None:
+    from pipelines.tables import report_table
+
+    with _clear_errors():
+        console.print(report_table(dataset, experiment))
+
+
+class _clear_errors:  # noqa: N801  a context manager reads as a verb
+    """Turn errors that speak to the user into one red line and exit code 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from storage.artifact import StoreError
+
+        if isinstance(error, (ValueError, FileNotFoundError, StoreError)):
+            console.print(f"[red]{escape(str(error))}[/red]")
+            raise typer.Exit(1) from error

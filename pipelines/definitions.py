@@ -1,0 +1,84 @@
+"""What Dagster loads: assets of every planned stage instance, jobs, automation and resources.
+
+`build_defs` makes a fresh set, with other folders or resources in tests; `defs` is the one that `workspace.yaml` names.
+Nothing that this module reaches imports torch or spaCy.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.factory import build_stage_asset
+from assets.stage import StageInstance
+from pipelines.automation import automations
+from pipelines.experiments import dataset_folders, experiment_folders, read_experiments, read_sources
+from pipelines.jobs import experiment_jobs
+from pipelines.planner import Identify, plan
+from pipelines.stages import STAGES
+from resources.checkpoints import checkpoint_folder, identity
+from resources.runtime import Runtime
+from resources.store import ArtifactStore, home
+
+
+def load_plan(
+    *,
+    experiments: Sequence[Path] | None = None,
+    datasets: Sequence[Path] | None = None,
+    identify: Identify | None = None,
+) -> list[StageInstance]:
+    """Every stage instance that the experiment and data-set files ask for.
+
+    Raises:
+        ValueError: a file is wrong; the message names it.
+    """
+    known = read_experiments(experiments if experiments is not None else experiment_folders(), STAGES)
+    sources = read_sources(datasets if datasets is not None else dataset_folders())
+    pairs = []
+    for experiment in known.values():
+        wanted = [name for name, (_, asks) in sources.items() if name in experiment.datasets or experiment.name in asks]
+        unknown = set(experiment.datasets) - set(sources)
+        if unknown:
+            raise ValueError(f"experiment {experiment.name} names data sets that no file describes: {sorted(unknown)}")
+        pairs += [(name, sources[name][0], experiment) for name in wanted]
+    return plan(pairs, STAGES, identify or _identify)
+
+
+def build_defs(
+    *,
+    experiments: Sequence[Path] | None = None,
+    datasets: Sequence[Path] | None = None,
+    store_root: Path | None = None,
+    resources: Mapping[str, Any] | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+) -> dg.Definitions:
+    """A fresh `Definitions`; arguments replace the shipped folders, the store's root and single resources."""
+    instances = load_plan(experiments=experiments, datasets=datasets)
+    jobs = experiment_jobs(instances)
+    sensors, schedules = automations(instances)
+    return dg.Definitions(
+        assets=[build_stage_asset(instance) for instance in instances],
+        jobs=jobs,
+        sensors=sensors,
+        schedules=schedules,
+        resources={
+            "store": ArtifactStore(root=str(store_root or home() / "store")),
+            "runtime": Runtime(),
+            **(resources or {}),
+        },
+        loggers=loggers,
+        executor=dg.multiprocess_executor.configured(
+            {
+                "max_concurrent": 2,
+                "start_method": {"forkserver": {"preload_modules": ["pipelines.definitions"]}},
+            }
+        ),
+    )
+
+
+def _identify(model: str) -> str:
+    return identity(model, checkpoint_folder())
+
+
+defs = build_defs()

@@ -1,0 +1,194 @@
+"""Tables for the terminal and for RESULTS.md, read from finished artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from assets.stage import StageInstance
+from pipelines.launch import in_use, state_of
+from resources.store import home
+from storage.artifact import Artifact, Store
+
+if TYPE_CHECKING:
+    from ops.nouns import Rule
+
+SEEDS = (("toyref", "base"), ("toyref_seed1", "seed1"), ("toyref_seed2", "seed2"))
+"""(data set, experiment) pairs that differ in the world's and the training's seed alone."""
+METHODS = ("random", "first", "S+S", "oracle", "ZSBootstrap")
+
+
+def report_table(dataset: str, experiment: str) -> RenderableType:
+    """Text stages, choices and the trained model of one experiment, and where its page lies.
+
+    Raises:
+        ValueError: a stage was not run yet, or under other settings.
+    """
+    artifacts = _finished(dataset, experiment)
+    words = Table("split", "noun hit rate", "projection accuracy", "candidates per object", title="Before the masks")
+    for row in artifacts["choice_scores"].table("text").to_pylist():
+        words.add_row(
+            row["split"],
+            _percent(row["noun_hit_rate"]),
+            _percent(row["projection_accuracy"]),
+            f"{row['candidates_per_object']:.2f}",
+        )
+    cells = summary_of(artifacts)
+    splits = list(dict.fromkeys(split for split, _ in cells))
+    masks = Table(
+        "masks", *(f"{split} oIoU / mIoU" for split in splits), title="Per expression, at the image's own size"
+    )
+    for method in dict.fromkeys(method for _, method in cells):
+        masks.add_row(method, *(_pair(cells.get((split, method))) for split in splits))
+    rules = {
+        row["rule"] for artifact in artifacts.values() if artifact.has("summary.parquet") for row in _rows(artifact)
+    }
+    lines: list[RenderableType] = [words, masks, f"Rule for empty masks: {'; '.join(sorted(rules))}."]
+    if "report" in artifacts:
+        lines.append(f"The page with pictures: {artifacts['report'].file('report.html')}")
+    return Group(*lines)
+
+
+def comparison(dataset: str, *, baseline: str) -> RenderableType:
+    """Every finished experiment on a data set, with the difference to the baseline in mIoU points."""
+    from pipelines.definitions import load_plan
+
+    instances = [one for one in load_plan() if one.dataset == dataset]
+    found = {
+        name: summary_of(_ready(in_use(instances, dataset, name)))
+        for name in dict.fromkeys(name for one in instances for name in one.used_by)
+    }
+    splits = list(dict.fromkeys(split for cells in found.values() for split, _ in cells if split != "train"))
+    table = Table(
+        "experiment", "masks", *(f"{split} oIoU / mIoU" for split in splits), title=f"{dataset}, baseline {baseline}"
+    )
+    for name, cells in found.items():
+        for method in dict.fromkeys(method for _, method in cells):
+            columns = []
+            for split in splits:
+                cell, base = cells.get((split, method)), found.get(baseline, {}).get((split, method))
+                delta = f" ({100 * (cell[1] - base[1]):+.1f})" if cell and base and name != baseline else ""
+                columns.append(_pair(cell) + delta)
+            table.add_row(name, method, *columns)
+    return table
+
+
+def spread(pairs: Iterable[tuple[str, str]]) -> str:
+    """Markdown: mean and standard deviation over seeds of every method and split."""
+    runs = [_finished(dataset, experiment) for dataset, experiment in pairs]
+    cells = [summary_of(run) for run in runs]
+    splits = [split for split in dict.fromkeys(split for split, _ in cells[0]) if split != "train"]
+    lines = [
+        "# Results",
+        "",
+        "Written by `make results` (`wordmask results`). Embedded models on the embedded world `toyref` (size small), three",
+        "seeds: each has its own world (train and test scenes) and its own training seed. Per expression, at the image's own",
+        "size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds. Empty predictions count 0 and their ground",
+        "truth enters the union. None of these numbers can be compared with a paper's: the world is drawn.",
+        "",
+        "| masks | " + " | ".join(splits) + " |",
+        "|---|" + "---|" * len(splits),
+    ]
+    for method in METHODS:
+        columns = [_mean_pair([run[split, method] for run in cells]) for split in splits]
+        lines.append(f"| {method} | " + " | ".join(columns) + " |")
+    lines += ["", "| before the masks | " + " | ".join(splits) + " |", "|---|" + "---|" * len(splits)]
+    texts = [{row["split"]: row for row in run["choice_scores"].table("text").to_pylist()} for run in runs]
+    for name, scale in (("noun_hit_rate", 100), ("projection_accuracy", 100), ("candidates_per_object", 1)):
+        columns = [_mean([scale * text[split][name] for text in texts]) for split in splits]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def summary_of(artifacts: Mapping[str, Artifact]) -> dict[tuple[str, str], tuple[float, float]]:
+    """(split, method) -> (oIoU, mIoU), per expression at the image's own size."""
+    return {
+        (row["split"], row["method"]): (row["oIoU"], row["mIoU"])
+        for artifact in artifacts.values()
+        if artifact.has("summary.parquet")
+        for row in _rows(artifact)
+        if row["per"] == "expression" and row["resolution"] == "original"
+    }
+
+
+def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -> RenderableType:
+    """Shares of hits and the kinds of failures of noun extraction on sentences whose class is known.
+
+    Raises:
+        ValueError: a file or a column is missing.
+    """
+    from resources.models.parser import parse_all
+    from resources.noun_evaluation import evaluate_nouns
+    from resources.runtime import Runtime
+    from resources.zoo import open_parser
+
+    nlp = open_parser(parser, Runtime())
+    found = evaluate_nouns(pairs, lambda texts: parse_all(nlp, texts), rule=rule, synonyms=synonyms)
+    shares = Table(
+        "data set", "hits", "sentences with a class word", "share", title=f"Noun rule {rule}, {found.pairs} pairs"
+    )
+    for name, share in {**found.datasets, "all": found.overall, "all, one-word synonyms": found.one_word}.items():
+        shares.add_row(name, str(share.hits), str(share.rows), f"{share.value:.3f}")
+    misses = Table(
+        "kind of miss", "count", "examples: sentence (class) -> nouns", title="Failures by kind", show_lines=True
+    )
+    for kind in found.failures:
+        lines = [f"{said} ({category}) -> {', '.join(nouns) or 'none'}" for said, category, nouns in kind.examples]
+        misses.add_row(kind.kind, str(kind.count), "\n".join(lines))
+    return Group(shares, misses)
+
+
+def doctor_table(*, thorough: bool) -> tuple[Table, bool]:
+    """What `wordmask doctor` prints, and whether nothing is bad."""
+    from resources.doctor import diagnose
+
+    checks = diagnose(store=home() / "store", thorough=thorough)
+    table = Table("what", "verdict", "found", "what to do")
+    colours = {"good": "green", "note": "yellow", "bad": "red"}
+    for check in checks:
+        table.add_row(check.topic, f"[{colours[check.verdict]}]{check.verdict}[/]", check.found, check.advice)
+    return table, all(check.verdict != "bad" for check in checks)
+
+
+def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:
+    from pipelines.definitions import load_plan
+
+    used = in_use(load_plan(), dataset, experiment)
+    ready = _ready(used)
+    missing = [one.stage.name for one in used if one.stage.name not in ready]
+    if missing or not used:
+        raise ValueError(
+            f"{experiment} on {dataset}: {', '.join(missing) or 'nothing planned'} not ready; "
+            f"run `wordmask run -d {dataset} -e {experiment}`"
+        )
+    return ready
+
+
+def _ready(instances: Sequence[StageInstance]) -> dict[str, Artifact]:
+    store = Store(home() / "store")
+    return {one.stage.name: store.resolve(one.key) for one in instances if state_of(one, store) == "ready"}
+
+
+def _rows(artifact: Artifact) -> list[dict[str, object]]:
+    return artifact.table("summary").to_pylist()  # type: ignore[no-any-return]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _pair(cell: tuple[float, float] | None) -> str:
+    return "-" if cell is None else f"{100 * cell[0]:.1f} / {100 * cell[1]:.1f}"
+
+
+def _mean_pair(cells: Sequence[tuple[float, float]]) -> str:
+    return " / ".join(_mean([100 * cell[part] for cell in cells]) for part in (0, 1))
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"

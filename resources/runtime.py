@@ -1,0 +1,50 @@
+"""The machine: device, batch sizes, threads, checkpoints. None of it changes a result, so none of it is in a recipe."""
+
+from pathlib import Path
+
+import dagster as dg
+
+
+class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Operational settings, shown once in the launchpad for all stages."""
+
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
+    shard: int = 16
+    """Units (mostly images) committed together; a kill costs at most this many."""
+    threads: int = 0
+    """Torch threads of a step; 0 leaves torch's own choice."""
+    checkpoint_every: int = 50
+    """Optimiser steps between checkpoints."""
+    accumulate: int = 1
+    """Forward passes per optimiser step: the same batch in less memory."""
+    checkpoints: str = ""
+    """Folder of full-size weights; empty: the registry's default."""
+    quarantine_limit: float = 0.05
+    """Share of quarantined units above which a stage's `quarantine` check fails; above a half it stops the run."""
+    force: bool = False
+    """Compute again although an equal artifact exists."""
+
+    def torch_device(self) -> str:
+        """The device name for torch, with `auto` resolved and the thread limit applied."""
+        import torch
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def weights(self) -> Path:
+        """Where full-size weights are looked for."""
+        from resources.checkpoints import checkpoint_folder
+
+        return Path(self.checkpoints) if self.checkpoints else checkpoint_folder()
+
+    def bf16(self) -> bool:
+        """Whether the device computes faster in bfloat16: recent CUDA cards, and CPUs with instructions for it."""
+        import torch
+
+        if self.torch_device().startswith("cuda"):
+            return torch.cuda.is_bf16_supported()
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,63 @@
+"""Open the model that a knob names: embedded, or full size from a local checkpoint. Imports only what is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resources.checkpoints import locate
+from resources.runtime import Runtime
+
+if TYPE_CHECKING:
+    from ops.lavt import Lavt
+    from resources.models.backbones import Size, Tokenizer
+    from resources.models.clip import Clip
+    from resources.models.detector import Detector
+    from resources.models.segmenter import Segmenter
+
+EMBEDDED = "embedded"
+
+
+def open_clip_model(name: str, runtime: Runtime) -> Clip:
+    """The CLIP of a knob.
+
+    Raises:
+        MissingCheckpoint: its file is not there; the message says what to do. So do the functions below.
+    """
+    from resources.models.clip import load_clip
+
+    return load_clip(name, checkpoint=_file(name, runtime), device=runtime.torch_device())
+
+
+def open_detector(name: str, runtime: Runtime) -> Detector:
+    """The detector of a knob."""
+    from resources.models.detector import load_detector
+
+    bert = None if name == EMBEDDED else locate("bert-base-uncased", runtime.weights())
+    return load_detector(name, checkpoint=_file(name, runtime), bert=bert, device=runtime.torch_device())
+
+
+def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
+    """The segmenter of a knob."""
+    from resources.models.segmenter import load_segmenter
+
+    return load_segmenter(name, checkpoint=_file(name, runtime), device=runtime.torch_device())
+
+
+def open_parser(name: str, runtime: Runtime) -> Any:
+    """The spaCy pipeline of a knob."""
+    from resources.models.parser import load_parser
+
+    return load_parser(name if name == EMBEDDED else str(locate(name, runtime.weights())))
+
+
+def open_lavt(size: Size, *, swin: str, bert: str, runtime: Runtime, seed: int) -> tuple[Lavt, Tokenizer]:
+    """A LAVT with pretrained trunks and new fusion and decoder, on the device, and its tokenizer."""
+    from resources.models.backbones import build_lavt
+
+    model, tokenizer = build_lavt(size, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed)
+    return model.to(runtime.torch_device()), tokenizer
+
+
+def _file(name: str, runtime: Runtime) -> Path | None:
+    return None if name == EMBEDDED else locate(name, runtime.weights())

@@ -1,0 +1,116 @@
+"""Files that are whole or absent, folder names that stay inside their root, and disk errors that say what to do."""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+TEMPORARY = ".writing"
+"""Suffix of a file that is still being written; whoever finds one after a kill may delete it."""
+
+_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]{0,126}")
+
+_ADVICE = {
+    errno.ENOSPC: "The disk is full: free space there, or choose another root",
+    errno.EDQUOT: "The quota is used up: free space there, or choose another root",
+    errno.EFBIG: "The file would pass the size limit of this disk or process: raise it, or choose another root",
+    errno.EACCES: "Permission is missing: make the folder writable for this user, or choose another root",
+    errno.EPERM: "Permission is missing: make the folder writable for this user, or choose another root",
+    errno.EROFS: "The disk is read-only: choose another root",
+    errno.ENOTDIR: "A file stands where a folder is needed: move it away, or choose another root",
+    errno.EEXIST: "A file stands where a folder is needed: move it away, or choose another root",
+    errno.EMFILE: "Too many files are open: raise the limit (`ulimit -n`)",
+}
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message names the path and what to do next."""
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn an `OSError` raised while writing `path` into a `StoreError` with advice."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Check the path and the disk, or choose another root")
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"Cannot write {path}: {reason}. {advice}; the next run resumes from what is finished."
+        ) from error
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; `StoreError` when that is impossible."""
+    with explain(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under `path` only when the block ends well, and is then on the disk.
+
+    Raises:
+        StoreError: the disk refuses; `path` is as it was before.
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        with explain(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a whole file or none; `StoreError` when the disk refuses."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames inside a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file that someone else wrote survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def safe_part(part: str) -> str:
+    """Return `part` if it may name one folder or file of the store.
+
+    Raises:
+        StoreError: it is empty, hidden, too long, or holds a separator or another odd character.
+    """
+    if not _SAFE_PART.fullmatch(part):
+        raise StoreError(
+            f"{part!r} cannot name a folder of the store; use letters, digits and . _ + @ = , - (at most 127)."
+        )
+    return part

@@ -1,0 +1,180 @@
+"""Masks as COCO run-length bytes: small, exact, and read by every COCO tool.
+
+Shapes: N masks, H x W pixels. An RLE means nothing without its size: a row of a table keeps
+`rle`, `height`, `width`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from storage.tables import column
+
+BoolArray = NDArray[np.bool_]
+
+RLE_COLUMNS: tuple[pa.Field, ...] = (
+    column("rle", pa.binary(), "mask as COCO compressed run lengths, column by column"),
+    column("height", pa.int32(), "height of the mask in pixels"),
+    column("width", pa.int32(), "width of the mask in pixels"),
+)
+"""The columns that `mask_row` fills."""
+
+
+def encode(mask_HW: BoolArray) -> bytes:
+    """Compress one mask; `decode` gives back every pixel.
+
+    Raises:
+        ValueError: not a 2-D array of booleans with at least one pixel.
+    """
+    if mask_HW.ndim != 2:
+        raise ValueError(f"A mask has the shape (height, width), not {mask_HW.shape}.")
+    return encode_many(mask_HW[None])[0]
+
+
+def encode_many(masks_NHW: BoolArray) -> list[bytes]:
+    """Compress N masks of one size; N may be 0. Raises as `encode` does."""
+    if masks_NHW.dtype != np.bool_:
+        raise ValueError(f"Masks are boolean, not {masks_NHW.dtype}; compare with a threshold first.")
+    if masks_NHW.ndim != 3 or 0 in masks_NHW.shape[1:]:
+        raise ValueError(f"Masks have the shape (N, height, width) with at least one pixel, not {masks_NHW.shape}.")
+    masks_HWN = np.asfortranarray(masks_NHW.transpose(1, 2, 0).view(np.uint8))
+    return [rle["counts"] for rle in coco.encode(masks_HWN)] if len(masks_NHW) else []
+
+
+def decode(rle: bytes, height: int, width: int) -> BoolArray:
+    """Expand a mask to (height, width) booleans; `ValueError` when the runs do not fill exactly that size."""
+    return decode_many([rle], height, width)[0]
+
+
+def decode_many(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
+    """Expand masks of one size to (N, height, width) booleans; raises as `decode` does."""
+    if not rles:
+        return np.zeros((0, height, width), dtype=np.bool_)
+    for rle in rles:
+        _check_runs(rle, height, width)
+    masks_HWN = coco.decode(_objects(rles, height, width))
+    return np.ascontiguousarray(masks_HWN.transpose(2, 0, 1)).view(np.bool_)
+
+
+def mask_row(mask_HW: BoolArray) -> dict[str, Any]:
+    """The columns `rle`, `height`, `width` of a row."""
+    return {"rle": encode(mask_HW), "height": mask_HW.shape[0], "width": mask_HW.shape[1]}
+
+
+def area(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
+    """Foreground pixels of each mask, shape (N,)."""
+    if not rles:
+        return np.zeros(0, dtype=np.int64)
+    return np.asarray(coco.area(_objects(rles, height, width)), dtype=np.int64)
+
+
+def iou(a: Sequence[bytes], b: Sequence[bytes], height: int, width: int) -> NDArray[np.float64]:
+    """Intersection over union of all pairs, shape (len(a), len(b)); 0 where both masks are empty."""
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    crowd = [0] * len(b)
+    return np.asarray(coco.iou(_objects(a, height, width), _objects(b, height, width), crowd), dtype=np.float64)
+
+
+def merge(rles: Sequence[bytes], height: int, width: int) -> bytes:
+    """The union of masks; an empty mask for none."""
+    if not rles:
+        return encode(np.zeros((height, width), dtype=np.bool_))
+    return coco.merge(_objects(rles, height, width))["counts"]
+
+
+def rasterise(
+    segmentation: object, height: int, width: int, *, overlap: Literal["union", "compat"] = "union"
+) -> BoolArray:
+    """Turn a COCO annotation into a mask (S+S+C spec 1.4).
+
+    Args:
+        segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels, a run-length dict with `size` and `counts`
+            (compressed text, or a list of runs), or a list of such dicts.
+        height: of the image in pixels.
+        width: of the image in pixels.
+        overlap: `union` keeps pixels that any part covers; `compat` keeps those that exactly one part covers, as the
+            authors' code does, so that overlapping parts leave holes.
+
+    Returns:
+        Booleans of shape (height, width).
+
+    Raises:
+        ValueError: nothing to draw, another layout, or a size that is not the image's.
+    """
+    parts = segmentation if isinstance(segmentation, list) else [segmentation]
+    if not parts:
+        raise ValueError("The annotation has no polygon and no run lengths; leave the object out.")
+    dicts = [part for part in parts if isinstance(part, dict)]
+    if len(dicts) == len(parts):
+        rles = [_run_lengths(part, height, width) for part in dicts]
+    else:
+        rles = _polygons(parts, height, width)
+    cover_HW = decode_many(rles, height, width).sum(axis=0)
+    return cover_HW == 1 if overlap == "compat" else cover_HW >= 1
+
+
+def _objects(rles: Sequence[bytes], height: int, width: int) -> list[dict[str, Any]]:
+    return [{"size": [height, width], "counts": rle} for rle in rles]
+
+
+def _polygons(parts: list[Any], height: int, width: int) -> list[bytes]:
+    """Parts with fewer than three corners enclose nothing and are left out (pycocotools would read four as a box)."""
+    limit = 10 * max(height, width)  # pycocotools reserves memory in proportion to a coordinate
+    drawn = []
+    for part in parts:
+        if not isinstance(part, list) or len(part) % 2 or not all(isinstance(x, int | float) for x in part):
+            raise ValueError("A polygon is a list with an even number of coordinates [x0, y0, x1, y1, ...].")
+        if not all(math.isfinite(x) and abs(x) <= limit for x in part):
+            raise ValueError(
+                f"A polygon leaves the {width} x {height} image by far; the annotation belongs to another."
+            )
+        if len(part) >= 6:
+            drawn.append([float(x) for x in part])
+    if not drawn:
+        raise ValueError("No polygon of the annotation has three corners; leave the object out.")
+    return [rle["counts"] for rle in coco.frPyObjects(drawn, height, width)]
+
+
+def _run_lengths(part: dict[str, Any], height: int, width: int) -> bytes:
+    if list(part.get("size", ())) != [height, width]:
+        raise ValueError(
+            f"Run lengths of size {part.get('size')} do not fit an image of height {height}, width {width}."
+        )
+    counts = part.get("counts")
+    if isinstance(counts, str):
+        return counts.encode("ascii", errors="replace")
+    if isinstance(counts, bytes):
+        return counts
+    if not isinstance(counts, list) or not all(isinstance(run, int) and 0 <= run <= height * width for run in counts):
+        raise ValueError("Run lengths are compressed text or a list of whole numbers from 0 to height x width.")
+    return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+
+
+def _check_runs(rle: bytes, height: int, width: int) -> None:
+    """Refuse run lengths that do not fill the mask: pycocotools reads past their end or leaves pixels unset.
+
+    A number has 5 bits a byte, low ones first; bit 5 says "more", bit 4 of the last byte is the sign. From the fourth
+    on, a number is the difference to the one two before.
+    """
+    codes = np.frombuffer(rle, dtype=np.uint8).astype(np.int64) - 48
+    last = (codes & 0x20) == 0
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not last[-1]:
+        raise ValueError("The run lengths are not COCO compressed text; the table or the annotation is damaged.")
+    ends = np.flatnonzero(last)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if place.max() > 6:
+        raise ValueError("A run length is beyond any image; the table or the annotation is damaged.")
+    runs = np.add.reduceat((codes & 0x1F) << (5 * place), starts)
+    runs -= np.where(codes[ends] & 0x10, 1 << (5 * (place[ends] + 1)), 0)
+    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
+    if runs.min() < 0 or runs.sum() != height * width:
+        raise ValueError(
+            f"The run lengths do not fill {height} x {width} pixels; they are damaged, or the size is another mask's."
+        )

@@ -1,0 +1,246 @@
+"""Tables that are filled unit by unit and survive a kill at any moment.
+
+A unit is what one result belongs to (an image, an object, an expression); its key is a digest of everything that
+determines the result. Units are computed shard by shard. A finished shard is one Parquet file that carries its rows and
+what became of each unit, so both appear in the same instant. After the last shard the table is written in the order of
+the units: its bytes depend on units and results alone, not on shards, kills or reuse.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from storage.artifact import Artifact, Slot
+from storage.files import safe_part
+from storage.manifest import Tally
+from storage.pieces import Entry, Record, RowReader, artifact_piece, shard_pieces, write_shard
+from storage.progress import Progress
+from storage.recipe import digest
+from storage.tables import column, write_chunks, write_table
+
+__all__ = ["Quarantined", "Rows", "Tally", "Unit", "fill_table"]
+
+T = TypeVar("T")
+Rows = list[dict[str, Any]]
+
+LEDGER = pa.schema(
+    [
+        column("unit", pa.string(), "key of the unit"),
+        column("label", pa.string(), "what a person calls the unit"),
+        column("status", pa.string(), "ok or quarantined"),
+        column("reason", pa.string(), "why the unit is quarantined; empty when it is not"),
+        column("rows", pa.int64(), "rows that the unit has in the table"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Unit(Generic[T]):
+    """Something to compute rows for."""
+
+    key: str
+    """Digest of everything that determines the result: content, never a position in a list or a path."""
+    payload: T
+    """What `compute` is handed."""
+    label: str = ""
+    """What a person calls it, for the ledger; may differ between runs that share rows."""
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """The result of a unit that cannot have rows."""
+
+    reason: str
+    """One sentence for the ledger."""
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise ValueError("A quarantined unit needs a reason; say what is wrong with it.")
+
+
+Compute = Callable[[Sequence[T]], Iterable[Rows | Quarantined]]
+
+
+def fill_table(
+    slot: Slot,
+    name: str,
+    units: Sequence[Unit[T]],
+    compute: Compute[T],
+    *,
+    schema: pa.Schema,
+    shard: int,
+    log: Callable[[str], None],
+    reuse: Sequence[Artifact] = (),
+) -> Tally:
+    """Fill the table `name` of a slot and its ledger, computing only what no earlier run has left.
+
+    Args:
+        slot: claimed and not complete.
+        name: of the table; `<name>.parquet` and `<name>.ledger.parquet` appear in the slot's work folder.
+        units: in the order of the table; keys differ.
+        compute: gets the payloads of up to `shard` units and yields, in their order, a list of rows (none is a result
+            too) or `Quarantined`. What it raises ends the stage; finished shards stay.
+        schema: columns of a row; the table has the column `unit` before them.
+        shard: units committed together; a kill costs at most this many.
+        log: told about progress every few seconds.
+        reuse: artifacts, best first, whose good rows are copied for equal keys.
+
+    Returns:
+        How the units came about. Units resumed after a kill count as reused, quarantined ones never do.
+
+    Raises:
+        ValueError: equal keys, a row that does not fit the schema, or a wrong number of results.
+        StoreError: the disk refuses; finished shards stay and the next run resumes.
+    """
+    wanted = _keys(units)
+    if shard < 1:
+        raise ValueError(f"shard is {shard}; give the number of units to commit together, at least 1.")
+    folder = slot.scratch / safe_part(name)
+    schema = _with_unit(schema)
+    progress = Progress(f"{slot.stage}/{name}", total=len(units), log=log)
+    known = _resumed(folder, schema, wanted, log=log)
+    progress.inherit(entry.record for entry in known.values())
+    copies = _copies(reuse, name, schema, wanted - known.keys(), log=log)
+    reader = RowReader()
+    for start in range(0, len(units), shard):
+        batch = [unit for unit in units[start : start + shard] if unit.key not in known]
+        if batch:
+            parts = _shard(batch, compute, copies, schema, reader, progress)
+            path = folder / f"{start:09d}-{digest([unit.key for unit in batch])}.parquet"
+            records = _records(parts)
+            piece = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
+            known |= {key: Entry(piece, record) for key, record in records.items()}
+    entries = [known[unit.key] for unit in units]
+    rows = write_chunks(slot.work / f"{name}.parquet", reader.runs(entries), schema=schema)
+    write_table(slot.work / f"{name}.ledger.parquet", _ledger(units, entries))
+    return progress.done(rows)
+
+
+def _keys(units: Sequence[Unit[T]]) -> frozenset[str]:
+    seen: dict[str, int] = {}
+    for position, unit in enumerate(units):
+        if unit.key in seen:
+            raise ValueError(
+                f"Units {seen[unit.key]} and {position} ({unit.label or 'no label'}) share the key {unit.key}; "
+                "merge them, or put what tells them apart into the key."
+            )
+        seen[unit.key] = position
+    return frozenset(seen)
+
+
+def _with_unit(schema: pa.Schema) -> pa.Schema:
+    if "unit" in schema.names:
+        raise ValueError("The column 'unit' is added by fill_table; name yours differently.")
+    return pa.schema([column("unit", pa.string(), "key of the unit that the row belongs to"), *schema])
+
+
+def _resumed(
+    folder: Path, schema: pa.Schema, wanted: frozenset[str], *, log: Callable[[str], None]
+) -> dict[str, Entry]:
+    """Units that shards of an interrupted run hold."""
+    known: dict[str, Entry] = {}
+    for piece in shard_pieces(folder, schema, log=log):
+        known |= {key: Entry(piece, record) for key, record in piece.records.items() if key in wanted}
+    return known
+
+
+def _copies(
+    reuse: Sequence[Artifact], name: str, schema: pa.Schema, wanted: frozenset[str], *, log: Callable[[str], None]
+) -> dict[str, Entry]:
+    """Units whose good rows lie in other artifacts, the first of them winning."""
+    found: dict[str, Entry] = {}
+    for artifact in reuse:
+        missing = wanted - found.keys()
+        piece = artifact_piece(artifact, name, schema, wanted=missing, log=log) if missing else None
+        if piece is not None:
+            found |= {key: Entry(piece, record) for key, record in piece.records.items()}
+    return found
+
+
+Parts = dict[str, tuple[pa.Table, str]]
+
+
+def _shard(
+    batch: Sequence[Unit[T]],
+    compute: Compute[T],
+    copies: Mapping[str, Entry],
+    schema: pa.Schema,
+    reader: RowReader,
+    progress: Progress,
+) -> Parts:
+    """Rows and reason of every unit of a shard, copied where possible."""
+    fresh = [unit for unit in batch if unit.key not in copies]
+    computed = _computed(fresh, compute, schema, progress) if fresh else {}
+    parts: Parts = {}
+    for unit in batch:
+        if unit.key in computed:
+            parts[unit.key] = computed[unit.key]
+        else:
+            entry = copies[unit.key]
+            parts[unit.key] = (pa.concat_tables([schema.empty_table(), *reader.runs([entry])]), "")
+            progress.inherit([entry.record])
+    return parts
+
+
+def _computed(fresh: Sequence[Unit[T]], compute: Compute[T], schema: pa.Schema, progress: Progress) -> Parts:
+    parts: Parts = {}
+    results = iter(compute([unit.payload for unit in fresh]))
+    for unit, result in zip(fresh, results, strict=False):
+        if isinstance(result, Quarantined):
+            parts[unit.key] = (schema.empty_table(), result.reason)
+        else:
+            parts[unit.key] = (_rows(unit, result, schema), "")
+        progress.settle(rows=parts[unit.key][0].num_rows, quarantined=isinstance(result, Quarantined))
+    if len(parts) < len(fresh) or next(results, None) is not None:
+        given = "more" if len(parts) == len(fresh) else f"{len(parts)}"
+        raise ValueError(f"compute yielded {given} results for {len(fresh)} units; yield one per payload, in order.")
+    return parts
+
+
+def _rows(unit: Unit[T], rows: Rows, schema: pa.Schema) -> pa.Table:
+    place = f"unit {unit.label or unit.key}"
+    names = set(schema.names) - {"unit"}
+    for row in rows:
+        if row.keys() != names:
+            missing, foreign = sorted(names - row.keys()), sorted(row.keys() - names)
+            raise ValueError(
+                f"A row of {place} lacks {missing} and has the unknown {foreign}; give exactly the schema's columns."
+            )
+    arrays = [pa.array([unit.key] * len(rows), pa.string())]
+    arrays += [_array(field, [row[field.name] for row in rows], place) for field in list(schema)[1:]]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(field: pa.Field, values: list[Any], place: str) -> pa.Array:
+    try:
+        array = pa.array(values, field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"Column {field.name!r} ({field.type}) cannot hold what {place} gives: {error}") from error
+    if array.null_count and not field.nullable:
+        raise ValueError(f"Column {field.name!r} of {place} is None; declare the column nullable or give a value.")
+    return array
+
+
+def _records(parts: Parts) -> dict[str, Record]:
+    records, start = {}, 0
+    for key, (table, reason) in parts.items():
+        records[key] = Record(start, table.num_rows, reason)
+        start += table.num_rows
+    return records
+
+
+def _ledger(units: Sequence[Unit[T]], entries: Sequence[Entry]) -> pa.Table:
+    records = [entry.record for entry in entries]
+    columns = [
+        [unit.key for unit in units],
+        [unit.label for unit in units],
+        ["quarantined" if record.reason else "ok" for record in records],
+        [record.reason for record in records],
+        [record.rows for record in records],
+    ]
+    return pa.Table.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns, LEDGER, strict=True)], schema=LEDGER
+    )

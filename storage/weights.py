@@ -1,0 +1,119 @@
+"""Weights that others may load without running code, and checkpoints that survive a kill in the middle of a write."""
+
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.files import TEMPORARY, StoreError, explain, write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEPT_CHECKPOINTS = 2
+"""The newest and the one before, in case the newest turns out unreadable."""
+
+
+def save_weights(path: Path, state: Mapping[str, "Tensor"], card: Mapping[str, Any]) -> None:
+    """Write tensors to a safetensors file and a card beside it (`weights.safetensors`, `weights.json`).
+
+    Equal tensors give equal bytes. Views and shared tensors are written out in full.
+
+    Raises:
+        StoreError: the disk refuses.
+        TypeError: the card holds something that JSON does not know.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(state.items())}
+    content = save(plain)
+    page = {"card": dict(card), "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    text = json.dumps(page, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_bytes(path, content)
+    write_bytes(path.with_suffix(".json"), text.encode())
+
+
+def load_weights(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+    """Read what `save_weights` wrote: tensors on the CPU, and the card.
+
+    Raises:
+        StoreError: a file is missing, damaged, or belongs to other weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        content = path.read_bytes()
+        page = json.loads(path.with_suffix(".json").read_bytes())
+        if hashlib.sha256(content).hexdigest() != page["sha256"]:
+            raise StoreError(f"{path} is not the file that its card describes; make or fetch both again.")
+        return load(content), page["card"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise StoreError(f"{path} or its card is missing or damaged ({error}); make or fetch both again.") from error
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any], *, keep: int = KEPT_CHECKPOINTS) -> Path:
+    """Write a training state in one step as the newest of a folder, then delete all but the `keep` newest.
+
+    Args:
+        folder: of one training run, made when absent; a slot's `scratch` is the place for it.
+        state: tensors, numbers, strings, and lists and dicts of these (what `weights_only` loads).
+        keep: checkpoints left in the folder.
+
+    Raises:
+        StoreError: the disk refuses; earlier checkpoints stay.
+    """
+    import torch
+
+    buffer = io.BytesIO()  # in memory first: torch hides the disk's own error when it writes to a full one
+    torch.save(dict(state), buffer)
+    earlier = _checkpoints(folder)
+    path = folder / f"checkpoint-{int(earlier[0].stem.split('-')[1]) + 1 if earlier else 0:09d}.pt"
+    write_bytes(path, buffer.getbuffer())
+    with explain(folder):
+        for leftover in (*_checkpoints(folder)[keep:], *folder.glob(f"*{TEMPORARY}")):
+            leftover.unlink()
+    return path
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU without running code from it.
+
+    Raises:
+        StoreError: it is missing, damaged, or asks for anything but plain data and tensors.
+    """
+    import torch
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise StoreError(f"{path} is damaged at {damaged}; delete it and run again.")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        raise StoreError(f"{path} cannot be read as a checkpoint ({error}); delete it and run again.") from error
+    return state
+
+
+def latest_checkpoint(folder: Path, *, log: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
+    """The state of the newest checkpoint that can be read, None when there is none.
+
+    One that cannot be read is put aside as `<name>.damaged`, so that it does not count among those to keep.
+    """
+    for path in _checkpoints(folder):
+        try:
+            return load_checkpoint(path)
+        except StoreError as error:
+            log(f"falling back to the checkpoint before: {error}")
+            with explain(path):
+                path.replace(path.with_name(f"{path.name}.damaged"))
+    return None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("checkpoint-*.pt"), key=lambda path: path.name, reverse=True)
