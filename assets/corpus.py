@@ -69,7 +69,7 @@ def raw_fingerprint(instance: StageInstance) -> str:
     if toy is not None and not (config.root / config.name).is_dir():
         from resources.toyref.writer import write_toyref
 
-        write_toyref(config.root, styles=(config.name,), size=toy["size"], seed=toy["seed"])
+        write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 
 
@@ -86,7 +86,7 @@ def dataset_index(work: Work) -> Outcome:
         for split in corpus.splits
     ]
     write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
-    metrics = {f"{row['split']}: expressions": int(row["expressions"]) for row in rows}
+    metrics = {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
     return Outcome(
         tallies={"splits": Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))}, metrics=metrics
     )

@@ -3,8 +3,11 @@
 Every table of numbers carries its unit (expression or object), its resolution and its rule for empty masks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +19,9 @@ from storage.artifact import Artifact
 from storage.masks import decode
 from storage.rows import Tally
 from storage.tables import column, write_table
+
+if TYPE_CHECKING:
+    from ops.metrics import Empties
 
 PUBLISHED_REFS = 1000
 """The papers measure choices on the first so many references of the training split (spec 7, row 33)."""
@@ -160,9 +166,9 @@ def judged(work: Work) -> list[ObjectRecord]:
     ]
 
 
-def decode_row(row: Mapping[str, object]) -> Mask:
+def decode_row(row: Mapping[str, Any]) -> Mask:
     """The mask of a row with `rle`, `height` and `width`."""
-    return decode(row["rle"], row["height"], row["width"])  # type: ignore[arg-type]
+    return decode(row["rle"], row["height"], row["width"])
 
 
 def compare(
@@ -181,7 +187,7 @@ def compare(
     )
 
 
-def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: str, per_object: Iterable[str] = ()) -> None:
+def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_object: Iterable[str] = ()) -> None:
     """The `pairs` table and its `summary`; methods in `per_object` are also counted once per object."""
     rows = [{name: getattr(pair, name) for name in PAIRS.names} for pair in pairs]
     write_table(work.slot.work / "pairs.parquet", pa.Table.from_pylist(rows, schema=PAIRS))
@@ -205,12 +211,12 @@ def headline(pairs: Sequence[Pair]) -> dict[str, float]:
     return {name: float(np.mean(ious)) for name, ious in found.items()}
 
 
-def _summary_row(cell: tuple[str, str, str, str], pairs: Sequence[Pair], empties: str) -> dict[str, object]:
+def _summary_row(cell: tuple[str, str, str, str], pairs: Sequence[Pair], empties: Empties) -> dict[str, Any]:
     from ops.metrics import ScoreState
 
     split, method, per, resolution = cell
     found = (
-        ScoreState(empties=empties)  # type: ignore[arg-type]
+        ScoreState(empties=empties)
         .update(
             [pair.intersection for pair in pairs],
             [pair.union for pair in pairs],
@@ -219,15 +225,20 @@ def _summary_row(cell: tuple[str, str, str, str], pairs: Sequence[Pair], empties
         .compute()
     )
     return {
-        "split": split, "method": method, "per": per, "resolution": resolution,
-        "rows": found.rows, "oIoU": found.oiou, "mIoU": found.miou,
+        "split": split,
+        "method": method,
+        "per": per,
+        "resolution": resolution,
+        "rows": found.rows,
+        "oIoU": found.oiou,
+        "mIoU": found.miou,
         **{f"P@{threshold}": share for threshold, share in found.precision.items()},
         "rule": found.rule,
     }
 
 
 def _choice_pairs(
-    one: ObjectRecord, choice: Mapping[str, object], offered: Sequence[CandidateRecord], truth: Mask, *, seed: int
+    one: ObjectRecord, choice: Mapping[str, Any], offered: Sequence[CandidateRecord], truth: Mask, *, seed: int
 ) -> list[Pair]:
     from ops.choice import first_choice, oracle_choice, random_choice
 
@@ -235,7 +246,7 @@ def _choice_pairs(
     row_of = {mask.candidate: row for row, mask in enumerate(offered)}
     chosen = choice["chosen"]
     rows = {
-        "S+S": -1 if chosen is None else row_of[chosen],  # type: ignore[index]
+        "S+S": -1 if chosen is None else row_of[chosen],
         "random": random_choice(len(offered), object_id=one.ref_id, seed=seed).index,
         "first": first_choice(len(offered)).index,
         "oracle": oracle_choice(masks, truth).index,
@@ -255,21 +266,21 @@ def _choice_pairs(
             has_candidate=bool(offered),
         )
 
-    alone: Sequence[int] = choice["chosen_by_sentence"]  # type: ignore[assignment]
+    alone: Sequence[int] = choice["chosen_by_sentence"]
     pairs = [pair(method, row, sent_id) for method, row in rows.items() for sent_id in one.sent_ids]
     for sent_id, number in zip(one.sent_ids, alone, strict=True):
         pairs.append(pair("S+S by each expression", row_of.get(number, -1), sent_id))
     return pairs
 
 
-def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, object]) -> list[Pair]:
+def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, Any]) -> list[Pair]:
     import torch
 
     from ops.images import resize_labels
 
-    size: int = row["model_size"]  # type: ignore[assignment]
+    size: int = row["model_size"]
     squashed = resize_labels(torch.from_numpy(truth), height=size, width=size).numpy()
-    at_model = decode(row["rle_model"], size, size)  # type: ignore[arg-type]
+    at_model = decode(row["rle_model"], size, size)
     return [
         compare(one, sent_id, squashed, at_model, method="ZSBootstrap", resolution=str(size)),
         compare(one, sent_id, truth, decode_row(row), method="ZSBootstrap"),
@@ -280,8 +291,8 @@ def _text_rows(
     work: Work,
     objects: Sequence[ObjectRecord],
     truths: Mapping[str, Truth],
-    choices: Mapping[int, Mapping[str, object]],
-) -> list[dict[str, object]]:
+    choices: Mapping[int, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
     from resources.toyref.sentences import SYNONYMS
 
     nouns = {row["expression"]: row["nouns"] for row in work.inputs["noun_phrases"].table("nouns").to_pylist()}
@@ -300,7 +311,7 @@ def _text_rows(
             ]
             hits += [bool(words & set(" ".join(nouns[text]).split()) or words & set(nouns[text])) for text in said]
         right = [truths[one.object_id].category in queries[one.ref_id] for one in here]
-        offered = [len(choices[one.ref_id]["candidates"]) for one in here if one.ref_id in choices]  # type: ignore[arg-type]
+        offered = [len(choices[one.ref_id]["candidates"]) for one in here if one.ref_id in choices]
         rows.append(
             {
                 "split": split,

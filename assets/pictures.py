@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ def prediction_preview(work: Work) -> bytes | None:
     """Images with the predicted mask of their first sentence."""
     expressions = {row["sent_id"]: row for row in work.inputs["references"].table("expressions").to_pylist()}
     table = read_table(work.slot.work / "masks.parquet", columns=["sent_id", "rle", "height", "width"])
-    rows: dict[str, list[dict[str, object]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for row in table.slice(0, 200).to_pylist():
         said = expressions[row["sent_id"]]
         if len(rows) < SHOWN:
@@ -66,9 +67,9 @@ def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
     return buffer.getvalue()
 
 
-def _first_images(table: Path) -> dict[str, list[dict[str, object]]]:
+def _first_images(table: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of the first few images that have a mask."""
-    found: dict[str, list[dict[str, object]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     wanted = read_table(table)
     wanted = wanted.filter(pa.compute.is_valid(wanted["rle"])).slice(0, 500)
     for row in wanted.to_pylist():
@@ -79,8 +80,8 @@ def _first_images(table: Path) -> dict[str, list[dict[str, object]]]:
 
 def _preview(
     work: Work,
-    rows_of: Mapping[str, Sequence[Mapping[str, object]]],
-    describe: Callable[[Sequence[Mapping[str, object]]], tuple[list[str], str]],
+    rows_of: Mapping[str, Sequence[Mapping[str, Any]]],
+    describe: Callable[[Sequence[Mapping[str, Any]]], tuple[list[str], str]],
 ) -> bytes | None:
     from ops.drawing import overlay, preview_png
 
@@ -102,5 +103,5 @@ def _pixels(work: Work, image: ImageRecord) -> Pixels | None:
         return None
 
 
-def _mask(row: Mapping[str, object]) -> Mask:
-    return decode(row["rle"], row["height"], row["width"])  # type: ignore[arg-type]
+def _mask(row: Mapping[str, Any]) -> Mask:
+    return decode(row["rle"], row["height"], row["width"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def report(work: Work) -> Outcome:
     )
 
 
-def table_html(rows: Sequence[Mapping[str, object]], columns: Iterable[str]) -> str:
+def table_html(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str:
     """A table; fractions as percentages with one digit."""
     names = list(columns)
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
@@ -62,11 +63,11 @@ def _cell(value: object) -> str:
 def _head(work: Work) -> str:
     instance = work.instance
     toy = "embedded" in " ".join(str(work.inputs[name].manifest.extra.get("models", "")) for name in work.inputs)
-    selection = work.inputs["zs_bootstrap"].manifest.metrics["epoch chosen by"]
+    selection = str(work.inputs["zs_bootstrap"].manifest.metrics["epoch chosen by"])
     return (
         f"<h1>{escape(instance.dataset)} / {escape(instance.experiment)}</h1>"
         f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks; "
-        f"scored on {escape(', '.join(instance.source.evaluate))}. The epoch was chosen by {escape(str(selection))}.</p>"
+        f"scored on {escape(', '.join(instance.source.evaluate))}. The epoch was chosen by {escape(selection)}.</p>"
         + (f'<p class="note">{TOY_NOTE}</p>' if toy else "")
     )
 
@@ -96,8 +97,8 @@ def _scores(work: Work) -> str:
     return (
         "<h2>Scores, in percent</h2>"
         + table_html(rows, names)
-        + f'<p class="note">Rule for empty masks: {escape("; ".join(rules))}. Resolution <i>original</i> is the image\'s '
-        "own size, a number the side of the square that the model sees. <i>random</i> and <i>oracle</i> pick among the "
+        + f'<p class="note">Rule for empty masks: {escape("; ".join(rules))}. Resolution <i>original</i> is the '
+        "image's own size, a number the side of the model's square. <i>random</i> and <i>oracle</i> pick among the "
         "same candidates, blindly and by the ground truth.</p>"
     )
 
@@ -163,7 +164,7 @@ def _drawer(work: Work) -> Callable[[ObjectRecord, ImageRecord], np.ndarray]:
     predicted = {row["sent_id"]: row for row in inputs["predictions"].table("masks").to_pylist()}
     candidates, truths = candidates_of(inputs["candidate_masks"]), truths_of(inputs["ground_truth"])
 
-    def one_mask(row: Mapping[str, object] | None, image: ImageRecord) -> np.ndarray:
+    def one_mask(row: Mapping[str, Any] | None, image: ImageRecord) -> np.ndarray:
         empty = np.zeros((0, image.height, image.width), dtype=bool)
         return empty if row is None or row["rle"] is None else _decoded(row)[None]
 
@@ -207,5 +208,5 @@ def _shrunk(picture: np.ndarray) -> bytes:
     return preview_png([("", picture)])
 
 
-def _decoded(row: Mapping[str, object]) -> Mask:
-    return decode(row["rle"], row["height"], row["width"])  # type: ignore[arg-type]
+def _decoded(row: Mapping[str, Any]) -> Mask:
+    return decode(row["rle"], row["height"], row["width"])

@@ -1,4 +1,4 @@
-"""Training samples out of artifacts: pictures and chosen masks brought to the model's size, sentences to word pieces."""
+"""Training samples out of artifacts: pictures and masks at the model's size, sentences as word pieces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from resources.datasets import ImageProblem
 from storage.masks import decode
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ops.lavt import Lavt
     from ops.training.batches import InMemorySamples, TrainingObject
     from resources.models.backbones import Tokenizer
@@ -23,7 +25,7 @@ def training_samples(
 ) -> InMemorySamples:
     """The training split, one mask per object.
 
-    Pictures lie in a memory-mapped scratch file of the slot, (N, 3, size, size) uint8, so the set may exceed the memory.
+    Pictures lie in a memory-mapped scratch file of the slot, (N, 3, size, size) uint8: they may exceed the memory.
 
     Args:
         work: the running stage; needs `references`.
@@ -43,7 +45,8 @@ def training_samples(
     labelled = _labelled(objects_of(work.inputs["references"], splits=work.instance.source.train), label_of)
     scratch = work.slot.scratch / "images.npy"
     pixels = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(labelled), 3, size, size))
-    stacks, samples = [], []
+    stacks: list[Tensor] = []
+    samples: list[TrainingObject] = []
     for image_id, objects in labelled.items():
         try:
             image = to_tensor(read_image(work, images[image_id]))
@@ -72,7 +75,7 @@ def chosen_mask(work: Work) -> Callable[[ObjectRecord], Mask | None]:
 
 
 def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt, int], float]:
-    """OIoU at the model's size on the first scored split after each epoch: the authors' way to pick one. Reads ground truth."""
+    """Score an epoch by oIoU at the model's size on the first scored split, as the authors do. Reads ground truth."""
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor

@@ -28,6 +28,8 @@ from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ops.choice import Choice
     from resources.models.clip import Clip
 
@@ -154,7 +156,7 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
 
 def _encode_prompted(
     knobs: ChoiceKnobs, clip: "Clip", pixels: Pixels, masks: Sequence[CandidateRecord]
-) -> Sequence[object]:
+) -> "Sequence[Tensor]":
     """Unit embeddings of the picture as each candidate's visual prompt shows it."""
     from ops.choice import Colours, red_ellipse, reverse_blur
     from ops.images import to_tensor

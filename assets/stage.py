@@ -1,13 +1,15 @@
 """What a stage is: its name, version, knobs, inputs and body; and what a body is handed while it runs.
 
-A body is a function `Work -> Outcome`. It reads artifacts, calls `ops`, writes tables into its slot, and returns numbers
-and a picture. It never names a path outside its slot and never touches Dagster.
+A body is a function `Work -> Outcome`. It reads artifacts, calls `ops`, writes tables into its slot, and returns
+numbers and a picture. It never names a path outside its slot and never touches Dagster.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from assets.knobs import Knobs
 from resources.datasets import Dataset, DatasetConfig, open_dataset
@@ -20,6 +22,16 @@ AssetPath = tuple[str, ...]
 K = TypeVar("K", bound=Knobs)
 
 
+class ToyWorld(BaseModel):
+    """Which embedded world."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
+    size: Literal["tiny", "small", "base"] = "small"
+    seed: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A data set as the pipeline sees it: where it lies, which splits train and which are scored."""
@@ -27,8 +39,8 @@ class Source:
     config: DatasetConfig
     train: tuple[str, ...]
     evaluate: tuple[str, ...]
-    toy: Mapping[str, object] | None = None
-    """Style, size and seed of an embedded world, drawn on first use; None for data on disk."""
+    toy: ToyWorld | None = None
+    """An embedded world, drawn on first use; None for data on disk."""
 
     @cached_property
     def splits(self) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -77,7 +78,7 @@ def zs_bootstrap(work: Work) -> Outcome:
         samples,
         plan,
         resume=latest_checkpoint(checkpoints),
-        save=lambda state: save_checkpoint(checkpoints / f"{state['step']:08d}.pt", state),
+        save=partial(_keep, checkpoints),
         log=work.log,
         on_epoch=judge,
     )
@@ -124,6 +125,10 @@ def predictions(work: Work) -> Outcome:
         work.slot, "masks", units, rows, schema=PREDICTIONS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
+
+
+def _keep(folder: Path, state: Mapping[str, Any]) -> None:
+    save_checkpoint(folder / f"{state['step']:08d}.pt", state)
 
 
 def segmenting(model: Lavt, tokenizer: Tokenizer, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class NounRule(StrEnum):
+    """Choices of `--rule`."""
+
+    spacy = "spacy"
+    nltk = "nltk"
+    chunk = "chunk"
+
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
@@ -127,14 +137,14 @@ def nouns(
     synonyms: Annotated[
         Path | None, typer.Option(help="Words of each class; default: coco_synonyms.txt beside the pairs.")
     ] = None,
-    rule: Annotated[str, typer.Option(help="spacy, nltk or chunk.")] = "spacy",
+    rule: Annotated[NounRule, typer.Option(help="How nouns are found.")] = NounRule.spacy,
     parser: Annotated[str, typer.Option(help="Parser: embedded, an installed package or a folder.")] = "embedded",
 ) -> None:
     """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
     from pipelines.tables import noun_table
 
     with _clear_errors():
-        console.print(noun_table(pairs, synonyms=synonyms, rule=rule, parser=parser))
+        console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
 
 
 @app.command()

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assets.knobs import Knobs
-from assets.stage import Source, Stage
+from assets.stage import Source, Stage, ToyWorld
 from resources.datasets import DatasetConfig
 from resources.datasets.records import Kind
 from resources.store import home
@@ -51,7 +51,7 @@ class DatasetFile(BaseModel):
     split_map: dict[str, str] = {}
     train: tuple[str, ...] = ("train",)
     evaluate: tuple[str, ...] = ("val", "testA", "testB")
-    toy: dict[str, Any] | None = None
+    toy: ToyWorld | None = None
     experiments: tuple[str, ...] = ()
 
 
@@ -159,7 +159,7 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
     config = DatasetConfig(
         kind=file.kind,
         root=root,
-        name=file.name or str((file.toy or {}).get("style", name)),
+        name=file.name or (file.toy.style if file.toy else name),
         split_by=file.split_by,
         expect_published_counts=file.published,
         manifest=file.manifest,

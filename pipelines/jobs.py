@@ -1,4 +1,4 @@
-"""One job per data set and experiment: everything the experiment uses, shared stages included (those are cache hits)."""
+"""One job per data set and experiment: all that the experiment uses, shared stages included (those are cache hits)."""
 
 from collections.abc import Sequence
 

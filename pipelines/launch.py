@@ -89,11 +89,14 @@ class _StageLines(logging.Handler):
             console.print(f"[cyan]{step:>18}[/cyan]  {meta.get('orig_message', record.getMessage())}", highlight=False)
 
 
-@dg.logger(description="One line per message of a stage; Dagster's own events stay in the UI.")
-def terminal_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """A logger for terminals."""
+def _terminal_logger(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("wordmask.terminal")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [_StageLines()]
     return logger
+
+
+terminal_logger = dg.LoggerDefinition(
+    _terminal_logger, description="One line per message of a stage; Dagster's own events stay in the UI."
+)

@@ -75,7 +75,7 @@ def _instance(
         "dataset": dataset,
         "train": list(source.train),
         "evaluate": list(source.evaluate),
-        "toy": dict(source.toy or {}),
+        "toy": source.toy.model_dump() if source.toy else None,
     }
     recipe = digest({"own": own, "origin": origin, "inputs": {name: read.recipe for name, read in inputs.items()}})
     return StageInstance(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -86,10 +86,10 @@ def spread(pairs: Iterable[tuple[str, str]]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `make results` (`wordmask results`). Embedded models on the embedded world `toyref` (size small), three",
-        "seeds: each has its own world (train and test scenes) and its own training seed. Per expression, at the image's own",
-        "size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds. Empty predictions count 0 and their ground",
-        "truth enters the union. None of these numbers can be compared with a paper's: the world is drawn.",
+        "Written by `make results` (`wordmask results`). Embedded models on the embedded world `toyref` (size small),",
+        "three seeds: each has its own world (train and test scenes) and its own training seed. Per expression, at the",
+        "image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds. Empty predictions count",
+        "0 and their ground truth enters the union. No number here compares with a paper's: the world is drawn.",
         "",
         "| masks | " + " | ".join(splits) + " |",
         "|---|" + "---|" * len(splits),
@@ -174,8 +174,8 @@ def _ready(instances: Sequence[StageInstance]) -> dict[str, Artifact]:
     return {one.stage.name: store.resolve(one.key) for one in instances if state_of(one, store) == "ready"}
 
 
-def _rows(artifact: Artifact) -> list[dict[str, object]]:
-    return artifact.table("summary").to_pylist()  # type: ignore[no-any-return]
+def _rows(artifact: Artifact) -> list[dict[str, Any]]:
+    return artifact.table("summary").to_pylist()
 
 
 def _percent(share: float) -> str:

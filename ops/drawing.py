@@ -1,0 +1,253 @@
+"""Pictures for people: masks over photographs, panels side by side as a small PNG, curves as inline SVG.
+
+For previews, galleries and the report; no number of the method comes from here. Pictures are HWC uint8 RGB arrays.
+Shapes: N masks, H x W pixels.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+Panel = tuple[str, Picture]
+"""A title and the picture under it."""
+
+PALETTE: tuple[tuple[int, int, int], ...] = (
+    (230, 57, 70),
+    (29, 120, 220),
+    (42, 157, 84),
+    (255, 183, 3),
+    (155, 81, 224),
+    (0, 180, 190),
+    (240, 113, 33),
+    (224, 86, 160),
+    (130, 170, 20),
+    (120, 85, 60),
+)
+"""Colours told apart at a glance, repeated from the eleventh mask on."""
+
+PREVIEW_BYTES = 30_000
+"""Upper limit of a preview in run metadata."""
+
+_GAP = 4
+_INK = (25, 25, 30)
+_PAPER = (255, 255, 255)
+
+
+def overlay(
+    image_HW3: Picture,
+    masks_NHW: NDArray[np.bool_],
+    *,
+    labels: Sequence[str] = (),
+    colours: Sequence[tuple[int, int, int]] = PALETTE,
+    opacity: float = 0.5,
+) -> Picture:
+    """Tint each mask in its own colour, outline it, and write its label in its middle.
+
+    Args:
+        image_HW3: the picture; it is not changed.
+        masks_NHW: bool, at the picture's resolution; later masks lie over earlier ones. N may be 0.
+        labels: one per mask, or none; `indices(N)` makes 0, 1, 2, ...
+        colours: taken in turn.
+        opacity: of the tint, 0 to 1.
+
+    Raises:
+        ValueError: if a size or the number of labels does not fit.
+    """
+    masks_NHW = np.asarray(masks_NHW, dtype=bool)
+    if len(masks_NHW) and masks_NHW.shape[1:] != image_HW3.shape[:2]:
+        raise ValueError(f"masks {masks_NHW.shape} do not lie on a picture {image_HW3.shape}: resize one of them first")
+    if labels and len(labels) != len(masks_NHW):
+        raise ValueError(f"{len(labels)} labels for {len(masks_NHW)} masks: one each, or none")
+    drawn_HW3 = image_HW3.astype(np.float32)
+    for index, mask_HW in enumerate(masks_NHW):
+        colour_3 = np.array(colours[index % len(colours)], dtype=np.float32)
+        drawn_HW3[mask_HW] += opacity * (colour_3 - drawn_HW3[mask_HW])
+        drawn_HW3[_outline(mask_HW)] = colour_3
+    canvas = Image.fromarray(drawn_HW3.round().astype(np.uint8))
+    for index, label in enumerate(labels):
+        _write_on(canvas, masks_NHW[index], label, colours[index % len(colours)])
+    return np.array(canvas)
+
+
+def indices(count: int) -> tuple[str, ...]:
+    """Labels "0", "1", ... as candidate tables number them."""
+    return tuple(map(str, range(count)))
+
+
+def _outline(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rim of the mask, about 1/120 of the picture thick; the picture's own edge makes no rim."""
+    inner_HW = mask_HW
+    for _ in range(max(1, mask_HW.shape[0] // 120)):
+        padded = np.pad(inner_HW, 1, mode="edge")
+        inner_HW = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:] & inner_HW
+    return np.asarray(mask_HW & ~inner_HW)
+
+
+def _write_on(canvas: Image.Image, mask_HW: NDArray[np.bool_], label: str, colour: tuple[int, int, int]) -> None:
+    """Write a label in a dark box on the mask's pixel nearest to its centre."""
+    points_P2 = np.argwhere(mask_HW)
+    if not len(points_P2):
+        return
+    y, x = points_P2[np.abs(points_P2 - points_P2.mean(0)).sum(1).argmin()].tolist()
+    draw, font = ImageDraw.Draw(canvas), _font(max(10, canvas.height // 11))
+    left, top, right, bottom = draw.textbbox((x, y), label, font=font, anchor="mm")
+    x += max(2 - left, 0) + min(canvas.width - 3 - right, 0)
+    y += max(2 - top, 0) + min(canvas.height - 3 - bottom, 0)
+    left, top, right, bottom = draw.textbbox((x, y), label, font=font, anchor="mm")
+    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), fill=_INK, outline=colour)
+    draw.text((x, y), label, fill=_PAPER, font=font, anchor="mm")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "") -> Picture:
+    """Panels in a row, scaled to one height, each under its title, with a caption below: (h, w, 3).
+
+    Raises:
+        ValueError: if there is no panel.
+    """
+    if not panels:
+        raise ValueError("no panel to draw: pass at least one (title, picture)")
+    pictures = [_scaled(picture, height) for _, picture in panels]
+    width = sum(picture.width for picture in pictures) + _GAP * (len(pictures) + 1)
+    title_font, text_font = _font(12), _font(13)
+    lines = _wrapped(caption, text_font, width - 2 * _GAP)
+    canvas = Image.new("RGB", (width, 18 + height + _GAP + 18 * len(lines)), _PAPER)
+    draw, x = ImageDraw.Draw(canvas), _GAP
+    for (title, _), picture in zip(panels, pictures, strict=True):
+        draw.text((x, 2), _cut(title, title_font, picture.width), fill=_INK, font=title_font)
+        canvas.paste(picture, (x, 18))
+        x += picture.width + _GAP
+    for number, line in enumerate(lines):
+        draw.text((_GAP, 18 + height + 2 + 18 * number), line, fill=_INK, font=text_font)
+    return np.array(canvas)
+
+
+def _scaled(picture_HW3: Picture, height: int) -> Image.Image:
+    picture = Image.fromarray(picture_HW3)
+    return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.BILINEAR)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The longest beginning of the text that fits."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, most: int = 3) -> list[str]:
+    """Words in lines that fit; what does not fit into `most` lines is cut off with dots."""
+    lines: list[str] = []
+    words = text[:2000].split()
+    while words:
+        taken = 1
+        while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
+            taken += 1
+        if len(lines) == most - 1:
+            taken = len(words)
+        lines.append(_cut(" ".join(words[:taken]), font, width))
+        words = words[taken:]
+    return lines
+
+
+def stacked(rows: Sequence[Picture]) -> Picture:
+    """Pictures of different widths under each other on white.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not rows:
+        raise ValueError("no picture to stack")
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate(
+        [np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    )
+
+
+def png_bytes(image_HW3: Picture, *, colours: int | None = None) -> bytes:
+    """The picture as PNG; with `colours`, through a palette of that many, which is several times smaller."""
+    picture = Image.fromarray(image_HW3)
+    if colours is not None:
+        picture = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = PREVIEW_BYTES) -> bytes:
+    """`side_by_side` as the tallest PNG of at most `max_bytes`; the writing keeps its size.
+
+    Raises:
+        ValueError: if even the smallest one is larger: pass fewer panels.
+    """
+    for height in (240, 200, 160, 128, 104, 84, 64, 48, 32):
+        picture_HW3 = side_by_side(panels, height=height, caption=caption)
+        for colours in (192, 96):
+            png = png_bytes(picture_HW3, colours=colours)
+            if len(png) <= max_bytes:
+                return png
+    raise ValueError(f"{len(panels)} panels do not fit into {max_bytes} bytes: pass fewer")
+
+
+def data_uri(png: bytes) -> str:
+    """The PNG as a `data:` address for Markdown and HTML."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+Curve = Sequence[tuple[float, float]]
+
+
+def curve_svg(series: Mapping[str, Curve], *, x_label: str, y_label: str, width: int = 480, height: int = 220) -> str:
+    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out."""
+    kept = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
+    (x0, x1), (y0, y1) = (_range([point[axis] for points in kept.values() for point in points]) for axis in (0, 1))
+    left, right, top, bottom = 54, width - 12, 12, height - 40
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
+
+    parts = []
+    for x, y in zip(np.linspace(x0, x1, 5), np.linspace(y0, y1, 5), strict=True):
+        column, row = place(x, y)
+        parts += [
+            f'<line x1="{left}" x2="{right}" y1="{row:.1f}" y2="{row:.1f}" stroke="#ddd"/>',
+            _svg_text(left - 6, row + 4, f"{y:.3g}", anchor="end"),
+            _svg_text(column, bottom + 14, f"{x:.4g}"),
+        ]
+    for number, (name, points) in enumerate(kept.items()):
+        colour = "rgb({},{},{})".format(*PALETTE[number % len(PALETTE)])
+        path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in points)
+        parts += [
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>',
+            _svg_text(right - 4, top + 12 + 14 * number, name, anchor="end", more=f' fill="{colour}"'),
+        ]
+    middle = (top + bottom) / 2
+    parts += [
+        _svg_text((left + right) / 2, height - 6, x_label),
+        _svg_text(12, middle, y_label, more=f' transform="rotate(-90 12 {middle})"'),
+    ]
+    name = escape(f"{y_label} over {x_label}", quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{name}" font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
+    )
+
+
+def _svg_text(x: float, y: float, text: str, *, anchor: str = "middle", more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Lowest and highest value, opened up where they meet."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

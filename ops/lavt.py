@@ -1,0 +1,213 @@
+"""LAVT: a Swin trunk that hears the sentence after every stage, and a mask decoder (S+S+C spec 4.1-4.7).
+
+One module serves every size; `SWIN_B_480` is the published one, `EMBEDDED` the small one that ships with the project.
+Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features, C channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertModel
+
+from ops.decoder import MaskDecoder, upsample
+from ops.fusion import LanguageGate, PixelWordAttention
+from ops.swin import Swin, SwinConfig
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LavtConfig:
+    """Every size of a LAVT; the defaults are the paper's."""
+
+    embed_dim: int = 128
+    depths: tuple[int, ...] = (2, 2, 18, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    window: int = 12
+    drop_path: float = 0.3
+    fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
+    decoder_width: int = 512
+    language_width: int = 768
+    image_size: int = 480
+    """Side of the square that images are squashed to, in pixels."""
+    max_tokens: int = 20
+    trained_bert_layers: int = 10
+    """The first so many layers of BERT learn; its embeddings and the other layers never change (spec 4.7)."""
+
+    @property
+    def swin(self) -> SwinConfig:
+        """The trunk's share of the sizes."""
+        return SwinConfig(
+            embed_dim=self.embed_dim,
+            depths=self.depths,
+            heads=self.heads,
+            window=self.window,
+            drop_path=self.drop_path,
+        )
+
+
+SWIN_B_480 = LavtConfig()
+EMBEDDED = LavtConfig(
+    embed_dim=32,
+    depths=(2, 2, 4, 1),
+    heads=(1, 2, 4, 8),
+    window=10,
+    drop_path=0.05,
+    decoder_width=48,
+    language_width=128,
+    image_size=160,
+    trained_bert_layers=3,
+)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 RGB (B, 3, H, W) to float with ImageNet's mean and deviation; float images pass unchanged."""
+    if images.dtype != torch.uint8:
+        return images
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(3, 1, 1) * 255
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(3, 1, 1) * 255
+    return (images.float() - mean) / std
+
+
+class FusedSwin(nn.Module):
+    """Swin with pixel-word attention and a gate after each stage.
+
+    The gated sum E goes on to the next stage, the normalised fused features LN(F) go to the decoder.
+    The last gate exists in published checkpoints; nothing follows it, so it is not computed and never trained.
+    """
+
+    def __init__(self, config: LavtConfig) -> None:
+        super().__init__()
+        widths = config.swin.widths
+        self.swin = Swin(config.swin)
+        self.fusions = nn.ModuleList(
+            PixelWordAttention(width, config.language_width, heads=heads)
+            for width, heads in zip(widths, config.fusion_heads, strict=True)
+        )
+        self.gates = nn.ModuleList(LanguageGate(width) for width in widths)
+        self.output_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+
+    def forward(
+        self, images_I3HW: Tensor, language_BTL: Tensor, mask_BT: Tensor, image_of_B: Tensor | None
+    ) -> list[Tensor]:
+        """Maps for the decoder, (B, C, H, W), finest first."""
+        stages = self.swin.layers
+        visual = stages[0](self.swin.patch_embed(images_I3HW))
+        if image_of_B is not None:
+            visual = visual[image_of_B]
+        outputs = []
+        for number, stage in enumerate(stages):
+            if number:
+                visual = stage(visual)
+            tokens_BPC = visual.flatten(1, 2)
+            fused_BPC = self.fusions[number](tokens_BPC, language_BTL, mask_BT)
+            output = self.output_norms[number](fused_BPC)
+            outputs.append(output.view(visual.shape).permute(0, 3, 1, 2))
+            if number + 1 < len(stages):
+                visual = stage.downsample(self.gates[number](tokens_BPC, fused_BPC).view(visual.shape))
+        return outputs
+
+
+class LavtVision(nn.Module):
+    """The vision half: everything but BERT."""
+
+    def __init__(self, config: LavtConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = FusedSwin(config)
+        self.decoder = MaskDecoder(config.swin.widths, config.decoder_width)
+
+    def features(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
+    ) -> list[Tensor]:
+        """The four maps LN(F) that the decoder reads, (B, C, H, W), finest first."""
+        return self.backbone(normalise(images_I3HW), language_BLT.transpose(1, 2), mask_B1T.squeeze(1), image_of_B)
+
+    def quarter_logits(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, 2, H / 4, W / 4) as the decoder gives them: channel 0 background, 1 foreground.
+
+        Args:
+            images_I3HW: uint8 RGB, or floats that are normalised already; one a sample unless `image_of_B` is given.
+            language_BLT: BERT's last hidden states, channels first.
+            mask_B1T: 1 on real word pieces.
+            image_of_B: row of the image of each sample: images with several sentences then pass the patch embedding
+                and the blocks of the first stage, which hear no language, only once.
+        """
+        return self.decoder(self.features(images_I3HW, language_BLT, mask_B1T, image_of_B=image_of_B))
+
+    def forward(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, 2, H, W) in float32 at the size of the images; arguments as in `quarter_logits`."""
+        quarter = self.quarter_logits(images_I3HW, language_BLT, mask_B1T, image_of_B=image_of_B)
+        return upsample(quarter.float(), images_I3HW.shape[-2:])
+
+
+class Lavt(nn.Module):
+    """LAVT with its BERT, which stays in eval mode (no dropout) even while it is trained (spec 4.4)."""
+
+    def __init__(self, config: LavtConfig, bert: BertModel) -> None:
+        super().__init__()
+        width = bert.config.hidden_size
+        if width != config.language_width:
+            raise ValueError(f"this BERT is {width} wide, the config expects language_width={config.language_width}")
+        if config.trained_bert_layers > len(bert.encoder.layer):
+            raise ValueError(
+                f"trained_bert_layers={config.trained_bert_layers}, but this BERT has {len(bert.encoder.layer)} layers"
+            )
+        self.config = config
+        self.vision = LavtVision(config)
+        self.bert = bert
+        bert.requires_grad_(False)
+        bert.encoder.layer[: config.trained_bert_layers].requires_grad_(True)
+        bert.eval()
+
+    def train(self, mode: bool = True) -> "Lavt":
+        """Switch the vision half; BERT never leaves eval mode."""
+        super().train(mode)
+        self.bert.eval()
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.vision.decoder.head.weight.device
+
+    def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """BERT's last hidden states (B, L, T)."""
+        states = self.bert(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
+        return states.transpose(1, 2)
+
+    def forward(
+        self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, 2, H, W) at the size of the images; see `LavtVision.forward`."""
+        language_BLT = self.encode(token_ids_BT, mask_BT)
+        return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)
+
+
+def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:
+    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of BERT."""
+    undecayed, decayed = [], []
+    for name, parameter in model.vision.backbone.named_parameters():
+        plain = "norm" in name or "relative_position_bias_table" in name
+        (undecayed if plain else decayed).append(parameter)
+    layers = model.bert.encoder.layer[: model.config.trained_bert_layers]
+    groups: Sequence[tuple[str, list[nn.Parameter], float]] = (
+        ("backbone norms and position biases", undecayed, 0.0),
+        ("backbone", decayed, weight_decay),
+        ("decoder", list(model.vision.decoder.parameters()), weight_decay),
+        ("bert", list(layers.parameters()), weight_decay),
+    )
+    return [{"name": name, "params": params, "weight_decay": decay} for name, params, decay in groups]
+
+
+def poly(step: int, total: int) -> float:
+    """Factor of the learning rate at `step` of `total`: (1 - step / total)^0.9."""
+    return (1 - step / total) ** 0.9

@@ -1,0 +1,73 @@
+"""Masks for the sentences of an image from a trained segmenter.
+
+Shapes: S sentences, T word pieces, h x w pixels at the model's size, H x W at the image's own size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ops.decoder import upsample
+from ops.lavt import Lavt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Foreground masks of every sentence of one image, bool on the CPU.
+
+    Both come from the logits at a quarter of the model's size, enlarged bilinearly with aligned corners and then
+    compared (arg-max of background and foreground; a tie is background).
+    """
+
+    model_size_Shw: Tensor
+    """Arg-max at the model's square size: what the papers score."""
+    original_size_SHW: Tensor
+    """Arg-max of the logits enlarged to the image's own height and width."""
+
+
+@torch.inference_mode()
+def predict(
+    model: Lavt,
+    image_3hw: Tensor,
+    *,
+    token_ids_ST: Tensor,
+    token_mask_ST: Tensor,
+    original_size: tuple[int, int],
+    bf16: bool = False,
+    sentences_at_once: int = 32,
+) -> Prediction:
+    """Segment what each sentence of one image refers to.
+
+    The sentences go through the network together; patch embedding and first stage, which hear no language, run once
+    per chunk of `sentences_at_once`.
+
+    Args:
+        model: is switched to eval mode.
+        image_3hw: uint8 RGB, squashed to the model's square size.
+        token_ids_ST: word pieces of all sentences.
+        token_mask_ST: 1 on real word pieces.
+        original_size: (height, width) of the image before it was squashed.
+        bf16: compute in bfloat16 autocast.
+        sentences_at_once: bounds the memory; the masks hardly depend on it (rounding).
+    """
+    model.eval()
+    image_13hw = image_3hw[None].to(model.device)
+    at_model_size, at_original_size = [], []
+    for ids_ST, mask_ST in zip(
+        token_ids_ST.to(model.device).split(sentences_at_once),
+        token_mask_ST.to(model.device).split(sentences_at_once),
+        strict=True,
+    ):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            language_SLT = model.encode(ids_ST, mask_ST)
+            image_of_S = torch.zeros(len(ids_ST), dtype=torch.long, device=model.device)
+            quarter = model.vision.quarter_logits(image_13hw, language_SLT, mask_ST[:, None], image_of_B=image_of_S)
+        at_model_size.append(foreground(upsample(quarter.float(), image_3hw.shape[-2:])))
+        at_original_size.append(foreground(upsample(quarter.float(), original_size)))
+    return Prediction(model_size_Shw=torch.cat(at_model_size), original_size_SHW=torch.cat(at_original_size))
+
+
+def foreground(logits_B2HW: Tensor) -> Tensor:
+    """(B, H, W) bool on the CPU: where the foreground logit is the larger one."""
+    return (logits_B2HW[:, 1] > logits_B2HW[:, 0]).cpu()

@@ -1,0 +1,232 @@
+"""The training loop of a referring segmenter: plain PyTorch, opens no file, resumes to the same bits.
+
+Everything random at a step (drop path) is seeded by (seed, step) and the order of samples by (seed, epoch), so training
+that is killed and resumed from its last saved state ends with the weights of an undisturbed run.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ops.lavt import Lavt, optimiser_groups, poly
+from ops.training.batches import Batch, SampleSource, Sentences
+from ops.training.losses import per_sample
+
+State = dict[str, Any]
+Loss = Callable[[Tensor, Batch], Tensor]
+"""Maps logits (B, 2, H, W) of a batch to the mean loss of its samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """How long and how fast to train; the defaults are S+S+C's (spec 4.7-4.9)."""
+
+    epochs: int = 40
+    batch_size: int = 60
+    """Samples (image, sentence) of an optimiser step, give or take: whole images are packed."""
+    lr: float = 5e-5
+    weight_decay: float = 0.01
+    sentences: Sentences = "one"
+    accumulate: int = 1
+    """Batches whose gradients are added before a step, each of batch_size / accumulate samples."""
+    bf16: bool = False
+    """Forward in bfloat16 autocast; set it where the device computes faster that way."""
+    seed: int = 0
+    checkpoint_every_steps: int = 500
+    log_every_steps: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot train."""
+        if self.epochs < 1 or not 1 <= self.accumulate <= self.batch_size:
+            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
+                             "all must be at least 1 and accumulate no more than batch_size")
+
+
+@dataclass
+class History:
+    """The curve of a run, one entry per optimiser step."""
+
+    step: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    samples_per_second: list[float] = field(default_factory=list)
+    """Wall-clock speed, the only column that differs between two runs of one plan."""
+    scores: dict[int, float] = field(default_factory=dict)
+    """What `on_epoch` returned after each epoch, if it was asked."""
+
+    def append(self, *, loss: float, lr: float, samples_per_second: float) -> None:
+        """Add a step."""
+        self.step.append(len(self.step) + 1)
+        self.loss.append(loss)
+        self.lr.append(lr)
+        self.samples_per_second.append(samples_per_second)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """First epoch with the highest score; none without scores."""
+        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+
+
+def first_candidate(logits_B2HW: Tensor, batch: Batch) -> Tensor:
+    """Weighted cross-entropy against each sample's pseudo-label (ZSBootstrap)."""
+    return per_sample(logits_B2HW, batch.targets_BHW())
+
+
+def train(
+    model: Lavt,
+    samples: SampleSource,
+    plan: TrainPlan,
+    *,
+    resume: Mapping[str, Any] | None = None,
+    save: Callable[[State], None] = lambda state: None,
+    log: Callable[[str], None] = lambda line: None,
+    loss: Loss = first_candidate,
+    on_epoch: Callable[[Lavt, int], float | None] | None = None,
+) -> History:
+    """Train `model` in place on the device it lies on.
+
+    Args:
+        model: starts from its own weights, or from those in `resume`.
+        samples: the data.
+        plan: epochs, batch size, learning rate and so on.
+        resume: a state that an earlier call handed to `save`; the plan and the data must be the same.
+        save: gets the state every `checkpoint_every_steps` steps and at the end. Its tensors are live: write or copy
+            them before returning.
+        log: gets a line every `log_every_steps` steps.
+        loss: what to minimise; the default takes each object's first candidate as its mask.
+        on_epoch: called after each epoch, epochs counted from 1. When it returns scores, the weights of the best epoch
+            are put back at the end; otherwise those of the last epoch stay, and no ground truth is asked for.
+
+    Raises:
+        ValueError: `resume` belongs to another plan or other data.
+        FloatingPointError: the loss is not finite.
+    """
+    size = -(-plan.batch_size // plan.accumulate)
+    steps_per_epoch = -(-samples.batches(size=size, sentences=plan.sentences) // plan.accumulate)
+    total = plan.epochs * steps_per_epoch
+    run = Run.start(model, plan, total)
+    if resume is not None:
+        run.restore(resume)
+    cuda = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        for epoch in range(run.step // steps_per_epoch, plan.epochs):
+            packed = samples.epoch(size=size, sentences=plan.sentences, seed=plan.seed, epoch=epoch)
+            model.train()
+            for start in range(run.step % steps_per_epoch * plan.accumulate, len(packed), plan.accumulate):
+                torch.manual_seed(plan.seed * 1_000_003 + run.step)
+                run.advance([samples.batch(part) for part in packed[start : start + plan.accumulate]], loss)
+                if run.step % plan.log_every_steps == 0 or run.step == total:
+                    log(run.line())
+                if run.step % plan.checkpoint_every_steps == 0 and run.step % steps_per_epoch:
+                    save(run.state())
+            if on_epoch is not None:
+                run.score(epoch + 1, on_epoch(model, epoch + 1))
+            if run.step % plan.checkpoint_every_steps == 0 or run.step == total:
+                save(run.state())
+    run.put_back_best()
+    return run.history
+
+
+@dataclass
+class Run:
+    """A training run between two steps: everything a checkpoint holds."""
+
+    model: Lavt
+    optimiser: torch.optim.AdamW
+    plan: TrainPlan
+    total: int
+    """Optimiser steps of the whole run; the schedule ends there."""
+    history: History = field(default_factory=History)
+    best: State | None = None
+    """Weights of the best epoch so far, on the CPU."""
+
+    @classmethod
+    def start(cls, model: Lavt, plan: TrainPlan, total: int) -> "Run":
+        """A run at step 0."""
+        groups = optimiser_groups(model, weight_decay=plan.weight_decay)
+        return cls(model=model, optimiser=torch.optim.AdamW(groups, lr=plan.lr, fused=True), plan=plan, total=total)
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return len(self.history.loss)
+
+    def advance(self, batches: Sequence[Batch], loss: Loss) -> None:
+        """One optimiser step on the mean loss over all samples of the batches."""
+        began = perf_counter()
+        rate = self.plan.lr * poly(self.step, self.total)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        count = sum(len(batch) for batch in batches)
+        value = torch.zeros((), device=self.model.device)
+        self.optimiser.zero_grad()
+        for batch in batches:
+            part = self.forward(batch.to(self.model.device), loss) * (len(batch) / count)
+            part.backward()
+            value += part.detach()
+        self.optimiser.step()
+        if not math.isfinite(value.item()):
+            raise FloatingPointError(f"the loss is {value.item()} at step {self.step}; lower lr={self.plan.lr}")
+        self.history.append(loss=value.item(), lr=rate, samples_per_second=count / (perf_counter() - began))
+
+    def forward(self, batch: Batch, loss: Loss) -> Tensor:
+        """The loss of one batch; the logits are computed in bfloat16 if the plan says so, the loss never is."""
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.plan.bf16):
+            logits_B2HW = self.model(
+                batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B
+            )
+        return loss(logits_B2HW.float(), batch)
+
+    def score(self, epoch: int, score: float | None) -> None:
+        """Note the score of an epoch and keep its weights if none was better."""
+        if score is None:
+            return
+        self.history.scores[epoch] = score
+        if self.history.best_epoch == epoch:
+            self.best = {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
+
+    def put_back_best(self) -> None:
+        """Give the model the weights of the best epoch, if epochs were scored."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+
+    def line(self) -> str:
+        """One line for a log: where the run is and how fast."""
+        recent = self.history.loss[-self.plan.log_every_steps :]
+        speeds = self.history.samples_per_second[-self.plan.log_every_steps :]
+        return (
+            f"step {self.step}/{self.total}  loss {sum(recent) / len(recent):.4f}  "
+            f"lr {self.history.lr[-1]:.2e}  {len(speeds) / sum(1 / speed for speed in speeds):.1f} samples/s"
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What must agree for a state to be taken up again."""
+        return {**asdict(self.plan), "total": self.total}
+
+    def state(self) -> State:
+        """Everything `restore` needs, plain containers and live tensors."""
+        return {
+            "identity": self.identity(),
+            "step": self.step,
+            "history": asdict(self.history),
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        ours, theirs = self.identity(), state["identity"]
+        changed = [key for key in ours if ours[key] != theirs.get(key)]
+        if changed:
+            raise ValueError(f"the saved state is of another run, {changed} differ; train from the start instead")
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.history = History(**copy.deepcopy(state["history"]))
+        self.best = state["best"]

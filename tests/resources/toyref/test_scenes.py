@@ -1,0 +1,95 @@
+import cv2
+import numpy as np
+import pytest
+
+from resources.toyref.scenes import CLASSES, SIZES, Scene, draw_scene
+from resources.toyref.shapes import PALETTE
+
+SEEDS = range(40)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [draw_scene(seed) for seed in SEEDS]
+
+
+def test_a_seed_gives_the_same_scene_again(scenes: list[Scene]) -> None:
+    again = draw_scene(7)
+    np.testing.assert_array_equal(again.image_HW3, scenes[7].image_HW3)
+    assert [thing.attributes for thing in again.objects] == [thing.attributes for thing in scenes[7].objects]
+
+
+def test_seeds_and_focuses_give_different_scenes(scenes: list[Scene]) -> None:
+    assert len({scene.image_HW3.tobytes() for scene in scenes}) == len(scenes)
+    assert draw_scene(3, focus="people").image_HW3.tobytes() != draw_scene(3, focus="things").image_HW3.tobytes()
+
+
+def test_images_are_rgb_in_the_three_sizes(scenes: list[Scene]) -> None:
+    assert {scene.image_HW3.shape[1::-1] for scene in scenes} == set(SIZES)
+    assert all(scene.image_HW3.dtype == np.uint8 and scene.image_HW3.shape[2] == 3 for scene in scenes)
+
+
+def test_boxes_are_those_of_the_visible_masks(scenes: list[Scene]) -> None:
+    for thing in (thing for scene in scenes for thing in scene.objects):
+        x, y, width, height = cv2.boundingRect(thing.mask_HW.astype(np.uint8))
+        assert thing.box == (x, y, x + width, y + height)
+
+
+def test_masks_are_disjoint_and_at_least_half_visible(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        stack_NHW = np.stack([thing.mask_HW for thing in scene.objects])
+        assert stack_NHW.sum(0).max() <= 1
+        assert stack_NHW.shape[1:] == scene.image_HW3.shape[:2]
+        assert all(0.5 <= thing.visible <= 1 for thing in scene.objects)
+
+
+def test_some_objects_are_partly_hidden(scenes: list[Scene]) -> None:
+    hidden = [thing for scene in scenes for thing in scene.objects if thing.visible < 0.95]
+    assert len(hidden) >= len(scenes) // 10
+
+
+def test_objects_have_a_size_that_small_models_can_see() -> None:
+    sides = [
+        max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
+        for seed in range(60)
+        for thing in draw_scene(seed).objects
+    ]
+    assert min(sides) >= 18
+    assert max(sides) <= 90
+    assert np.mean([25 <= side <= 80 for side in sides]) > 0.9
+
+
+@pytest.mark.parametrize(("focus", "people"), [("people", True), ("things", False)])
+def test_the_focus_names_the_class_with_several_objects(focus: str, people: bool) -> None:
+    for seed in range(25):
+        categories = [thing.category for thing in draw_scene(seed, focus="people" if people else "things").objects]
+        counts = {name: categories.count(name) for name in categories}
+        if people:
+            assert 2 <= counts["person"] <= 5
+        else:
+            assert max((counts[name] for name in counts if name != "person"), default=0) >= 2
+
+
+def test_an_unknown_focus_is_refused() -> None:
+    with pytest.raises(ValueError, match="people"):
+        draw_scene(0, focus="animals")  # type: ignore[arg-type]
+
+
+def test_every_class_is_drawn_and_there_are_enough(scenes: list[Scene]) -> None:
+    drawn = {thing.category for scene in scenes for thing in scene.objects}
+    assert len(CLASSES) >= 14
+    assert drawn == set(CLASSES)
+
+
+def test_named_colours_are_the_colours_on_the_image(scenes: list[Scene]) -> None:
+    """The median pixel of a plain object is nearer to the colour it is called by than to any other."""
+    names, values_C3 = list(PALETTE), np.array(list(PALETTE.values()))
+    hits = []
+    for scene in scenes:
+        for thing in scene.objects:
+            look = thing.attributes
+            if thing.category in ("sports ball", "apple", "umbrella", "bottle") and not look["pattern"]:
+                pixel = np.median(scene.image_HW3[thing.mask_HW], axis=0)
+                hits.append(names[int(np.linalg.norm(values_C3 - pixel, axis=1).argmin())] == look["colour"])
+    assert len(hits) > 20
+    assert np.mean(hits) > 0.95
