@@ -55,8 +55,8 @@ TEXT = pa.schema(
     [
         column("split", pa.string(), "split"),
         column("expressions_with_class_word", pa.int64(), "sentences that hold a word for the true class"),
-        column("noun_hit_rate", pa.float64(), "share of them in which an extracted noun is such a word"),
-        column("projection_accuracy", pa.float64(), "share of objects whose query class is the true one"),
+        column("noun_hit_rate", pa.float64(), "share of them with such a word among the nouns", nullable=True),
+        column("projection_accuracy", pa.float64(), "share of objects with the true class in the query", nullable=True),
         column("candidates_per_object", pa.float64(), "mean number of candidate masks"),
     ]
 )
@@ -201,8 +201,10 @@ def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_obje
     write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
 
 
-def headline(pairs: Sequence[Pair]) -> dict[str, float]:
+def headline(pairs: Sequence[Pair]) -> dict[str, float | str]:
     """MIoU per split and method at the image's own resolution, per expression, for the plots of the UI."""
+    if not pairs:
+        return {"scores": "no ground truth"}
     found: dict[str, list[float]] = {}
     for pair in pairs:
         if pair.resolution == "original":
@@ -299,9 +301,10 @@ def _text_rows(
     queries = {row["ref_id"]: row["query"] for row in work.inputs["projected_classes"].table("queries").to_pylist()}
     rows = []
     for split in dict.fromkeys(one.split for one in objects):
-        here = [one for one in objects if one.split == split and one.object_id in truths]
+        here = [one for one in objects if one.split == split]
+        named = [one for one in here if one.object_id in truths and truths[one.object_id].category]
         hits = []
-        for one in here:
+        for one in named:
             category = truths[one.object_id].category
             words = {category, *SYNONYMS.get(category, ())}
             said = [
@@ -310,14 +313,14 @@ def _text_rows(
                 if words & set(text.split()) or any(" " in w and w in text for w in words)
             ]
             hits += [bool(words & set(" ".join(nouns[text]).split()) or words & set(nouns[text])) for text in said]
-        right = [truths[one.object_id].category in queries[one.ref_id] for one in here]
+        right = [truths[one.object_id].category in queries[one.ref_id] for one in named]
         offered = [len(choices[one.ref_id]["candidates"]) for one in here if one.ref_id in choices]
         rows.append(
             {
                 "split": split,
                 "expressions_with_class_word": len(hits),
-                "noun_hit_rate": float(np.mean(hits)) if hits else 0.0,
-                "projection_accuracy": float(np.mean(right)) if right else 0.0,
+                "noun_hit_rate": float(np.mean(hits)) if hits else None,
+                "projection_accuracy": float(np.mean(right)) if right else None,
                 "candidates_per_object": float(np.mean(offered)) if offered else 0.0,
             }
         )

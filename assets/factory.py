@@ -5,7 +5,7 @@ One function makes every asset: caching, resume, refusal of stale inputs, metada
 
 import base64
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 import dagster as dg
@@ -14,6 +14,7 @@ from assets.stage import StageInstance, Work, fingerprint
 from resources.runtime import Runtime
 from resources.store import ArtifactStore
 from storage.artifact import Artifact, Store, StoreError
+from storage.files import write_bytes
 
 AC = dg.AutomationCondition
 _CHANGED = AC.code_version_changed() | AC.any_deps_match(AC.data_version_changed() | AC.will_be_requested())
@@ -34,11 +35,11 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey(list(instance.key)),
         deps=[dg.AssetKey(list(key)) for key in instance.inputs.values()],
-        group_name=f"{instance.dataset}__{instance.experiment}".replace("+", "_plus").replace("-", "_"),
+        group_name=f"{instance.dataset}__{instance.experiment}",
         code_version=instance.code_version,
         description=stage.description,
         kinds=set(stage.kinds),
-        tags={"dataset": _tag(instance.dataset), "experiment": _tag(instance.experiment), "stage": stage.name},
+        tags={"dataset": instance.dataset, "experiment": instance.experiment, "stage": stage.name},
         metadata={
             "knobs": dg.MetadataValue.json(instance.knobs.model_dump(mode="json")),
             "changed": dg.MetadataValue.json(dict(instance.changed)),
@@ -50,7 +51,10 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
     def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        artifact = run_stage(instance, store.open(), runtime, context.log.info)
+        try:
+            artifact = run_stage(instance, store.open(), runtime, context.log.info)
+        except (ValueError, FileNotFoundError, StoreError) as error:  # a person has to act: trying again does not help
+            raise dg.Failure(str(error), allow_retries=False) from error
         return dg.MaterializeResult(
             data_version=dg.DataVersion(artifact.manifest.fingerprint),
             metadata=describe(artifact),
@@ -63,6 +67,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
 def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Callable[[str], None]) -> Artifact:
     """Make or find the instance's artifact and point its key at it."""
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
+    demand_agreement(instance, inputs)
     raw = instance.stage.raw(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
     recipe = {"own": instance.own_recipe, "planned": instance.recipe, "knobs": instance.knobs.model_dump(mode="json")}
@@ -70,10 +75,10 @@ def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Call
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
         else:
-            reuse = store.siblings(instance.stage.name, instance.own_recipe)
+            reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
             work = Work(instance=instance, inputs=inputs, slot=slot, reuse=reuse, runtime=runtime, log=log)
             _commit(work, mark)
-    store.point(instance.key, instance.stage.name, mark)
+        store.point(instance.key, instance.stage.name, mark)  # still locked: no collection of garbage comes between
     return store.resolve(instance.key)
 
 
@@ -94,6 +99,22 @@ def resolve_input(store: Store, instance: StageInstance, name: str) -> Artifact:
             allow_retries=False,
         )
     return artifact
+
+
+def demand_agreement(instance: StageInstance, inputs: Mapping[str, Artifact]) -> None:
+    """Refuse inputs that were made from different states of the data, as after new data reached only some of them.
+
+    Raises:
+        dagster.Failure: an input was made from another artifact than the one that lies beside it now.
+    """
+    for name, artifact in inputs.items():
+        for read, mark in artifact.manifest.inputs.items():
+            if read in inputs and inputs[read].manifest.fingerprint != mark:
+                raise dg.Failure(
+                    f"{'/'.join(instance.inputs[name])} was made from an earlier {'/'.join(instance.inputs[read])}; "
+                    "materialize it first.",
+                    allow_retries=False,
+                )
 
 
 def describe(artifact: Artifact) -> dict[str, dg.MetadataValue]:
@@ -121,7 +142,7 @@ def _commit(work: Work, mark: str) -> None:
     instance = work.instance
     outcome = instance.stage.run(work)
     if outcome.preview is not None:
-        (work.slot.work / "preview.png").write_bytes(outcome.preview)
+        write_bytes(work.slot.work / "preview.png", outcome.preview)
     work.slot.commit(
         inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
         rows=outcome.tallies,
@@ -155,7 +176,3 @@ def _quarantine_check(instance: StageInstance, artifact: Artifact, limit: float)
         severity=dg.AssetCheckSeverity.ERROR if share > 0.5 else dg.AssetCheckSeverity.WARN,
         metadata={"quarantined": bad, "units": units, "share": share, "limit": limit},
     )
-
-
-def _tag(text: str) -> str:
-    return text.replace("+", "_plus").replace(" ", "_")

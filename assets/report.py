@@ -39,9 +39,8 @@ def report(work: Work) -> Outcome:
     body = "\n".join(pages)
     title = f"{work.instance.dataset} / {work.instance.experiment}"
     html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>wordmask: {escape(title)}</title>'
-    (work.slot.work / "report.html").write_text(
-        f"{html}<style>{STYLE}</style><body>{body}</body></html>\n", encoding="utf-8"
-    )
+    page = f"{html}<style>{STYLE}</style><body>{body}</body></html>\n"
+    write_bytes(work.slot.work / "report.html", page.encode())
     preview = _shrunk(stacked(gallery[:2])) if gallery else None
     return Outcome(
         tallies={"examples": Tally(reused=0, computed=len(gallery), quarantined=0, rows=len(gallery))}, preview=preview
@@ -57,6 +56,8 @@ def table_html(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{100 * value:.1f}" if isinstance(value, float) else escape(str(value))
 
 
@@ -77,6 +78,8 @@ def _scores(work: Work) -> str:
         *work.inputs["choice_scores"].table("summary").to_pylist(),
         *work.inputs["scores"].table("summary").to_pylist(),
     ]
+    if not rows:
+        return "<h2>Scores</h2><p>There is no ground truth to compare with: no drawn mask was found.</p>"
     order = {"random": 0, "first": 1, "S+S by each expression": 2, "S+S": 3, "oracle": 4, "ZSBootstrap": 5}
     rows.sort(key=lambda row: (row["split"], row["per"], order.get(row["method"], 9), row["resolution"]))
     names = (

@@ -86,6 +86,8 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
     images = images_of(work.inputs["references"])
     truths = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
     objects = [one for one in objects_of(work.inputs["references"], splits=split) if one.object_id in truths]
+    if not objects:
+        raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set zs_bootstrap select: last")
 
     def score(model: Lavt, _: int) -> float:
         state = ScoreState()

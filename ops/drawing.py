@@ -6,6 +6,7 @@ Shapes: N masks, H x W pixels.
 
 import base64
 import io
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -137,18 +138,18 @@ def _scaled(picture_HW3: Picture, height: int) -> Image.Image:
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The longest beginning of the text that fits."""
+    """The text, or its longest beginning that fits with dots behind it."""
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
+    lengths = range(1, len(text))
+    fits = bisect_right(lengths, float(width), key=lambda length: float(font.getlength(text[:length] + "...")))
+    return text[:fits] + "..."
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, most: int = 3) -> list[str]:
     """Words in lines that fit; what does not fit into `most` lines is cut off with dots."""
     lines: list[str] = []
-    words = text[:2000].split()
+    words = text[:1000].split()
     while words:
         taken = 1
         while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:

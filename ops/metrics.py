@@ -77,6 +77,13 @@ def precision_at(ious_R: ArrayLike, threshold: float) -> float:
     return int((ious >= threshold).sum()) / ious.size if ious.size else math.nan
 
 
+def _counts(values: ArrayLike) -> NDArray[np.int64]:
+    counts = np.atleast_1d(np.asarray(values))
+    if counts.size and not np.issubdtype(counts.dtype, np.integer):
+        raise ValueError(f"pixel counts are {counts.dtype}; pass whole numbers, not IoUs")
+    return counts.astype(np.int64)
+
+
 class ScoreState:
     """Row counts gathered so far: update with rows, merge shards, compute at the end.
 
@@ -105,18 +112,19 @@ class ScoreState:
         Raises:
             ValueError: if the counts cannot be those of masks, or lengths differ.
         """
-        shared = np.atleast_1d(np.asarray(intersections_R)).astype(np.int64, casting="safe")
-        joined = np.atleast_1d(np.asarray(unions_R)).astype(np.int64, casting="safe")
-        candidate = np.ones(shared.shape, dtype=bool) if has_candidate_R is None else np.atleast_1d(has_candidate_R)
+        shared, joined = _counts(intersections_R), _counts(unions_R)
+        candidate = (
+            np.ones(shared.shape, bool) if has_candidate_R is None else np.atleast_1d(has_candidate_R).astype(bool)
+        )
         if not shared.shape == joined.shape == candidate.shape:
             raise ValueError(f"lengths differ: {shared.shape}, {joined.shape}, {candidate.shape}; one of each per row")
         if (shared < 0).any() or (shared > joined).any():
             raise ValueError("an intersection is negative or larger than its union: pass (intersection, union) pairs")
-        if shared[~candidate.astype(bool)].any():
+        if shared[~candidate].any():
             raise ValueError("a row without a candidate has an intersection: count it as an empty prediction")
         self._intersections.append(shared)
         self._unions.append(joined)
-        self._has_candidate.append(candidate.astype(bool))
+        self._has_candidate.append(candidate)
         return self
 
     def merge(self, other: Self) -> Self:

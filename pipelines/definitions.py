@@ -15,6 +15,7 @@ from assets.stage import StageInstance
 from pipelines.automation import automations
 from pipelines.experiments import dataset_folders, experiment_folders, read_experiments, read_sources
 from pipelines.jobs import experiment_jobs
+from pipelines.maintenance import MAINTENANCE
 from pipelines.planner import Identify, plan
 from pipelines.stages import STAGES
 from resources.checkpoints import checkpoint_folder, identity
@@ -59,7 +60,7 @@ def build_defs(
     sensors, schedules = automations(instances)
     return dg.Definitions(
         assets=[build_stage_asset(instance) for instance in instances],
-        jobs=jobs,
+        jobs=[*jobs, *MAINTENANCE],
         sensors=sensors,
         schedules=schedules,
         resources={

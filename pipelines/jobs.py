@@ -9,8 +9,8 @@ from assets.stage import StageInstance
 
 
 def job_name(dataset: str, experiment: str) -> str:
-    """The name of an experiment's job; Dagster allows letters, digits and underscores only."""
-    return f"{dataset}__{experiment}".replace("+", "_plus").replace("-", "_")
+    """The name of an experiment's job, and of the group of its own assets."""
+    return f"{dataset}__{experiment}"
 
 
 def members(instances: Sequence[StageInstance]) -> dict[tuple[str, str], list[StageInstance]]:

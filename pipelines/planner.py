@@ -73,6 +73,7 @@ def _instance(
     own = own_recipe(stage, knobs, models)
     origin = {
         "dataset": dataset,
+        "layout": _layout(source),
         "train": list(source.train),
         "evaluate": list(source.evaluate),
         "toy": source.toy.model_dump() if source.toy else None,
@@ -93,6 +94,12 @@ def _instance(
         changed=experiment.changed.get(stage.name, {}),
         used_by=(experiment.name,),
     )
+
+
+def _layout(source: Source) -> list[object]:
+    """How the raw data are read; where they lie is left out, so that a moved folder changes nothing."""
+    config = source.config
+    return [config.kind, config.name, config.split_by, config.manifest, sorted(config.split_map.items())]
 
 
 def _key(stage: Stage, dataset: str, experiment: str) -> AssetPath:

@@ -49,6 +49,8 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
         row["rule"] for artifact in artifacts.values() if artifact.has("summary.parquet") for row in _rows(artifact)
     }
     lines: list[RenderableType] = [words, masks, f"Rule for empty masks: {'; '.join(sorted(rules))}."]
+    if not cells:
+        lines = [words, "There is no ground truth to compare with: no drawn mask was found."]
     if "report" in artifacts:
         lines.append(f"The page with pictures: {artifacts['report'].file('report.html')}")
     return Group(*lines)
@@ -178,8 +180,8 @@ def _rows(artifact: Artifact) -> list[dict[str, Any]]:
     return artifact.table("summary").to_pylist()
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _pair(cell: tuple[float, float] | None) -> str:

@@ -142,7 +142,8 @@ class Slot:
         """Turn the work folder into the artifact: checksums, fsync, manifest last, one rename.
 
         Raises:
-            StoreError: the disk refuses (the work folder stays), or the work folder holds a link or a forged manifest.
+            StoreError: the disk refuses (the work folder stays), or the work folder holds a link.
+            TypeError: recipe, metrics or extra hold something that JSON does not know.
         """
         manifest = Manifest(
             stage=self.stage,
@@ -298,7 +299,7 @@ class Store:
 
 def _prepare(slot: Slot, *, force: bool, log: Callable[[str], None]) -> bool:
     """Make a slot ready to be worked in; whether there is nothing left to do."""
-    resuming = (slot.partial / FORCED).exists()
+    resuming = (slot.partial / FORCED).exists() and slot.work.exists()  # no content: promoted, then killed
     if slot.target.exists() and not force:
         read_manifest(slot.target)  # a damaged object is told of here, not three stages later
         shutil.rmtree(slot.partial, ignore_errors=True)

@@ -56,28 +56,29 @@ def load_weights(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         raise StoreError(f"{path} or its card is missing or damaged ({error}); make or fetch both again.") from error
 
 
-def save_checkpoint(folder: Path, state: Mapping[str, Any], *, keep: int = KEPT_CHECKPOINTS) -> Path:
-    """Write a training state in one step as the newest of a folder, then delete all but the `keep` newest.
+def save_checkpoint(path: Path, state: Mapping[str, Any], *, keep: int = KEPT_CHECKPOINTS) -> None:
+    """Write a training state in one step, then delete all but the `keep` last checkpoints (by name) of its folder.
 
     Args:
-        folder: of one training run, made when absent; a slot's `scratch` is the place for it.
-        state: tensors, numbers, strings, and lists and dicts of these (what `weights_only` loads).
+        path: `<folder of one training run>/<step>.pt`, the step with leading zeros so that names sort; a slot's
+            `scratch` is the place for the folder.
+        state: tensors, numbers, strings, and lists, tuples and dicts of these (what `weights_only` loads).
         keep: checkpoints left in the folder.
 
     Raises:
+        ValueError: the name does not end in `.pt`, or sorts before a checkpoint that is there already.
         StoreError: the disk refuses; earlier checkpoints stay.
     """
     import torch
 
+    if path.suffix != ".pt" or any(earlier.name > path.name for earlier in _checkpoints(path.parent)):
+        raise ValueError(f"{path} must end in .pt and sort after the checkpoints beside it; write the step with zeros.")
     buffer = io.BytesIO()  # in memory first: torch hides the disk's own error when it writes to a full one
     torch.save(dict(state), buffer)
-    earlier = _checkpoints(folder)
-    path = folder / f"checkpoint-{int(earlier[0].stem.split('-')[1]) + 1 if earlier else 0:09d}.pt"
     write_bytes(path, buffer.getbuffer())
-    with explain(folder):
-        for leftover in (*_checkpoints(folder)[keep:], *folder.glob(f"*{TEMPORARY}")):
+    with explain(path.parent):
+        for leftover in (*_checkpoints(path.parent)[keep:], *path.parent.glob(f"*{TEMPORARY}")):
             leftover.unlink()
-    return path
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -116,4 +117,4 @@ def latest_checkpoint(folder: Path, *, log: Callable[[str], None] = lambda _: No
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Newest first."""
-    return sorted(folder.glob("checkpoint-*.pt"), key=lambda path: path.name, reverse=True)
+    return sorted(folder.glob("*.pt"), key=lambda path: path.name, reverse=True)

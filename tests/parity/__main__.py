@@ -67,7 +67,7 @@ def judge(path: Path) -> tuple[bool, str]:
 def block(path: Path) -> Iterator[Check]:
     """The checks of one file."""
     function = getattr(import_module(BLOCKS[path.stem]), path.stem)
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     yield from function(arrays)
 

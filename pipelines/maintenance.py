@@ -1,0 +1,185 @@
+"""Jobs that look after experiments and the store: register an experiment, collect garbage, verify every byte.
+
+They are launched from Jobs in the UI, where the launchpad shows their settings. What they do is written in
+`pipelines.experiments` and `storage`; here are only the ops around it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import yaml
+from pydantic import Field, ValidationError
+
+from pipelines.experiments import (
+    ExperimentFile,
+    checked_name,
+    dataset_folders,
+    experiment_folders,
+    read_experiments,
+    read_sources,
+    write_file,
+)
+from pipelines.stages import STAGES
+from resources.store import ArtifactStore, home
+from storage.artifact import Artifact, Store, StoreError
+
+SHOWN = 50
+"""Rows of a table in the UI; counts are always whole."""
+
+
+class NewExperiment(dg.Config):
+    """What to call the experiment and what it changes."""
+
+    name: str = Field(description="What to call it: letters and digits, with _ between them")
+    extends: str = Field(default="base", description="The experiment whose settings it starts from.")
+    description: str = Field(default="", description="One sentence on what it is for.")
+    overrides: dict[str, Any] = Field(
+        default={}, description="Changed knobs per stage, such as {mask_choices: {sigma: 0.15}}."
+    )
+    targets: list[str] = Field(default=[], description="Stages to end in; none: as the experiment it extends.")
+    datasets: list[str] = Field(default=[], description="Data sets to run on; none: those of the one it extends.")
+
+
+class Collection(dg.Config):
+    """What may go."""
+
+    dry_run: bool = Field(default=True, description="Only list what would be deleted.")
+    min_age_days: float = Field(default=1.0, ge=0, description="What was touched since then stays.")
+
+
+def register(new: NewExperiment) -> Path:
+    """Validate a new experiment together with all others and write it to `<home>/experiments/<name>.yaml`.
+
+    Registering the same again changes nothing.
+
+    Raises:
+        ValueError: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.
+    """
+    path = home() / "experiments" / f"{checked_name(new.name)}.yaml"
+    known = read_experiments(experiment_folders(), STAGES)
+    sources = read_sources(dataset_folders())
+    parent = known.get(new.extends)
+    asking = [name for name, (_, experiments) in sources.items() if new.extends in experiments]
+    inherited = dict.fromkeys((*(parent.datasets if parent else ()), *asking))
+    try:
+        file = ExperimentFile(
+            extends=new.extends,
+            description=new.description,
+            datasets=tuple(new.datasets or inherited),
+            targets=tuple(new.targets) or None,
+            knobs=new.overrides,
+        )
+    except ValidationError as error:
+        raise ValueError(f"experiment {new.name}: {error}") from error
+    unknown = sorted(set(file.datasets) - set(sources))
+    if unknown:
+        raise ValueError(f"no data set is called {', '.join(unknown)}; known are {', '.join(sources)}")
+    if new.name in known:
+        _demand_equal(file, path)
+        return path
+    with TemporaryDirectory() as folder:
+        write_file(Path(folder) / path.name, file, comment="")
+        read_experiments([*experiment_folders(), Path(folder)], STAGES)
+    write_file(path, file, comment="Written by the job register_experiment.")
+    return path
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> None:
+    """Write the experiment, unless something in it is wrong."""
+    try:
+        path = register(config)
+    except (ValueError, StoreError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    advice = "Press Reload definitions (Deployment, code locations) and its assets appear."
+    context.log.info(f"{path} is there. {advice}")
+    context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": advice})
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, store: ArtifactStore) -> None:
+    """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
+    try:
+        found = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
+    except StoreError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    verb = "would be deleted; set dry_run: false to delete them" if config.dry_run else "deleted"
+    context.log.info(
+        f"{len(found.objects)} artifacts and {len(found.partials)} unfinished ones, {found.size:,} bytes: {verb}"
+    )
+    rows = [(path.parent.name, path.name, "finished") for path in found.objects]
+    rows += [(path.parent.name, path.name, "unfinished") for path in found.partials]
+    context.add_output_metadata(
+        {
+            "artifacts": len(rows),
+            "bytes": found.size,
+            "deleted": not config.dry_run,
+            "list": _table(("stage", "fingerprint", "state"), rows),
+        }
+    )
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def compare_checksums(context: dg.OpExecutionContext, store: ArtifactStore) -> None:
+    """Read every artifact again; fail with the list of damaged files when there are any."""
+    opened = store.open()
+    artifacts = opened.artifacts()
+    problems = []
+    for number, artifact in enumerate(artifacts, start=1):
+        problems += [(artifact.path.parent.name, artifact.path.name, one) for one in _problems(opened, artifact)]
+        if number % 20 == 0:
+            context.log.info(f"{number} of {len(artifacts)} artifacts read")
+    metadata = {"artifacts": len(artifacts), "problems": len(problems)}
+    if problems:
+        table = _table(("stage", "fingerprint", "problem"), problems)
+        advice = "Materialize their assets again with resources.runtime.config.force: true."
+        raise dg.Failure(
+            f"{len(problems)} problems in {len(artifacts)} artifacts, the first: {': '.join(problems[0])}. {advice}",
+            metadata={**metadata, "list": table},
+            allow_retries=False,
+        )
+    context.log.info(f"all {len(artifacts)} artifacts are as they were written")
+    context.add_output_metadata(metadata)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def register_experiment() -> None:
+    """Add an experiment from the launchpad: a name and the knobs it changes. Then press Reload definitions."""
+    write_experiment()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def collect_garbage() -> None:
+    """List artifacts that no asset points at (older results included); `dry_run: false` deletes them."""
+    delete_unreferenced()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def verify_store() -> None:
+    """Read every byte of every artifact and compare it with the checksums of its manifest."""
+    compare_checksums()
+
+
+MAINTENANCE = (register_experiment, collect_garbage, verify_store)
+
+
+def _demand_equal(file: ExperimentFile, path: Path) -> None:
+    """An existing experiment never changes under its name: its results would mean something else."""
+    if not path.is_file() or ExperimentFile.model_validate(yaml.safe_load(path.read_text()) or {}) != file:
+        raise ValueError(f"an experiment called {path.stem} exists already and is different; choose another name")
+
+
+def _problems(store: Store, artifact: Artifact) -> Sequence[str]:
+    try:
+        return store.verify(artifact)
+    except StoreError as error:
+        return (str(error),)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.TableMetadataValue:
+    records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in list(rows)[:SHOWN]]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in columns]))

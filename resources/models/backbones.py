@@ -1,0 +1,247 @@
+"""Pretrained trunks of LAVT: Swin and BERT, embedded or published, and the LAVT built from them.
+
+Belongs here: reading other people's checkpoints, with every key accounted for. Sizes and formulas are in `ops`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from tokenizers.implementations import BertWordPieceTokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
+
+from ops.lavt import EMBEDDED, SWIN_B_480, Lavt, LavtConfig
+from ops.swin import Swin, SwinConfig
+from resources.embedded.cards import embedded_folder, load_embedded
+
+Size = Literal["embedded", "swin_b"]
+CONFIGS: dict[Size, LavtConfig] = {"embedded": EMBEDDED, "swin_b": SWIN_B_480}
+
+SWIN_IGNORED = re.compile(r"(head|norm)\.(weight|bias)|.*\.(attn_mask|relative_position_index)")
+"""Keys of published Swin checkpoints that a trunk has no place for: classifier, final norm, constant buffers."""
+BERT_IGNORED = re.compile(r"cls\..*|pooler\..*|embeddings\.position_ids")
+"""Keys of published BERT checkpoints that a text encoder has no place for: pretraining heads, pooler, constants."""
+BIAS_TABLE = "relative_position_bias_table"
+
+
+class Tokenizer:
+    """BERT's WordPiece, lower-case and without accents, cut to the first `max_tokens` ids.
+
+    A long sentence loses its [SEP] (spec 1.6); short ones are padded with id 0 on the right.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], *, max_tokens: int = 20) -> None:
+        """`vocabulary` lists the word pieces in the order of their ids; it must hold [PAD] first, [UNK], [CLS], [SEP]."""
+        needed = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
+        if not needed <= set(vocabulary) or vocabulary[0] != "[PAD]":
+            raise ValueError(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
+        self.vocabulary = tuple(vocabulary)
+        self.max_tokens = max_tokens
+        ids = {piece: number for number, piece in enumerate(vocabulary)}
+        self._pieces = BertWordPieceTokenizer(vocab=ids, lowercase=True, strip_accents=True)
+
+    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (1 on real pieces), both int64 (sentences, max_tokens)."""
+        ids = torch.zeros(len(sentences), self.max_tokens, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, encoding in enumerate(self._pieces.encode_batch(list(sentences))):
+            pieces = encoding.ids[: self.max_tokens]
+            ids[row, : len(pieces)] = torch.tensor(pieces)
+            mask[row, : len(pieces)] = 1
+        return ids, mask
+
+
+def build_lavt(
+    size: Size, *, swin: Path | None = None, bert: Path | None = None, random_weights: bool = False, seed: int = 0
+) -> tuple[Lavt, Tokenizer]:
+    """A LAVT ready to be trained: trunks pretrained, fusion and decoder new (from `seed`).
+
+    Args:
+        size: "embedded" takes the trunks that ship with the project, "swin_b" the published ones at the given paths.
+        swin: `swin_base_patch4_window12_384_22k.pth`; only for "swin_b".
+        bert: folder of bert-base-uncased; only for "swin_b".
+        random_weights: leave the trunks at random too, for tests of the code path at full size.
+        seed: of the new weights.
+
+    Raises:
+        ValueError: a path is missing or superfluous, or a checkpoint does not fit.
+    """
+    config = CONFIGS[size]
+    if size == "embedded" and (swin or bert):
+        raise ValueError("the embedded LAVT brings its own trunks; pass checkpoints with size='swin_b'")
+    if size != "embedded" and not random_weights and (swin is None or bert is None):
+        raise ValueError(
+            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and bert=<folder of bert-base-uncased>; "
+            "`wordmask doctor` says where people get them"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if random_weights:
+            text, tokenizer = random_bert(config), embedded_tokenizer(config.max_tokens)
+        else:
+            text, tokenizer = load_bert(bert or "embedded", max_tokens=config.max_tokens)
+        model = Lavt(config, text)
+    if not random_weights:
+        model.vision.backbone.swin.load_state_dict(load_swin(swin or "embedded", config=config.swin))
+    return model, tokenizer
+
+
+def architecture_of(model: Lavt) -> dict[str, Any]:
+    """Everything `lavt_from` needs to build the same network again, as JSON values; goes beside saved weights."""
+    text = model.bert.config.to_diff_dict()
+    return {"lavt": asdict(model.config), "bert": {key: text[key] for key in BERT_SIZES if key in text}}
+
+
+def lavt_from(architecture: Mapping[str, Any]) -> Lavt:
+    """The network that `architecture_of` described, with fresh weights: load the saved ones into it."""
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in architecture["lavt"].items()}
+    return Lavt(LavtConfig(**sizes), new_bert(BertConfig(**architecture["bert"])))
+
+
+BERT_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
+
+
+def new_bert(config: BertConfig) -> BertModel:
+    """An encoder without pooler and with plain attention, weights fresh."""
+    config._attn_implementation = "eager"
+    return BertModel(config, add_pooling_layer=False)
+
+
+def random_bert(config: LavtConfig) -> BertModel:
+    """BERT-base, or the embedded size, at random."""
+    if config.language_width == 768:
+        return new_bert(BertConfig())
+    _, card = load_embedded(embedded_folder("bert"))
+    return new_bert(BertConfig(**card["architecture"]))
+
+
+def embedded_tokenizer(max_tokens: int) -> Tokenizer:
+    """The tokenizer with the small vocabulary that ships with the project."""
+    return Tokenizer(read_vocabulary(embedded_folder("bert")), max_tokens=max_tokens)
+
+
+def read_vocabulary(folder: Path) -> list[str]:
+    """The word pieces in `vocab.txt`, one a line."""
+    path = folder / "vocab.txt"
+    if not path.is_file():
+        raise ValueError(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def load_bert(name: str | Path = "embedded", *, max_tokens: int = 20) -> tuple[BertModel, Tokenizer]:
+    """BERT and its tokenizer: "embedded", or a folder with config.json, vocab.txt and the weights.
+
+    The folder's weights are `model.safetensors` or `pytorch_model.bin`, with or without the `bert.` prefix and with
+    the old names of LayerNorm's parameters.
+
+    Raises:
+        ValueError: files are missing, or keys are missing or unexpected.
+    """
+    if name == "embedded":
+        folder = embedded_folder("bert")
+        weights, card = load_embedded(folder)
+        config = BertConfig(**card["architecture"])
+    else:
+        folder = Path(name)
+        weights = {bert_key(key): value for key, value in read_bert_weights(folder).items()}
+        config = BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
+    model = new_bert(config)
+    load_strictly(model, weights, ignored=BERT_IGNORED, what=str(folder))
+    return model.eval(), Tokenizer(read_vocabulary(folder), max_tokens=max_tokens)
+
+
+def read_bert_weights(folder: Path) -> dict[str, Tensor]:
+    """The state dict in a downloaded folder."""
+    if (folder / "model.safetensors").is_file():
+        return load_file(folder / "model.safetensors")
+    if (folder / "pytorch_model.bin").is_file():
+        return read_torch(folder / "pytorch_model.bin")
+    raise ValueError(f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it")
+
+
+def bert_key(key: str) -> str:
+    """Published name to transformers' name."""
+    key = key.removeprefix("bert.")
+    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))
+
+
+def load_swin(name: str | Path = "embedded", *, config: SwinConfig = SWIN_B_480.swin) -> dict[str, Tensor]:
+    """State dict of a `Swin` of the given sizes: "embedded", or the path of a published checkpoint (key "model").
+
+    Bias tables of another window are resized bicubically, per head.
+
+    Raises:
+        ValueError: keys are missing or unexpected, or a shape differs; the message names them.
+    """
+    if name == "embedded":
+        weights, _ = load_embedded(embedded_folder("swin"))
+    else:
+        weights = read_torch(Path(name))
+        if "model" not in weights:
+            raise ValueError(f"{name} has no key 'model'; this is not a published Swin checkpoint")
+        weights = weights["model"]
+    with torch.device("meta"):
+        trunk = Swin(config)
+    shapes = {key: value.shape for key, value in trunk.state_dict().items()}
+    resized = {
+        key: resize_bias(value, shapes[key][0]) if key.endswith(BIAS_TABLE) and key in shapes else value
+        for key, value in weights.items()
+    }
+    return accounted(resized, shapes, ignored=SWIN_IGNORED, what=str(name))
+
+
+def resize_bias(table: Tensor, rows: int) -> Tensor:
+    """A bias table ((2w - 1)^2, heads) for another window, bicubic per head."""
+    if len(table) == rows:
+        return table
+    old, new = round(len(table) ** 0.5), round(rows**0.5)
+    square = table.T.reshape(1, -1, old, old).float()
+    return F.interpolate(square, size=(new, new), mode="bicubic").flatten(2)[0].T.contiguous()
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """A checkpoint written by torch.save, tensors and plain containers only."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; `wordmask doctor` says where to get it")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as problem:
+        raise ValueError(f"{path} is no readable checkpoint: {problem}") from problem
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
+    return state
+
+
+def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], *, ignored: re.Pattern[str], what: str) -> None:
+    """Load every parameter; see `accounted`."""
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    model.load_state_dict(accounted(weights, shapes, ignored=ignored, what=what))
+
+
+def accounted(
+    weights: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], *, ignored: re.Pattern[str], what: str
+) -> dict[str, Tensor]:
+    """Exactly the wanted tensors, or a ValueError that names every key that is missing, unexpected or misshapen."""
+    unexpected = sorted(key for key in weights if key not in shapes and not ignored.fullmatch(key))
+    missing = sorted(key for key in shapes if key not in weights)
+    misshapen = sorted(key for key in shapes if key in weights and weights[key].shape != shapes[key])
+    if missing or unexpected or misshapen:
+        raise ValueError(
+            f"{what} does not fit this model: missing {missing[:20]}, unexpected {unexpected[:20]}, other shape "
+            f"{[f'{key} {tuple(weights[key].shape)} for {tuple(shapes[key])}' for key in misshapen[:20]]}"
+        )
+    return {key: weights[key] for key in shapes}

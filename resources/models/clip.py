@@ -1,0 +1,251 @@
+"""CLIP from open_clip: texts and images as unit vectors (S+S+C stages 1 and 2, specs 2.3, 3.2 and 3.4).
+
+The embedded model is open_clip's own `CLIP` class, only smaller and with a vocabulary of words; the published ones are
+OpenAI's weights (quick-gelu) from a local file.
+
+Shapes: N texts or images, L tokens, D embedding width, S the model's image side.
+"""
+
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from torch import Tensor
+from torch.nn import functional as F
+
+from resources.embedded.cards import embedded_folder, load_embedded
+
+Crop = Literal["center", "pad"]
+Tokenizer = Callable[[Sequence[str]], Tensor]
+
+FULL_SIZES = {
+    "ViT-B-32": "ViT-B-32-quickgelu",
+    "ViT-L-14-336": "ViT-L-14-336-quickgelu",
+    "RN50": "RN50-quickgelu",
+}
+"""Our names, and open_clip's names of the same networks with the activation that OpenAI trained with."""
+
+VOCABULARY = "vocabulary.txt"
+TEXTS_PER_BATCH = 256
+_ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+
+
+class WordTokenizer:
+    """One id per word: 0 padding, 1 unknown, 2 start, then the words, and the end as the largest id.
+
+    open_clip takes the text's feature at the largest id of a row, so the end must come last.
+    """
+
+    def __init__(self, words: Sequence[str], *, context_length: int) -> None:
+        self.context_length = context_length
+        self.words = tuple(words)
+        self.ids = {word: 3 + i for i, word in enumerate(self.words)}
+        self.unknown, self.start, self.end = 1, 2, 3 + len(self.words)
+
+    @property
+    def size(self) -> int:
+        """Number of ids."""
+        return self.end + 1
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """ids_NL, int64; a text that is too long loses its last words, never its end."""
+        ids_NL = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        for row, text in zip(ids_NL, texts, strict=True):
+            ids = [self.ids.get(word, self.unknown) for word in split_words(text)]
+            ids = [self.start, *ids[: self.context_length - 2], self.end]
+            row[: len(ids)] = torch.tensor(ids)
+        return ids_NL
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-case words of a text; punctuation is dropped."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+class Clip:
+    """Texts and images in one space, always float32 and of unit length.
+
+    Attributes:
+        model: open_clip's network, in evaluation mode, on its device.
+        tokenizer: texts to ids_NL.
+        image_size: the side S of the network's input.
+        image_passes: images encoded so far.
+        text_passes: texts encoded so far.
+    """
+
+    def __init__(self, model: open_clip.CLIP, tokenizer: Tokenizer, *, device: torch.device | str = "cpu") -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.image_size = int(
+            model.visual.image_size[0] if _is_pair(model.visual.image_size) else model.visual.image_size
+        )
+        self.image_passes = 0
+        self.text_passes = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return self.model.logit_scale.device
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors of the texts as they are given, without a template.
+
+        Returns:
+            features_ND, float32, on the CPU.
+        """
+        if not texts:
+            return torch.zeros(0, self.model.text_projection.shape[-1])
+        self.text_passes += len(texts)
+        ids_NL = self.tokenizer(list(texts)).to(self.device)
+        parts = [
+            self.model.encode_text(ids, normalize=True).float().cpu() for ids in torch.split(ids_NL, TEXTS_PER_BATCH)
+        ]
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def encode_images(self, images_N3HW: Tensor, *, crop: Crop) -> Tensor:
+        """Unit vectors of images of one size.
+
+        Args:
+            images_N3HW: RGB in [0, 255] at their original resolution, uint8 or floating point, on any device.
+            crop: how a picture becomes a square, see `prepare_images`.
+
+        Returns:
+            features_ND, float32, on the CPU.
+
+        Raises:
+            ValueError: not a batch of RGB images.
+        """
+        if images_N3HW.ndim != 4 or images_N3HW.shape[1] != 3:
+            raise ValueError(f"images must be N x 3 x H x W, not {tuple(images_N3HW.shape)}")
+        if len(images_N3HW) == 0:
+            return torch.zeros(0, self.model.text_projection.shape[-1])
+        self.image_passes += len(images_N3HW)
+        prepared_N3SS = prepare_images(images_N3HW.to(self.device), size=self.image_size, crop=crop)
+        return self.model.encode_image(prepared_N3SS, normalize=True).float().cpu()
+
+
+def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
+    """CLIP's preprocessing (spec 3.4) on a batch of tensors.
+
+    `"center"`: the shorter side becomes `size` (bicubic, antialiased), then the centre is cut out, so that a 4:3
+    picture loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
+    both sides, so that nothing is lost.
+
+    Args:
+        images_N3HW: RGB in [0, 255], uint8 or floating point.
+        size: S.
+        crop: see above.
+
+    Returns:
+        prepared_N3SS, float32, normalised by CLIP's mean and standard deviation.
+    """
+    images_N3HW = images_N3HW.float()
+    mean_311 = torch.tensor(OPENAI_DATASET_MEAN, device=images_N3HW.device).view(3, 1, 1)
+    std_311 = torch.tensor(OPENAI_DATASET_STD, device=images_N3HW.device).view(3, 1, 1)
+    if crop == "pad":
+        images_N3HW = _pad_to_square(images_N3HW, colour_311=255 * mean_311)
+    height, width = images_N3HW.shape[-2:]
+    short = min(height, width)
+    target = (int(size * height / short), int(size * width / short))
+    if target != (height, width):
+        images_N3HW = F.interpolate(images_N3HW, target, mode="bicubic", antialias=True, align_corners=False)
+        images_N3HW = images_N3HW.clamp(0, 255)  # bicubic overshoots; 8-bit images cannot
+    top, left = round((target[0] - size) / 2), round((target[1] - size) / 2)
+    images_N3SS = images_N3HW[..., top : top + size, left : left + size]
+    return (images_N3SS / 255 - mean_311) / std_311
+
+
+def _pad_to_square(images_N3HW: Tensor, *, colour_311: Tensor) -> Tensor:
+    count, _, height, width = images_N3HW.shape
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square_N3SS = colour_311.expand(count, 3, side, side).clone()
+    square_N3SS[..., top : top + height, left : left + width] = images_N3HW
+    return square_N3SS
+
+
+def load_clip(
+    name: str = "embedded",
+    *,
+    checkpoint: Path | None = None,
+    device: torch.device | str = "cpu",
+    random_weights: bool = False,
+) -> Clip:
+    """Load a CLIP for use.
+
+    Args:
+        name: `"embedded"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
+        checkpoint: OpenAI's local file (`ViT-B-32.pt`, a TorchScript archive) or a state dict of it (`.pt`,
+            `.safetensors`). Nothing is ever downloaded.
+        device: where the network runs.
+        random_weights: build OpenAI's network without its weights; only for tests of shapes and speed.
+
+    Raises:
+        ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
+    """
+    if name == "embedded":
+        return load_embedded_clip(embedded_folder("clip_vit"), device=device)
+    if name not in FULL_SIZES:
+        raise ValueError(f"unknown CLIP {name!r}: choose 'embedded' or one of {tuple(FULL_SIZES)}")
+    if checkpoint is None and not random_weights:
+        raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
+    model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
+    if checkpoint is not None:
+        _load_strictly(model, checkpoint)
+    return Clip(model, open_clip.get_tokenizer(FULL_SIZES[name]), device=device)
+
+
+def load_embedded_clip(folder: Path, *, device: torch.device | str = "cpu") -> Clip:
+    """Load a small CLIP from a folder of weights, card and vocabulary."""
+    state, card = load_embedded(folder)
+    words = (folder / VOCABULARY).read_text(encoding="utf-8").split()
+    model = build_small_clip(card["architecture"])
+    model.load_state_dict(state, strict=True)
+    tokenizer = WordTokenizer(words, context_length=card["architecture"]["text_cfg"]["context_length"])
+    return Clip(model, tokenizer, device=device)
+
+
+def build_small_clip(architecture: dict[str, Any]) -> open_clip.CLIP:
+    """open_clip's `CLIP` of the given sizes (its `embed_dim`, `vision_cfg`, `text_cfg`), with random weights."""
+    return open_clip.CLIP(**architecture)
+
+
+def _load_strictly(model: open_clip.CLIP, checkpoint: Path) -> None:
+    """Fill `model` from OpenAI's weights; every key must be there, and no other."""
+    state = {key: value.float() for key, value in _read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{checkpoint} is not a checkpoint of this size of CLIP: {error}") from error
+
+
+def _read_state(checkpoint: Path) -> dict[str, Tensor]:
+    """The state dict in a safetensors file, a TorchScript archive or a plain file of tensors."""
+    if checkpoint.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return dict(load_file(checkpoint))
+    if _is_torchscript(checkpoint):
+        with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are written in it
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return dict(torch.jit.load(checkpoint, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+    return dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple | list)

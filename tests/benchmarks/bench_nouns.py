@@ -1,0 +1,46 @@
+"""Noun extraction in batches against one sentence at a time: `python -m tests.benchmarks.bench_nouns [pairs.csv]`.
+
+Both ways run side by side, chunk by chunk in turn, so that a busy machine disturbs both alike.
+"""
+
+import csv
+import statistics
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from ops.nouns import noun_phrases
+from resources.models.parser import load_parser, parse_all
+
+PAIRS = Path(__file__).parents[2] / ".." / "shared/data/class_projection/expression_to_coco_class.csv"
+CHUNK = 400
+
+
+def main(pairs: Path) -> None:
+    """Print the time of both ways, the ratio per chunk of `CHUNK` sentences, and how many results differ."""
+    nlp = load_parser()
+    with pairs.open(encoding="utf-8", newline="") as file:
+        sentences = list(dict.fromkeys(row["sent"] for row in csv.DictReader(file)))
+    parse = partial(parse_all, nlp)
+    noun_phrases(sentences[:50], parse)
+    batched, single, ratios, differ = 0.0, 0.0, [], 0
+    for start in range(0, len(sentences) - CHUNK + 1, CHUNK):
+        chunk = sentences[start : start + CHUNK]
+        begin = time.perf_counter()
+        together = noun_phrases(chunk, parse)
+        middle = time.perf_counter()
+        apart = [noun_phrases([sentence], parse)[0] for sentence in chunk]
+        end = time.perf_counter()
+        batched, single = batched + middle - begin, single + end - middle
+        ratios.append((end - middle) / (middle - begin))
+        differ += sum(a != b for a, b in zip(together, apart, strict=True))
+    count = len(ratios) * CHUNK
+    sys.stdout.write(
+        f"{count} sentences: batched {count / batched:.0f}/s, one at a time {count / single:.0f}/s, "
+        f"ratio {single / batched:.2f} (median of chunks {statistics.median(ratios):.2f}), {differ} results differ\n"
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PAIRS)

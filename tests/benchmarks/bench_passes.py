@@ -1,0 +1,103 @@
+"""Count network passes of Segment and Select on the tiny embedded world, beside what the reference code would spend.
+
+The reference's numbers follow from S+S+C spec table 6: a blur and an image encoding for every (object, candidate) pair
+of objects with more than one candidate (rows 1 and 3), a text encoding for every noun occurrence (row 4). Detector and
+SAM encoder run once per image there too (row 5).
+
+Run: python tests/benchmarks/bench_passes.py
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import ops.choice
+import resources.zoo
+from assets.factory import run_stage
+from assets.stage import StageInstance
+from pipelines.definitions import load_plan
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Store
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 0}\nexperiments: [base]\n"
+STAGES = ("dataset_index", "references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices")
+
+
+def main() -> None:
+    """Run the stages with counting models and print the table."""
+    with tempfile.TemporaryDirectory() as folder, patch.dict("os.environ", WORDMASK_HOME=folder):
+        made, models, blurs = run(Path(folder))
+    choices = made["mask_choices"].table("choices").to_pylist()
+    several = [row for row in choices if len(row["candidates"]) > 1]
+    pairs = sum(len(row["candidates"]) for row in several)
+    images = made["references"].table("images").num_rows
+    sentences = made["references"].table("expressions").num_rows
+    occurrences = sum(len(nouns) for nouns in made["noun_phrases"].table("nouns")["nouns"].to_pylist())
+    boxes = made["candidate_masks"].table("candidates").num_rows
+    projection, choice = models["clip"]
+    said = sum(row["sentences"] for row in _sentences(made))
+    rows = (
+        ("detector, images", models["detector"][0].passes, images),
+        ("SAM encoder, images", models["segmenter"][0].passes, images),
+        ("blurs", blurs, pairs),
+        ("CLIP image encodings", choice.image_passes, pairs),
+        ("CLIP text, nouns and labels", projection.text_passes, occurrences + 80),
+        ("CLIP text, sentences", choice.text_passes, said),
+    )
+    out = sys.stdout.write
+    out(f"{images} images, {len(choices)} objects, {sentences} sentences, {boxes} candidates\n")
+    out(f"{'passes':<30}{'ours':>8}{'reference':>12}{'ratio':>8}{'per image':>12}{'per sentence':>14}\n")
+    for name, ours, reference in rows:
+        ratio = reference / ours if ours else float("inf")
+        out(f"{name:<30}{ours:>8}{reference:>12}{ratio:>8.2f}{ours / images:>12.2f}{ours / sentences:>14.2f}\n")
+
+
+def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
+    """Artifacts by stage, the models that were opened by kind, and the number of blurs."""
+    (home / "datasets").mkdir()
+    (home / "datasets" / "bench.yaml").write_text(WORLD)
+    models: dict[str, list[Any]] = {"clip": [], "detector": [], "segmenter": []}
+    blurs = 0
+    blur = ops.choice.gaussian_blur
+
+    def counting_blur(*args: Any, **kwargs: Any) -> Any:
+        nonlocal blurs
+        blurs += 1
+        return blur(*args, **kwargs)
+
+    def keeping(kind: str, opener: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(*args: Any) -> Any:
+            models[kind].append(opener(*args))
+            return models[kind][-1]
+
+        return opened
+
+    with (
+        patch.object(ops.choice, "gaussian_blur", counting_blur),
+        patch.object(resources.zoo, "open_clip_model", keeping("clip", resources.zoo.open_clip_model)),
+        patch.object(resources.zoo, "open_detector", keeping("detector", resources.zoo.open_detector)),
+        patch.object(resources.zoo, "open_segmenter", keeping("segmenter", resources.zoo.open_segmenter)),
+    ):
+        store = Store(home / "store")
+        made = {one.stage.name: run_stage(one, store, Runtime(), lambda _: None) for one in planned()}
+    return made, models, blurs
+
+
+def planned() -> list[StageInstance]:
+    """The stages of base on the bench's world, inputs first."""
+    return [one for one in load_plan() if one.dataset == "bench" and one.stage.name in STAGES]
+
+
+def _sentences(made: dict[str, Artifact]) -> list[dict[str, int]]:
+    counts: dict[int, int] = {}
+    for row in made["references"].table("expressions").to_pylist():
+        counts[row["ref_id"]] = counts.get(row["ref_id"], 0) + 1
+    several = {row["ref_id"] for row in made["mask_choices"].table("choices").to_pylist() if len(row["candidates"]) > 1}
+    return [{"sentences": count} for ref_id, count in counts.items() if ref_id in several]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Pictures for people: overlays, panels, PNG sizes, curves."""
+
+import base64
+import io
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ops.drawing import (
+    PALETTE,
+    PREVIEW_BYTES,
+    curve_svg,
+    data_uri,
+    indices,
+    overlay,
+    png_bytes,
+    preview_png,
+    side_by_side,
+    stacked,
+)
+
+GREY = np.full((80, 100, 3), 128, np.uint8)
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def masks(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    masks_NHW = np.zeros((len(boxes), 80, 100), bool)
+    for mask_HW, (x0, y0, x1, y1) in zip(masks_NHW, boxes, strict=True):
+        mask_HW[y0:y1, x0:x1] = True
+    return masks_NHW
+
+
+def opened(png: bytes) -> NDArray[np.uint8]:
+    return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_an_overlay_changes_the_inside_of_its_masks_alone() -> None:
+    masks_NHW = masks((5, 5, 30, 40), (50, 20, 90, 70))
+    drawn = overlay(GREY, masks_NHW)
+    changed = (drawn != GREY).any(-1)
+    assert np.array_equal(changed, masks_NHW.any(0))
+    assert (GREY == 128).all()
+
+
+def test_each_mask_is_outlined_in_its_own_colour() -> None:
+    drawn = overlay(GREY, masks((5, 5, 30, 40), (50, 20, 90, 70)))
+    assert tuple(drawn[5, 10]) == PALETTE[0]
+    assert tuple(drawn[20, 60]) == PALETTE[1]
+
+
+def test_labels_are_written_inside_the_picture() -> None:
+    plain = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)))
+    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=indices(3))
+    for rows, columns in (
+        (slice(0, 20), slice(0, 20)),
+        (slice(60, 80), slice(80, 100)),
+        (slice(30, 50), slice(40, 60)),
+    ):
+        assert (labelled[rows, columns] != plain[rows, columns]).any()
+        assert (labelled[rows, columns] > 200).all(-1).any()
+
+
+def test_no_mask_and_empty_masks_draw_nothing() -> None:
+    assert np.array_equal(overlay(GREY, np.zeros((0, 80, 100), bool)), GREY)
+    assert np.array_equal(overlay(GREY, np.zeros((1, 80, 100), bool), labels=["empty"]), GREY)
+
+
+def test_misfits_are_refused() -> None:
+    with pytest.raises(ValueError, match="resize"):
+        overlay(GREY, np.zeros((1, 10, 10), bool))
+    with pytest.raises(ValueError, match="labels"):
+        overlay(GREY, masks((0, 0, 5, 5)), labels=["a", "b"])
+    with pytest.raises(ValueError, match="panel"):
+        side_by_side([])
+    with pytest.raises(ValueError, match="stack"):
+        stacked([])
+
+
+def test_panels_stand_beside_each_other_at_one_height() -> None:
+    row = side_by_side([("image", noise(40, 80)), ("truth", noise(100, 50))], height=60)
+    assert row.shape == (60 + 22, 120 + 30 + 3 * 4, 3)
+
+
+@pytest.mark.parametrize("caption", ["", "the man", "左边的人 🐶 on the left", "word " * 10_000, "x" * 3000])
+def test_any_caption_is_drawn_within_the_width(caption: str) -> None:
+    row = side_by_side([("a title that is far too long for its picture", noise(30, 60))], height=60, caption=caption)
+    assert row.shape[1] == 128
+    assert row.shape[0] <= 60 + 22 + 3 * 18
+
+
+def test_rows_are_stacked_on_white() -> None:
+    page = stacked([noise(10, 20), noise(30, 50)])
+    assert page.shape == (48, 50, 3)
+    assert (page[:10, 20:] == 255).all()
+
+
+def test_a_png_holds_the_picture() -> None:
+    image_HW3 = noise(9, 13)
+    assert np.array_equal(opened(png_bytes(image_HW3)), image_HW3)
+    uri = data_uri(png_bytes(image_HW3))
+    assert uri.startswith("data:image/png;base64,")
+    assert np.array_equal(opened(base64.b64decode(uri.split(",")[1])), image_HW3)
+
+
+@pytest.mark.parametrize("picture", [noise(480, 640), np.full((160, 192, 3), 90, np.uint8)], ids=["noise", "flat"])
+def test_five_panels_fit_into_the_preview_limit(picture: NDArray[np.uint8]) -> None:
+    titles = ("image", "candidates", "choice", "prediction", "truth")
+    png = preview_png([(title, picture) for title in titles], caption="the red one on the left")
+    assert len(png) <= PREVIEW_BYTES
+    assert opened(png).shape[1] > opened(png).shape[0]
+
+
+def test_a_preview_that_cannot_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fewer"):
+        preview_png([("noise", noise(64, 64))] * 8, max_bytes=500)
+
+
+def test_a_curve_is_well_formed_and_skips_what_is_not_finite() -> None:
+    svg = curve_svg(
+        {"train <loss> & co": [(0, 2.0), (1, math.nan), (2, 1.0)], "val": [(0, 1.5)]}, x_label="step", y_label='"loss"'
+    )
+    root = ElementTree.fromstring(svg)
+    lines = [node.attrib["points"].split() for node in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [2, 1]
+    heights = [float(point.split(",")[1]) for point in lines[0]]
+    assert heights[0] < heights[1]
+    assert "train <loss> & co" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_an_empty_curve_is_an_empty_plot() -> None:
+    assert "<polyline" in curve_svg({"train": []}, x_label="step", y_label="loss")
+    ElementTree.fromstring(curve_svg({}, x_label="step", y_label="loss"))

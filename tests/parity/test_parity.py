@@ -1,0 +1,178 @@
+"""The parity runner: passes on the reference vectors and on others like them, fails on anything wrong."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.parity.__main__ import BLOCKS, run, strain
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = ROOT / "../shared/vectors"
+
+
+def lines_of(folder: Path) -> tuple[bool, dict[str, str]]:
+    lines: list[str] = []
+    passed = run(folder, lines.append)
+    return passed, {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines}
+
+
+@pytest.fixture
+def vectors() -> Path:
+    if not (VECTORS / "ssc").is_dir():
+        pytest.skip(f"no reference vectors in {VECTORS}")
+    return VECTORS / "ssc"
+
+
+def test_every_block_reproduces_the_reference_vectors(vectors: Path) -> None:
+    passed, lines = lines_of(vectors.parent)
+    assert passed, lines
+    assert all(lines[stem].startswith("pass") for stem in BLOCKS)
+    assert lines["cgm_loss"] == "not covered"
+
+
+@pytest.mark.parametrize("stem", BLOCKS)
+def test_a_corrupted_array_makes_its_block_fail(stem: str, vectors: Path, tmp_path: Path) -> None:
+    output = {
+        "reverse_blur": "reverse_blur_sigma50_bgr",
+        "select": "tie_last_wins__chosen",
+        "transforms": "size64_label",
+        "metrics": "oIoU",
+        "pwam_gate": "h2__gated_sum",
+        "swin_block": "s2__y",
+        "decoder": "logits_eval",
+        "mini_lavt": "logits",
+    }[stem]
+    with np.load(vectors / f"{stem}.npz") as archive:
+        arrays = dict(archive)
+    wrong = arrays[output].copy().reshape(-1)
+    wrong[-1] = wrong[-1] - 7 if wrong[-1] > 100 else wrong[-1] + 7
+    np.savez(tmp_path / f"{stem}.npz", **arrays | {output: wrong.reshape(arrays[output].shape)})
+    passed, lines = lines_of(tmp_path)
+    assert not passed
+    assert lines[stem].startswith("FAIL")
+
+
+def test_not_a_number_is_a_failure() -> None:
+    assert strain(("oIoU", float("nan"), 1.0)) > 1
+
+
+def test_a_file_that_lacks_an_array_or_is_no_archive_fails(tmp_path: Path) -> None:
+    np.savez(tmp_path / "metrics.npz", gt=np.zeros((2, 3, 3), np.uint8))
+    (tmp_path / "select.npz").write_bytes(b"PK\x03\x04 cut off")
+    np.savez(tmp_path / "transforms.npz", image_rgb=np.zeros((4, 4, 3), np.uint8), label_map=np.zeros((4, 4), np.uint8))
+    passed, lines = lines_of(tmp_path)
+    assert not passed
+    assert "pred" in lines["metrics"]
+    assert lines["select"].startswith("FAIL")
+    assert "nothing to check" in lines["transforms"]
+    assert lines["decoder"] == "absent"
+
+
+@pytest.mark.parametrize("content", ["empty", "strangers", "missing"])
+def test_a_folder_with_nothing_to_check_exits_non_zero(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / "vectors"
+    if content != "missing":
+        folder.mkdir()
+    if content == "strangers":
+        np.savez(folder / "other_method.npz", a=np.zeros(1))
+    done = subprocess.run([sys.executable, "-m", "tests.parity", folder], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "nothing checked" in done.stdout
+
+
+def test_the_command_prints_a_line_a_block_and_exits_zero(vectors: Path, tmp_path: Path) -> None:
+    (tmp_path / "ssc").mkdir()
+    for stem in ("select", "metrics", "cgm_loss"):
+        shutil.copy(vectors / f"{stem}.npz", tmp_path / "ssc")
+    done = subprocess.run([sys.executable, "-m", "tests.parity", tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^metrics +pass .*largest error \S+ of \S+ allowed", done.stdout, re.MULTILINE)
+    assert re.search(r"^cgm_loss +not covered$", done.stdout, re.MULTILINE)
+    assert re.search(r"^decoder +absent$", done.stdout, re.MULTILINE)
+
+
+def other_reverse_blur(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Another picture size, other sigmas, five masks, one of them empty."""
+    image = rng.integers(0, 256, (57, 211, 3), dtype=np.uint8)
+    masks = np.zeros((5, 57, 211), np.uint8)
+    for number, mask in enumerate(masks[:4]):
+        mask[5 * number : 30 + 5 * number, 20 * number : 60 + 40 * number] = 1
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    arrays = {"image_rgb": image, "masks": masks}
+    for sigma in ("7", "2.5", "81"):
+        blurred = cv2.GaussianBlur(bgr, (0, 0), float(sigma))
+        arrays[f"blur_only_sigma{sigma}_bgr"] = blurred
+        arrays[f"reverse_blur_sigma{sigma}_bgr"] = np.where(masks[..., None] != 0, bgr, blurred)
+    ellipses, rectangles = np.stack([bgr] * 5), np.stack([bgr] * 5)
+    for mask, ellipse, rectangle in zip(masks[:4], ellipses, rectangles, strict=False):
+        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+        x0, x1, y0, y1 = (int(edge) for edge in (columns[0] - 4, columns[-1] + 4, rows[0] - 4, rows[-1] + 4))
+        centre, axes = (int((x0 + x1) / 2), int((y0 + y1) / 2)), ((x1 - x0 + 8) // 2, (y1 - y0 + 8) // 2)
+        cv2.ellipse(ellipse, centre, axes, 0, 0, 360, (0, 0, 255), 4)
+        cv2.rectangle(rectangle, (x0, y0), (x1, y1), (0, 0, 255), 4)
+    return arrays | {"red_ellipse_bgr": ellipses, "rectangle_bgr": rectangles}
+
+
+def other_select(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Cases of other names and sizes, each decided with plain numpy."""
+    arrays: dict[str, np.ndarray] = {}
+    for number in range(6):
+        areas = rng.integers(300, 900, number + 2)
+        texts, images = (rng.normal(size=(count, 24)).astype(np.float32) for count in (number + 1, len(areas)))
+        texts, images = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (texts, images))
+        kept = np.flatnonzero(areas >= 500)
+        scores = 100 * (images[kept] @ texts.T).mean(1)
+        chosen = kept[len(kept) - 1 - scores[::-1].argmax()] if len(kept) else -1
+        values = (areas, texts, images[kept], scores.astype(np.float32), np.int64(chosen))
+        names = ("mask_area", "text_emb", "image_emb_of_kept", "similarity_of_kept", "chosen")
+        arrays |= {f"case{number}__{name}": np.asarray(value) for name, value in zip(names, values, strict=True)}
+    return arrays
+
+
+def other_transforms(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    image = rng.integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    labels = rng.integers(0, 9, (40, 64), dtype=np.uint8)
+    arrays = {"image_rgb": image, "label_map": labels}
+    for size in (16, 48, 90):
+        resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) / 255
+        standard = (resized - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+        arrays[f"size{size}_tensor"] = standard.transpose(2, 0, 1).astype(np.float32)
+        arrays[f"size{size}_label"] = np.array(Image.fromarray(labels).resize((size, size), Image.Resampling.NEAREST))
+    return arrays
+
+
+def other_metrics(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Fifty pairs of 20 x 31 pixels, other thresholds, nothing printed and no stage 2."""
+    gt, pred = (rng.random((2, 50, 20, 31)) < 0.6).astype(np.uint8)
+    inter, union = (gt & pred).sum((1, 2)), (gt | pred).sum((1, 2))
+    thresholds = np.array([0.25, 0.4, 0.45])
+    return {
+        "gt": gt,
+        "pred": pred,
+        "inter": inter,
+        "union": union,
+        "iou": inter / union,
+        "mIoU": np.mean(inter / union),
+        "oIoU": inter.sum() / union.sum(),
+        "P_thresholds": thresholds,
+        "P_at": np.array([100 * (inter / union >= threshold).mean() for threshold in thresholds]),
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("make", [other_reverse_blur, other_select, other_transforms, other_metrics])
+def test_other_seeds_and_sizes_pass(
+    make: Callable[[np.random.Generator], dict[str, np.ndarray]], seed: int, tmp_path: Path
+) -> None:
+    stem = make.__name__.removeprefix("other_")
+    np.savez(tmp_path / f"{stem}.npz", **make(np.random.default_rng(seed)))  # type: ignore[arg-type]
+    passed, lines = lines_of(tmp_path)
+    assert passed, lines

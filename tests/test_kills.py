@@ -1,0 +1,106 @@
+"""SIGKILL in the middle of candidate masks and of training, at random moments: nothing is lost and nothing differs."""
+
+import multiprocessing
+import os
+import random
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+from storage.artifact import Store
+
+EXPERIMENT = """
+extends: base
+datasets: [victim]
+knobs:
+  zs_bootstrap: {epochs: 6, batch_size: 8}
+"""
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
+PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
+
+
+def run_stages(home: str, store_root: str, names: tuple[str, ...]) -> None:
+    """In a process of its own: run the named stages, with frequent commits."""
+    os.environ["WORDMASK_HOME"] = home
+    from assets.factory import run_stage
+    from pipelines.definitions import load_plan
+    from resources.runtime import Runtime
+
+    runtime = Runtime(shard=2, checkpoint_every=3, threads=1)
+    for one in load_plan():
+        if one.dataset == "victim" and one.stage.name in names:
+            run_stage(one, Store(Path(store_root)), runtime, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def context() -> ForkServerContext:
+    """Processes that start with the heavy imports done."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["torch", "spacy", "open_clip", "transformers", "pipelines.definitions"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    for kind, name, text in (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT)):
+        (folder / kind).mkdir()
+        (folder / kind / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def finish(context: ForkServerContext, home: Path, store: Path, names: tuple[str, ...]) -> float:
+    """Run to the end undisturbed; seconds it took."""
+    process = context.Process(target=run_stages, args=(str(home), str(store), names))
+    began = time.monotonic()
+    process.start()
+    process.join(240)
+    assert process.exitcode == 0
+    return time.monotonic() - began
+
+
+def disturb(
+    context: ForkServerContext, home: Path, store: Path, names: tuple[str, ...], *, seconds: list[float]
+) -> int:
+    """Start the stages again and again and kill them after the given times; how many were hit while running."""
+    hits = 0
+    for limit in seconds:
+        process = context.Process(target=run_stages, args=(str(home), str(store), names))
+        process.start()
+        process.join(limit)
+        if process.is_alive():
+            process.kill()
+            hits += 1
+        process.join()
+    return hits
+
+
+def compare(
+    context: ForkServerContext, home: Path, tmp_path: Path, stage: str, *, kills: int, before: tuple[str, ...]
+) -> None:
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    for store in (calm, rough):
+        finish(context, home, store, (*PREPARED, *before))
+    seconds = finish(context, home, calm, (stage,))
+    moments = random.Random(kills)
+    limits = [moments.uniform(0.15, 0.95) * seconds for _ in range(kills)]
+    hits = disturb(context, home, rough, (stage,), seconds=limits)
+    assert hits >= min(kills, 2), "the stage was over before it could be killed"
+    finish(context, home, rough, (stage,))
+    key = ("victim", "kill", stage)
+    expected, found = Store(calm).resolve(key), Store(rough).resolve(key)
+    assert found.content_digest == expected.content_digest
+    assert not Store(rough).verify(found)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_candidate_masks_survive_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
+    compare(context, home, tmp_path, "candidate_masks", kills=kills, before=())
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_training_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
+    before = ("candidate_masks", "mask_choices")
+    compare(context, home, tmp_path, "zs_bootstrap", kills=kills, before=before)
