@@ -1,4 +1,4 @@
-# Every target sets up what it needs: a Python 3.11 or 3.12 with venv and a package index are enough.
+# Every target sets up what it needs: python3 with venv, a Python 3.11 and a package index are enough.
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
@@ -12,7 +12,7 @@ setup: .venv/.installed
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.installed: requirements.lock pyproject.toml | .tools/bin/uv
-	test -x $(BIN)/python || .tools/bin/uv venv --quiet --python $(PYTHON) .venv
+	test -x $(BIN)/python || .tools/bin/uv venv --quiet --python 3.11 .venv
 	.tools/bin/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	.tools/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@

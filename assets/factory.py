@@ -70,7 +70,7 @@ def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Call
     demand_agreement(instance, inputs)
     raw = instance.stage.raw(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
-    recipe = {"own": instance.own_recipe, "planned": instance.recipe, "knobs": instance.knobs.model_dump(mode="json")}
+    recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
     with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
@@ -78,7 +78,8 @@ def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Call
             reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
             work = Work(instance=instance, inputs=inputs, slot=slot, reuse=reuse, runtime=runtime, log=log)
             _commit(work, mark)
-        store.point(instance.key, instance.stage.name, mark)  # still locked: no collection of garbage comes between
+        # still locked, so that no collection of garbage comes between
+        store.point(instance.key, instance.stage.name, mark, planned=instance.recipe)
     return store.resolve(instance.key)
 
 
@@ -93,7 +94,7 @@ def resolve_input(store: Store, instance: StageInstance, name: str) -> Artifact:
         artifact = store.resolve(key)
     except StoreError as error:
         raise dg.Failure(f"{error} Materialize {'/'.join(key)} first.", allow_retries=False) from error
-    if artifact.manifest.recipe["planned"] != instance.planned_inputs[name]:
+    if artifact.planned != instance.planned_inputs[name]:
         raise dg.Failure(
             f"{'/'.join(key)} was made with other settings than the experiment files ask for; materialize it first.",
             allow_retries=False,
@@ -127,7 +128,8 @@ def describe(artifact: Artifact) -> dict[str, dg.MetadataValue]:
     if manifest.rows:
         main = next(iter(manifest.rows))
         metadata["dagster/row_count"] = dg.MetadataValue.int(manifest.rows[main].rows)
-        metadata["dagster/column_schema"] = _column_schema(artifact, main)
+        if artifact.has(f"{main}.parquet"):  # a page counts its examples and has no table
+            metadata["dagster/column_schema"] = _column_schema(artifact, main)
     for name, number in manifest.metrics.items():
         metadata[name] = (
             dg.MetadataValue.text(number) if isinstance(number, str) else dg.MetadataValue.float(float(number))

@@ -12,6 +12,7 @@ from assets.records import ImageRecord, Mask, ObjectRecord, candidates_of, image
 from assets.stage import Outcome, Work
 from resources.datasets import ImageProblem
 from storage.artifact import Artifact
+from storage.files import write_bytes
 from storage.masks import decode
 from storage.rows import Tally
 

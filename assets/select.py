@@ -135,7 +135,8 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
         for masks in scene.offered
         for index in to_score([mask.area for mask in masks], rule=rule, image_area=size)
     }
-    texts = clip.encode_texts([text for one in scene.objects for text in one.sentences]) if needed else torch.empty(0)
+    said = [text for one in scene.objects for text in one.sentences]
+    texts = clip.encode_texts(said) if needed else torch.empty(len(said), 0)
     seen = dict(zip(needed, _encode_prompted(knobs, clip, pixels, list(needed.values())), strict=True))
     rows, first = [], 0
     for one, masks in zip(scene.objects, scene.offered, strict=True):

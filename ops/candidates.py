@@ -109,8 +109,8 @@ def keep_detections(
     """Give each query its best class and keep those that are sure enough.
 
     A class may only win a query on which its tokens average above `text_threshold`: of "tennis racket", a firm "racket"
-    and a silent "tennis" are not enough. Among those the one with the best token wins (first in the caption on a tie),
-    and the query is kept if that score exceeds `box_threshold`. One-token classes are thus judged by one number.
+    and a silent "tennis" are not enough. Among those the one with the best token wins (first in the caption on a
+    tie), and the query is kept if that score exceeds `box_threshold`. One-token classes are thus judged by one number.
 
     Args:
         boxes_Q4: x0, y0, x1, y1 in pixels.
@@ -135,7 +135,7 @@ def keep_detections(
 def top_box(
     boxes_Q4: NDArray[np.float32], token_scores_QT: NDArray[np.float32], tokens: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.float32], float]:
-    """The single most confident box (4,) for any of the phrases, and its score; no threshold (baseline of specs 3.6)."""
+    """The most confident box (4,) for any of the phrases, and its score; no threshold (baseline of specs 3.6)."""
     scores_Q = class_scores(token_scores_QT, tokens).max(axis=1)
     best = _confident_first(boxes_Q4, scores_Q)[0]
     return boxes_Q4[best], float(scores_Q[best])
@@ -162,8 +162,8 @@ def mask_nms(
         masks_NHW: bool.
         scores_N: what decides between two; the earlier one on a tie.
         iou_threshold: a mask goes if its IoU with a kept one exceeds this.
-        class_ids_N: if given, only masks of one class compete. That is what the pipeline asks for, since two classes may
-            claim one region and the vote over an object's sentences decides between them later.
+        class_ids_N: if given, only masks of one class compete. That is what the pipeline asks for: two classes may
+            claim one region, and the vote over an object's sentences decides between them later.
 
     Returns:
         Indices of the kept masks, by falling score.
@@ -197,8 +197,8 @@ def _confident_first(boxes_N4: NDArray[np.float32], scores_N: NDArray[np.float32
 def _pairwise_iou(masks_NHW: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(N, N); two empty masks count as different."""
     pixels_ND = masks_NHW.reshape(len(masks_NHW), -1)
-    dtype = np.float32 if pixels_ND.shape[1] < _EXACT_IN_FLOAT32 else np.float64
-    numbers_ND = pixels_ND.astype(dtype)
+    exact = np.float32 if pixels_ND.shape[1] < _EXACT_IN_FLOAT32 else np.float64
+    numbers_ND: NDArray[np.floating] = pixels_ND.astype(exact)
     intersection_NN = (numbers_ND @ numbers_ND.T).astype(np.float64)
     area_N = pixels_ND.sum(axis=1)
     union_NN = area_N[:, None] + area_N[None, :] - intersection_NN

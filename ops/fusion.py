@@ -12,7 +12,7 @@ from ops.swin import initialise
 
 
 def instance_norm(x_BPC: Tensor, *, eps: float = 1e-5) -> Tensor:
-    """Normalise every channel of every sample over its pixels: biased variance, nothing learnt, same in train and eval."""
+    """Normalise every channel of every sample over its pixels: biased variance, nothing learnt, in train as in eval."""
     x_BPC = x_BPC.float()
     centred_BPC = x_BPC - x_BPC.mean(1, keepdim=True)
     variance_B1C = centred_BPC.square().mean(1, keepdim=True)

@@ -14,10 +14,8 @@ from transformers import BertModel
 
 from ops.decoder import MaskDecoder, upsample
 from ops.fusion import LanguageGate, PixelWordAttention
+from ops.images import normalise
 from ops.swin import Swin, SwinConfig
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +51,8 @@ class LavtConfig:
 SWIN_B_480 = LavtConfig()
 EMBEDDED = LavtConfig(
     embed_dim=32,
-    depths=(2, 2, 4, 1),
-    heads=(1, 2, 4, 8),
+    depths=(1, 1, 3, 1),
+    heads=(1, 2, 2, 4),
     window=10,
     drop_path=0.05,
     decoder_width=48,
@@ -62,15 +60,6 @@ EMBEDDED = LavtConfig(
     image_size=160,
     trained_bert_layers=3,
 )
-
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8 RGB (B, 3, H, W) to float with ImageNet's mean and deviation; float images pass unchanged."""
-    if images.dtype != torch.uint8:
-        return images
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(3, 1, 1) * 255
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(3, 1, 1) * 255
-    return (images.float() - mean) / std
 
 
 class FusedSwin(nn.Module):
@@ -95,7 +84,7 @@ class FusedSwin(nn.Module):
         self, images_I3HW: Tensor, language_BTL: Tensor, mask_BT: Tensor, image_of_B: Tensor | None
     ) -> list[Tensor]:
         """Maps for the decoder, (B, C, H, W), finest first."""
-        stages = self.swin.layers
+        stages = self.swin.stages
         visual = stages[0](self.swin.patch_embed(images_I3HW))
         if image_of_B is not None:
             visual = visual[image_of_B]
@@ -125,7 +114,9 @@ class LavtVision(nn.Module):
         self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
     ) -> list[Tensor]:
         """The four maps LN(F) that the decoder reads, (B, C, H, W), finest first."""
-        return self.backbone(normalise(images_I3HW), language_BLT.transpose(1, 2), mask_B1T.squeeze(1), image_of_B)
+        if not images_I3HW.is_floating_point():
+            images_I3HW = normalise(images_I3HW)
+        return self.backbone(images_I3HW, language_BLT.transpose(1, 2), mask_B1T.squeeze(1), image_of_B)
 
     def quarter_logits(
         self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
@@ -194,7 +185,8 @@ class Lavt(nn.Module):
 
 def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:
     """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of BERT."""
-    undecayed, decayed = [], []
+    undecayed: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
     for name, parameter in model.vision.backbone.named_parameters():
         plain = "norm" in name or "relative_position_bias_table" in name
         (undecayed if plain else decayed).append(parameter)

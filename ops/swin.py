@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -207,7 +208,12 @@ class SwinStage(nn.Module):
         width, heads, window = config.widths[stage], config.heads[stage], config.window
         self.blocks = nn.ModuleList(
             SwinBlock(
-                width, heads, window=window, shift=number % 2 * (window // 2), mlp_ratio=config.mlp_ratio, drop_path=rate
+                width,
+                heads,
+                window=window,
+                shift=number % 2 * (window // 2),
+                mlp_ratio=config.mlp_ratio,
+                drop_path=rate,
             )
             for number, rate in enumerate(drop_paths)
         )
@@ -235,11 +241,16 @@ class Swin(nn.Module):
         )
         initialise(self)
 
+    @property
+    def stages(self) -> list[SwinStage]:
+        """The stages; `layers` is their published name."""
+        return cast(list[SwinStage], list(self.layers))
+
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:
         """The (B, H, W, C) output of every stage, before merging."""
         x_BHWC = self.patch_embed(images_B3HW)
-        outputs = []
-        for stage in self.layers:
+        outputs: list[Tensor] = []
+        for stage in self.stages:
             outputs.append(stage(x_BHWC))
             x_BHWC = stage.downsample(outputs[-1])
         return outputs

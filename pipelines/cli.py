@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from pipelines.launch import console, dagster_home, in_use, run_experiment, state_of, stored
+from pipelines.launch import console, dagster_home, planned, run_experiment, state_of, stored
 from resources.store import PROJECT, home
 
 app = typer.Typer(
@@ -67,6 +66,9 @@ def add(
 
     with _clear_errors():
         path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
+    for line in path.read_text().splitlines():
+        if line.startswith("# "):
+            console.print(escape(line[2:]))
     console.print(
         f"wrote {path}; now run `wordmask run -d {name} -e {experiment}`, or reload the definitions in the UI"
     )
@@ -85,19 +87,21 @@ def ui(port: int = 3000) -> None:
 @app.command()
 def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None:
     """Say which stages are ready, stale or missing, and with how many rows."""
-    from pipelines.definitions import load_plan
+    from pipelines.tables import folding
     from storage.artifact import Store
 
+    with _clear_errors():
+        instances = planned(dataset, experiment)
     store = Store(home() / "store")
-    table = Table("stage", "asset", "state", "rows", "reused", "computed", "quarantined")
-    for instance in in_use(load_plan(), dataset, experiment):
+    table = folding("asset", "state", "rows", "reused", "computed", "quarantined")
+    for instance in instances:
         artifact = stored(instance, store)
         tallies = list(artifact.manifest.rows.values()) if artifact else []
         counts = [
             str(sum(getattr(tally, name) for tally in tallies))
             for name in ("rows", "reused", "computed", "quarantined")
         ]
-        table.add_row(instance.stage.name, "/".join(instance.key), state_of(instance, store), *counts)
+        table.add_row("/".join(instance.key), state_of(instance, store), *counts)
     console.print(table)
 
 

@@ -252,9 +252,9 @@ def _found(corpus: Corpus) -> str:
     rows, lost = corpus.references, corpus.quarantined
     splits = ", ".join(f"{split} {sum(row.split == split for row in rows)}" for split in corpus.splits)
     objects, images = len({row.ref_id for row in rows}), len({row.image_file for row in rows})
-    lines = [f"{len(rows)} expressions of {objects} objects in {images} images ({splits})."]
+    lines = [f"Expressions: {len(rows)} ({splits}); objects: {objects}; images: {images}."]
     if lost:
-        lines.append(f"{len(lost)} rows cannot be used, such as {lost[0].where}: {lost[0].reason}".replace("\n", " "))
+        lines.append(f"Rows left out: {len(lost)}, such as {lost[0].where}: {lost[0].reason}".replace("\n", " "))
     return "\n".join(lines)
 
 

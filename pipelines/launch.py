@@ -3,18 +3,21 @@
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 
-from assets.stage import StageInstance
+from assets.stage import AssetPath, StageInstance
 from pipelines.jobs import job_name
 from resources.store import PROJECT, home
 from storage.artifact import Artifact, Store, StoreError
 
 console = Console()
+OWNER = "wordmask/process"
+"""Tag of runs that live in a terminal's process: host and process id."""
 
 
 def dagster_home() -> Path:
@@ -34,21 +37,51 @@ def run_experiment(dataset: str, experiment: str, *, force: bool = False) -> boo
     Raises:
         ValueError: there is no such pair; the message lists those that exist.
     """
-    from pipelines.definitions import build_defs, load_plan
+    from pipelines.definitions import build_defs
 
+    planned(dataset, experiment)
     dagster_home()
-    pairs = sorted({(instance.dataset, name) for instance in load_plan() for name in instance.used_by})
-    if (dataset, experiment) not in pairs:
-        known = ", ".join(f"{name} on {data}" for data, name in pairs)
-        raise ValueError(f"experiment {experiment} is not planned on data set {dataset}; planned: {known}")
     job = build_defs(loggers={"console": terminal_logger}).resolve_job_def(job_name(dataset, experiment))
-    config = {"resources": {"runtime": {"config": {"force": force}}}} if force else {}
+    config: dict[str, object] = {"loggers": {"console": {}}}  # a logger that is not named here stays silent
+    if force:
+        config["resources"] = {"runtime": {"config": {"force": True}}}
     with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        end_dead_runs(instance)
+        result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config, tags=_owner())
     for event in result.all_events:
         if event.is_step_failure:
             console.print(f"[red]{event.step_key} failed:[/red] {failure_reason(event)}")
     return result.success
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Close runs whose terminal process was killed, and free the pool slots they hold; their run ids.
+
+    Without this the next run would wait for a slot that nobody gives back.
+    """
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    dead = [run for run in instance.get_runs(filters=unfinished) if OWNER in run.tags and not _alive(run.tags[OWNER])]
+    for run in dead:
+        instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in dead]
+
+
+def _owner() -> dict[str, str]:
+    return {OWNER: f"{socket.gethostname()}/{os.getpid()}"}
+
+
+def _alive(owner: str) -> bool:
+    host, _, pid = owner.rpartition("/")
+    if host != socket.gethostname():
+        return True  # not ours to judge
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def failure_reason(event: dg.DagsterEvent) -> str:
@@ -61,23 +94,50 @@ def failure_reason(event: dg.DagsterEvent) -> str:
 
 def stored(instance: StageInstance, store: Store) -> Artifact | None:
     """The artifact that the instance's key means now, if there is one."""
-    try:
-        return store.resolve(instance.key)
-    except StoreError:
-        return None
+    return _resolved(instance.key, store)
 
 
 def state_of(instance: StageInstance, store: Store) -> str:
-    """`ready` (made by the planned recipe), `stale` (made by another) or `missing`."""
+    """`ready` (made by the planned recipe from its inputs as they are now), `stale` (it was not) or `missing`."""
     artifact = stored(instance, store)
     if artifact is None:
         return "missing"
-    return "ready" if artifact.manifest.recipe["planned"] == instance.recipe else "stale"
+    inputs = {name: _meant(key, store) for name, key in instance.inputs.items()}
+    return "ready" if artifact.planned == instance.recipe and inputs == artifact.manifest.inputs else "stale"
 
 
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
     """The instances of one experiment on one data set, inputs first."""
     return [one for one in instances if one.dataset == dataset and experiment in one.used_by]
+
+
+def planned(dataset: str, experiment: str) -> list[StageInstance]:
+    """What an experiment uses on a data set, inputs first.
+
+    Raises:
+        ValueError: there is no such pair; the message lists those that exist.
+    """
+    from pipelines.definitions import load_plan
+
+    instances = load_plan()
+    found = in_use(instances, dataset, experiment)
+    if not found:
+        pairs = sorted({(one.dataset, name) for one in instances for name in one.used_by})
+        known = ", ".join(f"{name} on {data}" for data, name in pairs)
+        raise ValueError(f"experiment {experiment} is not planned on data set {dataset}; planned: {known}")
+    return found
+
+
+def _resolved(key: AssetPath, store: Store) -> Artifact | None:
+    try:
+        return store.resolve(key)
+    except StoreError:
+        return None
+
+
+def _meant(key: AssetPath, store: Store) -> str | None:
+    artifact = _resolved(key, store)
+    return artifact.manifest.fingerprint if artifact else None
 
 
 class _StageLines(logging.Handler):

@@ -30,8 +30,9 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
         ValueError: a stage was not run yet, or under other settings.
     """
     artifacts = _finished(dataset, experiment)
-    words = Table("split", "noun hit rate", "projection accuracy", "candidates per object", title="Before the masks")
-    for row in artifacts["choice_scores"].table("text").to_pylist():
+    words = folding("split", "noun hit rate", "projection accuracy", "candidates per object", title="Before the masks")
+    texts = artifacts["choice_scores"].table("text").to_pylist() if "choice_scores" in artifacts else []
+    for row in texts:
         words.add_row(
             row["split"],
             _percent(row["noun_hit_rate"]),
@@ -40,7 +41,7 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
         )
     cells = summary_of(artifacts)
     splits = list(dict.fromkeys(split for split, _ in cells))
-    masks = Table(
+    masks = folding(
         "masks", *(f"{split} oIoU / mIoU" for split in splits), title="Per expression, at the image's own size"
     )
     for method in dict.fromkeys(method for _, method in cells):
@@ -66,7 +67,7 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
         for name in dict.fromkeys(name for one in instances for name in one.used_by)
     }
     splits = list(dict.fromkeys(split for cells in found.values() for split, _ in cells if split != "train"))
-    table = Table(
+    table = folding(
         "experiment", "masks", *(f"{split} oIoU / mIoU" for split in splits), title=f"{dataset}, baseline {baseline}"
     )
     for name, cells in found.items():
@@ -131,12 +132,12 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
 
     nlp = open_parser(parser, Runtime())
     found = evaluate_nouns(pairs, lambda texts: parse_all(nlp, texts), rule=rule, synonyms=synonyms)
-    shares = Table(
+    shares = folding(
         "data set", "hits", "sentences with a class word", "share", title=f"Noun rule {rule}, {found.pairs} pairs"
     )
     for name, share in {**found.datasets, "all": found.overall, "all, one-word synonyms": found.one_word}.items():
         shares.add_row(name, str(share.hits), str(share.rows), f"{share.value:.3f}")
-    misses = Table(
+    misses = folding(
         "kind of miss", "count", "examples: sentence (class) -> nouns", title="Failures by kind", show_lines=True
     )
     for kind in found.failures:
@@ -150,11 +151,19 @@ def doctor_table(*, thorough: bool) -> tuple[Table, bool]:
     from resources.doctor import diagnose
 
     checks = diagnose(store=home() / "store", thorough=thorough)
-    table = Table("what", "verdict", "found", "what to do")
+    table = folding("what", "verdict", "found", "what to do")
     colours = {"good": "green", "note": "yellow", "bad": "red"}
     for check in checks:
         table.add_row(check.topic, f"[{colours[check.verdict]}]{check.verdict}[/]", check.found, check.advice)
     return table, all(check.verdict != "bad" for check in checks)
+
+
+def folding(*names: str, title: str | None = None, show_lines: bool = False) -> Table:
+    """A table that breaks long words instead of cutting them."""
+    table = Table(title=title, show_lines=show_lines)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
 
 
 def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:

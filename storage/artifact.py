@@ -52,6 +52,8 @@ class Artifact:
     """A finished artifact: a folder with a manifest. Read it, never write into it."""
 
     path: Path
+    planned: str = field(default="", compare=False)
+    """Recipe under which the key that led here was pointed at it; equal objects may come about under several."""
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -209,13 +211,13 @@ class Store:
         with exclusive(self.root / "locks" / stage / fingerprint, timeout=timeout, log=say):
             yield replace(slot, complete=_prepare(slot, force=force, log=say))
 
-    def point(self, key: Sequence[str], stage: str, fingerprint: str) -> None:
+    def point(self, key: Sequence[str], stage: str, fingerprint: str, *, planned: str = "") -> None:
         """Let `key` mean an existing object from now on, in one step; `StoreError` when there is no such object."""
         if not self._object(stage, fingerprint).is_dir():
             raise StoreError(
                 f"There is no {stage} {fingerprint} in {self.root} to point {'/'.join(key)} at; commit it first."
             )
-        content = {"key": list(key), "stage": stage, "fingerprint": fingerprint}
+        content = {"key": list(key), "stage": stage, "fingerprint": fingerprint, "planned": planned}
         write_bytes(self._ref(key), (json.dumps(content, indent=2) + "\n").encode())
 
     def resolve(self, key: Sequence[str]) -> Artifact:
@@ -227,7 +229,7 @@ class Store:
         path, name = self._ref(key), "/".join(key)
         try:
             ref = json.loads(path.read_bytes())
-            artifact = Artifact(self._object(ref["stage"], ref["fingerprint"]))
+            artifact = Artifact(self._object(ref["stage"], ref["fingerprint"]), planned=ref["planned"])
         except FileNotFoundError:
             raise StoreError(f"Nothing is stored for {name} in {self.root} yet; materialize {name} first.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -45,7 +45,7 @@ def test_clip_scores_prompted_pictures(picture: NDArray[np.uint8], name: str, wi
     from ops.images import to_tensor
     from resources.models.clip import load_clip
 
-    clip = load_clip(name, random_weights=True)  # type: ignore[arg-type]
+    clip = load_clip(name, random_weights=True)
     masks = np.zeros((2, *picture.shape[:2]), dtype=bool)
     masks[0, 50:150, 50:150] = masks[1, 200:300, 200:300] = True
     images = clip.encode_images(reverse_blur(to_tensor(picture), masks), crop="center")

@@ -162,7 +162,9 @@ class InMemorySamples:
 def usable_rows(masks_KHW: Tensor) -> set[int]:
     """Rows of the masks that are neither empty nor full."""
     areas_K = masks_KHW.flatten(1).sum(1)
-    return set(((areas_K > 0) & (areas_K < masks_KHW[0].numel())).nonzero().flatten().tolist()) if len(areas_K) else set()
+    return (
+        set(((areas_K > 0) & (areas_K < masks_KHW[0].numel())).nonzero().flatten().tolist()) if len(areas_K) else set()
+    )
 
 
 def with_candidates(one: TrainingObject, usable: set[int]) -> TrainingObject:

@@ -19,6 +19,8 @@ from ops.training.batches import Batch, SampleSource, Sentences
 from ops.training.losses import per_sample
 
 State = dict[str, Any]
+NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
+"""Parts of a plan that may change when a run is taken up again, on another machine for example."""
 Loss = Callable[[Tensor, Batch], Tensor]
 """Maps logits (B, 2, H, W) of a batch to the mean loss of its samples."""
 
@@ -44,8 +46,10 @@ class TrainPlan:
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
         if self.epochs < 1 or not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
-                             "all must be at least 1 and accumulate no more than batch_size")
+            raise ValueError(
+                f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
+                "all must be at least 1 and accumulate no more than batch_size"
+            )
 
 
 @dataclass
@@ -207,7 +211,8 @@ class Run:
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a state to be taken up again."""
-        return {**asdict(self.plan), "total": self.total}
+        plan = {name: value for name, value in asdict(self.plan).items() if name not in NEUTRAL}
+        return {**plan, "total": self.total}
 
     def state(self) -> State:
         """Everything `restore` needs, plain containers and live tensors."""
@@ -225,7 +230,7 @@ class Run:
         ours, theirs = self.identity(), state["identity"]
         changed = [key for key in ours if ours[key] != theirs.get(key)]
         if changed:
-            raise ValueError(f"the saved state is of another run, {changed} differ; train from the start instead")
+            raise ValueError(f"the saved state is of another run, {changed} differ; force a training from the start")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.history = History(**copy.deepcopy(state["history"]))

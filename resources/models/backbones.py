@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
@@ -38,7 +38,7 @@ class Tokenizer:
     """
 
     def __init__(self, vocabulary: Sequence[str], *, max_tokens: int = 20) -> None:
-        """`vocabulary` lists the word pieces in the order of their ids; it must hold [PAD] first, [UNK], [CLS], [SEP]."""
+        """`vocabulary` lists the word pieces in the order of their ids: [PAD] first, [UNK], [CLS], [SEP] anywhere."""
         needed = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
         if not needed <= set(vocabulary) or vocabulary[0] != "[PAD]":
             raise ValueError(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
@@ -101,7 +101,9 @@ def architecture_of(model: Lavt) -> dict[str, Any]:
 
 def lavt_from(architecture: Mapping[str, Any]) -> Lavt:
     """The network that `architecture_of` described, with fresh weights: load the saved ones into it."""
-    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in architecture["lavt"].items()}
+    sizes: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in architecture["lavt"].items()
+    }
     return Lavt(LavtConfig(**sizes), new_bert(BertConfig(**architecture["bert"])))
 
 
@@ -158,7 +160,9 @@ def load_bert(name: str | Path = "embedded", *, max_tokens: int = 20) -> tuple[B
     else:
         folder = Path(name)
         weights = {bert_key(key): value for key, value in read_bert_weights(folder).items()}
-        config = BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
+        config = (
+            BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
+        )
     model = new_bert(config)
     load_strictly(model, weights, ignored=BERT_IGNORED, what=str(folder))
     return model.eval(), Tokenizer(read_vocabulary(folder), max_tokens=max_tokens)
@@ -170,7 +174,9 @@ def read_bert_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(folder / "model.safetensors")
     if (folder / "pytorch_model.bin").is_file():
         return read_torch(folder / "pytorch_model.bin")
-    raise ValueError(f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it")
+    raise ValueError(
+        f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it"
+    )
 
 
 def bert_key(key: str) -> str:
@@ -190,10 +196,10 @@ def load_swin(name: str | Path = "embedded", *, config: SwinConfig = SWIN_B_480.
     if name == "embedded":
         weights, _ = load_embedded(embedded_folder("swin"))
     else:
-        weights = read_torch(Path(name))
-        if "model" not in weights:
+        checkpoint = read_torch(Path(name))
+        if "model" not in checkpoint:
             raise ValueError(f"{name} has no key 'model'; this is not a published Swin checkpoint")
-        weights = weights["model"]
+        weights = checkpoint["model"]
     with torch.device("meta"):
         trunk = Swin(config)
     shapes = {key: value.shape for key, value in trunk.state_dict().items()}

@@ -32,7 +32,7 @@ MAX_TOKENS = 256
 """Width of the package's score table: longer captions would be cut silently, so they are refused."""
 
 UNUSED_KEYS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
-"""What the published checkpoint holds beyond the model: a training-time table and an index buffer of old transformers."""
+"""What the published checkpoint holds beyond the model: a table for training, an index buffer of old transformers."""
 
 _HEAD_INPUT = 512
 """Width of the box position embedding, fixed in the package (4 coordinates x 128)."""
@@ -70,7 +70,8 @@ class DetectorSizes:
     @classmethod
     def from_card(cls, numbers: Mapping[str, Any]) -> "DetectorSizes":
         """Read back what `dataclasses.asdict` and JSON made of the sizes."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in numbers.items()})
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in numbers.items()}
+        return cls(**values)
 
 
 SWINT_OGC = DetectorSizes()
@@ -116,7 +117,9 @@ class Detector:
         encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
         tokens = len(encoding["input_ids"])
         if tokens > MAX_TOKENS:
-            raise ValueError(f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time")
+            raise ValueError(
+                f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time"
+            )
         pixels_3HW = prepare_image(image_HW3, sizes=self.sizes).to(self.device)
         with quiet():
             output = self.model(pixels_3HW[None], captions=[caption_text])
@@ -216,7 +219,9 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
         ValueError: no file was named, or it does not hold a model.
     """
     if checkpoint is None or not checkpoint.is_file():
-        raise ValueError(f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path")
+        raise ValueError(
+            f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path"
+        )
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or "model" not in content:
         raise ValueError(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
@@ -224,7 +229,7 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
 
 
 def resized_shape(height: int, width: int, *, sizes: DetectorSizes) -> tuple[int, int]:
-    """(height, width) after bringing the shorter side to `shorter_side`, or less where the longer would exceed its bound."""
+    """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound."""
     shorter, longer = min(height, width), max(height, width)
     side = sizes.shorter_side
     if longer / shorter * side > sizes.longer_side:
@@ -249,7 +254,7 @@ def normalise(pixels_C: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back the deprecation warnings that groundingdino-py 0.4.0 raises at every call under present torch and timm."""
+    """Keep back the deprecation warnings that groundingdino-py 0.4.0 causes under present torch and timm."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Importing from timm.models.layers", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*torch.cuda.amp.autocast", category=FutureWarning)
@@ -276,7 +281,9 @@ def _build_backbone(sizes: DetectorSizes) -> nn.Module:
         drop_path_rate=0.0,
         out_indices=sizes.swin_out,
     )
-    position = position_module.PositionEmbeddingSineHW(sizes.hidden // 2, temperatureH=20, temperatureW=20, normalize=True)
+    position = position_module.PositionEmbeddingSineHW(
+        sizes.hidden // 2, temperatureH=20, temperatureW=20, normalize=True
+    )
     joiner = joiner_module.Joiner(swin, position)
     joiner.num_channels = [swin.num_features[index] for index in sizes.swin_out]
     return joiner
@@ -339,7 +346,9 @@ class _TextSource:
 
 def _embedded_words_if(random_weights: bool) -> Path:
     if not random_weights:
-        raise ValueError("no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)")
+        raise ValueError(
+            "no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)"
+        )
     return embedded_folder("detector")
 
 

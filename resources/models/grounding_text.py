@@ -1,8 +1,8 @@
 """The text tower of Grounding DINO: BERT in which words see only their own phrase, and its tokenizer.
 
 groundingdino-py wraps transformers' BertModel by copying methods off it that transformers 5 no longer has.
-`PhraseBert` stands in for that wrapper: the same sub-modules under the same names, so published checkpoints load, and the
-attention mask built here. What belongs to pictures and boxes is in `detector.py`.
+`PhraseBert` stands in for that wrapper: the same sub-modules under the same names, so published checkpoints load, and
+the attention mask built here. What belongs to pictures and boxes is in `detector.py`.
 
 Shapes: B captions, T tokens, D width.
 """
@@ -24,8 +24,8 @@ SEPARATORS = (".", "?")
 class PhraseBert(nn.Module):
     """BERT over captions of several phrases, each phrase blind to the others.
 
-    Takes over the embeddings, encoder and pooler of a transformers BertModel. The pooler is never run; it is there because
-    published Grounding DINO checkpoints hold its weights.
+    Takes over the embeddings, encoder and pooler of a transformers BertModel. The pooler is never run; it is there
+    because published Grounding DINO checkpoints hold its weights.
     """
 
     def __init__(self, bert: BertModel) -> None:
@@ -75,9 +75,13 @@ def read_bert_sizes(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ValueError(f"{folder} holds no config.json: give the folder of bert-base-uncased (config.json, {VOCABULARY})")
+        raise ValueError(
+            f"{folder} holds no config.json: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
+        )
     sizes = json.loads(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in sizes.items() if key not in {"architectures", "model_type", "transformers_version"}}
+    return {
+        key: value for key, value in sizes.items() if key not in {"architectures", "model_type", "transformers_version"}
+    }
 
 
 def read_tokenizer(folder: Path) -> BertTokenizer:
@@ -88,7 +92,9 @@ def read_tokenizer(folder: Path) -> BertTokenizer:
     """
     path = folder / VOCABULARY
     if not path.is_file():
-        raise ValueError(f"{folder} holds no {VOCABULARY}: give the folder of bert-base-uncased (config.json, {VOCABULARY})")
+        raise ValueError(
+            f"{folder} holds no {VOCABULARY}: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
+        )
     words = path.read_text(encoding="utf-8").splitlines()
     if missing := {"[PAD]", "[UNK]", "[CLS]", "[SEP]", *SEPARATORS}.difference(words):
         raise ValueError(f"{path} lacks {sorted(missing)}: it is not the vocabulary of an uncased BERT")

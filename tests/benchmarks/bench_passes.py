@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import ops.choice
 import resources.zoo
 from assets.factory import run_stage
 from assets.stage import StageInstance
+from ops.images import gaussian_blur
 from pipelines.definitions import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
@@ -61,12 +61,11 @@ def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
     (home / "datasets" / "bench.yaml").write_text(WORLD)
     models: dict[str, list[Any]] = {"clip": [], "detector": [], "segmenter": []}
     blurs = 0
-    blur = ops.choice.gaussian_blur
 
     def counting_blur(*args: Any, **kwargs: Any) -> Any:
         nonlocal blurs
         blurs += 1
-        return blur(*args, **kwargs)
+        return gaussian_blur(*args, **kwargs)
 
     def keeping(kind: str, opener: Callable[..., Any]) -> Callable[..., Any]:
         def opened(*args: Any) -> Any:
@@ -76,7 +75,7 @@ def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
         return opened
 
     with (
-        patch.object(ops.choice, "gaussian_blur", counting_blur),
+        patch("ops.choice.gaussian_blur", counting_blur),
         patch.object(resources.zoo, "open_clip_model", keeping("clip", resources.zoo.open_clip_model)),
         patch.object(resources.zoo, "open_detector", keeping("detector", resources.zoo.open_detector)),
         patch.object(resources.zoo, "open_segmenter", keeping("segmenter", resources.zoo.open_segmenter)),

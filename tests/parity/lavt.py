@@ -1,6 +1,6 @@
 """Reference vectors of LAVT: pwam_gate, swin_block, decoder, mini_lavt (layout: the vectors' README).
 
-Every size is read from the arrays: heads and windows from bias tables, depths and widths from parameter names and shapes.
+Every size is read from the arrays: heads and windows from bias tables, depths and widths from names and shapes.
 """
 
 import re

@@ -5,6 +5,7 @@ depend on is not followed: knobs and weights (recipes hold them), pictures, stor
 """
 
 import ast
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ LEFT_OUT = (
 )
 """Recipes hold knobs and weights, fingerprints hold raw data (drawn worlds too), and pictures are for people."""
 
+READERS = ("resources.datasets", "open_dataset")
+"""What the stages of `assets.corpus` reach through `work.dataset`; later stages only read their tables."""
+
 Definition = tuple[str, str]
 """Module and name of something at its top level."""
 
@@ -37,8 +41,11 @@ class Module:
 
 def code_of(body: Callable[..., object]) -> dict[str, str]:
     """Module -> digest of all that a stage's body reaches in it."""
+    found = reached((body.__module__, body.__name__))
+    if body.__module__ == "assets.corpus":
+        found |= reached(READERS)
     parts: dict[str, list[str]] = {}
-    for module, name in sorted(reached((body.__module__, body.__name__))):
+    for module, name in sorted(found):
         parts.setdefault(module, []).append(normalised(module_of(module).definitions[name]))
     return {module: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] for module, texts in parts.items()}
 
@@ -63,8 +70,12 @@ def uses(module: str, name: str) -> Iterator[Definition]:
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             here = (module, part.id) if part.id in page.definitions else known.get(part.id)
-            if here is not None and (there := resolved(*here)) is not None:
-                yield there
+        elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id in known:
+            here = (".".join(known[part.value.id]), part.attr)  # an imported module's definition
+        else:
+            here = None
+        if here is not None and (there := resolved(*here)) is not None:
+            yield there
 
 
 def resolved(module: str, name: str) -> Definition | None:
@@ -74,7 +85,8 @@ def resolved(module: str, name: str) -> Definition | None:
     page = module_of(module)
     if name in page.definitions:
         return module, name
-    return resolved(*page.imports[name]) if name in page.imports else None
+    passed_on = page.imports.get(name, (module, name))
+    return resolved(*passed_on) if passed_on != (module, name) else None
 
 
 @cache
@@ -112,7 +124,8 @@ def path_of(module: str) -> Path | None:
 
 def normalised(node: ast.stmt) -> str:
     """The code as a tree without positions, docstrings, annotations and column descriptions."""
-    return ast.dump(_Bare().visit(ast.parse(ast.unparse(node))))
+    text = ast.dump(_Bare().visit(copy.deepcopy(node)))
+    return text.replace(", type_params=[]", "")  # Python 3.12 has a field that 3.11 has not
 
 
 class _Bare(ast.NodeTransformer):

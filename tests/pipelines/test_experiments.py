@@ -120,8 +120,8 @@ def test_other_splits_are_scored_and_never_trained_on(pictures: Pictures) -> Non
 def test_the_file_says_what_was_found(pictures: Pictures) -> None:
     path = add(pictures([*TWO, "c.png,a picture that is not there"]))
     first, second, *_ = path.read_text().splitlines()
-    assert first == "# 2 expressions of 2 objects in 2 images (train 2)."
-    assert second.startswith("# 1 rows cannot be used, such as expressions.csv: ")
+    assert first == "# Expressions: 2 (train 2); objects: 2; images: 2."
+    assert second.startswith("# Rows left out: 1, such as expressions.csv: ")
     assert "c.png" in second
 
 

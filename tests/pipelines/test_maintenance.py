@@ -28,7 +28,7 @@ def store(home: Path) -> Store:
     """Two artifacts, `kept` with a key and `lost` without, both two days old."""
     store = Store(home / "store")
     for name in ("kept", "lost"):
-        with store.claim("numbers", name, recipe={"own": name, "planned": name}) as slot:
+        with store.claim("numbers", name, recipe={"own": name}) as slot:
             (slot.work / "note.txt").write_text(name)
             path = slot.commit().path
         for entry in (path, *path.rglob("*")):

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,19 +13,16 @@ import spacy
 from spacy.tokens import Doc
 
 from ops.nouns import noun_phrases
-from resources.embedded.recipes.parser import batches, example, rate, training_stream
+from resources.embedded.recipes.parser import batches, example, rate
+from resources.embedded.recipes.phrases import adorn, disguise, graft, misspelt, modifiers, training_stream, with_the
 from resources.embedded.recipes.treebank import (
     ROOT,
     Tree,
     children,
-    disguise,
     fragments,
-    graft,
-    modifiers,
     read_conllu,
     reduced_clause,
     reduced_copula,
-    with_the,
 )
 from resources.models.parser import EMBEDDED, load_parser, parse_all
 from resources.noun_evaluation import evaluate_nouns, failure_kind, names, read_synonyms, words
@@ -87,15 +85,36 @@ def test_every_noun_gives_a_phrase_without_its_preposition(trees: list[Tree]) ->
     assert sorted(map(text, fragments(trees[1]))) == ["The <dog>", "The <dog> in the house", "the <house>"]
 
 
-def test_modifiers_can_be_grafted_on_other_phrases(trees: list[Tree]) -> None:
+def test_modifiers_and_predicates_can_be_grafted_on_other_phrases(trees: list[Tree]) -> None:
     parts = modifiers([phrase for tree in trees for phrase in fragments(tree)])
-    assert sorted((label, text(part)) for label, part in parts) == [
-        ("acl", "<eating> grass"),
-        ("nmod", "in the <house>"),
-    ]
-    label, part = parts[0]
-    grown = graft(fragments(trees[1])[-1], label, part)
-    assert sum(word.head == ROOT for word in grown) == 1
+    assert {kind: [text(part) for part in found] for kind, found in parts.items()} == {
+        "acl VBG": ["<eating> grass"],
+        "nmod": ["in the <house>"],
+    }
+    house = next(phrase for phrase in fragments(trees[1]) if text(phrase) == "the <house>")
+    grown = graft(house, "acl VBG", parts["acl VBG"][0])
+    assert text(grown) == "the <house> eating grass"
+    assert [(word.head, word.label) for word in grown] == [(1, "det"), (ROOT, "root"), (1, "acl"), (2, "obj")]
+    clause = graft(house, "nsubj", parts["acl VBG"][0])
+    assert text(clause) == "the house <eating> grass"
+    assert [word.head for word in clause] == [1, 2, ROOT, 2]
+
+
+def test_adjectives_are_joined_in_front_of_the_noun(trees: list[Tree]) -> None:
+    red = replace(trees[1][0], form="red")
+    joint = replace(red, form="and")
+    house = next(phrase for phrase in fragments(trees[1]) if text(phrase) == "the <house>")
+    grown = adorn(house, [red, replace(red, form="white")], joint)
+    assert text(grown) == "the red and white <house>"
+    assert [(word.head, word.label) for word in grown[:4]] == [(4, "det"), (4, "amod"), (3, "cc"), (1, "conj")]
+
+
+def test_misspelt_words_keep_their_ends_and_short_ones_stay() -> None:
+    found = {misspelt("zebras", random.Random(seed)) for seed in range(50)}
+    assert "zebras" not in found
+    assert len(found) > 8
+    assert all(word[0] == "z" and abs(len(word) - 6) <= 1 for word in found)
+    assert misspelt("dog", random.Random(0)) == "dog"
 
 
 def test_the_stands_before_the_opening_noun_phrase(trees: list[Tree]) -> None:
@@ -106,7 +125,9 @@ def test_the_stands_before_the_opening_noun_phrase(trees: list[Tree]) -> None:
 
 def test_disguises_keep_one_root_and_the_seed_fixes_the_stream(trees: list[Tree]) -> None:
     rng = random.Random(0)
-    assert text(disguise(trees[0], rng, article=1, marks=1, capitals=1, the=1)) == "the man is n't <eating> grass"
+    assert (
+        text(disguise(trees[0], rng, article=1, marks=1, capitals=1, the=1, typos=0)) == "the man is n't <eating> grass"
+    )
     first, again = ([text(t) for t in islice(training_stream(trees, seed=5), 40)] for _ in range(2))
     assert first == again
     assert all(line.count("<") == 1 for line in first)

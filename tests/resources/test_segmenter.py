@@ -203,7 +203,7 @@ class TestRecipe:
 @needs_embedded
 class TestEmbedded:
     def test_objects_of_unseen_scenes_are_masked(self) -> None:
-        scores = recipe.evaluate(load_segmenter("embedded"), scenes=12)
+        scores = recipe.evaluate(load_segmenter("embedded"), scenes=8)
         assert scores["miou"] > 0.82
         assert scores["miou_boxes_moved_3px"] > 0.78
 

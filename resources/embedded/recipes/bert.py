@@ -1,0 +1,168 @@
+"""Train the embedded BERT: masked words in sentences about toy scenes.
+
+    python -m resources.embedded.recipes.bert --out resources/embedded/bert --minutes 5
+
+The vocabulary is every word of the toy sentences plus single characters, so that any text can be tokenised.
+
+Shapes: B sentences, T word pieces.
+"""
+
+import argparse
+import shlex
+import string
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
+
+from ops.lavt import EMBEDDED
+from resources.embedded.cards import save_embedded
+from resources.embedded.recipes.pacing import paced_steps
+from resources.models.backbones import Tokenizer, new_bert
+from resources.toyref.scenes import draw_scene
+from resources.toyref.sentences import STYLES, describe, vocabulary
+from resources.toyref.writer import RECIPE_SEEDS_START
+
+FIRST_SEED = RECIPE_SEEDS_START + 60_000_000
+FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 69_000_000
+SCENES_PER_MINUTE = 800
+MOST_SCENES = 4000
+BATCH = 96
+MASKED_SHARE = 0.2
+"""Share of words to be guessed; of these 80 % are masked, 10 % replaced, 10 % left, as in BERT."""
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+ARCHITECTURE = {
+    "hidden_size": EMBEDDED.language_width,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 4 * EMBEDDED.language_width,
+    "max_position_embeddings": 64,
+}
+
+
+def word_pieces() -> list[str]:
+    """The small vocabulary: special tokens, characters alone and inside words, and the words of the toy world."""
+    characters = [*string.ascii_lowercase, *string.digits]
+    pieces = [*SPECIAL, *characters, *(f"##{one}" for one in characters), *string.punctuation, *vocabulary()]
+    return list(dict.fromkeys(pieces))
+
+
+def sentences(first_seed: int, scenes: int) -> list[str]:
+    """Different sentences of all styles about every object of the scenes."""
+    found: dict[str, None] = {}
+    for seed in range(first_seed, first_seed + scenes):
+        scene, rng = draw_scene(seed), np.random.default_rng(seed)
+        for style in STYLES:
+            for index in range(len(scene.objects)):
+                found.update((one.text, None) for one in describe(scene, index, style=style, rng=rng))
+    return list(found)
+
+
+class MaskedWords(nn.Module):
+    """BERT with the head that guesses masked words, its output tied to the word embeddings."""
+
+    def __init__(self, bert: BertModel) -> None:
+        super().__init__()
+        width, words = bert.config.hidden_size, bert.config.vocab_size
+        self.bert = bert
+        self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.bias = nn.Parameter(torch.zeros(words))
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Scores (B, T, words)."""
+        states = self.bert(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        return F.linear(self.transform(states), self.bert.embeddings.word_embeddings.weight, self.bias)
+
+
+def hide(ids_BT: Tensor, rng: torch.Generator, *, words: int) -> tuple[Tensor, Tensor]:
+    """Ids with some words hidden, and which ones (bool); special tokens never are."""
+    chosen_BT = (torch.rand(ids_BT.shape, generator=rng) < MASKED_SHARE) & (ids_BT >= len(SPECIAL))
+    fate_BT = torch.rand(ids_BT.shape, generator=rng)
+    others_BT = torch.randint(len(SPECIAL), words, ids_BT.shape, generator=rng)
+    hidden_BT = torch.where(fate_BT < 0.8, SPECIAL.index("[MASK]"), torch.where(fate_BT < 0.9, others_BT, ids_BT))
+    return torch.where(chosen_BT, hidden_BT, ids_BT), chosen_BT
+
+
+@torch.inference_mode()
+def evaluate(model: MaskedWords, ids_NT: Tensor, mask_NT: Tensor) -> dict[str, float]:
+    """Accuracy and loss on hidden words of held-out sentences."""
+    model.eval()
+    rng = torch.Generator().manual_seed(0)
+    hidden_NT, chosen_NT = hide(ids_NT, rng, words=model.bert.config.vocab_size)
+    scores = model(hidden_NT, mask_NT)[chosen_NT]
+    truth = ids_NT[chosen_NT]
+    return {
+        "masked_word_accuracy": float((scores.argmax(-1) == truth).float().mean()),
+        "masked_word_loss": float(F.cross_entropy(scores, truth)),
+    }
+
+
+def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None]) -> dict[str, float]:
+    """Train for `minutes` (writing sentences and scoring come on top), write the folder `out`, return the scores."""
+    torch.manual_seed(seed)
+    start = time.monotonic()
+    rng = torch.Generator().manual_seed(seed)
+    tokenizer = Tokenizer(word_pieces(), max_tokens=EMBEDDED.max_tokens)
+    scenes = int(np.clip(SCENES_PER_MINUTE * minutes, 20, MOST_SCENES))
+    ids_NT, mask_NT = tokenizer.encode(sentences(FIRST_SEED, scenes))
+    log(f"{len(ids_NT)} sentences about {scenes} scenes in {time.monotonic() - start:.0f} s")
+    architecture = {"vocab_size": len(tokenizer.vocabulary), **ARCHITECTURE}
+    model = MaskedWords(new_bert(BertConfig(**architecture))).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    for tick in paced_steps(optimiser, minutes=minutes):
+        picks = torch.randint(len(ids_NT), (BATCH,), generator=rng)
+        hidden_BT, chosen_BT = hide(ids_NT[picks], rng, words=len(tokenizer.vocabulary))
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = model(hidden_BT, mask_NT[picks])
+        loss = F.cross_entropy(scores[chosen_BT].float(), ids_NT[picks][chosen_BT])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if tick.report:
+            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  loss {loss.item():.3f}")
+    held_out = tokenizer.encode(sentences(FIRST_HELD_OUT_SEED, 200 if minutes >= 1 else 4))
+    scores_of = evaluate(model, *held_out)
+    log(f"{scores_of}")
+    card = {
+        "name": "embedded BERT",
+        "model": "transformers' BertModel, small, without pooler",
+        "data": f"toyref sentences of all styles, scene seeds {FIRST_SEED} to {FIRST_SEED + scenes - 1}, "
+        "which no split uses",
+        "objective": "masked words",
+        "command": shlex.join(["python", "-m", "resources.embedded.recipes.bert", *sys.argv[1:]]),
+        "minutes": minutes,
+        "seed": seed,
+        "steps": tick.step + 1,
+        "seconds": round(time.monotonic() - start),
+        "scores": {name: round(value, 4) for name, value in scores_of.items()},
+        "scored_on": f"sentences of scenes from seed {FIRST_HELD_OUT_SEED} on",
+        "limits": "Knows the words of the toy sentences; other words fall into single letters.",
+        "architecture": architecture,
+        "licence": "Apache-2.0",
+    }
+    save_embedded(out, model.bert.state_dict(), card)
+    (out / "vocab.txt").write_text("\n".join(tokenizer.vocabulary) + "\n", encoding="utf-8")
+    return scores_of
+
+
+def say(line: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Train the embedded BERT.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    train(options.out, minutes=options.minutes, seed=options.seed, log=say)

@@ -1,0 +1,93 @@
+"""What a person sees on the terminal, errors above all."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Exit code and output, white space folded."""
+    monkeypatch.setenv("DAGSTER_HOME", "")  # what a command sets is undone after the test
+
+    def call(*words: str | Path) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+        return result.exit_code, re.sub(r"\s+", " ", result.output)
+
+    return call
+
+
+def test_without_a_command_the_help_names_them_all(run: Run) -> None:
+    _, said = run("--help")
+    for command in ("demo", "run", "add", "ui", "status", "report", "results", "nouns", "doctor"):
+        assert f" {command} " in said
+
+
+def test_in_an_empty_home_every_stage_is_missing(run: Run, home: Path) -> None:
+    code, said = run("status")
+    assert code == 0
+    assert "mask_choices" in said
+    assert said.count("missing") == said.count("toyref/")
+    assert "ready" not in said
+    assert not (home / "store").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "report", "status"])
+def test_an_unknown_experiment_is_refused_with_exit_code_1(run: Run, command: str) -> None:
+    code, said = run(command, "-e", "bsae")
+    assert code == 1
+    assert "bsae" in said
+    assert "Traceback" not in said
+
+
+def test_an_unknown_pair_is_told_which_pairs_are_planned(run: Run) -> None:
+    code, said = run("run", "-e", "full")
+    assert code == 1
+    assert "experiment full is not planned on data set toyref" in said
+    assert "base on toyref" in said
+
+
+def test_a_report_before_the_run_says_what_to_run(run: Run) -> None:
+    code, said = run("report")
+    assert code == 1
+    assert "wordmask run -d toyref -e base" in said
+
+
+def test_a_broken_experiment_file_is_named(run: Run, home: Path) -> None:
+    (home / "experiments").mkdir(parents=True)
+    (home / "experiments" / "odd.yaml").write_text("extends: base\nknobs: {mask_choices: {sigmma: 1}}\n")
+    for command in ("run", "status", "report"):
+        code, said = run(command)
+        assert code == 1
+        assert "experiment odd, stage mask_choices" in said
+
+
+def test_an_empty_folder_is_told_what_it_needs(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    code, said = run("add", tmp_path / "empty", "--name", "mine")
+    assert code == 1
+    assert "expressions.csv" in said
+    assert "image, expression" in said
+
+
+def test_a_table_without_the_column_is_told_so(run: Run, pictures: Callable[[Sequence[str]], Path]) -> None:
+    code, said = run("add", pictures(["image,caption", "a.png,the red one"]), "--name", "mine")
+    assert code == 1
+    assert "expressions.csv has no column expression; it has image, caption" in said
+
+
+def test_an_added_folder_is_ready_to_run(run: Run, home: Path, pictures: Callable[[Sequence[str]], Path]) -> None:
+    code, said = run("add", pictures(["image,expression", "a.png,the red one"]), "--name", "mine")
+    assert code == 0
+    assert "Expressions: 1 (train 1); objects: 1; images: 1." in said
+    assert "wordmask run -d mine -e base" in said
+    code, said = run("status", "-d", "mine")
+    assert code == 0
+    assert "mine/base/mask_choices" in said

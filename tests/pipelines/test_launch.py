@@ -1,0 +1,110 @@
+"""Running from a terminal, and what a key's artifact is called afterwards."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from assets.stage import StageInstance
+from pipelines.launch import OWNER, console, dagster_home, end_dead_runs, in_use, run_experiment, state_of
+from resources.store import PROJECT
+from storage.artifact import Store
+from tests.pipelines.planning import planned, write_files
+
+
+@pytest.fixture(autouse=True)
+def _undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run sets in the environment is undone after the test."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+
+def commit(store: Store, instance: StageInstance, mark: str, *, planned: str, inputs: dict[str, str]) -> None:
+    with store.claim(instance.stage.name, mark, recipe={"own": "own"}) as slot:
+        slot.commit(inputs=inputs)
+    store.point(instance.key, instance.stage.name, mark, planned=planned)
+
+
+def test_a_stage_is_missing_then_ready_then_stale(home: Path, tmp_path: Path) -> None:
+    instances = planned(tmp_path / "files", {"base": {"targets": ["references"]}})
+    index, references = instances["set", "dataset_index"], instances["set", "base", "references"]
+    store = Store(home / "store")
+    assert state_of(references, store) == "missing"
+    commit(store, index, "data", planned=index.recipe, inputs={})
+    commit(store, references, "one", planned=references.recipe, inputs={"dataset_index": "data"})
+    assert (state_of(index, store), state_of(references, store)) == ("ready", "ready")
+    commit(store, references, "two", planned="other knobs", inputs={"dataset_index": "data"})
+    assert state_of(references, store) == "stale"
+
+
+def test_a_stage_is_stale_when_its_input_was_made_anew(home: Path, tmp_path: Path) -> None:
+    instances = planned(tmp_path / "files", {"base": {"targets": ["references"]}})
+    index, references = instances["set", "dataset_index"], instances["set", "base", "references"]
+    store = Store(home / "store")
+    commit(store, index, "data", planned=index.recipe, inputs={})
+    commit(store, references, "one", planned=references.recipe, inputs={"dataset_index": "data"})
+    commit(store, index, "newer", planned=index.recipe, inputs={})
+    assert (state_of(index, store), state_of(references, store)) == ("ready", "stale")
+
+
+def test_an_experiment_uses_shared_stages_and_its_own(tmp_path: Path) -> None:
+    files: dict[str, dict[str, Any]] = {
+        "base": {"targets": ["choice_scores"]},
+        "blur": {"extends": "base", "knobs": {"mask_choices": {"sigma": 5.0}}},
+    }
+    instances = list(planned(tmp_path, files).values())
+    used = {one.key[-1]: one.experiment for one in in_use(instances, "set", "blur")}
+    assert used["candidate_masks"] == "base"
+    assert used["mask_choices"] == "blur"
+    assert not in_use(instances, "elsewhere", "blur")
+
+
+def test_the_instance_folder_is_made_once_and_an_edited_copy_stays(home: Path) -> None:
+    folder = dagster_home()
+    settings = folder / "dagster.yaml"
+    assert settings.read_text() == (PROJECT / "resources" / "dagster.yaml").read_text()
+    settings.write_text("telemetry: {enabled: false}\n")
+    dagster_home()
+    assert settings.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_an_experiment_runs_to_its_end_and_is_a_look_up_the_second_time(home: Path) -> None:
+    write_files(home / "datasets", {"tiny": {"kind": "toyref", "toy": {"size": "tiny"}}})
+    write_files(home / "experiments", {"corpus": {"targets": ["references", "ground_truth"], "datasets": ["tiny"]}})
+    assert run_experiment("tiny", "corpus")
+    with console.capture() as heard:
+        assert run_experiment("tiny", "corpus")
+    assert heard.get().count("nothing to compute") == 3
+
+
+def test_a_failed_stage_is_named_with_its_reason(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    write_files(home / "datasets", {"gone": {"kind": "folder", "root": str(tmp_path / "pictures")}})
+    write_files(home / "experiments", {"corpus": {"targets": ["references"], "datasets": ["gone"]}})
+    with console.capture() as heard:
+        assert not run_experiment("gone", "corpus")
+    said = " ".join(heard.get().split())
+    assert "gone__dataset_index failed: " in said
+    assert "holds neither expressions.jsonl nor expressions.csv" in said
+
+
+def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        dead, living = (
+            create_run_for_test(
+                instance, tags={OWNER: f"{socket.gethostname()}/{pid}"}, status=dg.DagsterRunStatus.STARTED
+            )
+            for pid in (gone.pid, os.getpid())
+        )
+        assert end_dead_runs(instance) == [dead.run_id]
+        found = {run.run_id: run.status for run in instance.get_runs()}
+        assert found == {
+            dead.run_id: dg.DagsterRunStatus.CANCELED,
+            living.run_id: dg.DagsterRunStatus.STARTED,
+        }
