@@ -236,7 +236,7 @@ def _read_state(checkpoint: Path) -> dict[str, Tensor]:
     if _is_torchscript(checkpoint):
         with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are written in it
             warnings.simplefilter("ignore", DeprecationWarning)
-            return dict(torch.jit.load(checkpoint, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+            return dict(torch.jit.load(checkpoint, map_location="cpu").state_dict())
     return dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
 
 

@@ -29,30 +29,33 @@ STAGES = ("dataset_index", "references", "noun_phrases", "projected_classes", "c
 def main() -> None:
     """Run the stages with counting models and print the table."""
     with tempfile.TemporaryDirectory() as folder, patch.dict("os.environ", WORDMASK_HOME=folder):
-        made, models, blurs = run(Path(folder))
+        sys.stdout.write(table(*run(Path(folder))))
+
+
+def table(made: dict[str, Artifact], models: dict[str, list[Any]], blurs: int) -> str:
+    """Passes of ours and of the reference, side by side."""
     choices = made["mask_choices"].table("choices").to_pylist()
-    several = [row for row in choices if len(row["candidates"]) > 1]
-    pairs = sum(len(row["candidates"]) for row in several)
-    images = made["references"].table("images").num_rows
-    sentences = made["references"].table("expressions").num_rows
+    several = {row["ref_id"]: len(row["candidates"]) for row in choices if len(row["candidates"]) > 1}
+    expressions = made["references"].table("expressions").to_pylist()
+    images, pairs = made["references"].table("images").num_rows, sum(several.values())
     occurrences = sum(len(nouns) for nouns in made["noun_phrases"].table("nouns")["nouns"].to_pylist())
-    boxes = made["candidate_masks"].table("candidates").num_rows
     projection, choice = models["clip"]
-    said = sum(row["sentences"] for row in _sentences(made))
     rows = (
         ("detector, images", models["detector"][0].passes, images),
         ("SAM encoder, images", models["segmenter"][0].passes, images),
         ("blurs", blurs, pairs),
         ("CLIP image encodings", choice.image_passes, pairs),
         ("CLIP text, nouns and labels", projection.text_passes, occurrences + 80),
-        ("CLIP text, sentences", choice.text_passes, said),
+        ("CLIP text, sentences", choice.text_passes, sum(row["ref_id"] in several for row in expressions)),
     )
-    out = sys.stdout.write
-    out(f"{images} images, {len(choices)} objects, {sentences} sentences, {boxes} candidates\n")
-    out(f"{'passes':<30}{'ours':>8}{'reference':>12}{'ratio':>8}{'per image':>12}{'per sentence':>14}\n")
+    lines = [
+        f"{images} images, {len(choices)} objects, {len(expressions)} sentences, {pairs} pairs of object and candidate",
+        f"{'passes':<30}{'ours':>8}{'reference':>12}{'ratio':>8}{'per image':>12}{'per sentence':>14}",
+    ]
     for name, ours, reference in rows:
-        ratio = reference / ours if ours else float("inf")
-        out(f"{name:<30}{ours:>8}{reference:>12}{ratio:>8.2f}{ours / images:>12.2f}{ours / sentences:>14.2f}\n")
+        shares = f"{ours / images:>12.2f}{ours / len(expressions):>14.2f}"
+        lines.append(f"{name:<30}{ours:>8}{reference:>12}{reference / max(ours, 1):>8.2f}{shares}")
+    return "\n".join(lines) + "\n"
 
 
 def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
@@ -88,14 +91,6 @@ def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
 def planned() -> list[StageInstance]:
     """The stages of base on the bench's world, inputs first."""
     return [one for one in load_plan() if one.dataset == "bench" and one.stage.name in STAGES]
-
-
-def _sentences(made: dict[str, Artifact]) -> list[dict[str, int]]:
-    counts: dict[int, int] = {}
-    for row in made["references"].table("expressions").to_pylist():
-        counts[row["ref_id"]] = counts.get(row["ref_id"], 0) + 1
-    several = {row["ref_id"] for row in made["mask_choices"].table("choices").to_pylist() if len(row["candidates"]) > 1}
-    return [{"sentences": count} for ref_id, count in counts.items() if ref_id in several]
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def openai_archive(path: Path) -> Tensor:
 
     with warnings.catch_warnings():  # TorchScript is on its way out, but these files are written in it
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.trace(Archive(), torch.zeros(1, 8, dtype=torch.long)).save(path)  # type: ignore[no-untyped-call]
+        torch.jit.trace(Archive(), torch.zeros(1, 8, dtype=torch.long)).save(path)
     return model.text_projection.detach().float()
 
 

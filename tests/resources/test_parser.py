@@ -13,6 +13,7 @@ import spacy
 from spacy.tokens import Doc
 
 from ops.nouns import noun_phrases
+from resources.embedded.recipes import parser as recipe
 from resources.embedded.recipes.parser import batches, example, rate
 from resources.embedded.recipes.phrases import adorn, disguise, graft, misspelt, modifiers, training_stream, with_the
 from resources.embedded.recipes.treebank import (
@@ -143,6 +144,21 @@ def test_examples_label_the_root_as_english_models_do(trees: list[Tree]) -> None
     gold = example(spacy.blank("en"), trees[0]).reference
     assert [token.dep_ for token in gold if token.head.i == token.i] == ["ROOT"]
     assert gold.text == "The man isn't eating grass. "
+
+
+def test_the_recipe_writes_the_same_loadable_parser_for_the_same_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part, times in (("train", 40), ("dev", 2)):  # the parser leaves out what is rarer than 30
+        (tmp_path / f"some-{part}.conllu").write_text((MAN + "\n") * times)
+    monkeypatch.setattr(recipe, "STEPS_PER_MINUTE", 3)
+    lines: list[str] = []
+    for name in ("one", "two"):
+        scores = recipe.train(tmp_path / name, minutes=1, seed=3, log=lines.append, treebank=tmp_path)
+    assert json.loads((tmp_path / "one/card.json").read_text())["scores"] == scores
+    weights = [(tmp_path / name / "tok2vec/model").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+    assert [token.pos_ != "" for token in load_parser(tmp_path / "two")("the man")] == [True, True]
 
 
 def test_the_parser_sets_tags_parts_of_speech_and_one_root_per_simple_phrase(nlp: spacy.Language) -> None:

@@ -228,7 +228,7 @@ def test_a_claim_gives_up_after_its_timeout(store: Store) -> None:
 
 def test_refs_are_plain_json_at_the_key(store: Store, artifact: Artifact) -> None:
     ref = json.loads((store.root / "refs/toyref+/base/numbers.json").read_text())
-    assert ref == {"key": list(KEY), "stage": "numbers", "fingerprint": "f1"}
+    assert ref == {"key": list(KEY), "stage": "numbers", "fingerprint": "f1", "planned": ""}
     assert artifact.path == store.root / "objects/numbers/f1"
     assert artifact.content_digest == digest(
         {name: entry.sha256 for name, entry in artifact.manifest.checksums.items()},
