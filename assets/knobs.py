@@ -106,6 +106,10 @@ class BootstrapKnobs(Knobs):
     epochs: int = 40
     batch_size: int = 60
     learning_rate: float = 5e-5
+    pretrained_rate: float = 1.0
+    """Share of the learning rate for the pretrained trunks; the papers train all at one rate."""
+    warmup_steps: int = 0
+    """Optimiser steps over which the learning rate rises; the papers have none."""
     weight_decay: float = 0.01
     sentences: Literal["one", "all"] = "one"
     select: Literal["last", "best_on_val"] = "last"

@@ -65,6 +65,8 @@ def zs_bootstrap(work: Work) -> Outcome:
         batch_size=knobs.batch_size,
         accumulate=work.runtime.accumulate,
         lr=knobs.learning_rate,
+        pretrained_rate=knobs.pretrained_rate,
+        warmup_steps=knobs.warmup_steps,
         weight_decay=knobs.weight_decay,
         sentences=knobs.sentences,
         seed=knobs.seed,

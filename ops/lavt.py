@@ -183,8 +183,12 @@ class Lavt(nn.Module):
         return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)
 
 
-def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01) -> list[dict[str, Any]]:
-    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of BERT."""
+def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of BERT.
+
+    Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
+    pretrained (Swin, BERT) and new parameters are split in two.
+    """
     undecayed: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     for name, parameter in model.vision.backbone.named_parameters():
@@ -197,7 +201,18 @@ def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01) -> list[dict[st
         ("decoder", list(model.vision.decoder.parameters()), weight_decay),
         ("bert", list(layers.parameters()), weight_decay),
     )
-    return [{"name": name, "params": params, "weight_decay": decay} for name, params, decay in groups]
+    pretrained = {id(one) for part in (model.vision.backbone.swin, model.bert) for one in part.parameters()}
+    split = (
+        (name, [one for one in params if (id(one) in pretrained) == old], decay, pretrained_rate if old else 1.0)
+        for name, params, decay in groups
+        for old in (True, False)
+    )
+    unsplit = ((name, params, decay, 1.0) for name, params, decay in groups)
+    return [
+        {"name": name, "params": params, "weight_decay": decay, "rate": rate}
+        for name, params, decay, rate in (unsplit if pretrained_rate == 1 else split)
+        if params
+    ]
 
 
 def poly(step: int, total: int) -> float:

@@ -33,6 +33,11 @@ class TrainPlan:
     batch_size: int = 60
     """Samples (image, sentence) of an optimiser step, give or take: whole images are packed."""
     lr: float = 5e-5
+    pretrained_rate: float = 1.0
+    """Share of `lr` for the pretrained trunks, Swin and BERT. The papers train all at one rate; trunks that saw little
+    data lose what they know at the rate that a new fusion and decoder need."""
+    warmup_steps: int = 0
+    """Steps over which the rate rises to its schedule; the papers have none."""
     weight_decay: float = 0.01
     sentences: Sentences = "one"
     accumulate: int = 1
@@ -153,7 +158,7 @@ class Run:
     @classmethod
     def start(cls, model: Lavt, plan: TrainPlan, total: int) -> "Run":
         """A run at step 0."""
-        groups = optimiser_groups(model, weight_decay=plan.weight_decay)
+        groups = optimiser_groups(model, weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
         return cls(model=model, optimiser=torch.optim.AdamW(groups, lr=plan.lr, fused=True), plan=plan, total=total)
 
     @property
@@ -164,9 +169,9 @@ class Run:
     def advance(self, batches: Sequence[Batch], loss: Loss) -> None:
         """One optimiser step on the mean loss over all samples of the batches."""
         began = perf_counter()
-        rate = self.plan.lr * poly(self.step, self.total)
+        rate = self.plan.lr * poly(self.step, self.total) * min(1.0, (self.step + 1) / max(self.plan.warmup_steps, 1))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         count = sum(len(batch) for batch in batches)
         value = torch.zeros((), device=self.model.device)
         self.optimiser.zero_grad()

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel
 
 from ops.lavt import Lavt, LavtConfig
 from ops.training.batches import Batch, InMemorySamples, Sentences, TrainingObject
-from ops.training.loop import State, TrainPlan, train
+from ops.training.loop import Run, State, TrainPlan, train
 from ops.training.losses import batch_lavt, per_sample, sample_cross_entropy
 
 CONFIG = LavtConfig(
@@ -357,3 +357,21 @@ def test_the_log_says_where_the_run_is(samples: InMemorySamples) -> None:
 def test_impossible_plans_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         TrainPlan(**wrong)
+
+
+def test_pretrained_trunks_learn_at_their_share_of_the_rate() -> None:
+    model, plan = new_model(), TrainPlan(epochs=1, batch_size=1, lr=1e-2, pretrained_rate=0.1)
+    run = Run.start(model, plan, total=100)
+    grouped = [one for group in run.optimiser.param_groups for one in group["params"]]
+    assert len(grouped) == len({id(one) for one in grouped})
+    pretrained = {id(one) for part in (model.vision.backbone.swin, model.bert) for one in part.parameters()}
+    for group in run.optimiser.param_groups:
+        assert {id(one) in pretrained for one in group["params"]} == {group["rate"] != 1.0}
+
+
+def test_the_rate_rises_over_the_warm_up(samples: InMemorySamples) -> None:
+    history = train(new_model(), samples, TrainPlan(epochs=2, batch_size=4, lr=1e-2, warmup_steps=4))
+    total = len(history.lr)
+    assert history.lr[:5] == pytest.approx(
+        [1e-2 * (1 - step / total) ** 0.9 * min(1, (step + 1) / 4) for step in range(5)]
+    )
