@@ -110,6 +110,8 @@ class BootstrapKnobs(Knobs):
     """Share of the learning rate for the pretrained trunks; the papers train all at one rate."""
     warmup_steps: int = 0
     """Optimiser steps over which the learning rate rises; the papers have none."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient; the papers do not clip."""
     weight_decay: float = 0.01
     sentences: Literal["one", "all"] = "one"
     select: Literal["last", "best_on_val"] = "last"

@@ -67,6 +67,7 @@ def zs_bootstrap(work: Work) -> Outcome:
         lr=knobs.learning_rate,
         pretrained_rate=knobs.pretrained_rate,
         warmup_steps=knobs.warmup_steps,
+        clip_norm=knobs.clip_norm,
         weight_decay=knobs.weight_decay,
         sentences=knobs.sentences,
         seed=knobs.seed,

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ops.lavt import Lavt, optimiser_groups, poly
 from ops.training.batches import Batch, SampleSource, Sentences
@@ -38,6 +38,8 @@ class TrainPlan:
     data lose what they know at the rate that a new fusion and decoder need."""
     warmup_steps: int = 0
     """Steps over which the rate rises to its schedule; the papers have none."""
+    clip_norm: float | None = None
+    """Largest norm of the whole gradient; the papers do not clip."""
     weight_decay: float = 0.01
     sentences: Sentences = "one"
     accumulate: int = 1
@@ -179,6 +181,8 @@ class Run:
             part = self.forward(batch.to(self.model.device), loss) * (len(batch) / count)
             part.backward()
             value += part.detach()
+        if self.plan.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimiser.step()
         if not math.isfinite(value.item()):
             raise FloatingPointError(f"the loss is {value.item()} at step {self.step}; lower lr={self.plan.lr}")
