@@ -30,6 +30,7 @@ class NounRule(StrEnum):
 
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
+Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
 
 
@@ -48,9 +49,10 @@ def run(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
+    until: Until = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, force=force)
+    _run(dataset, experiment, force=force, until=until)
     console.print(f"done; see `wordmask report -d {dataset} -e {experiment}`")
 
 
@@ -125,13 +127,14 @@ def report(
 @app.command()
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
+    until: Until = None,
 ) -> None:
     """Run base over three seeds (worlds and training) and write the table of means and spreads."""
     from pipelines.tables import SEEDS, spread
 
     for dataset, experiment in SEEDS:
-        _run(dataset, experiment, force=False)
-    out.write_text(spread(SEEDS))
+        _run(dataset, experiment, force=False, until=until)
+    out.write_text(spread(SEEDS, until=until))
     console.print(f"wrote {out}")
 
 
@@ -161,9 +164,9 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
     raise typer.Exit(0 if healthy else 1)
 
 
-def _run(dataset: str, experiment: str, *, force: bool) -> None:
+def _run(dataset: str, experiment: str, *, force: bool, until: str | None = None) -> None:
     with _clear_errors():
-        if not run_experiment(dataset, experiment, force=force):
+        if not run_experiment(dataset, experiment, force=force, until=until):
             raise ValueError(
                 "the run did not finish; what was computed is kept, and the same command goes on from there"
             )

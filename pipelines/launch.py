@@ -31,15 +31,21 @@ def dagster_home() -> Path:
     return folder
 
 
-def run_experiment(dataset: str, experiment: str, *, force: bool = False) -> bool:
+def run_experiment(dataset: str, experiment: str, *, force: bool = False, until: str | None = None) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
 
+    Args:
+        dataset: its name.
+        experiment: its name.
+        force: compute again although equal artifacts exist.
+        until: only this stage and what it needs.
+
     Raises:
-        ValueError: there is no such pair; the message lists those that exist.
+        ValueError: there is no such pair or stage; the message lists those that exist.
     """
     from pipelines.definitions import build_defs
 
-    planned(dataset, experiment)
+    wanted = leading_to(until, planned(dataset, experiment))
     dagster_home()
     job = build_defs(loggers={"console": terminal_logger}).resolve_job_def(job_name(dataset, experiment))
     config: dict[str, object] = {"loggers": {"console": {}}}  # a logger that is not named here stays silent
@@ -47,11 +53,34 @@ def run_experiment(dataset: str, experiment: str, *, force: bool = False) -> boo
         config["resources"] = {"runtime": {"config": {"force": True}}}
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
-        result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config, tags=_owner())
+        result = job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config=config,
+            tags=_owner(),
+            asset_selection=[dg.AssetKey(list(one.key)) for one in wanted],
+        )
     for event in result.all_events:
         if event.is_step_failure:
             console.print(f"[red]{event.step_key} failed:[/red] {failure_reason(event)}")
     return result.success
+
+
+def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[StageInstance]:
+    """A stage and all it needs, inputs first; everything where no stage is named.
+
+    Raises:
+        ValueError: no instance is of that stage.
+    """
+    if stage is None:
+        return list(instances)
+    if stage not in {one.stage.name for one in instances}:
+        raise ValueError(f"no stage is called {stage} here; stages: {', '.join(one.stage.name for one in instances)}")
+    wanted: set[AssetPath] = set()
+    for one in reversed(instances):  # readers come after their inputs
+        if one.stage.name == stage or one.key in wanted:
+            wanted |= {one.key, *one.inputs.values()}
+    return [one for one in instances if one.key in wanted]
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:

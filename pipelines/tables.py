@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from assets.stage import StageInstance
-from pipelines.launch import in_use, state_of
+from pipelines.launch import in_use, leading_to, planned, state_of
 from resources.store import home
 from storage.artifact import Artifact, Store
 
@@ -81,23 +81,24 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
     return table
 
 
-def spread(pairs: Iterable[tuple[str, str]]) -> str:
-    """Markdown: mean and standard deviation over seeds of every method and split."""
-    runs = [_finished(dataset, experiment) for dataset, experiment in pairs]
+def spread(pairs: Iterable[tuple[str, str]], *, until: str | None = None) -> str:
+    """Markdown: mean and standard deviation over seeds of every method and split, as far as the runs went."""
+    runs = [_finished(dataset, experiment, until=until) for dataset, experiment in pairs]
     cells = [summary_of(run) for run in runs]
     splits = [split for split in dict.fromkeys(split for split, _ in cells[0]) if split != "train"]
     lines = [
         "# Results",
         "",
-        "Written by `make results` (`wordmask results`). Embedded models on the embedded world `toyref` (size small),",
-        "three seeds: each has its own world (train and test scenes) and its own training seed. Per expression, at the",
-        "image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds. Empty predictions count",
-        "0 and their ground truth enters the union. No number here compares with a paper's: the world is drawn.",
+        f"Written by `wordmask results{f' --until {until}' if until else ''}`. Embedded models on the embedded world",
+        "`toyref` (size small), three seeds: each has its own world (train and test scenes) and its own training seed.",
+        "Per expression, at the image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds.",
+        "Empty predictions count 0 and their ground truth enters the union. No number compares with a paper's: the",
+        "world is drawn.",
         "",
         "| masks | " + " | ".join(splits) + " |",
         "|---|" + "---|" * len(splits),
     ]
-    for method in METHODS:
+    for method in (name for name in METHODS if all((splits[0], name) in run for run in cells)):
         columns = [_mean_pair([run[split, method] for run in cells]) for split in splits]
         lines.append(f"| {method} | " + " | ".join(columns) + " |")
     lines += ["", "| before the masks | " + " | ".join(splits) + " |", "|---|" + "---|" * len(splits)]
@@ -166,15 +167,13 @@ def folding(*names: str, title: str | None = None, show_lines: bool = False) -> 
     return table
 
 
-def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:
-    from pipelines.definitions import load_plan
-
-    used = in_use(load_plan(), dataset, experiment)
+def _finished(dataset: str, experiment: str, *, until: str | None = None) -> dict[str, Artifact]:
+    used = leading_to(until, planned(dataset, experiment))
     ready = _ready(used)
     missing = [one.stage.name for one in used if one.stage.name not in ready]
-    if missing or not used:
+    if missing:
         raise ValueError(
-            f"{experiment} on {dataset}: {', '.join(missing) or 'nothing planned'} not ready; "
+            f"{experiment} on {dataset}: {', '.join(missing)} not ready; "
             f"run `wordmask run -d {dataset} -e {experiment}`"
         )
     return ready

@@ -11,7 +11,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from assets.stage import StageInstance
-from pipelines.launch import OWNER, console, dagster_home, end_dead_runs, in_use, run_experiment, state_of
+from pipelines.launch import OWNER, console, dagster_home, end_dead_runs, in_use, leading_to, run_experiment, state_of
 from resources.store import PROJECT
 from storage.artifact import Store
 from tests.pipelines.planning import planned, write_files
@@ -108,3 +108,12 @@ def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
             dead.run_id: dg.DagsterRunStatus.CANCELED,
             living.run_id: dg.DagsterRunStatus.STARTED,
         }
+
+
+def test_a_run_may_end_in_a_stage_with_what_it_needs(tmp_path: Path) -> None:
+    instances = list(planned(tmp_path / "files", {"base": {"targets": ["projected_classes"]}}).values())
+    names = [one.stage.name for one in leading_to("noun_phrases", instances)]
+    assert names == ["dataset_index", "references", "noun_phrases"]
+    assert leading_to(None, instances) == instances
+    with pytest.raises(ValueError, match="no stage is called report"):
+        leading_to("report", instances)
