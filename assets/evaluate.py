@@ -120,8 +120,22 @@ def grounded_scores(work: Work) -> Outcome:
 
 
 def scores(work: Work) -> Outcome:
-    """The trained segmenter per expression, at the model's size (the papers' headline) and at the image's own."""
-    predicted = {row["sent_id"]: row for row in work.inputs["predictions"].table("masks").to_pylist()}
+    """ZSBootstrap per expression, at the model's size (the papers' headline) and at the image's own."""
+    return _score(work, "predictions", method="ZSBootstrap")
+
+
+def corrected_scores(work: Work) -> Outcome:
+    """S+S+C per expression, at the model's size (the papers' headline) and at the image's own."""
+    return _score(work, "corrected_predictions", method="S+S+C")
+
+
+def supervised_scores(work: Work) -> Outcome:
+    """Fully supervised LAVT per expression, at the model's size (the papers' headline) and at the image's own."""
+    return _score(work, "supervised_predictions", method="supervised")
+
+
+def _score(work: Work, source: str, *, method: str) -> Outcome:
+    predicted = {row["sent_id"]: row for row in work.inputs[source].table("masks").to_pylist()}
     truths = truths_of(work.inputs["ground_truth"])
     pairs: list[Pair] = []
     for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate):
@@ -130,7 +144,7 @@ def scores(work: Work) -> Outcome:
         truth = truths[one.object_id].mask()
         for sent_id in one.sent_ids:
             if sent_id in predicted:
-                pairs += _both_sizes(one, sent_id, truth, predicted[sent_id])
+                pairs += _both_sizes(one, sent_id, truth, predicted[sent_id], method=method)
     write_pairs(work, pairs, empties=work.knobs_as(ScoreKnobs).empties)
     tally = Tally(reused=0, computed=len(pairs), quarantined=0, rows=len(pairs))
     return Outcome(tallies={"pairs": tally}, metrics=headline(pairs))
@@ -275,7 +289,7 @@ def _choice_pairs(
     return pairs
 
 
-def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, Any]) -> list[Pair]:
+def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, Any], *, method: str) -> list[Pair]:
     import torch
 
     from ops.images import resize_labels
@@ -284,8 +298,8 @@ def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, 
     squashed = resize_labels(torch.from_numpy(truth), height=size, width=size).numpy()
     at_model = decode(row["rle_model"], size, size)
     return [
-        compare(one, sent_id, squashed, at_model, method="ZSBootstrap", resolution=str(size)),
-        compare(one, sent_id, truth, decode_row(row), method="ZSBootstrap"),
+        compare(one, sent_id, squashed, at_model, method=method, resolution=str(size)),
+        compare(one, sent_id, truth, decode_row(row), method=method),
     ]
 
 

@@ -87,6 +87,8 @@ class ChoiceKnobs(Knobs):
     crop: Literal["center", "pad"] = "center"
     min_area: float = Field(default=500.0, ge=0)
     """Pixels that a candidate must have; below 1 a share of the image."""
+    assign: Literal["each", "greedy"] = "each"
+    """`greedy` lets the objects of an image compete by constrained matching (the paper's "CGM at Stage 2")."""
     compat: bool = False
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
     seed: int = 0
@@ -97,12 +99,9 @@ class ChoiceKnobs(Knobs):
         return (_weights("clip_vit", self.clip),) if self.rule == "clip" else ()
 
 
-class BootstrapKnobs(Knobs):
-    """ZSBootstrap: LAVT trained on the chosen masks (S+S+C spec 4.7-4.9)."""
+class TrainingKnobs(Knobs):
+    """How LAVT is trained (S+S+C spec 4.7-4.9)."""
 
-    size: Literal["embedded", "swin_b"] = "embedded"
-    swin: str = "embedded"
-    bert: str = "embedded"
     epochs: int = 40
     batch_size: int = 60
     learning_rate: float = 5e-5
@@ -113,18 +112,44 @@ class BootstrapKnobs(Knobs):
     clip_norm: float | None = None
     """Largest norm of the gradient; the papers do not clip."""
     weight_decay: float = 0.01
-    sentences: Literal["one", "all"] = "one"
+    sentences: Literal["one", "two", "all"] = "one"
+    """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
     seed: int = 0
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Ground truth, only when it picks the epoch."""
+        return ("ground_truth",) if self.select == "best_on_val" else ()
+
+
+class BootstrapKnobs(TrainingKnobs):
+    """ZSBootstrap: LAVT from pretrained towers, trained on the chosen masks (S+S+C spec 4.9)."""
+
+    size: Literal["embedded", "swin_b"] = "embedded"
+    swin: str = "embedded"
+    bert: str = "embedded"
 
     def models(self) -> tuple[str, ...]:
         """The pretrained towers."""
         return (_weights("swin", self.swin), _weights("bert", self.bert))
 
+
+class SupervisedKnobs(BootstrapKnobs):
+    """LAVT trained on drawn masks, the upper bound of every table."""
+
     def extra_needs(self) -> tuple[str, ...]:
-        """Ground truth, only when it picks the epoch."""
-        return ("ground_truth",) if self.select == "best_on_val" else ()
+        """Nothing more: ground truth is read in any case."""
+        return ()
+
+
+class CorrectKnobs(TrainingKnobs):
+    """Correct: training from ZSBootstrap over all candidates (S+S+C Eq. 3, spec 4.10)."""
+
+    rule: Literal["greedy", "reference", "hungarian", "unconstrained", "random", "chosen"] = "greedy"
+    """How masks are given to objects, see `ops.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
+    leftovers: Literal["drop", "fallback_best"] = "drop"
+    """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
 
 
 class GroundedKnobs(Knobs):
@@ -151,6 +176,12 @@ class ReportKnobs(Knobs):
     """What the page shows."""
 
     examples: int = 12
+    segmenters: tuple[Literal["corrected", "supervised"], ...] = ()
+    """Trained models to show beside ZSBootstrap."""
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Those models, their predictions and their scores."""
+        return tuple(name for model in self.segmenters for name in (model, f"{model}_predictions", f"{model}_scores"))
 
 
 def _weights(kind: str, name: str) -> str:

@@ -22,6 +22,13 @@ table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .7em;border-bott
 td:first-child,th:first-child,td.l,th.l{text-align:left}h2{margin-top:2.2em}figure{margin:1.2em 0}
 figcaption,.note{color:#555}img{max-width:100%}code{background:#f3f3f5;padding:0 .25em}
 """
+SEGMENTERS = (
+    ("ZSBootstrap", "zs_bootstrap", "predictions", "scores"),
+    ("S+S+C", "corrected", "corrected_predictions", "corrected_scores"),
+    ("supervised", "supervised", "supervised_predictions", "supervised_scores"),
+)
+"""Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
+ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
 TOY_NOTE = (
     "These masks come from small embedded models that were trained on drawn scenes. They show that every stage runs; "
     "on photographs they mean little, and no number here can be compared with a paper's."
@@ -29,11 +36,11 @@ TOY_NOTE = (
 
 
 def report(work: Work) -> Outcome:
-    """One page: the table, what each stage made of a dozen objects, and the loss curve. Open `report.html`."""
+    """One page: the table, what each stage made of a dozen objects, and the loss curves. Open `report.html`."""
     from ops.drawing import data_uri, png_bytes, stacked
 
     gallery = _gallery(work, work.knobs_as(ReportKnobs).examples)
-    pages = [_head(work), _scores(work), _text(work), _choice_reasons(work), _curve(work.inputs["zs_bootstrap"])]
+    pages = [_head(work), _scores(work), _text(work), _choice_reasons(work), _curves(work)]
     pages.append("<h2>From expression to mask</h2>")
     pages += [f'<figure><img src="{data_uri(png_bytes(picture))}" alt=""></figure>' for picture in gallery]
     pages.append(_quarantined(work.inputs))
@@ -65,11 +72,14 @@ def _cell(value: object) -> str:
 def _head(work: Work) -> str:
     instance = work.instance
     toy = "embedded" in " ".join(str(work.inputs[name].manifest.extra.get("models", "")) for name in work.inputs)
-    selection = str(work.inputs["zs_bootstrap"].manifest.metrics["epoch chosen by"])
+    selection = "; ".join(
+        f"{name} by {work.inputs[model].manifest.metrics['epoch chosen by']}" for name, model, *_ in _segmenters(work)
+    )
+    drawn = " but for the supervised upper bound" if "supervised" in work.inputs else ""
     return (
         f"<h1>{escape(instance.dataset)} / {escape(instance.experiment)}</h1>"
-        f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks; "
-        f"scored on {escape(', '.join(instance.source.evaluate))}. The epoch was chosen by {escape(selection)}.</p>"
+        f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks{drawn}; "
+        f"scored on {escape(', '.join(instance.source.evaluate))}. Epochs were chosen: {escape(selection)}.</p>"
         + (f'<p class="note">{TOY_NOTE}</p>' if toy else "")
     )
 
@@ -77,12 +87,11 @@ def _head(work: Work) -> str:
 def _scores(work: Work) -> str:
     rows = [
         *work.inputs["choice_scores"].table("summary").to_pylist(),
-        *work.inputs["scores"].table("summary").to_pylist(),
+        *(row for *_, scored in _segmenters(work) for row in work.inputs[scored].table("summary").to_pylist()),
     ]
     if not rows:
         return "<h2>Scores</h2><p>There is no ground truth to compare with: no drawn mask was found.</p>"
-    order = {"random": 0, "first": 1, "S+S by each expression": 2, "S+S": 3, "oracle": 4, "ZSBootstrap": 5}
-    rows.sort(key=lambda row: (row["split"], row["per"], order.get(row["method"], 9), row["resolution"]))
+    rows.sort(key=lambda row: (row["split"], row["per"], ORDER.index(row["method"]), row["resolution"]))
     names = (
         "split",
         "method",
@@ -121,16 +130,27 @@ def _choice_reasons(work: Work) -> str:
     return table_html(rows, ("how an object's mask was chosen", "objects"))
 
 
-def _curve(bootstrap: Artifact) -> str:
+def _curves(work: Work) -> str:
     from ops.drawing import curve_svg
 
-    history = bootstrap.table("history")
-    steps, losses = history["step"].to_pylist(), history["loss"].to_pylist()
-    window = max(1, len(losses) // 100)
-    smooth = [(steps[end - 1], float(np.mean(losses[max(0, end - window) : end]))) for end in range(1, len(losses) + 1)]
-    return "<h2>ZSBootstrap</h2>" + curve_svg(
-        {"loss": smooth}, x_label="optimiser step", y_label="weighted cross-entropy"
-    )
+    pages = []
+    for name, model, *_ in _segmenters(work):
+        history = work.inputs[model].table("history")
+        steps, losses = history["step"].to_pylist(), history["loss"].to_pylist()
+        window = max(1, len(losses) // 100)
+        means = [float(np.mean(losses[max(0, end - window) : end])) for end in range(1, len(losses) + 1)]
+        curve = curve_svg(
+            {"loss": list(zip(steps, means, strict=True))},
+            x_label="optimiser step",
+            y_label="weighted cross-entropy",
+        )
+        pages.append(f"<h2>{escape(name)}</h2>{curve}")
+    return "\n".join(pages)
+
+
+def _segmenters(work: Work) -> list[tuple[str, str, str, str]]:
+    """Those of `SEGMENTERS` that this report shows."""
+    return [row for row in SEGMENTERS if row[1] in work.inputs]
 
 
 def _quarantined(inputs: Mapping[str, Artifact]) -> str:
@@ -165,7 +185,10 @@ def _drawer(work: Work) -> Callable[[ObjectRecord, ImageRecord], np.ndarray]:
     nouns = {row["expression"]: row["nouns"] for row in inputs["noun_phrases"].table("nouns").to_pylist()}
     queries = {row["ref_id"]: row["query"] for row in inputs["projected_classes"].table("queries").to_pylist()}
     choices = {row["ref_id"]: row for row in inputs["mask_choices"].table("choices").to_pylist()}
-    predicted = {row["sent_id"]: row for row in inputs["predictions"].table("masks").to_pylist()}
+    predicted = {
+        name: {row["sent_id"]: row for row in inputs[masks].table("masks").to_pylist()}
+        for name, _, masks, _ in _segmenters(work)
+    }
     candidates, truths = candidates_of(inputs["candidate_masks"]), truths_of(inputs["ground_truth"])
 
     def one_mask(row: Mapping[str, Any] | None, image: ImageRecord) -> np.ndarray:
@@ -187,7 +210,7 @@ def _drawer(work: Work) -> Callable[[ObjectRecord, ImageRecord], np.ndarray]:
                 overlay(pixels, stack, labels=[str(m.candidate) for m in offered]),
             ),
             (f"S2: {choice['reason'] if choice else 'none'}", overlay(pixels, one_mask(choice, image))),
-            ("ZSBootstrap", overlay(pixels, one_mask(predicted.get(one.sent_ids[0]), image))),
+            *((name, overlay(pixels, one_mask(rows.get(one.sent_ids[0]), image))) for name, rows in predicted.items()),
             ("ground truth", overlay(pixels, truth.mask()[None] if truth else one_mask(None, image))),
         ]
         said = one.sentences[0]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.records import Mask, ObjectRecord, by_image, images_of, objects_of, read_image
+from assets.records import ObjectRecord, by_image, images_of, objects_of, read_image
 from assets.stage import Work
 from resources.datasets import ImageProblem
 from storage.masks import decode
@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ops.lavt import Lavt
-    from ops.training.batches import InMemorySamples, TrainingObject
+    from ops.training.batches import InMemorySamples
     from resources.models.backbones import Tokenizer
 
 
+Offer = Mapping[Hashable, Mapping[str, Any]]
+"""The masks that may be an object, as rows with `rle`, `height` and `width`; equal keys mean one mask."""
+
+
 def training_samples(
-    work: Work, label_of: Callable[[ObjectRecord], Mask | None], *, size: int, tokenizer: Tokenizer
+    work: Work, offer_of: Callable[[ObjectRecord], Offer], *, size: int, tokenizer: Tokenizer
 ) -> InMemorySamples:
-    """The training split, one mask per object.
+    """The training split with one or more masks per object; a mask that several objects may take is held once.
 
     Pictures lie in a memory-mapped scratch file of the slot, (N, 3, size, size) uint8: they may exceed the memory.
 
     Args:
         work: the running stage; needs `references`.
-        label_of: an object's mask at the image's size, or None where there is none.
+        offer_of: what an object may learn from; objects without any mask are left out.
         size: side of the model's square input.
         tokenizer: of the model's BERT.
 
@@ -39,15 +43,15 @@ def training_samples(
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor
-    from ops.training.batches import InMemorySamples
+    from ops.training.batches import InMemorySamples, TrainingObject
 
     images = images_of(work.inputs["references"])
-    labelled = _labelled(objects_of(work.inputs["references"], splits=work.instance.source.train), label_of)
+    offered = _offered(objects_of(work.inputs["references"], splits=work.instance.source.train), offer_of)
     scratch = work.slot.scratch / "images.npy"
-    pixels = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(labelled), 3, size, size))
+    pixels = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     stacks: list[Tensor] = []
     samples: list[TrainingObject] = []
-    for image_id, objects in labelled.items():
+    for image_id, objects in offered.items():
         try:
             image = to_tensor(read_image(work, images[image_id]))
         except ImageProblem as problem:
@@ -55,23 +59,47 @@ def training_samples(
             continue
         row = len(stacks)
         pixels[row] = resize_image(image, height=size, width=size).numpy()
-        masks = torch.from_numpy(np.stack([mask for _, mask in objects]))
+        distinct = {key: mask for _, offer in objects for key, mask in offer.items()}
+        masks = torch.from_numpy(np.stack([decode(m["rle"], m["height"], m["width"]) for m in distinct.values()]))
         stacks.append(resize_labels(masks, height=size, width=size))
-        samples += [_sample(one, tokenizer, image=row, candidate=number) for number, (one, _) in enumerate(objects)]
+        row_of = {key: number for number, key in enumerate(distinct)}
+        for one, offer in objects:
+            ids_ST, mask_ST = tokenizer.encode(one.sentences)
+            rows = tuple(row_of[key] for key in offer)
+            samples.append(TrainingObject(image=row, candidates=rows, token_ids_ST=ids_ST, token_mask_ST=mask_ST))
     if not samples:
         raise ValueError(f"no object of the splits {work.instance.source.train} has a mask to train on")
     return InMemorySamples(pixels[: len(stacks)], stacks, samples)
 
 
-def chosen_mask(work: Work) -> Callable[[ObjectRecord], Mask | None]:
-    """The mask that `mask_choices` chose for an object."""
+def chosen_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """The one mask that `mask_choices` chose for an object."""
     chosen = {row["ref_id"]: row for row in work.inputs["mask_choices"].table("choices").to_pylist()}
 
-    def label_of(one: ObjectRecord) -> Mask | None:
+    def offer_of(one: ObjectRecord) -> Offer:
         row = chosen.get(one.ref_id)
-        return None if row is None or row["rle"] is None else decode(row["rle"], row["height"], row["width"])
+        return {} if row is None or row["rle"] is None else {row["chosen"]: row}
 
-    return label_of
+    return offer_of
+
+
+def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """Every candidate of an object (S1)."""
+    masks = {
+        (row["image_id"], row["candidate"]): row
+        for row in work.inputs["candidate_masks"].table("candidates").to_pylist()
+    }
+    offered = {
+        row["ref_id"]: {number: masks[row["image_id"], number] for number in row["candidates"]}
+        for row in work.inputs["mask_choices"].table("choices").to_pylist()
+    }
+    return lambda one: offered.get(one.ref_id, {})
+
+
+def drawn_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """An object's ground truth."""
+    drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
+    return lambda one: {one.object_id: drawn[one.object_id]} if one.object_id in drawn else {}
 
 
 def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt, int], float]:
@@ -107,18 +135,11 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
     return score
 
 
-def _labelled(
-    objects: Sequence[ObjectRecord], label_of: Callable[[ObjectRecord], Mask | None]
-) -> dict[str, list[tuple[ObjectRecord, Mask]]]:
+def _offered(
+    objects: Sequence[ObjectRecord], offer_of: Callable[[ObjectRecord], Offer]
+) -> dict[str, list[tuple[ObjectRecord, Offer]]]:
     found = {
-        image_id: [(one, mask) for one in group if (mask := label_of(one)) is not None]
+        image_id: [(one, offer) for one in group if (offer := offer_of(one))]
         for image_id, group in by_image(objects).items()
     }
     return {image_id: group for image_id, group in found.items() if group}
-
-
-def _sample(one: ObjectRecord, tokenizer: Tokenizer, *, image: int, candidate: int) -> TrainingObject:
-    from ops.training.batches import TrainingObject
-
-    ids_ST, mask_ST = tokenizer.encode(one.sentences)
-    return TrainingObject(image=image, candidates=(candidate,), token_ids_ST=ids_ST, token_mask_ST=mask_ST)

@@ -1,6 +1,6 @@
 """Select: which candidate mask an object's sentences mean (S2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -130,16 +130,17 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
 
     rule = replace(COMPAT if knobs.compat else FIXED, min_area=knobs.min_area)
     size = pixels.shape[0] * pixels.shape[1]
+    asked = [to_score([mask.area for mask in masks], rule=rule, image_area=size) for masks in scene.offered]
+    if knobs.assign == "greedy":  # an object with a single candidate competes for it, too
+        asked = [(0,) if len(masks) == 1 else rows for rows, masks in zip(asked, scene.offered, strict=True)]
     needed = {
-        masks[index].candidate: masks[index]
-        for masks in scene.offered
-        for index in to_score([mask.area for mask in masks], rule=rule, image_area=size)
+        masks[row].candidate: masks[row] for masks, rows in zip(scene.offered, asked, strict=True) for row in rows
     }
     said = [text for one in scene.objects for text in one.sentences]
     texts = clip.encode_texts(said) if needed else torch.empty(len(said), 0)
     seen = dict(zip(needed, _encode_prompted(knobs, clip, pixels, list(needed.values())), strict=True))
-    rows, first = [], 0
-    for one, masks in zip(scene.objects, scene.offered, strict=True):
+    choices, alone, similar, first = [], [], [], 0
+    for one, masks, rows in zip(scene.objects, scene.offered, asked, strict=True):
         mine_SD = texts[first : first + len(one.sentences)]
         first += len(one.sentences)
 
@@ -151,8 +152,30 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
                 image_area=size,
             )
 
-        rows.append(_row(scene, one, masks, decide(mine_SD), [decide(text_D[None]) for text_D in mine_SD]))
-    return rows
+        choices.append(decide(mine_SD))
+        alone.append([decide(text_D[None]) for text_D in mine_SD])
+        names = [masks[row].candidate for row in rows]
+        scores = mean_similarity(mine_SD, torch.stack([seen[name] for name in names])) if names else []
+        similar.append(dict(zip(names, scores, strict=True)))
+    if knobs.assign == "greedy":
+        choices = _matched(choices, similar, scene)
+    each = zip(scene.objects, scene.offered, choices, alone, strict=True)
+    return [_row(scene, one, masks, choice, single) for one, masks, choice, single in each]
+
+
+def _matched(choices: Sequence["Choice"], similar: Sequence[Mapping[int, float]], scene: _Scene) -> list["Choice"]:
+    """Choices of an image's objects by constrained greedy matching (spec 3.7); left-overs keep their own best."""
+    from ops.matching import match
+
+    names = sorted({name for scores in similar for name in scores})
+    scores_JK = np.array([[scores.get(name, 0.0) for name in names] for scores in similar]).reshape(len(choices), -1)
+    allowed = [[names.index(name) for name in scores] for scores in similar]
+    found = match(scores_JK, range(len(choices)), allowed, leftovers="fallback_best").candidates
+    matched = []
+    for choice, place, masks in zip(choices, found, scene.offered, strict=True):
+        index = [mask.candidate for mask in masks].index(names[place]) if place >= 0 else choice.index
+        matched.append(replace(choice, index=index, reason="matched" if choice.reason == "clip" else choice.reason))
+    return matched
 
 
 def _encode_prompted(

@@ -42,6 +42,11 @@ class Source:
     toy: ToyWorld | None = None
     """An embedded world, drawn on first use; None for data on disk."""
 
+    @property
+    def seed(self) -> int:
+        """Of the embedded world; trainings add it to theirs, so that another world is another training, too."""
+        return self.toy.seed if self.toy else 0
+
     @cached_property
     def splits(self) -> tuple[str, ...]:
         """Every split that some stage looks at, training first."""

@@ -1,48 +1,38 @@
-"""Train LAVT on chosen masks, and predict with it."""
+"""Train LAVT: on chosen masks (ZSBootstrap), on all candidates (S+S+C), on drawn masks (the upper bound)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from assets.knobs import BootstrapKnobs
-from assets.pictures import curve_preview, prediction_preview
-from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
-from assets.samples import chosen_mask, training_samples, val_score
+from assets.knobs import BootstrapKnobs, CorrectKnobs, SupervisedKnobs, TrainingKnobs
+from assets.pictures import curve_preview
+from assets.records import ObjectRecord
+from assets.samples import Offer, all_candidates, chosen_mask, drawn_mask, training_samples, val_score
 from assets.stage import Outcome, Work
 from resources.runtime import Runtime
 from resources.zoo import open_lavt
 from storage.artifact import Artifact
-from storage.masks import encode, mask_row
-from storage.recipe import digest
-from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
+from storage.rows import Tally
 from storage.tables import column, write_table
 from storage.weights import latest_checkpoint, load_weights, save_checkpoint, save_weights
 
 if TYPE_CHECKING:
     from ops.lavt import Lavt
+    from ops.training.loop import Loss, TrainPlan
     from resources.models.backbones import Tokenizer
+
+    Model = tuple[Lavt, Tokenizer]
 
 HISTORY = pa.schema(
     [
         column("step", pa.int64(), "optimiser step"),
         column("loss", pa.float64(), "mean weighted cross-entropy of the step's samples"),
         column("lr", pa.float64(), "learning rate of the step"),
-    ]
-)
-PREDICTIONS = pa.schema(
-    [
-        column("sent_id", pa.int64(), "expression"),
-        column("ref_id", pa.int64(), "reference"),
-        column("rle_model", pa.binary(), "mask at the model's square size, COCO run-length encoding"),
-        column("model_size", pa.int32(), "side of that square, pixels"),
-        column("rle", pa.binary(), "mask at the image's own size"),
-        column("height", pa.int32(), "of the image"),
-        column("width", pa.int32(), "of the image"),
     ]
 )
 
@@ -53,36 +43,72 @@ def zs_bootstrap(work: Work) -> Outcome:
     Resumes from its last checkpoint with the weights that an undisturbed run would have. The last epoch is kept, which
     needs no ground truth; `best_on_val` is the authors' way, and the report says when it was used.
     """
-    from ops.training.loop import TrainPlan, train
+    knobs = work.knobs_as(BootstrapKnobs)
+    return _train(work, knobs, pretrained(work, knobs), chosen_mask(work))
+
+
+def corrected(work: Work) -> Outcome:
+    """S+S+C: training goes on from ZSBootstrap over all candidates, matched anew at every step (Eq. 3, spec 4.10).
+
+    The rule `chosen` keeps training on the chosen masks instead, the paper's "+40 epochs". Resumes as ZSBootstrap does.
+    """
+    from ops.matching import MatchingLoss
+
+    knobs = work.knobs_as(CorrectKnobs)
+    model = read_lavt(work.inputs["zs_bootstrap"], work.runtime)
+    if knobs.rule == "chosen":
+        return _train(work, knobs, model, chosen_mask(work))
+    loss = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers)
+    return _train(work, knobs, model, all_candidates(work), loss=loss)
+
+
+def supervised(work: Work) -> Outcome:
+    """Fully supervised LAVT, trained on drawn masks: the upper bound of every table, and never an input of another."""
+    knobs = work.knobs_as(SupervisedKnobs)
+    return _train(work, knobs, pretrained(work, knobs), drawn_mask(work))
+
+
+def pretrained(work: Work, knobs: BootstrapKnobs) -> Model:
+    """LAVT as training finds it: pretrained towers, and everything else at random."""
+    seed = knobs.seed + work.instance.source.seed
+    return open_lavt(knobs.size, swin=knobs.swin, bert=knobs.bert, runtime=work.runtime, seed=seed)
+
+
+def read_lavt(artifact: Artifact, runtime: Runtime) -> Model:
+    """A trained LAVT and its tokenizer out of an artifact, on the device."""
+    from resources.models.backbones import Tokenizer, lavt_from
+
+    state, card = load_weights(artifact.file("weights.safetensors"))
+    model = lavt_from(card["architecture"])
+    model.load_state_dict(state)
+    return model.to(runtime.torch_device()), Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
+
+
+def _train(
+    work: Work,
+    knobs: TrainingKnobs,
+    start: Model,
+    offer_of: Callable[[ObjectRecord], Offer],
+    *,
+    loss: Loss | None = None,
+) -> Outcome:
+    """Train, and write the weights and the curve."""
+    from ops.training.loop import first_candidate, train
     from resources.models.backbones import architecture_of
 
-    knobs = work.knobs_as(BootstrapKnobs)
-    model, tokenizer = open_lavt(knobs.size, swin=knobs.swin, bert=knobs.bert, runtime=work.runtime, seed=knobs.seed)
+    model, tokenizer = start
     size = model.config.image_size
-    samples = training_samples(work, chosen_mask(work), size=size, tokenizer=tokenizer)
-    plan = TrainPlan(
-        epochs=knobs.epochs,
-        batch_size=knobs.batch_size,
-        accumulate=work.runtime.accumulate,
-        lr=knobs.learning_rate,
-        pretrained_rate=knobs.pretrained_rate,
-        warmup_steps=knobs.warmup_steps,
-        clip_norm=knobs.clip_norm,
-        weight_decay=knobs.weight_decay,
-        sentences=knobs.sentences,
-        seed=knobs.seed,
-        bf16=work.runtime.bf16(),
-        checkpoint_every_steps=work.runtime.checkpoint_every,
-    )
+    samples = training_samples(work, offer_of, size=size, tokenizer=tokenizer)
     judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
     checkpoints = work.slot.scratch / "checkpoints"
     history = train(
         model,
         samples,
-        plan,
+        plan_of(knobs, work.runtime, seed=knobs.seed + work.instance.source.seed),
         resume=latest_checkpoint(checkpoints),
         save=partial(_keep, checkpoints),
         log=work.log,
+        loss=loss or first_candidate,
         on_epoch=judge,
     )
     card = {
@@ -107,72 +133,25 @@ def zs_bootstrap(work: Work) -> Outcome:
     )
 
 
-def predictions(work: Work) -> Outcome:
-    """The trained segmenter's mask for every sentence of the scored splits, at the model's size and at the image's."""
-    model, tokenizer = read_lavt(work.inputs["zs_bootstrap"], work.runtime)
-    references = work.inputs["references"]
-    images = images_of(references)
-    trained = work.inputs["zs_bootstrap"].manifest.fingerprint
-    segment = segmenting(model, tokenizer, bf16=work.runtime.bf16())
+def plan_of(knobs: TrainingKnobs, runtime: Runtime, *, seed: int) -> TrainPlan:
+    """The knobs of a training stage and the pace of this machine."""
+    from ops.training.loop import TrainPlan
 
-    def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
-        return [on_image(work, images[objects[0].image_id], partial(segment, objects)) for objects in batch]
-
-    units = []
-    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.evaluate)).items():
-        said = [[one.ref_id, one.sent_ids, one.sentences] for one in objects]
-        units.append(
-            Unit(key=digest([trained, image_id, images[image_id].sha256, said]), payload=objects, label=image_id)
-        )
-    tally = fill_table(
-        work.slot, "masks", units, rows, schema=PREDICTIONS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
+    return TrainPlan(
+        epochs=knobs.epochs,
+        batch_size=knobs.batch_size,
+        accumulate=runtime.accumulate,
+        lr=knobs.learning_rate,
+        pretrained_rate=knobs.pretrained_rate,
+        warmup_steps=knobs.warmup_steps,
+        clip_norm=knobs.clip_norm,
+        weight_decay=knobs.weight_decay,
+        sentences=knobs.sentences,
+        seed=seed,
+        bf16=runtime.bf16(),
+        checkpoint_every_steps=runtime.checkpoint_every,
     )
-    return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 
 
 def _keep(folder: Path, state: Mapping[str, Any]) -> None:
     save_checkpoint(folder / f"{state['step']:08d}.pt", state)
-
-
-def segmenting(model: Lavt, tokenizer: Tokenizer, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
-    """(objects of an image, pixels) -> one row per sentence."""
-    from ops.images import resize_image, to_tensor
-    from ops.prediction import predict
-
-    size = model.config.image_size
-
-    def segment(objects: Sequence[ObjectRecord], pixels: Pixels) -> Rows:
-        ids, mask = tokenizer.encode([text for one in objects for text in one.sentences])
-        found = predict(
-            model,
-            resize_image(to_tensor(pixels), height=size, width=size),
-            token_ids_ST=ids,
-            token_mask_ST=mask,
-            original_size=pixels.shape[:2],
-            bf16=bf16,
-        )
-        said = [(one.ref_id, sent_id) for one in objects for sent_id in one.sent_ids]
-        return [
-            {
-                "ref_id": ref_id,
-                "sent_id": sent_id,
-                "rle_model": encode(at_model.numpy()),
-                "model_size": size,
-                **mask_row(at_original.numpy()),
-            }
-            for (ref_id, sent_id), at_model, at_original in zip(
-                said, found.model_size_Shw, found.original_size_SHW, strict=True
-            )
-        ]
-
-    return segment
-
-
-def read_lavt(artifact: Artifact, runtime: Runtime) -> tuple[Lavt, Tokenizer]:
-    """A trained LAVT and its tokenizer out of an artifact, on the device."""
-    from resources.models.backbones import Tokenizer, lavt_from
-
-    state, card = load_weights(artifact.file("weights.safetensors"))
-    model = lavt_from(card["architecture"])
-    model.load_state_dict(state)
-    return model.to(runtime.torch_device()), Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])

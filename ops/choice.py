@@ -22,7 +22,16 @@ from ops.strokes import ellipse_ring, rectangle_ring
 Colours = Literal["rgb", "compat_swapped"]
 Masks = Tensor | NDArray[np.bool_]
 Reason = Literal[
-    "no candidate", "single", "only large one", "clip", "small fallback", "all too small", "random", "first", "oracle"
+    "no candidate",
+    "single",
+    "only large one",
+    "clip",
+    "small fallback",
+    "all too small",
+    "matched",
+    "random",
+    "first",
+    "oracle",
 ]
 Similarity = Callable[[tuple[int, ...]], Sequence[float]]
 

@@ -53,11 +53,11 @@ EMBEDDED = LavtConfig(
     embed_dim=32,
     depths=(1, 1, 3, 1),
     heads=(1, 2, 2, 4),
-    window=10,
+    window=7,
     drop_path=0.05,
     decoder_width=48,
     language_width=128,
-    image_size=160,
+    image_size=112,
     trained_bert_layers=3,
 )
 

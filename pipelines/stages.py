@@ -4,11 +4,12 @@ Raise a version when the same knobs would now give another result; `tests/pipeli
 code of a stage changed and its version did not.
 """
 
-from assets import corpus, evaluate, report, segment, select, train
+from assets import corpus, evaluate, predict, report, segment, select, train
 from assets.knobs import (
     BootstrapKnobs,
     CandidateKnobs,
     ChoiceKnobs,
+    CorrectKnobs,
     GroundedKnobs,
     GroundTruthKnobs,
     NoKnobs,
@@ -16,6 +17,7 @@ from assets.knobs import (
     ProjectionKnobs,
     ReportKnobs,
     ScoreKnobs,
+    SupervisedKnobs,
 )
 from assets.stage import Stage
 
@@ -82,7 +84,7 @@ _ALL = (
     ),
     Stage(
         name="zs_bootstrap",
-        version=1,
+        version=2,
         run=train.zs_bootstrap,
         knobs=BootstrapKnobs,
         needs=("references", "mask_choices"),
@@ -92,7 +94,7 @@ _ALL = (
     Stage(
         name="predictions",
         version=1,
-        run=train.predictions,
+        run=predict.predictions,
         knobs=NoKnobs,
         needs=("references", "zs_bootstrap"),
         gpu=True,
@@ -106,8 +108,58 @@ _ALL = (
         needs=("references", "predictions", "ground_truth"),
     ),
     Stage(
-        name="report",
+        name="corrected",
         version=1,
+        run=train.corrected,
+        knobs=CorrectKnobs,
+        needs=("references", "candidate_masks", "mask_choices", "zs_bootstrap"),
+        gpu=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    Stage(
+        name="corrected_predictions",
+        version=1,
+        run=predict.corrected_predictions,
+        knobs=NoKnobs,
+        needs=("references", "corrected"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="corrected_scores",
+        version=1,
+        run=evaluate.corrected_scores,
+        knobs=ScoreKnobs,
+        needs=("references", "corrected_predictions", "ground_truth"),
+    ),
+    Stage(
+        name="supervised",
+        version=1,
+        run=train.supervised,
+        knobs=SupervisedKnobs,
+        needs=("references", "ground_truth"),
+        gpu=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    Stage(
+        name="supervised_predictions",
+        version=1,
+        run=predict.supervised_predictions,
+        knobs=NoKnobs,
+        needs=("references", "supervised"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="supervised_scores",
+        version=1,
+        run=evaluate.supervised_scores,
+        knobs=ScoreKnobs,
+        needs=("references", "supervised_predictions", "ground_truth"),
+    ),
+    Stage(
+        name="report",
+        version=2,
         run=report.report,
         knobs=ReportKnobs,
         needs=(

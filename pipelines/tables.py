@@ -1,26 +1,21 @@
-"""Tables for the terminal and for RESULTS.md, read from finished artifacts."""
+"""Tables for the terminal, read from finished artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from assets.stage import StageInstance
-from pipelines.launch import in_use, leading_to, planned, state_of
+from pipelines.launch import in_use, planned, state_of
 from resources.store import home
 from storage.artifact import Artifact, Store
 
 if TYPE_CHECKING:
     from ops.nouns import Rule
-
-SEEDS = (("toyref", "base"), ("toyref_seed1", "seed1"), ("toyref_seed2", "seed2"))
-"""(data set, experiment) pairs that differ in the world's and the training's seed alone."""
-METHODS = ("random", "first", "S+S", "oracle", "ZSBootstrap")
 
 
 def report_table(dataset: str, experiment: str) -> RenderableType:
@@ -81,34 +76,6 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
     return table
 
 
-def spread(pairs: Iterable[tuple[str, str]], *, until: str | None = None) -> str:
-    """Markdown: mean and standard deviation over seeds of every method and split, as far as the runs went."""
-    runs = [_finished(dataset, experiment, until=until) for dataset, experiment in pairs]
-    cells = [summary_of(run) for run in runs]
-    splits = [split for split in dict.fromkeys(split for split, _ in cells[0]) if split != "train"]
-    lines = [
-        "# Results",
-        "",
-        f"Written by `wordmask results{f' --until {until}' if until else ''}`. Embedded models on the embedded world",
-        "`toyref` (size small), three seeds: each has its own world (train and test scenes) and its own training seed.",
-        "Per expression, at the image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds.",
-        "Empty predictions count 0 and their ground truth enters the union. No number compares with a paper's: the",
-        "world is drawn.",
-        "",
-        "| masks | " + " | ".join(splits) + " |",
-        "|---|" + "---|" * len(splits),
-    ]
-    for method in (name for name in METHODS if all((splits[0], name) in run for run in cells)):
-        columns = [_mean_pair([run[split, method] for run in cells]) for split in splits]
-        lines.append(f"| {method} | " + " | ".join(columns) + " |")
-    lines += ["", "| before the masks | " + " | ".join(splits) + " |", "|---|" + "---|" * len(splits)]
-    texts = [{row["split"]: row for row in run["choice_scores"].table("text").to_pylist()} for run in runs]
-    for name, scale in (("noun_hit_rate", 100), ("projection_accuracy", 100), ("candidates_per_object", 1)):
-        columns = [_mean([scale * text[split][name] for text in texts]) for split in splits]
-        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(columns) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def summary_of(artifacts: Mapping[str, Artifact]) -> dict[tuple[str, str], tuple[float, float]]:
     """(split, method) -> (oIoU, mIoU), per expression at the image's own size."""
     return {
@@ -167,8 +134,8 @@ def folding(*names: str, title: str | None = None, show_lines: bool = False) -> 
     return table
 
 
-def _finished(dataset: str, experiment: str, *, until: str | None = None) -> dict[str, Artifact]:
-    used = leading_to(until, planned(dataset, experiment))
+def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:
+    used = planned(dataset, experiment)
     ready = _ready(used)
     missing = [one.stage.name for one in used if one.stage.name not in ready]
     if missing:
@@ -194,11 +161,3 @@ def _percent(share: float | None) -> str:
 
 def _pair(cell: tuple[float, float] | None) -> str:
     return "-" if cell is None else f"{100 * cell[0]:.1f} / {100 * cell[1]:.1f}"
-
-
-def _mean_pair(cells: Sequence[tuple[float, float]]) -> str:
-    return " / ".join(_mean([100 * cell[part] for cell in cells]) for part in (0, 1))
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Sentences = Literal["one", "all"]
-"""Per epoch and object: one random sentence (the paper) or all of them."""
+Sentences = Literal["one", "two", "all"]
+"""Per epoch and object: one random sentence (the paper), two different ones, or all of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,8 @@ class InMemorySamples:
 
     def sentences_of(self, number: int, sentences: Sentences) -> int:
         """How many samples an object gives per epoch."""
-        return 1 if sentences == "one" else len(self.objects[number].token_ids_ST)
+        available = len(self.objects[number].token_ids_ST)
+        return {"one": 1, "two": min(2, available), "all": available}[sentences]
 
     def batches(self, *, size: int, sentences: Sentences) -> int:
         """Batches per epoch: samples / size rounded up, but no more than there are images."""
@@ -138,7 +139,8 @@ class InMemorySamples:
             _, row = heapq.heappop(shortest)
             for number in self.objects_of_image[image]:
                 available = len(self.objects[number].token_ids_ST)
-                drawn = [int(rng.integers(available))] if sentences == "one" else range(available)
+                count = self.sentences_of(number, sentences)
+                drawn = rng.choice(available, count, replace=False).tolist() if sentences != "all" else range(available)
                 packed[row].extend((number, sentence) for sentence in drawn)
             heapq.heappush(shortest, (len(packed[row]), row))
         return packed
@@ -148,12 +150,14 @@ class InMemorySamples:
         objects = [self.objects[number] for number, _ in samples]
         images = sorted({one.image for one in objects})
         row_of = {image: row for row, image in enumerate(images)}
+        token_mask_BT = torch.stack([self.objects[number].token_mask_ST[row] for number, row in samples])
+        longest = int(token_mask_BT.sum(1).max())  # what lies beyond is padding in every sample
         return Batch(
             images_I3HW=torch.as_tensor(self.images_N3HW[images]),
             image_of_B=torch.tensor([row_of[one.image] for one in objects]),
             object_of_B=torch.tensor([number for number, _ in samples]),
-            token_ids_BT=torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples]),
-            token_mask_BT=torch.stack([self.objects[number].token_mask_ST[row] for number, row in samples]),
+            token_ids_BT=torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples])[:, :longest],
+            token_mask_BT=token_mask_BT[:, :longest],
             masks=tuple(self.masks[image] for image in images),
             candidates=tuple(one.candidates for one in objects),
         )

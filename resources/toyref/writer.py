@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 COUNTS: dict[Size, dict[str, int]] = {
     "tiny": {"train": 24, "val": 8, "testA": 6, "testB": 6},
-    "small": {"train": 400, "val": 80, "testA": 50, "testB": 50},
+    "small": {"train": 1200, "val": 80, "testA": 50, "testB": 50},
     "base": {"train": 3000, "val": 300, "testA": 150, "testB": 150},
 }
 """Images per split."""

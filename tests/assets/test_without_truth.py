@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from assets.factory import build_stage_asset
+from assets.predict import PREDICTIONS
 from assets.records import images_of, objects_of
 from assets.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
 from assets.select import CHOICES
 from assets.stage import Outcome, Source, Work
-from assets.train import HISTORY, PREDICTIONS
+from assets.train import HISTORY
 from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime

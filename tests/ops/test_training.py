@@ -162,8 +162,8 @@ def test_a_batch_holds_each_image_once_and_the_right_mask(samples: InMemorySampl
     assert torch.equal(
         batch.targets_BHW(), torch.stack([samples.masks[1][1], samples.masks[1][0], samples.masks[3][1]])
     )
-    assert batch.token_ids_BT.tolist() == [[2, 7, 6, 3, 0], [2, 5, 3, 0, 0], [2, 8, 6, 3, 0]]
-    assert batch.token_mask_BT.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]
+    assert batch.token_ids_BT.tolist() == [[2, 7, 6, 3], [2, 5, 3, 0], [2, 8, 6, 3]]  # padded to the longest
+    assert batch.token_mask_BT.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1]]
 
 
 def test_empty_and_full_masks_teach_nothing() -> None:

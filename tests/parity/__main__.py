@@ -23,6 +23,7 @@ BLOCKS = {
     "swin_block": "tests.parity.lavt",
     "decoder": "tests.parity.lavt",
     "mini_lavt": "tests.parity.lavt",
+    "cgm_loss": "tests.parity.matching",
 }
 """File stem -> module with a function of that name from arrays to checks. Imported when the file is there."""
 

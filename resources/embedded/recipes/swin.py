@@ -13,7 +13,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,25 +28,27 @@ from ops.images import normalise
 from ops.lavt import EMBEDDED
 from ops.swin import Swin, SwinConfig
 from resources.embedded.cards import save_embedded
+from resources.embedded.recipes.attributes import (
+    ORDINALS,
+    Labels,
+    attribute_accuracy,
+    attribute_loss,
+    attribute_rows,
+    label_lists,
+)
 from resources.embedded.recipes.pacing import paced_steps
-from resources.toyref.scenes import CLASSES, Scene, draw_scene
+from resources.toyref.scenes import Scene, draw_scene
 from resources.toyref.writer import RECIPE_SEEDS_START
 
 FIRST_SEED = RECIPE_SEEDS_START + 50_000_000
 FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 59_000_000
-SCENES_PER_MINUTE = 600
-MOST_SCENES = 6000
+SCENES_PER_MINUTE = 1000
+MOST_SCENES = 20000
 BATCH = 16
 IMAGE_SIDE = EMBEDDED.image_size
-NOT_SEEN = ("skin", "hair")
-"""Attributes that no sentence speaks of."""
 SIDED = 4
 """Numbers of a box: centre and size as shares of the image."""
 BOX_WEIGHT = 4.0
-MAIN, MAIN_WEIGHT, OTHER_WEIGHT = ("category", "colour"), 2.0, 0.5
-"""What most sentences speak of counts more than rare details."""
-
-Labels = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +62,13 @@ class Example:
     """Row of each attribute's value in its list of labels."""
 
 
-def label_lists(scenes: Sequence[Scene]) -> dict[str, tuple[str, ...]]:
-    """Every value of every attribute that occurs, "" first where an object may be without; "category" among them."""
-    values: dict[str, set[str]] = {"category": set(CLASSES)}
-    for scene in scenes:
-        for thing in scene.objects:
-            for name, value in thing.attributes.items():
-                if name not in NOT_SEEN:
-                    values.setdefault(name, {""}).add(value)
-    return {name: tuple(sorted(found)) for name, found in sorted(values.items())}
-
-
 def prepare(scene: Scene, labels: Labels) -> Example:
     """Squash a scene and look up its labels."""
     height, width = scene.image_HW3.shape[:2]
     image = cv2.resize(scene.image_HW3, (IMAGE_SIDE, IMAGE_SIDE), interpolation=cv2.INTER_AREA)
     corners_N4 = np.array([thing.box for thing in scene.objects], np.float32) / [width, height, width, height]
     boxes_N4 = np.concatenate([(corners_N4[:, :2] + corners_N4[:, 2:]) / 2, corners_N4[:, 2:] - corners_N4[:, :2]], 1)
-    values = [{"category": thing.category, **thing.attributes} for thing in scene.objects]
-    rows = [[labels[name].index(value.get(name, "")) for name in labels] for value in values]
+    rows = [attribute_rows(scene, thing, labels) for thing in scene.objects]
     return Example(
         image_3SS=np.ascontiguousarray(image.transpose(2, 0, 1)),
         boxes_N4=boxes_N4.astype(np.float32),
@@ -86,11 +76,16 @@ def prepare(scene: Scene, labels: Labels) -> Example:
     )
 
 
-def mirrored(example: Example) -> Example:
-    """The scene seen in a mirror; nothing that is labelled changes but the boxes."""
-    boxes_N4 = example.boxes_N4.copy()
+def mirrored(example: Example, across: int) -> Example:
+    """The scene seen in a mirror; of what is labelled only the boxes change and the order `across`, a column."""
+    boxes_N4, attributes_NA = example.boxes_N4.copy(), example.attributes_NA.copy()
     boxes_N4[:, 0] = 1 - boxes_N4[:, 0]
-    return replace(example, image_3SS=example.image_3SS[:, :, ::-1], boxes_N4=boxes_N4)
+    first, last = ORDINALS.index("first"), ORDINALS.index("last")
+    attributes_NA[:, across] = np.choose(
+        attributes_NA[:, across],
+        [last if place == first else first if place == last else place for place in range(len(ORDINALS))],
+    )
+    return replace(example, image_3SS=example.image_3SS[:, :, ::-1], boxes_N4=boxes_N4, attributes_NA=attributes_NA)
 
 
 def owners(boxes_N4: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.int64]:
@@ -108,7 +103,7 @@ class Heads(nn.Module):
 
     def __init__(self, width: int, labels: Labels) -> None:
         super().__init__()
-        self.names = list(labels)
+        self.labels = labels
         self.sizes = [len(values) for values in labels.values()]
         self.norm = nn.LayerNorm(width)
         self.objectness = nn.Linear(width, 1)
@@ -140,27 +135,21 @@ def loss_of(head: Heads, x_BHWC: Tensor, examples: Sequence[Example]) -> Tensor:
     on_BHW, attributes_MA, boxes_M4 = targets(examples, x_BHWC.shape[1])
     objectness_BHW, logits, predicted_M4 = head(x_BHWC, on_BHW)
     total = F.binary_cross_entropy_with_logits(objectness_BHW, on_BHW.float())
-    for column, (name, logit) in enumerate(zip(head.names, logits, strict=True)):
-        weight = MAIN_WEIGHT if name in MAIN else OTHER_WEIGHT
-        total = total + weight * F.cross_entropy(logit, attributes_MA[:, column])
+    total = total + attribute_loss(logits, attributes_MA, head.labels)
     return total + BOX_WEIGHT * F.l1_loss(predicted_M4, boxes_M4)
 
 
 @torch.inference_mode()
-def evaluate(trunk: Swin, head: Heads, examples: Sequence[Example], labels: Labels) -> dict[str, float]:
+def evaluate(trunk: Swin, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers of the third stage on held-out scenes, for tokens on objects."""
     trunk.eval()
     maps = trunk(normalise(torch.from_numpy(np.stack([example.image_3SS for example in examples]))))
     on_BHW, attributes_MA, boxes_M4 = targets(examples, maps[2].shape[1])
     objectness_BHW, logits, predicted_M4 = head(maps[2], on_BHW)
-    right = {
-        f"{name}_accuracy": float((logit.argmax(-1) == attributes_MA[:, column]).float().mean())
-        for column, (name, logit) in enumerate(zip(labels, logits, strict=True))
-    }
     return {
         "objectness_accuracy": float(((objectness_BHW > 0) == on_BHW).float().mean()),
         "box_error": float((predicted_M4 - boxes_M4).abs().mean()),
-        **right,
+        **attribute_accuracy(logits, attributes_MA, head.labels),
     }
 
 
@@ -173,6 +162,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     labels = label_lists(scenes)
     examples = [prepare(scene, labels) for scene in scenes]
     del scenes
+    across = list(labels).index("across")
     log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
     trunk = Swin(config).train()
@@ -181,7 +171,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     optimiser = torch.optim.AdamW(parameters, lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
     for tick in paced_steps(optimiser, minutes=minutes):
         chosen = [examples[pick] for pick in rng.choice(count, BATCH, replace=False)]
-        chosen = [mirrored(one) if rng.random() < 0.5 else one for one in chosen]
+        chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
         images = normalise(torch.from_numpy(np.stack([one.image_3SS for one in chosen])))
         with torch.autocast("cpu", torch.bfloat16):
             maps = trunk(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
@@ -194,7 +184,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
     held_out = [draw_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
-    scores = evaluate(trunk, heads[1], [prepare(scene, labels) for scene in held_out], labels)
+    scores = evaluate(trunk, heads[1], [prepare(scene, labels) for scene in held_out])
     log(f"{scores}")
     card = {
         "name": "embedded Swin",

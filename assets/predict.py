@@ -1,0 +1,104 @@
+"""Predict: every trained model's mask for every sentence of the scored splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from assets.pictures import prediction_preview
+from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.stage import Outcome, Work
+from assets.train import read_lavt
+from storage.masks import encode, mask_row
+from storage.recipe import digest
+from storage.rows import Quarantined, Rows, Unit, fill_table
+from storage.tables import column
+
+if TYPE_CHECKING:
+    from ops.lavt import Lavt
+    from resources.models.backbones import Tokenizer
+
+PREDICTIONS = pa.schema(
+    [
+        column("sent_id", pa.int64(), "expression"),
+        column("ref_id", pa.int64(), "reference"),
+        column("rle_model", pa.binary(), "mask at the model's square size, COCO run-length encoding"),
+        column("model_size", pa.int32(), "side of that square, pixels"),
+        column("rle", pa.binary(), "mask at the image's own size"),
+        column("height", pa.int32(), "of the image"),
+        column("width", pa.int32(), "of the image"),
+    ]
+)
+
+
+def predictions(work: Work) -> Outcome:
+    """ZSBootstrap's mask for every sentence of the scored splits, at the model's size and at the image's."""
+    return _predict(work, "zs_bootstrap")
+
+
+def corrected_predictions(work: Work) -> Outcome:
+    """The mask of S+S+C for every sentence of the scored splits, at the model's size and at the image's."""
+    return _predict(work, "corrected")
+
+
+def supervised_predictions(work: Work) -> Outcome:
+    """The fully supervised mask for every sentence of the scored splits, at the model's size and at the image's."""
+    return _predict(work, "supervised")
+
+
+def _predict(work: Work, trained: str) -> Outcome:
+    model, tokenizer = read_lavt(work.inputs[trained], work.runtime)
+    references = work.inputs["references"]
+    images = images_of(references)
+    fingerprint = work.inputs[trained].manifest.fingerprint
+    segment = segmenting(model, tokenizer, bf16=work.runtime.bf16())
+
+    def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
+        return [on_image(work, images[objects[0].image_id], partial(segment, objects)) for objects in batch]
+
+    units = []
+    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.evaluate)).items():
+        said = [[one.ref_id, one.sent_ids, one.sentences] for one in objects]
+        key = digest([fingerprint, image_id, images[image_id].sha256, said])
+        units.append(Unit(key=key, payload=objects, label=image_id))
+    tally = fill_table(
+        work.slot, "masks", units, rows, schema=PREDICTIONS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
+    )
+    return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
+
+
+def segmenting(model: Lavt, tokenizer: Tokenizer, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+    """(objects of an image, pixels) -> one row per sentence."""
+    from ops.images import resize_image, to_tensor
+    from ops.prediction import predict
+
+    size = model.config.image_size
+
+    def segment(objects: Sequence[ObjectRecord], pixels: Pixels) -> Rows:
+        ids, mask = tokenizer.encode([text for one in objects for text in one.sentences])
+        found = predict(
+            model,
+            resize_image(to_tensor(pixels), height=size, width=size),
+            token_ids_ST=ids,
+            token_mask_ST=mask,
+            original_size=pixels.shape[:2],
+            bf16=bf16,
+        )
+        said = [(one.ref_id, sent_id) for one in objects for sent_id in one.sent_ids]
+        return [
+            {
+                "ref_id": ref_id,
+                "sent_id": sent_id,
+                "rle_model": encode(at_model.numpy()),
+                "model_size": size,
+                **mask_row(at_original.numpy()),
+            }
+            for (ref_id, sent_id), at_model, at_original in zip(
+                said, found.model_size_Shw, found.original_size_SHW, strict=True
+            )
+        ]
+
+    return segment

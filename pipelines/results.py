@@ -1,0 +1,186 @@
+"""The papers' tables on the embedded worlds: which experiments they need, and their figures over seeds as Markdown.
+
+A world is a style of sentences and a seed; other seeds have other scenes and other trainings. The worlds beside
+`toyref` are registered in `<home>/datasets` when they are first asked for, so that a fresh graph stays small.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assets.stage import ToyWorld
+from pipelines.experiments import DatasetFile, write_file
+from pipelines.launch import leading_to, planned, state_of
+from resources.store import home
+from storage.artifact import Store
+
+Style = str
+SCORED = ("val", "testA", "testB")
+CHOSEN = ("train", *SCORED)
+"""Choices are also measured on the first 1,000 references of train, as the paper does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table: the masks of a method, as a stage of an experiment scored them."""
+
+    label: str
+    experiment: str
+    stage: str
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperTable:
+    """One table in the paper's form."""
+
+    number: int
+    title: str
+    rows: tuple[Row, ...]
+    splits: tuple[str, ...] = SCORED
+
+
+def _choice(label: str, experiment: str = "base", method: str = "S+S") -> Row:
+    return Row(label=label, experiment=experiment, stage="choice_scores", method=method)
+
+
+def _corrected(label: str, experiment: str) -> Row:
+    return Row(label=label, experiment=experiment, stage="corrected_scores", method="S+S+C")
+
+
+_BOOTSTRAP = Row(label="ZSBootstrap", experiment="base", stage="scores", method="ZSBootstrap")
+TABLES = (
+    PaperTable(
+        number=1,
+        title="zero-shot, weakly supervised, fully supervised",
+        rows=(
+            _choice("random candidate", method="random"),
+            Row(label="G-DINO + SAM", experiment="grounded_sam", stage="grounded_scores", method="G-DINO + SAM"),
+            _choice("SAM + Select", "sam_select"),
+            _choice("S+S, each expression alone", method="S+S by each expression"),
+            _choice("S+S"),
+            _BOOTSTRAP,
+            _corrected("S+S+C", "correct"),
+            Row(label="LAVT on ground truth", experiment="correct", stage="supervised_scores", method="supervised"),
+        ),
+    ),
+    PaperTable(
+        number=2,
+        title="noun extraction and class projection, masks of S+S",
+        rows=(
+            _choice("nltk, no projection", "nltk_unprojected"),
+            _choice("nltk, projection", "nltk_nouns"),
+            _choice("spaCy, no projection", "no_projection"),
+            _choice("spaCy, projection"),
+        ),
+        splits=CHOSEN,
+    ),
+    PaperTable(
+        number=3,
+        title="mask choice",
+        rows=(
+            _choice("random", method="random"),
+            _choice("red ellipse", "red_ellipse"),
+            _choice("reverse blur"),
+            _choice("oracle", method="oracle"),
+        ),
+        splits=CHOSEN,
+    ),
+    PaperTable(
+        number=4,
+        title="correction",
+        rows=(
+            _choice("S+S"),
+            _choice("S+S, matching at stage 2", "matched_choice"),
+            _BOOTSTRAP,
+            _corrected("+ as many epochs on S2", "more_epochs"),
+            _corrected("random matching", "random_matching"),
+            _corrected("unconstrained greedy", "unconstrained"),
+            _corrected("constrained greedy (S+S+C)", "correct"),
+            _corrected("Hungarian", "hungarian"),
+            _corrected("two sentences an object", "two_sentences"),
+            _corrected("left-overs take their best", "fallback_best"),
+        ),
+    ),
+)
+
+
+def world(style: Style, seed: int) -> str:
+    """The name of a world as a data set."""
+    name = style.replace("+", "plus")
+    return name if (style, seed) == ("toyref", 0) else f"{name}_seed{seed}"
+
+
+def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[PaperTable]) -> None:
+    """Describe the worlds of these styles and seeds, for all experiments of the tables."""
+    experiments = sorted({row.experiment for table in tables for row in table.rows})
+    for style in styles:
+        for seed in seeds:
+            file = DatasetFile.model_validate(
+                {
+                    "kind": "toyref",
+                    "toy": ToyWorld.model_validate({"style": style, "seed": seed}),
+                    "experiments": experiments,
+                }
+            )
+            if world(style, seed) != "toyref":
+                path = home() / "datasets" / f"{world(style, seed)}.yaml"
+                write_file(path, file, comment="An embedded world of the tables; written by wordmask results.")
+
+
+def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
+    """The (experiment, stage) pairs that the tables read, without repeats."""
+    return list(dict.fromkeys((row.experiment, row.stage) for table in tables for row in table.rows))
+
+
+def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
+    """The tables over finished runs; a row that some seed has not finished says so."""
+    lines = [
+        "# Results",
+        "",
+        f"Written by `wordmask results{_options(styles, seeds, tables)}`: embedded models on embedded worlds,",
+        f"{len(seeds)} seed(s), each with its own scenes (train and test) and its own training.",
+        "Per expression, at the image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds.",
+        "Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.",
+        "No number compares with a paper's: the world is drawn, and the models are small.",
+    ]
+    for style in styles:
+        for table in tables:
+            lines += ["", f"## {style}, Table {table.number}: {table.title}", ""]
+            lines += ["| masks | " + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
+            for row in table.rows:
+                found = [cells_of(world(style, seed), row) for seed in seeds]
+                columns = [_pair([one.get(split) for one in found]) for split in table.splits]
+                lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cells_of(dataset: str, row: Row) -> dict[str, tuple[float, float]]:
+    """Split -> (oIoU, mIoU), per expression at the image's own size; empty where the run is not finished."""
+    store = Store(home() / "store")
+    instance = leading_to(row.stage, planned(dataset, row.experiment))[-1]
+    if state_of(instance, store) != "ready":
+        return {}
+    return {
+        line["split"]: (line["oIoU"], line["mIoU"])
+        for line in store.resolve(instance.key).table("summary").to_pylist()
+        if (line["method"], line["per"], line["resolution"]) == (row.method, "expression", "original")
+    }
+
+
+def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
+    chosen = [f" --style {style}" for style in styles] + [f" --table {table.number}" for table in tables]
+    return f" --seeds {len(seeds)}" + "".join(chosen)
+
+
+def _pair(cells: Sequence[tuple[float, float] | None]) -> str:
+    """Mean and spread of both measures; a dash where a seed is missing."""
+    known = [cell for cell in cells if cell is not None]
+    if len(known) < len(cells):
+        return "-"
+    return " / ".join(_spread([100 * cell[part] for cell in known]) for part in (0, 1))
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
