@@ -39,7 +39,7 @@ types: setup
 bench: setup  ## ratios, measured side by side in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-results: setup  ## the figures of RESULTS.md, over three seeds
+results: setup  ## the tables of RESULTS.md, over three seeds
 	$(BIN)/wordmask results
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml

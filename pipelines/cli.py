@@ -199,8 +199,15 @@ class _clear_errors:  # noqa: N801  a context manager reads as a verb
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from sqlalchemy.exc import OperationalError
+
         from storage.artifact import StoreError
 
         if isinstance(error, (ValueError, FileNotFoundError, StoreError)):
             console.print(f"[red]{escape(str(error))}[/red]")
+            raise typer.Exit(1) from error
+        if isinstance(error, (OSError, OperationalError)):
+            reason = error.orig if isinstance(error, OperationalError) else error
+            advice = f"Is {home()} writable, and is there room? Free some, or set WORDMASK_HOME to another folder"
+            console.print(f"[red]{escape(f'{reason}. {advice}.')}[/red]")
             raise typer.Exit(1) from error

@@ -1,4 +1,4 @@
-"""LAVT at its published size, counted without weights: parameters, optimiser groups and multiply-adds (spec 4.5, 4.7)."""
+"""LAVT at its published size, counted without weights: parameters, optimiser groups, multiply-adds (spec 4.5, 4.7)."""
 
 from collections.abc import Sequence
 

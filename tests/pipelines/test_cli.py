@@ -91,3 +91,17 @@ def test_an_added_folder_is_ready_to_run(run: Run, home: Path, pictures: Callabl
     code, said = run("status", "-d", "mine")
     assert code == 0
     assert "mine/base/mask_choices" in said
+
+
+def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("WORDMASK_HOME", str(tmp_path / "file" / "home"))
+    code, said = run("run", "--until", "references")
+    assert code == 1
+    assert "set WORDMASK_HOME to another folder" in said
+
+
+def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
+    code, said = run("results", "--table", "9", "--show")
+    assert code == 1
+    assert "choose from [1, 2, 3, 4]" in said
