@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,18 @@ Offer = Mapping[Hashable, Mapping[str, Any]]
 """The masks that may be an object, as rows with `rle`, `height` and `width`; equal keys mean one mask."""
 
 
-def training_samples(
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """Samples of a training split, and what their masks are called."""
+
+    samples: InMemorySamples
+    keys: Sequence[Sequence[Hashable]]
+    """For each image the key of every mask of its stack."""
+
+
+def training_set(
     work: Work, offer_of: Callable[[ObjectRecord], Offer], *, size: int, tokenizer: Tokenizer
-) -> InMemorySamples:
+) -> TrainingSet:
     """The training split with one or more masks per object; a mask that several objects may take is held once.
 
     Pictures lie in a memory-mapped scratch file of the slot, (N, 3, size, size) uint8: they may exceed the memory.
@@ -50,6 +60,7 @@ def training_samples(
     scratch = work.slot.scratch / "images.npy"
     pixels = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     stacks: list[Tensor] = []
+    keys: list[list[Hashable]] = []
     samples: list[TrainingObject] = []
     for image_id, objects in offered.items():
         try:
@@ -62,14 +73,17 @@ def training_samples(
         distinct = {key: mask for _, offer in objects for key, mask in offer.items()}
         masks = torch.from_numpy(np.stack([decode(m["rle"], m["height"], m["width"]) for m in distinct.values()]))
         stacks.append(resize_labels(masks, height=size, width=size))
+        keys.append(list(distinct))
         row_of = {key: number for number, key in enumerate(distinct)}
         for one, offer in objects:
             ids_ST, mask_ST = tokenizer.encode(one.sentences)
             rows = tuple(row_of[key] for key in offer)
-            samples.append(TrainingObject(image=row, candidates=rows, token_ids_ST=ids_ST, token_mask_ST=mask_ST))
+            samples.append(
+                TrainingObject(image=row, candidates=rows, token_ids_ST=ids_ST, token_mask_ST=mask_ST, name=one.ref_id)
+            )
     if not samples:
         raise ValueError(f"no object of the splits {work.instance.source.train} has a mask to train on")
-    return InMemorySamples(pixels[: len(stacks)], stacks, samples)
+    return TrainingSet(samples=InMemorySamples(pixels[: len(stacks)], stacks, samples), keys=keys)
 
 
 def chosen_mask(work: Work) -> Callable[[ObjectRecord], Offer]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from assets.knobs import BootstrapKnobs, CorrectKnobs, SupervisedKnobs, TrainingKnobs
+from assets.matches import watching, write_matches
 from assets.pictures import curve_preview
 from assets.records import ObjectRecord
-from assets.samples import Offer, all_candidates, chosen_mask, drawn_mask, training_samples, val_score
+from assets.samples import Offer, all_candidates, chosen_mask, drawn_mask, training_set, val_score
 from assets.stage import Outcome, Work
 from resources.runtime import Runtime
 from resources.zoo import open_lavt
@@ -23,7 +24,8 @@ from storage.weights import latest_checkpoint, load_weights, save_checkpoint, sa
 
 if TYPE_CHECKING:
     from ops.lavt import Lavt
-    from ops.training.loop import Loss, TrainPlan
+    from ops.matching import MatchingLoss
+    from ops.training.loop import TrainPlan
     from resources.models.backbones import Tokenizer
 
     Model = tuple[Lavt, Tokenizer]
@@ -90,26 +92,37 @@ def _train(
     start: Model,
     offer_of: Callable[[ObjectRecord], Offer],
     *,
-    loss: Loss | None = None,
+    loss: MatchingLoss | None = None,
 ) -> Outcome:
-    """Train, and write the weights and the curve."""
+    """Train, and write the weights and the curve; with a matching loss also what it gave to some objects."""
     from ops.training.loop import first_candidate, train
     from resources.models.backbones import architecture_of
 
     model, tokenizer = start
     size = model.config.image_size
-    samples = training_samples(work, offer_of, size=size, tokenizer=tokenizer)
+    data = training_set(work, offer_of, size=size, tokenizer=tokenizer)
+    samples = data.samples
     judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
+    watch = watching(work, data, loss) if loss else None
     checkpoints = work.slot.scratch / "checkpoints"
+    resume = latest_checkpoint(checkpoints)
+    if watch and resume is None:
+        watch(model, 0)
+
+    def after(model: Lavt, epoch: int) -> float | None:
+        if watch:
+            watch(model, epoch)
+        return judge(model, epoch) if judge else None
+
     history = train(
         model,
         samples,
         plan_of(knobs, work.runtime, seed=knobs.seed + work.instance.source.seed),
-        resume=latest_checkpoint(checkpoints),
+        resume=resume,
         save=partial(_keep, checkpoints),
         log=work.log,
         loss=loss or first_candidate,
-        on_epoch=judge,
+        on_epoch=after,
     )
     card = {
         "architecture": architecture_of(model),
@@ -119,6 +132,8 @@ def _train(
     save_weights(work.slot.work / "weights.safetensors", model.state_dict(), card)
     curve = {name: getattr(history, name) for name in HISTORY.names}
     write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
+    if watch:
+        write_matches(work)
     steps = len(history.step)
     return Outcome(
         tallies={"history": Tally(reused=0, computed=steps, quarantined=0, rows=steps)},

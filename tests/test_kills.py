@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of candidate masks and of training, at random moments: nothing is lost and nothing differs."""
+"""SIGKILL in the middle of candidate masks and of both trainings, at random moments: nothing is lost or differs."""
 
 import multiprocessing
 import os
@@ -13,10 +13,11 @@ import pytest
 from storage.artifact import Store
 
 EXPERIMENT = """
-extends: base
+extends: correct
 datasets: [victim]
 knobs:
   zs_bootstrap: {epochs: 6, batch_size: 8}
+  corrected: {epochs: 4, batch_size: 8}
 """
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
 PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
@@ -112,3 +113,9 @@ def test_candidate_masks_survive_kills(context: ForkServerContext, home: Path, t
 def test_training_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
     before = ("candidate_masks", "mask_choices")
     compare(context, home, tmp_path, "zs_bootstrap", kills=kills, before=before)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_correction_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
+    before = ("candidate_masks", "mask_choices", "zs_bootstrap")
+    compare(context, home, tmp_path, "corrected", kills=kills, before=before)

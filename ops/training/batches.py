@@ -8,7 +8,7 @@ H x W pixels at the model's size.
 import heapq
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -31,6 +31,8 @@ class TrainingObject:
     """Rows of the image's masks; a pseudo-label is one row, a set of candidates several."""
     token_ids_ST: Tensor
     token_mask_ST: Tensor
+    name: int = -1
+    """The caller's number of the object; training does not look at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +175,4 @@ def usable_rows(masks_KHW: Tensor) -> set[int]:
 
 def with_candidates(one: TrainingObject, usable: set[int]) -> TrainingObject:
     """The object with only its usable candidates."""
-    return TrainingObject(
-        image=one.image,
-        candidates=tuple(row for row in one.candidates if row in usable),
-        token_ids_ST=one.token_ids_ST,
-        token_mask_ST=one.token_mask_ST,
-    )
+    return replace(one, candidates=tuple(row for row in one.candidates if row in usable))
