@@ -8,6 +8,7 @@ import numpy as np
 
 from assets.evaluate import truths_of
 from assets.knobs import ReportKnobs
+from assets.mended import pictures, shares, watched_objects
 from assets.records import ImageRecord, Mask, ObjectRecord, candidates_of, images_of, objects_of, read_image
 from assets.stage import Outcome, Work
 from resources.datasets import ImageProblem
@@ -43,6 +44,7 @@ def report(work: Work) -> Outcome:
     pages = [_head(work), _scores(work), _text(work), _choice_reasons(work), _curves(work)]
     pages.append("<h2>From expression to mask</h2>")
     pages += [f'<figure><img src="{data_uri(png_bytes(picture))}" alt=""></figure>' for picture in gallery]
+    pages.append(_mended(work))
     pages.append(_quarantined(work.inputs))
     body = "\n".join(pages)
     title = f"{work.instance.dataset} / {work.instance.experiment}"
@@ -146,6 +148,29 @@ def _curves(work: Work) -> str:
         )
         pages.append(f"<h2>{escape(name)}</h2>{curve}")
     return "\n".join(pages)
+
+
+def _mended(work: Work) -> str:
+    """How matching changed the choices of the training split, if there was any matching and anything is drawn."""
+    from ops.drawing import data_uri, png_bytes
+
+    if "corrected" not in work.inputs or not work.inputs["corrected"].has("matches.parquet"):
+        return ""
+    objects = watched_objects(work)
+    if not objects:
+        return ""
+    drawn = pictures(work, objects, mended=6, spoiled=2)
+    figures = "".join(
+        f'<figure><img src="{data_uri(png_bytes(picture))}" alt=""><figcaption>{verdict}</figcaption></figure>'
+        for verdict, picture in drawn
+    )
+    return (
+        "<h2>Mistakes of the choice, and what matching made of them</h2>"
+        f"<p>{len(objects)} objects of the training split that have a drawn mask, which no training saw: the share "
+        "whose mask has an IoU of at least 0.5 with it, in percent.</p>"
+        + table_html(shares(objects), ("who", "right"))
+        + figures
+    )
 
 
 def _segmenters(work: Work) -> list[tuple[str, str, str, str]]:
