@@ -135,7 +135,7 @@ def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
 
 
 def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
-    """The tables over finished runs; a row that some seed has not finished says so."""
+    """The tables over finished runs; a row that some seed has not finished says how many have."""
     lines = [
         "# Results",
         "",
@@ -175,11 +175,12 @@ def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
 
 
 def _pair(cells: Sequence[tuple[float, float] | None]) -> str:
-    """Mean and spread of both measures; a dash where a seed is missing."""
+    """Mean and spread of both measures over the finished seeds, and how many they are if some are missing."""
     known = [cell for cell in cells if cell is not None]
-    if len(known) < len(cells):
+    if not known:
         return "-"
-    return " / ".join(_spread([100 * cell[part] for cell in known]) for part in (0, 1))
+    count = f" ({len(known)} of {len(cells)})" if len(known) < len(cells) else ""
+    return " / ".join(_spread([100 * cell[part] for cell in known]) for part in (0, 1)) + count
 
 
 def _spread(values: Sequence[float]) -> str:

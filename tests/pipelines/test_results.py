@@ -34,7 +34,7 @@ def test_another_world_is_another_training() -> None:
     assert one.recipe != other.recipe
 
 
-def test_a_row_tells_mean_and_spread_and_a_missing_seed_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"toyref": {"val": (0.3, 0.5)}, "toyref_seed1": {"val": (0.5, 0.6), "testA": (0.1, 0.2)}}
 
     def cells(dataset: str, row: Row) -> dict[str, tuple[float, float]]:
@@ -42,7 +42,7 @@ def test_a_row_tells_mean_and_spread_and_a_missing_seed_a_dash(monkeypatch: pyte
 
     monkeypatch.setattr(results, "cells_of", cells)
     lines = markdown(["toyref"], range(2), TABLES[:1]).splitlines()
-    assert "| ZSBootstrap | 40.0 ± 14.1 / 55.0 ± 7.1 | - | - |" in lines
+    assert "| ZSBootstrap | 40.0 ± 14.1 / 55.0 ± 7.1 | 10.0 / 20.0 (1 of 2) | - |" in lines
     assert "| S+S+C | - | - | - |" in lines
     alone = markdown(["toyref"], range(1), TABLES[:1]).splitlines()
     assert "| ZSBootstrap | 30.0 / 50.0 | - | - |" in alone
