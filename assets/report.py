@@ -166,8 +166,8 @@ def _mended(work: Work) -> str:
     )
     return (
         "<h2>Mistakes of the choice, and what matching made of them</h2>"
-        f"<p>{len(objects)} objects of the training split that have a drawn mask, which no training saw: the share "
-        "whose mask has an IoU of at least 0.5 with it, in percent.</p>"
+        f"<p>{len(objects)} objects of the training split whose drawn mask no weak training saw: the share that was "
+        "given a mask with an IoU of at least 0.5 with it, in percent.</p>"
         + table_html(shares(objects), ("who", "right"))
         + figures
     )
