@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,12 +26,13 @@ class Watched:
     """Epoch -> candidate."""
     truth: Mask
 
-    def right(self, candidate: int | None) -> bool:
-        """Whether a candidate is the object, as far as it is drawn."""
-        if candidate is None:
-            return False
-        mask = self.offered[candidate].mask()
-        return bool((mask & self.truth).sum() >= RIGHT * (mask | self.truth).sum())
+    @cached_property
+    def right(self) -> frozenset[int]:
+        """The candidates that are the object, as far as it is drawn."""
+        masks = {number: one.mask() for number, one in self.offered.items()}
+        return frozenset(
+            number for number, mask in masks.items() if (mask & self.truth).sum() >= RIGHT * (mask | self.truth).sum()
+        )
 
     @property
     def last(self) -> int | None:
@@ -64,21 +66,21 @@ def watched_objects(work: Work) -> list[Watched]:
 
 def shares(objects: Sequence[Watched]) -> list[dict[str, str | float]]:
     """Share of objects with the right mask: possible at all, by S+S, and by matching after each epoch."""
-    possible = np.mean([any(one.right(number) for number in one.offered) for one in objects])
+    possible = np.mean([bool(one.right) for one in objects])
     rows: list[dict[str, str | float]] = [
         {"who": "best candidate (oracle)", "right": float(possible)},
-        {"who": "S+S", "right": float(np.mean([one.right(one.chosen) for one in objects]))},
+        {"who": "S+S", "right": float(np.mean([one.chosen in one.right for one in objects]))},
     ]
     for epoch in sorted(set().union(*(one.matched for one in objects))):
-        share = float(np.mean([one.right(one.matched.get(epoch)) for one in objects]))
+        share = float(np.mean([one.matched.get(epoch) in one.right for one in objects]))
         rows.append({"who": f"matching after epoch {epoch}", "right": share})
     return rows
 
 
 def pictures(work: Work, objects: Sequence[Watched], *, mended: int, spoiled: int) -> list[tuple[str, np.ndarray]]:
     """Captions and pictures of mistakes that matching mended, then of some that it made."""
-    better = [one for one in objects if one.right(one.last) and not one.right(one.chosen)]
-    worse = [one for one in objects if one.right(one.chosen) and not one.right(one.last)]
+    better = [one for one in objects if one.last in one.right and one.chosen not in one.right]
+    worse = [one for one in objects if one.chosen in one.right and one.last not in one.right]
     shown = [("mended", one) for one in better[:mended]] + [("spoiled", one) for one in worse[:spoiled]]
     images = images_of(work.inputs["references"])
     found = []

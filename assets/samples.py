@@ -126,8 +126,8 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
 
     split = work.instance.source.evaluate[:1]
     images = images_of(work.inputs["references"])
-    truths = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
-    objects = [one for one in objects_of(work.inputs["references"], splits=split) if one.object_id in truths]
+    truth_of = drawn_mask(work)
+    objects = [one for one in objects_of(work.inputs["references"], splits=split) if truth_of(one)]
     if not objects:
         raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set zs_bootstrap select: last")
 
@@ -139,7 +139,7 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
                 ids, mask = tokenizer.encode(one.sentences)
                 picture = resize_image(to_tensor(pixels), height=size, width=size)
                 found = predict(model, picture, token_ids_ST=ids, token_mask_ST=mask, original_size=(size, size))
-                row = truths[one.object_id]
+                (row,) = truth_of(one).values()
                 truth = torch.from_numpy(decode(row["rle"], row["height"], row["width"]))
                 squashed = resize_labels(truth, height=size, width=size)
                 for predicted in found.model_size_Shw:

@@ -154,9 +154,10 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
 
         choices.append(decide(mine_SD))
         alone.append([decide(text_D[None]) for text_D in mine_SD])
-        names = [masks[row].candidate for row in rows]
-        scores = mean_similarity(mine_SD, torch.stack([seen[name] for name in names])) if names else []
-        similar.append(dict(zip(names, scores, strict=True)))
+        if knobs.assign == "greedy":
+            names = [masks[row].candidate for row in rows]
+            scores = mean_similarity(mine_SD, torch.stack([seen[name] for name in names])) if names else []
+            similar.append(dict(zip(names, scores, strict=True)))
     if knobs.assign == "greedy":
         choices = _matched(choices, similar, scene)
     each = zip(scene.objects, scene.offered, choices, alone, strict=True)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assets.stage import ToyWorld
+from assets.stage import StageInstance, ToyWorld
 from pipelines.experiments import DatasetFile, write_file
-from pipelines.launch import leading_to, planned, state_of
+from pipelines.launch import in_use, leading_to, state_of
+from pipelines.tables import summary_of
 from resources.store import home
 from storage.artifact import Store
 
@@ -136,6 +137,9 @@ def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
 
 def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
     """The tables over finished runs; a row that some seed has not finished says how many have."""
+    from pipelines.definitions import load_plan
+
+    instances = load_plan()
     lines = [
         "# Results",
         "",
@@ -150,23 +154,20 @@ def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
             lines += ["", f"## {style}, Table {table.number}: {table.title}", ""]
             lines += ["| masks | " + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
             for row in table.rows:
-                found = [cells_of(world(style, seed), row) for seed in seeds]
+                found = [cells_of(instances, world(style, seed), row) for seed in seeds]
                 columns = [_pair([one.get(split) for one in found]) for split in table.splits]
                 lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
     return "\n".join(lines) + "\n"
 
 
-def cells_of(dataset: str, row: Row) -> dict[str, tuple[float, float]]:
+def cells_of(instances: Sequence[StageInstance], dataset: str, row: Row) -> dict[str, tuple[float, float]]:
     """Split -> (oIoU, mIoU), per expression at the image's own size; empty where the run is not finished."""
     store = Store(home() / "store")
-    instance = leading_to(row.stage, planned(dataset, row.experiment))[-1]
+    instance = leading_to(row.stage, in_use(instances, dataset, row.experiment))[-1]
     if state_of(instance, store) != "ready":
         return {}
-    return {
-        line["split"]: (line["oIoU"], line["mIoU"])
-        for line in store.resolve(instance.key).table("summary").to_pylist()
-        if (line["method"], line["per"], line["resolution"]) == (row.method, "expression", "original")
-    }
+    cells = summary_of({row.stage: store.resolve(instance.key)})
+    return {split: cell for (split, method), cell in cells.items() if method == row.method}
 
 
 def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:

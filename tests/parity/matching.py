@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops.matching import NONE, Matched, MatchingLoss, Rule, soft_iou
+from ops.matching import NONE, Matched, MatchingLoss, soft_iou
 from ops.training.batches import Batch
 from ops.training.losses import batch_lavt, per_sample, sample_cross_entropy
 from tests.parity.lavt import Arrays, Result, compare
@@ -51,13 +51,12 @@ def _case(name: str, case: Mapping[str, np.ndarray]) -> Iterator[Result]:
 
 def _repaired(name: str, batch: Batch, logits: Tensor, case: Mapping[str, np.ndarray]) -> Iterator[Result]:
     """The repaired rule assigns as the reference does, and counts every matched sample once."""
-    rule: Rule = "greedy"
-    fixed = MatchingLoss(rule=rule).match(logits, batch)
+    fixed = MatchingLoss().match(logits, batch)
     yield compare(f"{name} repaired", _ranks(fixed, batch), case["assigned"])
     taken = case["assigned"] != NONE
     targets = [batch.masks[int(batch.image_of_B[at])][fixed.candidates[at]] for at in np.flatnonzero(taken)]
     expected = per_sample(logits[torch.from_numpy(taken)], torch.stack(targets)) * float(taken.mean())
-    yield compare(f"{name} repaired loss", MatchingLoss(rule=rule)(logits, batch), expected.detach().numpy())
+    yield compare(f"{name} repaired loss", MatchingLoss()(logits, batch), expected.detach().numpy())
 
 
 def _shortcut_matters(batch: Batch) -> bool:

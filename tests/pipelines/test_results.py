@@ -1,10 +1,11 @@
 """The papers' tables: what they need, and how figures over seeds are told."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from assets.stage import ToyWorld
+from assets.stage import StageInstance, ToyWorld
 from pipelines import results
 from pipelines.definitions import load_plan
 from pipelines.launch import planned
@@ -37,7 +38,7 @@ def test_another_world_is_another_training() -> None:
 def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"toyref": {"val": (0.3, 0.5)}, "toyref_seed1": {"val": (0.5, 0.6), "testA": (0.1, 0.2)}}
 
-    def cells(dataset: str, row: Row) -> dict[str, tuple[float, float]]:
+    def cells(_: Sequence[StageInstance], dataset: str, row: Row) -> dict[str, tuple[float, float]]:
         return figures[dataset] if row.method == "ZSBootstrap" else {}
 
     monkeypatch.setattr(results, "cells_of", cells)
