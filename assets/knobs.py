@@ -150,6 +150,8 @@ class CorrectKnobs(TrainingKnobs):
     """How masks are given to objects, see `ops.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
     leftovers: Literal["drop", "fallback_best"] = "drop"
     """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
+    rivals: int | None = Field(default=None, ge=1)
+    """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
 
 
 class GroundedKnobs(Knobs):

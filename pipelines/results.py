@@ -104,6 +104,17 @@ TABLES = (
             _corrected("left-overs take their best", "fallback_best"),
         ),
     ),
+    PaperTable(
+        number=5,
+        title="objects of an image that compete in correction (the paper's Figure 5)",
+        rows=(
+            _BOOTSTRAP,
+            _corrected("1", "unconstrained"),
+            _corrected("at most 2", "rivals_2"),
+            _corrected("at most 3", "rivals_3"),
+            _corrected("all", "correct"),
+        ),
+    ),
 )
 
 
