@@ -142,9 +142,7 @@ class Work:
 
 def own_recipe(stage: Stage, knobs: Knobs, models: Mapping[str, str]) -> str:
     """Digest of what the stage itself brings: name, version, knobs, weights. Rows are reused under equal ones."""
-    return digest(
-        {"stage": stage.name, "version": stage.version, "knobs": knobs.model_dump(mode="json"), "models": dict(models)}
-    )
+    return digest({"stage": stage.name, "version": stage.version, "knobs": knobs.recipe(), "models": dict(models)})
 
 
 def fingerprint(instance: StageInstance, inputs: Mapping[str, str], *, raw: str | None = None) -> str:
