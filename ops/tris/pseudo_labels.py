@@ -1,8 +1,10 @@
 """Pseudo-labels: response maps walk inside their instances, and what stays strong is the object (TRIS spec 4.5).
 
 All objects of a picture share its edges and displacements, so all of them walk at once.
-Shapes: J objects and I instances of one picture, H x W pixels of the picture, h x w of its grid of every fourth pixel.
+Shapes: J objects and I instances of one picture, K pairs of these, H x W pixels, h x w of the grid of every fourth one.
 """
+
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,8 @@ THRESHOLD = 0.25
 """Share of an object's strongest response that makes a pixel foreground."""
 STRIDE = 4
 """Pixels of the picture per step of the grid."""
+WALKERS = 64
+"""Maps that walk and are enlarged together, which bounds memory where a poor displacement field has many instances."""
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
@@ -39,33 +43,42 @@ def refined_masks(
     Raises:
         ValueError: edges or displacements have not the size of the picture's grid.
     """
-    grid = grid_size(*maps_JHW.shape[1:])
+    grid = grid_size(maps_JHW.shape[1], maps_JHW.shape[2])
     if edge_hw.shape != grid or displacement_2hw.shape[1:] != grid:
         raise ValueError(
             f"edges {tuple(edge_hw.shape)} and displacements {tuple(displacement_2hw.shape)} do not lie on the "
             f"grid {grid} of {tuple(maps_JHW.shape[1:])} maps: compute them from the same picture"
         )
     parts_Ihw = instances(displacement_2hw)
-    walked_JIhw = walked(maps_JHW, edge_hw, parts_Ihw)
-    return torch.stack([union(shares(walked_Ihw, maps_JHW.shape[1:]), threshold) for walked_Ihw in walked_JIhw])
+    small_Jhw = on_grid(maps_JHW)
+    strongest_JHW = torch.zeros_like(maps_JHW)
+    for owners_K, parts_K in _walkers(small_Jhw, parts_Ihw):
+        walked_Khw = random_walk(small_Jhw[owners_K] * parts_Ihw[parts_K], edge_hw)
+        for owner, large_HW in zip(owners_K.tolist(), enlarged(walked_Khw, maps_JHW.shape[1:]), strict=True):
+            torch.maximum(strongest_JHW[owner], large_HW, out=strongest_JHW[owner])
+    return relative(strongest_JHW) > threshold
 
 
-def walked(maps_JHW: Tensor, edge_hw: Tensor, parts_Ihw: Tensor) -> Tensor:
-    """Each object's map inside each instance after the random walk, (J, I, h, w)."""
-    small_Jhw = F.interpolate(maps_JHW[None], edge_hw.shape, mode="bilinear", align_corners=True)[0]
-    starts_JIhw = small_Jhw[:, None] * parts_Ihw
-    return random_walk(starts_JIhw.flatten(0, 1), edge_hw).view(starts_JIhw.shape)
+def _walkers(small_Jhw: Tensor, parts_Ihw: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Objects and instances where the one has a response inside the other, `WALKERS` at a time."""
+    share_JI = (small_Jhw > 0).flatten(1).float() @ parts_Ihw.flatten(1).float().T
+    for some_K2 in share_JI.nonzero().split(WALKERS):
+        yield some_K2[:, 0], some_K2[:, 1]
 
 
-def shares(walked_Ihw: Tensor, size: tuple[int, ...]) -> Tensor:
-    """An object's instances at the picture's size, (I, H, W), as shares of its strongest response; 0 if it has none."""
-    height, width = size
-    large_IHW = F.interpolate(walked_Ihw[None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[0]
-    large_IHW = large_IHW[:, :height, :width]
-    strongest = large_IHW.amax()
-    return torch.where(strongest > 0, large_IHW / strongest, 0)
+def on_grid(maps_JHW: Tensor) -> Tensor:
+    """Responses at the pixels of the grid, corners on corners, (J, h, w)."""
+    grid = grid_size(maps_JHW.shape[1], maps_JHW.shape[2])
+    return F.interpolate(maps_JHW[:, None], grid, mode="bilinear", align_corners=True)[:, 0]
 
 
-def union(shares_IHW: Tensor, threshold: float = THRESHOLD) -> Tensor:
-    """Pixels where any instance is above the threshold, (H, W) bool; ties are background."""
-    return shares_IHW.amax(0) > threshold
+def enlarged(walked_Khw: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps of the grid at the size (H, W) of the picture, (K, H, W)."""
+    large_KHW = F.interpolate(walked_Khw[:, None], scale_factor=STRIDE, mode="bilinear", align_corners=False)[:, 0]
+    return large_KHW[:, : size[0], : size[1]]
+
+
+def relative(strongest_JHW: Tensor) -> Tensor:
+    """Each object's responses as shares of its maximum; 0 where it has none."""
+    peak_J11 = strongest_JHW.amax((1, 2), keepdim=True)
+    return torch.where(peak_J11 > 0, strongest_JHW / peak_J11, 0)

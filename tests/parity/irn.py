@@ -14,7 +14,7 @@ from ops.tris.affinity_loss import affinity_losses, label_pairs
 from ops.tris.crf import THRESHOLDS, clean_up, seed_labels
 from ops.tris.instances import centroids, instances
 from ops.tris.paths import affinities, partners, paths, sources
-from ops.tris.pseudo_labels import refined_masks, shares, union, walked
+from ops.tris.pseudo_labels import enlarged, on_grid, refined_masks, relative
 from ops.tris.walk import affinity, random_walk, transition
 
 Arrays = Mapping[str, np.ndarray]
@@ -122,20 +122,29 @@ def _doubled(maps_KHW: Tensor, edge_HW: Tensor) -> tuple[Tensor, Tensor]:
 
 def irn_pseudo_label(arrays: Arrays) -> Iterator[Result]:
     """Every step from displacement to pseudo-label, and the same without instances."""
-    map_1HW, edge_hw, displacement_2hw = (torch.from_numpy(arrays[name]) for name in ("cam", "edge", "displacement"))
-    map_1HW, size, threshold = map_1HW[None], arrays["orig_hw"].tolist(), float(arrays["bg_threshold"])
+    map_1HW, edge_hw = torch.from_numpy(arrays["cam"])[None], torch.from_numpy(arrays["edge"])
+    displacement_2hw, threshold = torch.from_numpy(arrays["displacement"]), float(arrays["bg_threshold"])
     parts_Ihw = instances(displacement_2hw)
+    yield compare("size", np.array(map_1HW.shape[1:]), arrays["orig_hw"], EXACT)
     yield compare("centroids", centroids(displacement_2hw), arrays["centroids"], EXACT)
     yield compare("instances", parts_Ihw, arrays["instance_map"], EXACT)
-    walked_Ihw = walked(map_1HW, edge_hw, parts_Ihw)[0]
+    starts_Ihw = on_grid(map_1HW) * parts_Ihw
+    yield compare("instances of the map", starts_Ihw, arrays["instance_cam"], FLOAT32)
+    walked_Ihw = random_walk(starts_Ihw, edge_hw)
     yield compare("walk", walked_Ihw, arrays["rw"], FLOAT32)
-    shares_IHW = shares(walked_Ihw, size)
+    shares_IHW = _shares(walked_Ihw, map_1HW)
     yield compare("shares", shares_IHW, arrays["rw_up_norm"], FLOAT32)
-    plane_HW = torch.full((1, *shares_IHW.shape[1:]), threshold)
-    winner_HW = torch.cat([plane_HW, shares_IHW]).argmax(0)
-    yield compare("winner", winner_HW, arrays["argmax_label"], EXACT)
+    plane_1HW = torch.full_like(map_1HW, threshold)
+    yield compare("winner", torch.cat([plane_1HW, shares_IHW]).argmax(0), arrays["argmax_label"], EXACT)
     refined_1HW = refined_masks(map_1HW, edge_hw, displacement_2hw, threshold=threshold)
     yield compare("pseudo-label", refined_1HW[0], arrays["pseudo_label"], EXACT)
-    whole_HW = shares(walked(map_1HW, edge_hw, torch.ones_like(edge_hw)[None])[0], size)
-    yield compare("shares of one instance", whole_HW[0], arrays["rw_up_norm_single_instance"], FLOAT32)
-    yield compare("pseudo-label of one instance", union(whole_HW, threshold), arrays["pseudo_single"], EXACT)
+    whole_HW = _shares(random_walk(on_grid(map_1HW), edge_hw), map_1HW)[0]
+    yield compare("shares of one instance", whole_HW, arrays["rw_up_norm_single_instance"], FLOAT32)
+    refined_1HW = refined_masks(map_1HW, edge_hw, torch.zeros_like(displacement_2hw), threshold=threshold)
+    yield compare("pseudo-label of one instance", refined_1HW[0], arrays["pseudo_single"], EXACT)
+
+
+def _shares(walked_Khw: Tensor, map_1HW: Tensor) -> Tensor:
+    """One object's instances at the picture's size as shares of their common maximum, (K, H, W)."""
+    large_KHW = enlarged(walked_Khw, map_1HW.shape[1:])
+    return relative(large_KHW.flatten(1)[None])[0].view(large_KHW.shape)
