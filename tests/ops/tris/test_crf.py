@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ops.tris.crf import IGNORE, Crf, clean_up, seed_labels
+from ops.tris.crf import IGNORE, Crf, Thresholds, clean_up, seed_labels
 
 
 def exact_mean_field(image_3HW: torch.Tensor, mask_HW: torch.Tensor, crf: Crf) -> torch.Tensor:
@@ -76,6 +76,12 @@ def test_seeds_are_foreground_background_and_a_zone_between() -> None:
     assert labels.dtype == torch.uint8
     assert torch.equal(labels[0], torch.tensor([1, IGNORE, 0], dtype=torch.uint8)[ring])
     assert torch.equal(labels[1], torch.tensor([IGNORE, IGNORE, 0], dtype=torch.uint8)[ring])
+
+
+def test_foreground_wins_where_the_two_labellings_disagree() -> None:
+    grey = torch.full((3, 6, 7), 100, dtype=torch.uint8)
+    contrary = Thresholds(foreground=0.1, background=0.3)
+    assert (seed_labels(grey, torch.full((1, 6, 7), 0.2), thresholds=contrary) == 1).all()
 
 
 def test_a_response_at_the_threshold_is_not_above_it() -> None:

@@ -71,6 +71,13 @@ def test_pixels_that_end_where_nothing_rests_come_first() -> None:
     assert len(found) == 2
 
 
+def test_pixels_that_move_two_and_a_half_separate_still_regions() -> None:
+    for speed, count in ((2.49, 1), (2.5, 3)):
+        field = torch.zeros(2, 9, 14)
+        field[0, :, 6:8] = speed
+        assert len(instances(field)) == count
+
+
 def test_still_regions_that_touch_at_a_corner_are_two() -> None:
     field = torch.full((2, 8, 8), 9.0)
     field[:, :4, :4] = 0

@@ -21,6 +21,13 @@ def test_it_filters_like_the_exact_gaussian_within_a_few_per_cent(dims: int, spr
     assert (Lattice.of(features).filter(values) - expected).norm() < 0.05 * expected.norm()
 
 
+def test_on_a_dense_grid_of_pixels_it_is_within_a_hundredth() -> None:
+    places = torch.cartesian_prod(torch.arange(30.0), torch.arange(30.0)) / 3
+    values = torch.rand(3, 900, generator=torch.Generator().manual_seed(0))
+    expected = exact(places, values)
+    assert (Lattice.of(places).filter(values) - expected).norm() < 0.01 * expected.norm()
+
+
 def test_points_far_apart_do_not_hear_each_other() -> None:
     lattice = Lattice.of(torch.tensor([[0.0, 0.0], [50.0, 0.0], [-40.0, 70.0]]))
     assert torch.allclose(lattice.filter(torch.eye(3)), torch.eye(3))

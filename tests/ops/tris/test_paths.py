@@ -34,6 +34,10 @@ def test_a_path_holds_the_points_near_the_line_and_both_ends(dy: int, dx: int) -
                 assert ((y, x) in path) == (distance < 1)
 
 
+def test_points_a_whole_pixel_away_are_not_on_the_path() -> None:
+    assert path_to((3, 4)) == ((3, 4), (2, 4), (3, 3), (2, 3), (2, 2), (1, 2), (1, 1), (0, 1), (1, 0), (0, 0))
+
+
 def test_pairs_are_a_pixel_and_the_pixel_at_the_offset() -> None:
     places = torch.stack(torch.meshgrid(torch.arange(11), torch.arange(14), indexing="ij"))
     here_2S, there_2OS = sources(places, 4), partners(places, 4)

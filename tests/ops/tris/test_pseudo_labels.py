@@ -68,6 +68,14 @@ def test_the_mask_is_the_union_over_instances_of_one_common_maximum(monkeypatch:
 def test_a_pixel_at_the_threshold_is_background() -> None:
     shares = relative(torch.tensor([[[0.5, 2.0, 0.5001]], [[0.0, 0.0, 0.0]]]))
     assert (shares > 0.25).tolist() == [[[False, True, True]], [[False, False, False]]]
+    assert not shares[1].any()
+
+
+def test_the_corners_of_the_grid_are_the_corners_of_the_picture() -> None:
+    response = torch.rand(2, 62, 93, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(
+        on_grid(response)[:, [0, 0, -1, -1], [0, -1, 0, -1]], response[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    )
 
 
 @pytest.mark.parametrize(("side", "cells"), [(1, 1), (4, 1), (5, 2), (61, 16), (64, 16), (65, 17)])
