@@ -1,0 +1,130 @@
+"""Training IRNet: samples, rates, resuming, and that it learns where an object ends."""
+
+import numpy as np
+import pytest
+import torch
+
+from ops.images import IMAGENET, normalise
+from ops.tris.irnet import EMBEDDED, Irnet, look
+from ops.tris.irnet_training import IrnetPlan, IrnetTraining, augment, crop, settle_mean_displacement
+
+PLAN = IrnetPlan(crop=64, radius=5, batch_size=4, edge_lr=0.1, displacement_lr=0.1)
+
+
+def scene() -> tuple[torch.Tensor, torch.Tensor]:
+    """A bright box on dark noise, labelled."""
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.zeros(80, 90, dtype=torch.uint8)
+    labels[20:60, 13:53] = 1
+    picture = torch.randint(0, 60, (3, 80, 90), generator=rng) + 150 * labels
+    return picture.byte(), labels
+
+
+def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    samples = [augment(*scene(), plan=PLAN, rng=rng) for _ in range(PLAN.batch_size)]
+    return torch.stack([picture for picture, _ in samples]), torch.stack([labels for _, labels in samples])
+
+
+def trained(steps: int, total: int) -> tuple[IrnetTraining, list[float]]:
+    torch.manual_seed(0)
+    training = IrnetTraining(Irnet(EMBEDDED), PLAN, total=total)
+    return training, [training.advance(*batch(step)).total.item() for step in range(steps)]
+
+
+def test_a_sample_is_a_crop_with_labels_of_every_fourth_pixel() -> None:
+    for seed in range(12):
+        picture, labels = augment(*scene(), plan=PLAN, rng=np.random.default_rng(seed))
+        assert picture.shape == (3, 64, 64)
+        assert labels.shape == (16, 16)
+        assert set(labels.unique().tolist()) <= {0, 1, 255}
+        bright = (picture * torch.tensor(IMAGENET.std)[:, None, None]).mean(0)[2::4, 2::4] > 0.1
+        inside = (labels == 1).float()
+        assert (bright == (inside > 0)).float().mean() > 0.9
+
+
+def test_outside_of_a_small_picture_is_zero_and_ignored() -> None:
+    small = torch.full((3, 20, 24), 255, dtype=torch.uint8), torch.zeros(20, 24, dtype=torch.uint8)
+    picture, labels = augment(*small, plan=PLAN, rng=np.random.default_rng(0))
+    outside = (picture == 0).all(0)
+    assert 0.5 < outside.float().mean() < 1
+    assert torch.equal(labels == 255, outside[2::4, 2::4])
+
+
+def test_scales_and_mirrors_vary() -> None:
+    column = torch.arange(128, dtype=torch.uint8).expand(3, 128, 128).contiguous()
+    slopes = []
+    for seed in range(20):
+        picture, _ = augment(
+            column, torch.zeros(128, 128, dtype=torch.uint8), plan=PLAN, rng=np.random.default_rng(seed)
+        )
+        slopes.append(float((picture[0, 30, 40] - picture[0, 30, 24]) / 16 * IMAGENET.std[0] * 255))
+    assert min(slopes) < 0 < max(slopes)
+    assert 1 / 1.6 < min(abs(slope) for slope in slopes) < 0.9 < 1.2 < max(abs(slope) for slope in slopes) < 2.1
+
+
+def test_a_crop_may_start_outside() -> None:
+    square = crop(torch.arange(6).view(2, 3), side=4, top=-1, left=1, outside=9)
+    assert square.tolist() == [[9, 9, 9, 9], [1, 2, 9, 9], [4, 5, 9, 9], [9, 9, 9, 9]]
+
+
+def test_rates_fall_by_a_power_and_the_heads_have_their_own() -> None:
+    torch.manual_seed(0)
+    training = IrnetTraining(Irnet(EMBEDDED), IrnetPlan(crop=64, radius=5), total=10)
+    for step in range(3):
+        expected = (1 - step / 10) ** 0.9
+        assert [group["lr"] for group in training.optimiser.param_groups] == pytest.approx([0.1 * expected, expected])
+        training.advance(*batch(step))
+
+
+def test_it_learns_where_the_object_ends() -> None:
+    training, losses = trained(60, 60)
+    assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
+    edges, _ = look(training.net, scene()[0])
+    middle, border = torch.zeros(2, 20, 23, dtype=torch.bool)
+    middle[8:12, 6:10] = True
+    border[4:16, 2:15] = True
+    border[7:13, 5:12] = False
+    assert edges[border].mean() > 2 * edges[middle].mean()
+    assert edges[border].mean() > 2 * edges[:, -3:].mean()
+
+
+def test_a_resumed_training_ends_with_the_same_bits() -> None:
+    whole, losses = trained(4, 4)
+    half, _ = trained(2, 4)
+    torch.manual_seed(9)
+    resumed = IrnetTraining(Irnet(EMBEDDED), PLAN, total=4)
+    resumed.restore(half.state())
+    assert resumed.step == 2
+    assert [resumed.advance(*batch(step)).total.item() for step in (2, 3)] == losses[2:]
+    ours, theirs = resumed.net.state_dict(), whole.net.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_loss_that_is_no_number_stops_the_training() -> None:
+    training, _ = trained(0, 4)
+    pictures, labels = batch(0)
+    with pytest.raises(FloatingPointError, match="step 0"):
+        training.advance(pictures * torch.nan, labels)
+
+
+def test_the_mean_displacement_is_that_of_the_training_pictures_and_looking_takes_it_off() -> None:
+    torch.manual_seed(3)
+    net = Irnet(EMBEDDED)
+    pictures = [crop(normalise(scene()[0]), side=64, outside=0)[None] for _ in range(2)]
+    pictures[1] = -pictures[1]
+    net.displacement.mean_2.fill_(7)
+    mean = settle_mean_displacement(net, pictures)
+    with torch.no_grad():
+        raw = [net.train()(picture)[1].mean((0, 2, 3)) for picture in pictures]
+        shifted = [net.eval()(picture)[1].mean((0, 2, 3)) for picture in pictures]
+    assert torch.allclose(mean, (raw[0] + raw[1]) / 2, atol=1e-5)
+    assert torch.allclose(shifted[0] + shifted[1], torch.zeros(2), atol=1e-5)
+    with pytest.raises(ValueError, match="at least one"):
+        settle_mean_displacement(net, [])
+
+
+def test_plans_without_pairs_are_refused_and_short_batches_left_out() -> None:
+    with pytest.raises(ValueError, match="multiple of 4, 76 or more"):
+        IrnetPlan(crop=72)
+    assert IrnetPlan(crop=76).steps(samples=100) == 3 * 4
