@@ -1,0 +1,122 @@
+"""A training step of LAVT at full size (Swin-B, BERT-base, 480 x 480, random weights).
+
+    python -m tests.benchmarks.bench_lavt_step [batch size ...]
+
+On a CPU: seconds of each part at batch 1. On a GPU, for every batch size (8 and 16 unless named), float32, bfloat16,
+and bfloat16 compiled with channels last: samples a second, peak memory, and the share of the card's matrix-product
+speed in the same precision, which is measured beside it. 199 GMAC forward a sample; a step is three forwards.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertModel
+
+from ops.lavt import SWIN_B_480, Lavt, optimiser_groups
+from ops.training.losses import per_sample
+
+FLOP_PER_SAMPLE = 3 * 2 * 199e9
+WORDS = 20
+GPU_MODES = ("float32", "bfloat16", "bfloat16, compiled, channels last")
+
+
+def new_model() -> Lavt:
+    """LAVT of the published size."""
+    torch.manual_seed(0)
+    return Lavt(SWIN_B_480, BertModel(BertConfig(), add_pooling_layer=False)).train()
+
+
+def example(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Images, word pieces, their mask and target masks at random."""
+    side = SWIN_B_480.image_size
+    images = torch.randint(0, 255, (batch, 3, side, side), dtype=torch.uint8)
+    return images, torch.randint(0, 30_000, (batch, WORDS)), torch.ones(batch, WORDS).long(), images[:, 0] > 127
+
+
+def on_cpu() -> Iterator[str]:
+    """Two steps at batch 1, the second one timed by its parts."""
+    model = new_model()
+    optimiser = torch.optim.AdamW(optimiser_groups(model), lr=5e-5, fused=True)
+    images, ids, words, targets = example(1)
+    for step in (1, 2):
+        marks = [time.perf_counter()]
+        loss = per_sample(model(images, ids, words), targets)
+        marks.append(time.perf_counter())
+        loss.backward()
+        marks.append(time.perf_counter())
+        optimiser.step()
+        optimiser.zero_grad()
+        marks.append(time.perf_counter())
+        forward, backward, update = (after - before for before, after in pairwise(marks))
+        yield (
+            f"step {step}, batch 1, CPU with {torch.get_num_threads()} threads: forward {forward:.1f} s, "
+            f"backward {backward:.1f} s, AdamW {update:.2f} s, together {marks[-1] - marks[0]:.1f} s"
+        )
+
+
+def on_gpu(batches: list[int]) -> Iterator[str]:
+    """Every mode at every batch size."""
+    for mode in GPU_MODES:
+        bf16 = mode != "float32"
+        peak = matmul_peak(torch.bfloat16 if bf16 else torch.float32)
+        model = new_model().cuda()
+        run: Callable[..., Tensor] = model
+        if "compiled" in mode:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
+            run = torch.compile(model)
+        optimiser = torch.optim.AdamW(optimiser_groups(model), lr=5e-5, fused=True)
+        for batch in batches:
+            images, ids, words, targets = (one.cuda() for one in example(batch))
+
+            def step(
+                images: Tensor = images, ids: Tensor = ids, words: Tensor = words, targets: Tensor = targets
+            ) -> None:
+                with torch.autocast("cuda", torch.bfloat16) if bf16 else nullcontext():  # noqa: B023
+                    logits = run(images, ids, words)  # noqa: B023
+                per_sample(logits.float(), targets).backward()
+                optimiser.step()  # noqa: B023
+                optimiser.zero_grad()  # noqa: B023
+
+            torch.cuda.reset_peak_memory_stats()
+            seconds = timed(step, warm=5, times=10)
+            speed = batch / seconds
+            yield (
+                f"{mode}, batch {batch}: {speed:.1f} samples/s, {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB, "
+                f"{100 * speed * FLOP_PER_SAMPLE / peak:.0f} % of {peak / 1e12:.0f} TFLOP/s"
+            )
+
+
+def matmul_peak(dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product."""
+    side = 8192
+    one, other = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
+    return 2 * side**3 / timed(lambda: one @ other, warm=5, times=20)
+
+
+def timed(step: Callable[[], object], *, warm: int, times: int) -> float:
+    """Mean seconds on the GPU."""
+    for _ in range(warm):
+        step()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(times):
+        step()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / times
+
+
+def main() -> None:
+    """Print one line a measurement."""
+    batches = [int(word) for word in sys.argv[1:]] or [8, 16]
+    for line in on_gpu(batches) if torch.cuda.is_available() else on_cpu():
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
