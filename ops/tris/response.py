@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from ops.images import normalise
 from ops.tris.encoders import image_maps, sentence_features
+from ops.tris.optimisation import optimiser_groups
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
@@ -103,6 +104,12 @@ class ResponseModel(nn.Module):
         """
         return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
 
+    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and head, see `optimisation.optimiser_groups`; a temperature that does not learn is left out."""
+        return optimiser_groups(
+            self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
+        )
+
 
 def own_responses(response_BBhw: Tensor) -> Tensor:
     """Each image's response to its own text, the one of its number: (B, 1, h, w)."""
@@ -131,20 +138,3 @@ def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_
     sentences_MD = model.encode_texts(ids_MT.to(model.device))
     response_M1hw = model.head(maps_IDhw[image_of_M.to(model.device)], sentences_MD[:, None])
     return F.relu(enlarge(response_M1hw, images_I3HW.shape[-2:]))[:, 0]
-
-
-def optimiser_groups(
-    model: ResponseModel, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1
-) -> list[dict[str, Any]]:
-    """AdamW's two groups of spec 2.7, every parameter decayed, each with a `rate`, its share of the learning rate.
-
-    CLIP learns at `pretrained_rate`; the authors' releases of December 2023 have 1.0 and `learn_tau`. Parameters that
-    the loss does not reach (attention pool, CLIP's own scale) are left out, as is a temperature that does not learn.
-    """
-    unreached = {id(one) for one in model.clip.visual.attnpool.parameters()} | {id(model.clip.logit_scale)}
-    pretrained = [one for one in model.clip.parameters() if id(one) not in unreached]
-    new = [one for one in model.head.parameters() if one.requires_grad]
-    return [
-        {"name": "clip", "params": pretrained, "weight_decay": weight_decay, "rate": pretrained_rate},
-        {"name": "head", "params": new, "weight_decay": weight_decay, "rate": 1.0},
-    ]

@@ -17,6 +17,7 @@ from ops.images import normalise
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.encoders import image_maps, token_features
 from ops.tris.fusion import WordFusion
+from ops.tris.optimisation import optimiser_groups
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 
@@ -71,6 +72,20 @@ class TrisSegmenter(nn.Module):
         logits = self.decoder(self.fusion(maps, token_features(self.clip, ids_BT)))
         return [enlarge(one, images_I3HW.shape[-2:]) for one in logits]
 
+    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and what is new, see `optimisation.optimiser_groups`.
+
+        CLIP's text projection is not used here and left out. The authors' filter of names also trains CLIP's text
+        positions at the head's rate, by accident; here they learn with their tower.
+        """
+        return optimiser_groups(
+            self.clip,
+            [*self.fusion.parameters(), *self.decoder.parameters()],
+            unreached=[self.clip.text_projection],
+            weight_decay=weight_decay,
+            pretrained_rate=pretrained_rate,
+        )
+
 
 def segmentation_losses(logits: Sequence[Tensor], target_B1HW: Tensor) -> list[Tensor]:
     """Mean binary cross-entropy of every level against the pseudo-label; the loss is their plain sum (spec 5.5)."""
@@ -93,21 +108,3 @@ def segment(model: TrisSegmenter, images_I3HW: Tensor, ids_ST: Tensor, *, image_
     model.eval()
     device = model.device
     return model(images_I3HW.to(device), ids_ST.to(device), image_of_B=image_of_S.to(device))[0][:, 0]
-
-
-def optimiser_groups(
-    model: TrisSegmenter, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1
-) -> list[dict[str, Any]]:
-    """AdamW's two groups of spec 5.5, every parameter decayed, each with a `rate`, its share of the learning rate.
-
-    Parameters that no loss reaches (attention pool, CLIP's scale and text projection) are left out. The authors' filter
-    of names also trains CLIP's text positions at the head's rate, by accident; here they learn with their tower.
-    """
-    clip = model.clip
-    unreached = {id(one) for one in (*clip.visual.attnpool.parameters(), clip.logit_scale, clip.text_projection)}
-    pretrained = [one for one in clip.parameters() if id(one) not in unreached]
-    new = [*model.fusion.parameters(), *model.decoder.parameters()]
-    return [
-        {"name": "clip", "params": pretrained, "weight_decay": weight_decay, "rate": pretrained_rate},
-        {"name": "head", "params": new, "weight_decay": weight_decay, "rate": 1.0},
-    ]

@@ -11,11 +11,15 @@ from ops.decoder import upsample
 from ops.tris.boxes import proposals
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.schedule import factor
+from ops.tris.optimisation import factor
 from ops.tris.scores import Localisation, Row, TrisScoreState, divided, localise, score
 from ops.tris.segmenter import segmentation_losses
 from ops.tris.sizes import enlarge
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights
+
+KINDS = ("response", "rows", "final")
+STORED_EVERY = 16
+"""Of the enlarged maps every 16th row or pixel is stored."""
 
 ATTENTION: Renamed = (
     (r"\bWk\b", "key"),
@@ -79,15 +83,14 @@ def stage2_decoder_small(arrays: Arrays) -> Iterator[Result]:
 
 
 def upsample_chain(arrays: Arrays) -> Iterator[Result]:
-    """A response at the network's input size, then at the image's own size."""
-    count, width = arrays["rows_320"].shape
-    large = enlarge(tensor(arrays, "response_10"), (width, width))
-    yield compare("rows_320", large[0, 0, :: width // count], arrays["rows_320"])
-    name = next(name for name in arrays if name.startswith("final_"))
-    height, width = (int(side) for side in name.split("_")[1].split("x"))
-    final = upsample(F.relu(large), (height, width))
-    step = -(-height // len(arrays[name]))
-    yield compare(name, final[0, 0, ::step, ::step], arrays[name])
+    """A response at the network's input size, then at the image's own size, which stands in a name."""
+    response, rows, final = (next(one for one in arrays if one.startswith(f"{kind}_")) for kind in KINDS)
+    side = arrays[rows].shape[1]
+    large = enlarge(tensor(arrays, response), (side, side))
+    yield compare(rows, large[0, 0, ::STORED_EVERY], arrays[rows])
+    height, width = (int(number) for number in final.split("_")[1].split("x"))
+    whole = upsample(F.relu(large), (height, width))
+    yield compare(final, whole[0, 0, ::STORED_EVERY, ::STORED_EVERY], arrays[final])
 
 
 def lr_schedule(arrays: Arrays) -> Iterator[Result]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.tris.prompt import BilateralPrompt
-from ops.tris.response import ResponseConfig, ResponseHead, ResponseModel, optimiser_groups, own_responses, respond
+from ops.tris.response import ResponseConfig, ResponseHead, ResponseModel, own_responses, respond
 from tests.ops.tris import tiny
 
 
@@ -115,10 +115,10 @@ def test_groups_hold_just_the_parameters_that_learn(learn_tau: bool) -> None:
     model = model_of(learn_tau=learn_tau)
     assert model.head.tau.item() == pytest.approx(math.log(1 / 0.07))
     names = {id(one): name for name, one in model.named_parameters()}
-    grouped = [names[id(one)] for group in optimiser_groups(model) for one in group["params"]]
+    grouped = [names[id(one)] for group in model.optimiser_groups() for one in group["params"]]
     assert len(set(grouped)) == len(grouped)
     assert set(grouped) == set(gradients(model))
     assert ("head.tau" in grouped) == learn_tau
-    clip, head = optimiser_groups(model)
+    clip, head = model.optimiser_groups()
     assert (clip["rate"], head["rate"]) == (0.1, 1.0)
     assert all(names[id(one)].startswith("clip.") for one in clip["params"])

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.schedule import factor
-from ops.tris.segmenter import SegmenterConfig, TrisSegmenter, optimiser_groups, segment, segmentation_losses
+from ops.tris.optimisation import factor
+from ops.tris.segmenter import SegmenterConfig, TrisSegmenter, segment, segmentation_losses
 from tests.ops.tris import tiny
 
 CONFIG = SegmenterConfig(laterals=(4, 6, 8, 10), finest=3, image_size=tiny.SIDE)
@@ -84,7 +84,7 @@ def test_groups_hold_just_the_parameters_that_learn(model: TrisSegmenter) -> Non
     target = torch.rand(2, 1, tiny.SIDE, tiny.SIDE) < 0.5
     torch.stack(segmentation_losses(model.train()(tiny.images(2), tiny.ids(2)), target)).sum().backward()
     names = {id(one): name for name, one in model.named_parameters()}
-    clip, head = optimiser_groups(model)
+    clip, head = model.optimiser_groups()
     grouped = [names[id(one)] for group in (clip, head) for one in group["params"]]
     assert len(set(grouped)) == len(grouped)
     assert set(grouped) == {name for name, one in model.named_parameters() if one.grad is not None}
@@ -94,7 +94,7 @@ def test_groups_hold_just_the_parameters_that_learn(model: TrisSegmenter) -> Non
 def test_training_lowers_the_loss(model: TrisSegmenter) -> None:
     pictures, sentences = tiny.images(2), tiny.ids(2)
     target = F.interpolate((torch.rand(2, 1, 4, 4) < 0.5).float(), size=(tiny.SIDE, tiny.SIDE))
-    optimiser = torch.optim.AdamW(optimiser_groups(model), lr=0.01)
+    optimiser = torch.optim.AdamW(model.optimiser_groups(), lr=0.01)
     curve = []
     for _ in range(6):
         loss = torch.stack(segmentation_losses(model.train()(pictures, sentences), target)).sum()
