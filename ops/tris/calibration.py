@@ -1,0 +1,101 @@
+"""Calibration: a frozen CLIP looks at the image through the response map (TRIS spec 2.6, paper Eq. 7-9).
+
+The scorer is a CLIP of its own, ViT-B/32 in the paper; it is not the one that is trained.
+Shapes: B images, K negatives, M masks, N texts, T tokens, E width of the scorer's embeddings, S its image side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ops.decoder import upsample
+from ops.tris.encoders import sentence_features
+from ops.tris.losses import (
+    LossWeights,
+    Parts,
+    classification_loss,
+    negative_calibration,
+    positive_calibration,
+    scores,
+    weigh,
+)
+from ops.tris.response import own_responses
+from ops.tris.sizes import enlarge
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+
+class Scorer(nn.Module):
+    """A CLIP that is never trained and always in eval mode; gradients pass through it to the masks."""
+
+    def __init__(self, clip: CLIP) -> None:
+        super().__init__()
+        self.clip = clip.requires_grad_(False).eval()
+        size = clip.visual.image_size
+        self.size = int(size if isinstance(size, int) else size[0])
+        """S."""
+
+    def train(self, mode: bool = True) -> Scorer:
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def prepare(self, images_B3HW: Tensor) -> Tensor:
+        """Images or masks at the scorer's size: bilinear, corners aligned, no antialiasing, the frame kept."""
+        return upsample(images_B3HW, (self.size, self.size))
+
+    def embed_masked(self, images_B3HW: Tensor, masks_M1HW: Tensor) -> Tensor:
+        """Unit vectors (M, E) of images seen through masks; hidden pixels become ImageNet's mean colour.
+
+        Args:
+            images_B3HW: normalised by ImageNet's statistics, as the model gets them (spec 1.4); one, or one a mask.
+            masks_M1HW: any non-negative values.
+        """
+        masked_M3SS = self.prepare(masks_M1HW) * self.prepare(images_B3HW)
+        return F.normalize(self.clip.visual(masked_M3SS), dim=-1)
+
+    @torch.no_grad()
+    def embed_texts(self, ids_NT: Tensor) -> Tensor:
+        """Unit vectors (N, E) of texts; those of all expressions can be computed once, before training."""
+        return F.normalize(sentence_features(self.clip, ids_NT), dim=-1)
+
+
+def cosines(masked_BE: Tensor, texts_BE: Tensor, negatives_BKE: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of unit vectors: of each masked image with its own text, (B,), and with its negatives, (B, K)."""
+    return (masked_BE * texts_BE).sum(-1), torch.einsum("be,bke->bk", masked_BE, negatives_BKE)
+
+
+def response_loss(
+    response_BBhw: Tensor,
+    images_B3HW: Tensor,
+    texts_BE: Tensor,
+    negatives_BKE: Tensor,
+    *,
+    scorer: Scorer,
+    weights: LossWeights,
+    exclude_BB: Tensor | None = None,
+) -> Parts:
+    """The loss of Step 1 (paper Eq. 8).
+
+    Args:
+        response_BBhw: what `ResponseModel` gives for B images and their B texts.
+        images_B3HW: the same images, normalised.
+        texts_BE: the scorer's embeddings of the texts.
+        negatives_BKE: those of each sample's negatives (see `negatives`).
+        scorer: not run if the weights leave calibration out.
+        weights: `LossWeights()` or one of `PRESETS`.
+        exclude_BB: see `classification_loss`.
+    """
+    classification = classification_loss(scores(response_BBhw), exclude_BB=exclude_BB)
+    positive = negative = classification.new_zeros(())
+    if weights.calibrated:
+        masks_B1HW = enlarge(own_responses(response_BBhw), images_B3HW.shape[-2:]).sigmoid()
+        masked_BE = scorer.embed_masked(images_B3HW, masks_B1HW)
+        own_B, other_BK = cosines(masked_BE, texts_BE, negatives_BKE)
+        positive = positive_calibration(own_B, clip=weights.clip_positive)
+        negative = negative_calibration(other_BK)
+    return weigh(classification, positive, negative, weights=weights)

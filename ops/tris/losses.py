@@ -1,0 +1,122 @@
+"""What Step 1 minimises: classification over the texts of a batch, calibration, their weights (TRIS spec 0, 2.5-2.7).
+
+Shapes: B images, N texts (text i belongs to image i), h x w cells, K calibration negatives.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BACKGROUND = 1.0
+"""Logit of the background channel (spec 2.5): 1, not 0."""
+
+CLIP_RANGE = (1e-4, 0.9999)
+"""Cosines of positives are brought into this range, where their logarithm is finite (spec 2.6)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weights of the parts and how the calibration parts are formed; the defaults are those of spec 0."""
+
+    classification: float = 5.0
+    positive: float = 1.0
+    negative: float = 2.0
+    """On the mean over K: the paper's Eq. 8, which sums, is K times the mean."""
+    negatives: int = 6
+    """K, the calibration negatives drawn for every sample (paper's ablation: 6 is best)."""
+    clip_positive: bool = True
+    """Without it a cosine of 0 or less gives no finite loss."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether any calibration part counts; if not, the scorer need not run."""
+        return self.positive != 0 or self.negative != 0
+
+
+Preset = Literal["paper", "first_release", "head"]
+PRESETS: Mapping[Preset, LossWeights] = {
+    "paper": LossWeights(negative=6.0),
+    "first_release": LossWeights(positive=2.0, negative=1.0, clip_positive=False),
+    "head": LossWeights(negatives=3),
+}
+"""The weights in the paper, in the authors' first release and in their latest code."""
+
+
+def focal_mask_penalty(share: Tensor) -> Tensor:
+    """Psi = (1 - m)^3 ln(0.01 + m): -4.6 where a text claims no pixel at all, 0 where it claims every one.
+
+    The penalty of Araslanov and Roth (CVPR 2020), not the focal loss that the paper cites (spec 2.5).
+    """
+    return (1 - share) ** 3 * torch.log(0.01 + share)
+
+
+def mask_shares(response_BNhw: Tensor) -> Tensor:
+    """m, (B, N): mean over cells of each text's softmax share among all texts and a constant background."""
+    background_B1hw = torch.full_like(response_BNhw[:, :1], BACKGROUND)
+    return torch.cat([background_B1hw, response_BNhw], 1).softmax(1)[:, 1:].mean((2, 3))
+
+
+def scores(response_BNhw: Tensor) -> Tensor:
+    """y, (B, N): largest response plus mean response plus psi of the mask share; not bounded to [0, 1]."""
+    return response_BNhw.amax((2, 3)) + response_BNhw.mean((2, 3)) + focal_mask_penalty(mask_shares(response_BNhw))
+
+
+def classification_loss(scores_BB: Tensor, *, exclude_BB: Tensor | None = None) -> Tensor:
+    """Binary logistic loss of every (image, text) pair, the diagonal being the positives; mean over texts, then images.
+
+    Args:
+        scores_BB: see `scores`.
+        exclude_BB: bool, pairs that do not count (see `false_negatives`); the authors exclude nothing.
+
+    Raises:
+        ValueError: images and texts are not paired.
+    """
+    if scores_BB.shape[0] != scores_BB.shape[1]:
+        raise ValueError(f"scores {tuple(scores_BB.shape)}: pass one text for every image, in the same order")
+    target_BB = torch.eye(len(scores_BB), dtype=scores_BB.dtype, device=scores_BB.device)
+    losses_BB = F.binary_cross_entropy_with_logits(scores_BB, target_BB, reduction="none")
+    if exclude_BB is None:
+        return losses_BB.mean()
+    kept_BB = (~exclude_BB).to(losses_BB.dtype)
+    return ((losses_BB * kept_BB).sum(1) / kept_BB.sum(1)).mean()
+
+
+def false_negatives(ids_BT: Tensor, image_of_B: Tensor) -> Tensor:
+    """(B, B) bool: texts that are not the image's own and yet may be true of it.
+
+    Those are texts of the same words ("left" of two samples) and texts written about the same image.
+    """
+    same_words_BB = (ids_BT[:, None] == ids_BT[None]).all(-1)
+    same_image_BB = image_of_B[:, None] == image_of_B[None]
+    own_BB = torch.eye(len(ids_BT), dtype=torch.bool, device=ids_BT.device)
+    return (same_words_BB | same_image_BB.to(ids_BT.device)) & ~own_BB
+
+
+def positive_calibration(cosines_B: Tensor, *, clip: bool = True) -> Tensor:
+    """L_pos: mean of -ln cos(masked image, its text). Clipping also zeroes the gradient of what it clips."""
+    return -torch.log(cosines_B.clamp(*CLIP_RANGE) if clip else cosines_B).mean()
+
+
+def negative_calibration(cosines_BK: Tensor) -> Tensor:
+    """L_neg: mean over samples and their K negatives of -ln(1 - cos(masked image, negative text))."""
+    return -torch.log(1 - cosines_BK).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The loss of a batch and what it consists of, scalars; parts that do not count are 0."""
+
+    total: Tensor
+    classification: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+def weigh(classification: Tensor, positive: Tensor, negative: Tensor, *, weights: LossWeights) -> Parts:
+    """The weighted sum of the parts (paper Eq. 8 and section 4.1)."""
+    total = weights.classification * classification + weights.positive * positive + weights.negative * negative
+    return Parts(total=total, classification=classification, positive=positive, negative=negative)

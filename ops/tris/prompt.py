@@ -1,0 +1,83 @@
+"""The bilateral prompt: pixels and texts look at each other before they are compared (TRIS spec 2.3, paper Eq. 3-5).
+
+Each direction is a single-head attention and has its own switch (the ablation of paper Table 3). The softmax axes and
+the pairing follow the authors' code, since the paper's formulas and shapes disagree with each other.
+Shapes: B images, N texts (or 1 in place of B where all images share the texts), C channels, H x W cells, P = H * W.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SHARE = 0.1
+"""Alpha and beta: how much of a prompt is added (spec 2.3)."""
+
+
+def pixel_layer(width: int) -> nn.Sequential:
+    """1x1 convolution and an affine instance norm, which uses each image's own statistics, in training or not."""
+    return nn.Sequential(nn.Conv2d(width, width, 1), nn.InstanceNorm2d(width, affine=True))
+
+
+class LanguageToVision(nn.Module):
+    """V': every pixel gathers the values of the texts that it asks for.
+
+    With a single text the attention is 1 everywhere, the mixture is constant over the image and the instance norm
+    removes it: V' is then the norm's bias, whatever image and text.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = pixel_layer(width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = pixel_layer(width)
+
+    def attention(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
+        """A_v, (B, P, N): softmax over texts."""
+        query_BPC = F.relu(self.query(pixels_BCHW)).flatten(2).mT
+        key_BCN = F.relu(self.key(texts_BNC)).mT
+        return (query_BPC @ key_BCN * key_BCN.shape[1] ** -0.5).softmax(-1)
+
+    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
+        """V', (B, C, H, W)."""
+        mixed_BPC = self.attention(pixels_BCHW, texts_BNC) @ F.relu(self.value(texts_BNC))
+        return self.output(mixed_BPC.mT.reshape(pixels_BCHW.shape))
+
+
+class VisionToLanguage(nn.Module):
+    """L': every text gathers the values of the pixels that it asks for."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = pixel_layer(width)
+        self.value = pixel_layer(width)
+        self.output = nn.Linear(width, width)
+
+    def attention(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
+        """A_t, (B, N, P): softmax over pixels."""
+        query_BNC = F.relu(self.query(texts_BNC))
+        key_BCP = F.relu(self.key(pixels_BCHW)).flatten(2)
+        return (query_BNC @ key_BCP * key_BCP.shape[1] ** -0.5).softmax(-1)
+
+    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
+        """L', (B, N, C)."""
+        value_BPC = F.relu(self.value(pixels_BCHW)).flatten(2).mT
+        return self.output(self.attention(pixels_BCHW, texts_BNC) @ value_BPC)
+
+
+class BilateralPrompt(nn.Module):
+    """Adds a tenth of each prompt to its side; a side that is switched off has no weights and stays as it is."""
+
+    def __init__(self, width: int, *, language_to_vision: bool = True, vision_to_language: bool = True) -> None:
+        super().__init__()
+        self.to_vision = LanguageToVision(width) if language_to_vision else None
+        self.to_language = VisionToLanguage(width) if vision_to_language else None
+
+    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> tuple[Tensor, Tensor]:
+        """Prompted pixels (B, C, H, W) and texts (B, N, C); their lengths are not brought back to 1."""
+        prompted_BCHW, prompted_BNC = pixels_BCHW, texts_BNC
+        if self.to_vision is not None:
+            prompted_BCHW = pixels_BCHW + SHARE * self.to_vision(pixels_BCHW, texts_BNC)
+        if self.to_language is not None:
+            prompted_BNC = texts_BNC + SHARE * self.to_language(pixels_BCHW, texts_BNC)
+        return prompted_BCHW, prompted_BNC

@@ -1,0 +1,140 @@
+"""TRIS Step 1: how strongly every cell of an image responds to every text (spec 2.1-2.4, paper Eq. 1-6).
+
+Shapes: B images, N texts, D channels of the encoders, C channels of the common space, h x w cells, P = h * w,
+H x W pixels, T tokens, M (image, sentence) pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ops.images import normalise
+from ops.tris.encoders import image_maps, sentence_features
+from ops.tris.optimisation import optimiser_groups
+from ops.tris.prompt import BilateralPrompt
+from ops.tris.sizes import enlarge
+from ops.tris.tokens import MAX_TOKENS
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseConfig:
+    """Sizes and switches of Step 1; the defaults are the paper's."""
+
+    width: int = 1024
+    """C; the paper also tries 128 to 2048."""
+    language_to_vision: bool = True
+    vision_to_language: bool = True
+    """The two directions of the bilateral prompt (paper Table 3)."""
+    learn_tau: bool = False
+    """The paper's temperature learns; in the authors' code it stays at 1 / 0.07 (spec 2.4)."""
+    image_size: int = 320
+    """Side of the square that images are squashed to, in pixels."""
+    max_tokens: int = MAX_TOKENS
+
+
+class ResponseHead(nn.Module):
+    """Projectors, unit lengths, bilateral prompt, scaled products."""
+
+    def __init__(self, visual_width: int, text_width: int, config: ResponseConfig) -> None:
+        super().__init__()
+        self.visual = nn.Conv2d(visual_width, config.width, 1)
+        self.text = nn.Linear(text_width, config.width)
+        self.prompt = BilateralPrompt(
+            config.width,
+            language_to_vision=config.language_to_vision,
+            vision_to_language=config.vision_to_language,
+        )
+        self.tau = nn.Parameter(torch.tensor(math.log(1 / 0.07)), requires_grad=config.learn_tau)
+
+    def forward(self, map_BDhw: Tensor, sentences: Tensor) -> Tensor:
+        """Responses (B, N, h, w), scaled by exp(tau) and not clamped.
+
+        Args:
+            map_BDhw: the coarsest map of the images.
+            sentences: (N, D) features that every image is compared with, or (B, N, D) for each image its own.
+        """
+        pixels_BChw, texts_BNC = self.embed(map_BDhw, sentences)
+        pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC)
+        return self.tau.exp() * torch.einsum("bnc,bchw->bnhw", texts_BNC.expand(len(pixels_BChw), -1, -1), pixels_BChw)
+
+    def embed(self, map_BDhw: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
+        """V (B, C, h, w) and L (B or 1, N, C), both of unit length over channels."""
+        pixels_BChw, texts_BNC = self.visual(map_BDhw), self.text(sentences if sentences.ndim == 3 else sentences[None])
+        return pixels_BChw / pixels_BChw.norm(dim=1, keepdim=True), texts_BNC / texts_BNC.norm(dim=-1, keepdim=True)
+
+
+class ResponseModel(nn.Module):
+    """CLIP's ResNet and text tower, both trained, under a `ResponseHead`."""
+
+    def __init__(self, config: ResponseConfig, clip: CLIP) -> None:
+        """`clip` becomes part of the model; the head's input widths follow from it."""
+        super().__init__()
+        self.config = config
+        self.clip = clip
+        self.head = ResponseHead(clip.visual.layer4[-1].conv3.out_channels, clip.text_projection.shape[1], config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.head.tau.device
+
+    def encode_images(self, images_B3HW: Tensor) -> Tensor:
+        """c4, (B, D, h, w), of uint8 RGB images or of floats that are normalised already (spec 1.4)."""
+        if not images_B3HW.is_floating_point():
+            images_B3HW = normalise(images_B3HW)
+        return image_maps(self.clip, images_B3HW)[-1]
+
+    def encode_texts(self, ids_NT: Tensor) -> Tensor:
+        """Sentence features (N, D)."""
+        return sentence_features(self.clip, ids_NT)
+
+    def forward(self, images_B3HW: Tensor, ids_NT: Tensor) -> Tensor:
+        """Responses (B, N, h, w) of every image to every text.
+
+        The texts are each other's context (spec 2.3): use this to train. For evaluation see `respond`.
+        """
+        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
+
+    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and head, see `optimisation.optimiser_groups`; a temperature that does not learn is left out."""
+        return optimiser_groups(
+            self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
+        )
+
+
+def own_responses(response_BBhw: Tensor) -> Tensor:
+    """Each image's response to its own text, the one of its number: (B, 1, h, w)."""
+    rows_B = torch.arange(len(response_BBhw), device=response_BBhw.device)
+    return response_BBhw[rows_B, rows_B][:, None]
+
+
+@torch.inference_mode()
+def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
+    """Response maps of (image, sentence) pairs at the size of the images: ReLU, neither bounded nor normalised.
+
+    Every pair passes the head alone, as in the authors' evaluation: a sentence beside it would change its map.
+    Encoders hear no context, so that each image and each sentence is encoded once.
+
+    Args:
+        model: is switched to eval mode.
+        images_I3HW: uint8 RGB, squashed to the model's square size, or normalised floats.
+        ids_MT: tokens of each pair's sentence.
+        image_of_M: row of each pair's image.
+
+    Returns:
+        (M, H, W) on the model's device.
+    """
+    model.eval()
+    maps_IDhw = model.encode_images(images_I3HW.to(model.device))
+    sentences_MD = model.encode_texts(ids_MT.to(model.device))
+    response_M1hw = model.head(maps_IDhw[image_of_M.to(model.device)], sentences_MD[:, None])
+    return F.relu(enlarge(response_M1hw, images_I3HW.shape[-2:]))[:, 0]

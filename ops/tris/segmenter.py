@@ -1,0 +1,110 @@
+"""TRIS Step 2: a segmenter trained on pseudo-labels, CLIP's ResNet and text tower under a decoder (spec 5).
+
+Shapes: B samples, I images, H x W pixels, T tokens, S sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ops.images import normalise
+from ops.tris.decoder import TopDownDecoder
+from ops.tris.encoders import image_maps, token_features
+from ops.tris.fusion import WordFusion
+from ops.tris.optimisation import optimiser_groups
+from ops.tris.sizes import enlarge
+from ops.tris.tokens import MAX_TOKENS
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig:
+    """Sizes of Step 2; the defaults are the paper's. Those of the maps follow from the CLIP."""
+
+    laterals: tuple[int, int, int, int] = (64, 128, 256, 512)
+    """Channels to which the four maps are brought, finest first."""
+    finest: int = 32
+    """Channels of the level that the mask is read from."""
+    image_size: int = 320
+    """Side of the square that images are squashed to, in pixels."""
+    max_tokens: int = MAX_TOKENS
+
+
+class TrisSegmenter(nn.Module):
+    """CLIP, fresh and all trained, word fusion, decoder; batch norms learn in training mode."""
+
+    def __init__(self, config: SegmenterConfig, clip: CLIP) -> None:
+        """`clip` becomes part of the model; it starts from its own weights, not from those of Step 1."""
+        super().__init__()
+        self.config = config
+        self.clip = clip
+        tower = clip.visual
+        widths = [stage[-1].conv3.out_channels for stage in (tower.layer1, tower.layer2, tower.layer3, tower.layer4)]
+        self.fusion = WordFusion(widths[1:], clip.ln_final.normalized_shape[0])
+        self.decoder = TopDownDecoder(widths, config.laterals, config.finest)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.decoder.parameters()).device
+
+    def forward(self, images_I3HW: Tensor, ids_BT: Tensor, *, image_of_B: Tensor | None = None) -> list[Tensor]:
+        """Logits (B, 1, H, W) at the size of the images: one map in eval mode, four in training, finest level first.
+
+        Args:
+            images_I3HW: uint8 RGB, or normalised floats; one a sentence unless `image_of_B` is given.
+            ids_BT: tokens; padding is attended too, as in the authors' code.
+            image_of_B: row of the image of each sentence: images with several sentences are then encoded once.
+        """
+        if not images_I3HW.is_floating_point():
+            images_I3HW = normalise(images_I3HW)
+        maps = image_maps(self.clip, images_I3HW)
+        if image_of_B is not None:
+            maps = [one[image_of_B] for one in maps]
+        logits = self.decoder(self.fusion(maps, token_features(self.clip, ids_BT)))
+        return [enlarge(one, images_I3HW.shape[-2:]) for one in logits]
+
+    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and what is new, see `optimisation.optimiser_groups`.
+
+        CLIP's text projection is not used here and left out. The authors' filter of names also trains CLIP's text
+        positions at the head's rate, by accident; here they learn with their tower.
+        """
+        return optimiser_groups(
+            self.clip,
+            [*self.fusion.parameters(), *self.decoder.parameters()],
+            unreached=[self.clip.text_projection],
+            weight_decay=weight_decay,
+            pretrained_rate=pretrained_rate,
+        )
+
+
+def segmentation_losses(logits: Sequence[Tensor], target_B1HW: Tensor) -> list[Tensor]:
+    """Mean binary cross-entropy of every level against the pseudo-label; the loss is their plain sum (spec 5.5)."""
+    target_B1HW = target_B1HW.to(logits[0].dtype)
+    return [F.binary_cross_entropy_with_logits(one, target_B1HW) for one in logits]
+
+
+@torch.inference_mode()
+def segment(model: TrisSegmenter, images_I3HW: Tensor, ids_ST: Tensor, *, image_of_S: Tensor) -> Tensor:
+    """Logits (S, H, W) of (image, sentence) pairs at the size of the images, on the model's device.
+
+    Sentences do not see each other here. `scores.localise` brings a map to the image's own size and thresholds it.
+
+    Args:
+        model: is switched to eval mode.
+        images_I3HW: uint8 RGB, squashed to the model's square size, or normalised floats.
+        ids_ST: tokens of each pair's sentence.
+        image_of_S: row of each pair's image.
+    """
+    model.eval()
+    device = model.device
+    return model(images_I3HW.to(device), ids_ST.to(device), image_of_B=image_of_S.to(device))[0][:, 0]
