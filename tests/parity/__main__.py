@@ -41,6 +41,11 @@ BLOCKS: Mapping[str, Mapping[str, str]] = {
         "stage2_decoder_small": "tests.parity.tris_segmenter",
         "lr_schedule": "tests.parity.tris_segmenter",
         "metrics": "tests.parity.tris_segmenter",
+        "irn_crf_seeds": "tests.parity.irn",
+        "irn_paths": "tests.parity.irn",
+        "irn_training_losses": "tests.parity.irn",
+        "irn_pseudo_label": "tests.parity.irn",
+        "irn_random_walk": "tests.parity.irn",
     },
 }
 """Method -> file stem -> module with a function of that name from arrays to checks, imported when the file is there."""
