@@ -38,7 +38,7 @@ Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run o
 def demo() -> None:
     """Run the main job on the embedded world and print its table."""
     started = time.monotonic()
-    _run("toyref", "base", force=False)
+    _run("toyref", "base")
     _print_report("toyref", "base")
     console.print(f"\nTook {time.monotonic() - started:.0f} s. Everything is kept in {home()}.")
     console.print("Open the pages with [bold]make ui[/bold] (or `wordmask ui`), then http://127.0.0.1:3000")
@@ -50,9 +50,10 @@ def run(
     dataset: Dataset = "toyref",
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, force=force, until=until)
+    _run(dataset, experiment, until=until, force=force, processes=processes)
     console.print(f"done; see `wordmask report -d {dataset} -e {experiment}`")
 
 
@@ -129,7 +130,7 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[str], typer.Option(help="Styles of sentences.")] = ["toyref"],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="Tables of the paper.")] = [1, 2, 3, 4],  # noqa: B006  read only
+    table: Annotated[list[int], typer.Option(help="Tables of the paper.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads."""
@@ -144,7 +145,7 @@ def results(
         register(style, numbers, tables)
     for dataset in [] if show else [world(one, seed) for seed in numbers for one in style]:
         for experiment, stage in runs_of(tables):
-            _run(dataset, experiment, force=False, until=stage)
+            _run(dataset, experiment, until=stage)
     with _clear_errors():
         text = markdown(style, numbers, tables)
     out.write_text(text)
@@ -177,9 +178,9 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
     raise typer.Exit(0 if healthy else 1)
 
 
-def _run(dataset: str, experiment: str, *, force: bool, until: str | None = None) -> None:
+def _run(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> None:
     with _clear_errors():
-        if not run_experiment(dataset, experiment, force=force, until=until):
+        if not run_experiment(dataset, experiment, until=until, **runtime):
             raise ValueError(
                 "the run did not finish; what was computed is kept, and the same command goes on from there"
             )

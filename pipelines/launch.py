@@ -31,14 +31,14 @@ def dagster_home() -> Path:
     return folder
 
 
-def run_experiment(dataset: str, experiment: str, *, force: bool = False, until: str | None = None) -> bool:
+def run_experiment(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
 
     Args:
         dataset: its name.
         experiment: its name.
-        force: compute again although equal artifacts exist.
         until: only this stage and what it needs.
+        runtime: settings of `resources.runtime.Runtime`.
 
     Raises:
         ValueError: there is no such pair or stage; the message lists those that exist.
@@ -48,9 +48,10 @@ def run_experiment(dataset: str, experiment: str, *, force: bool = False, until:
     wanted = leading_to(until, planned(dataset, experiment))
     dagster_home()
     job = build_defs(loggers={"console": terminal_logger}).resolve_job_def(job_name(dataset, experiment))
-    config: dict[str, object] = {"loggers": {"console": {}}}  # a logger that is not named here stays silent
-    if force:
-        config["resources"] = {"runtime": {"config": {"force": True}}}
+    config: dict[str, object] = {
+        "loggers": {"console": {}},  # a logger that is not named here stays silent
+        "resources": {"runtime": {"config": runtime}},
+    }
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
         result = job.execute_in_process(
