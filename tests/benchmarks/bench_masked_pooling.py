@@ -48,7 +48,7 @@ class Held(TorchDispatchMode):
     """Counts the bytes of all storages that operations made and that are still alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self.alive: set[int] = set()
 

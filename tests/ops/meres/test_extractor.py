@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ops.meres.config import SWIN_B_480, MeresConfig
 from ops.meres.extractor import VisualExpressionExtractor
-from ops.meres.guidance import Guide
+from ops.meres.guidance import Guide, LanguageEnhancement
 from ops.meres.selection import keep_mask, masked_pool, pool_weights, similarity
 from tests.ops.meres.models import MASK, TINY
 
@@ -128,8 +128,10 @@ def test_words_unlike_every_pixel_give_no_nan_with_sigmoid_selection() -> None:
 
 
 def test_a_sentence_without_any_local_word_gives_no_nan() -> None:
-    given = {**seen(), "mask_BT": torch.tensor([[True] + [False] * 5, [True] * 6])}
-    assert extractor(cues="local")(**given).tokens_BRD.isfinite().all()
+    module, given = extractor(cues="local"), seen()
+    alone = module(**{**given, "mask_BT": torch.tensor([[True] + [False] * 5, [True] * 6])}).tokens_BRD
+    torch.testing.assert_close(alone, module(**{**given, "mask_BT": torch.ones(2, 6).bool()}).tokens_BRD)
+    assert alone.isfinite().all()
 
 
 def guidance_of(config: MeresConfig, side: int = 3, tokens: int = 6) -> Any:
@@ -181,6 +183,27 @@ def test_enhancement_knows_where_pixels_are() -> None:
     coarse = torch.randn(2, CHANNELS, 3, 3)
     one, other = (guide(part, language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
     assert not torch.allclose(one, other)
+
+
+def test_enhancement_adds_positions_to_keys_and_never_to_values() -> None:
+    torch.manual_seed(0)
+    enhancement, given = LanguageEnhancement(TINY), seen()
+    tokens, values, positions = (given[name] for name in ("tokens_BTD", "values_BND", "positions_ND"))
+    expected = tokens
+    for layer in enhancement.layers:
+        expected = layer(expected, (values + positions, values))
+    torch.testing.assert_close(enhancement(tokens, values, positions), expected)
+    assert len(enhancement.layers) == 2
+
+
+def test_new_layers_start_like_the_trunks() -> None:
+    torch.manual_seed(0)
+    guide = Guide(replace(TINY, language_width=64, joint_width=64))
+    for name in ("values.linear", "enhancement.layers.0.attention.query", "extractor.joint_pixels"):
+        assert guide.get_parameter(f"{name}.weight").std().item() == pytest.approx(0.02, rel=0.05)
+        assert not guide.get_parameter(f"{name}.bias").any()
+    assert guide.types is not None
+    assert guide.types.std().item() == pytest.approx(0.02, rel=0.2)
 
 
 def test_kinds_of_tokens_are_told_apart_by_a_learnt_vector() -> None:
