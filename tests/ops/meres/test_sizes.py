@@ -47,6 +47,12 @@ def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
     assert learning / 1e6 == pytest.approx(230.3, abs=0.1)
 
 
+def test_only_the_enhancement_drops_out(model: Meres) -> None:
+    rates = {name: one.p for name, one in model.vision.guide.named_modules() if isinstance(one, nn.Dropout)}
+    assert {name for name, rate in rates.items() if rate} == {f"enhancement.layers.{n}.dropout" for n in range(2)}
+    assert set(rates.values()) == {0.0, 0.1}
+
+
 def test_groups_of_the_optimiser_at_full_size(model: Meres) -> None:
     groups = {group["name"]: group for group in optimiser_groups(model)}
     assert {name: group["weight_decay"] for name, group in groups.items()} == {
