@@ -5,11 +5,14 @@ One function makes every asset: caching, resume, refusal of stale inputs, metada
 
 import base64
 import platform
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import dagster as dg
 
+from assets.spread import spread
 from assets.stage import StageInstance, Work, fingerprint
 from resources.runtime import Runtime
 from resources.store import ArtifactStore
@@ -52,7 +55,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     )
     def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
-            artifact = run_stage(instance, store.open(), runtime, context.log.info)
+            artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
         except (ValueError, FileNotFoundError, StoreError) as error:  # a person has to act: trying again does not help
             raise dg.Failure(str(error), allow_retries=False) from error
         return dg.MaterializeResult(
@@ -64,7 +67,14 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     return materialize
 
 
-def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Callable[[str], None]) -> Artifact:
+def run_stage(
+    instance: StageInstance,
+    store: Store,
+    runtime: Runtime,
+    log: Callable[[str], None],
+    *,
+    launch: Callable[[Sequence[str]], object] = subprocess.check_call,
+) -> Artifact:
     """Make or find the instance's artifact and point its key at it."""
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
@@ -76,7 +86,9 @@ def run_stage(instance: StageInstance, store: Store, runtime: Runtime, log: Call
             log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
         else:
             reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
-            work = Work(instance=instance, inputs=inputs, slot=slot, reuse=reuse, runtime=runtime, log=log)
+            work = Work(
+                instance=instance, inputs=inputs, slot=slot, reuse=reuse, runtime=runtime, log=log, launch=launch
+            )
             _commit(work, mark)
         # still locked, so that no collection of garbage comes between
         store.point(instance.key, instance.stage.name, mark, planned=instance.recipe)
@@ -140,9 +152,15 @@ def describe(artifact: Artifact) -> dict[str, dg.MetadataValue]:
     return metadata
 
 
+def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
+    """Run a command whose lines appear on the page of the run, and which ends when the run is cancelled."""
+    dg.PipesSubprocessClient().run(context=context.op_execution_context, command=command)
+
+
 def _commit(work: Work, mark: str) -> None:
     instance = work.instance
-    outcome = instance.stage.run(work)
+    together = instance.stage.trains and work.runtime.processes > 1
+    outcome = spread(work) if together else instance.stage.run(work)
     if outcome.preview is not None:
         write_bytes(work.slot.work / "preview.png", outcome.preview)
     work.slot.commit(

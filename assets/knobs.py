@@ -3,7 +3,7 @@
 What does not change a result (device, batch sizes, threads) is in `resources.runtime`, never here.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,10 @@ class Knobs(BaseModel):
     def extra_needs(self) -> tuple[str, ...]:
         """Stages that only some settings of these knobs read."""
         return ()
+
+    def recipe(self) -> dict[str, Any]:
+        """What a recipe digests: every knob, as JSON."""
+        return self.model_dump(mode="json")
 
 
 class NoKnobs(Knobs):
@@ -61,8 +65,9 @@ class ProjectionKnobs(Knobs):
 class CandidateKnobs(Knobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
-    source: Literal["detector", "everything"] = "detector"
-    """`everything` takes SAM's automatic masks of the whole image (baseline "SAM + Select")."""
+    source: Literal["detector", "crop", "everything"] = "detector"
+    """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
+    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select")."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     box_threshold: float = 0.35
@@ -72,13 +77,14 @@ class CandidateKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter."""
         segmenter = _weights("segmenter", self.segmenter)
-        return (_weights("detector", self.detector), segmenter) if self.source == "detector" else (segmenter,)
+        return (segmenter,) if self.source == "everything" else (_weights("detector", self.detector), segmenter)
 
 
 class ChoiceKnobs(Knobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    rule: Literal["clip", "random", "first"] = "clip"
+    rule: Literal["clip", "global_local", "random", "first"] = "clip"
+    """`global_local` is GL-CLIP's choice: the candidate in its picture and cut out, the sentence and its head noun."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
     sigma: float = Field(default=50.0, gt=0)
@@ -93,10 +99,20 @@ class ChoiceKnobs(Knobs):
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
     seed: int = 0
     """For the rule `random`."""
+    global_share: float = Field(default=0.95, ge=0, le=1)
+    """For the rule `global_local`: v, the share of the whole picture (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
+    parser: str = "embedded"
+    """For the rule `global_local`: finds the head noun's chunk."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that judges, when one does."""
-        return (_weights("clip_vit", self.clip),) if self.rule == "clip" else ()
+        """The CLIP that judges and the parser, where the rule asks for them."""
+        clip, parser = _weights("clip_vit", self.clip), _weights("parser", self.parser)
+        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+
+    def recipe(self) -> dict[str, Any]:
+        """Without the knobs of GL-CLIP where another rule chooses: what was chosen before they came stays as it is."""
+        unread = () if self.rule == "global_local" else ("global_share", "parser")
+        return {name: value for name, value in super().recipe().items() if name not in unread}
 
 
 class TrainingKnobs(Knobs):
@@ -150,6 +166,8 @@ class CorrectKnobs(TrainingKnobs):
     """How masks are given to objects, see `ops.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
     leftovers: Literal["drop", "fallback_best"] = "drop"
     """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
+    rivals: int | None = Field(default=None, ge=1)
+    """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
 
 
 class GroundedKnobs(Knobs):

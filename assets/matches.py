@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.samples import TrainingSet
 from assets.stage import Work
+from assets.training_set import TrainingSet
 from storage.tables import column, read_table, write_table
 
 if TYPE_CHECKING:

@@ -88,11 +88,12 @@ def by_image(objects: Iterable[ObjectRecord]) -> dict[str, list[ObjectRecord]]:
 
 
 def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRecord]]:
-    """Image id -> its candidates in their order."""
+    """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
     names = CandidateRecord.__dataclass_fields__
     grouped: dict[str, list[CandidateRecord]] = {}
     for row in candidate_masks.table("candidates").select(list(names)).to_pylist():
-        grouped.setdefault(row["image_id"], []).append(CandidateRecord(**row))
+        if row["area"]:
+            grouped.setdefault(row["image_id"], []).append(CandidateRecord(**row))
     return grouped
 
 

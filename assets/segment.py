@@ -46,7 +46,7 @@ CANDIDATES = pa.schema(
         column("y1", pa.float32(), "lower edge", nullable=True),
         column("detector_score", pa.float32(), "best token score of the class", nullable=True),
         column("segmenter_score", pa.float32(), "predicted IoU of the mask"),
-        column("area", pa.int64(), "pixels"),
+        column("area", pa.int64(), "pixels; 0: nothing was found in the box, which is no candidate"),
         column("rle", pa.binary(), "mask, COCO run-length encoding; masks may overlap"),
         column("height", pa.int32(), "of the image"),
         column("width", pa.int32(), "of the image"),
@@ -104,7 +104,8 @@ def projected_classes(work: Work) -> Outcome:
 def candidate_masks(work: Work) -> Outcome:
     """S1: one detector query per image with the classes of all its objects, one SAM mask per box (spec 2.5, 2.6).
 
-    Masks are kept whole and may overlap; each carries its class, box and both scores.
+    Masks are kept whole and may overlap; each carries its class, box and both scores. Other sources are SAM's automatic
+    masks, in each box (spec 2.10) or of the whole image (spec 3.6).
     """
     knobs = work.knobs_as(CandidateKnobs)
     images = images_of(work.inputs["references"])
@@ -131,9 +132,14 @@ def candidate_masks(work: Work) -> Outcome:
         reuse=work.reuse,
         log=work.log,
     )
+    areas = read_table(work.slot.work / "candidates.parquet", columns=["area"])["area"].to_pylist()
+    empty = areas.count(0)
     return Outcome(
         tallies={"candidates": tally},
-        metrics={"candidates per image": tally.rows / len(units)},
+        metrics={
+            "candidates per image": (tally.rows - empty) / len(units),
+            **({"boxes without a mask": empty} if knobs.source == "crop" else {}),
+        },
         preview=candidate_preview(work),
     )
 
@@ -200,7 +206,7 @@ def label_set(knobs: ProjectionKnobs) -> Sequence[str]:
 
 
 def _finder(work: Work, knobs: CandidateKnobs) -> Callable[[str, Sequence[str], Pixels], Rows]:
-    """(image id, classes, pixels) -> candidate rows, by detector and SAM or by SAM alone."""
+    """(image id, classes, pixels) -> candidate rows, by detector and SAM or by SAM alone (`knobs.source`)."""
     from ops.candidates import best_of_three, caption, keep_detections, mask_nms, token_spans
     from resources.zoo import open_detector, open_segmenter
 
@@ -228,7 +234,10 @@ def _finder(work: Work, knobs: CandidateKnobs) -> Callable[[str, Sequence[str], 
         )
         if not len(found.boxes_N4):
             return []
-        masks, scores = best_of_three(*segmenter.segment(pixels, found.boxes_N4))
+        if knobs.source == "crop":
+            masks, scores = segmenter.inside(pixels, found.boxes_N4)
+        else:
+            masks, scores = best_of_three(*segmenter.segment(pixels, found.boxes_N4))
         kept = mask_nms(masks, found.scores_N, iou_threshold=knobs.nms_iou, class_ids_N=found.class_ids_N)
         return [
             _candidate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from assets.judges import Judge, open_judge
 from assets.knobs import ChoiceKnobs
 from assets.pictures import choice_preview
 from assets.records import (
@@ -28,10 +29,7 @@ from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ops.choice import Choice
-    from resources.models.clip import Clip
 
 CHOICES = pa.schema(
     [
@@ -68,7 +66,10 @@ class _Scene:
 
 
 def mask_choices(work: Work) -> Outcome:
-    """S2: for each object the candidate that CLIP finds most like its sentences under reverse blur (Eq. 1, spec 3)."""
+    """S2: for each object the candidate that CLIP finds most like its sentences under reverse blur (Eq. 1, spec 3).
+
+    Or as GL-CLIP finds it, by the candidate in its picture and cut out (spec 3.6).
+    """
     knobs = work.knobs_as(ChoiceKnobs)
     references = work.inputs["references"]
     images, candidates = images_of(references), candidates_of(work.inputs["candidate_masks"])
@@ -103,10 +104,8 @@ def _decider(work: Work, knobs: ChoiceKnobs) -> Callable[[_Scene, Pixels], Rows]
     """(scene, pixels) -> one row per object, by the rule of the knobs."""
     from ops.choice import first_choice, random_choice
 
-    if knobs.rule == "clip":
-        from resources.zoo import open_clip_model
-
-        return partial(_decide_by_clip, knobs, open_clip_model(knobs.clip, work.runtime))
+    if knobs.rule in ("clip", "global_local"):
+        return partial(_decide_by_clip, knobs, open_judge(knobs, work.runtime))
 
     def without_looking(scene: _Scene, _: Pixels) -> Rows:
         rows = []
@@ -122,7 +121,7 @@ def _decider(work: Work, knobs: ChoiceKnobs) -> Callable[[_Scene, Pixels], Rows]
     return without_looking
 
 
-def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pixels) -> Rows:
+def _decide_by_clip(knobs: ChoiceKnobs, judge: Judge, scene: _Scene, pixels: Pixels) -> Rows:
     """Encode each needed (image, candidate) once and each sentence once, then decide for every object."""
     import torch
 
@@ -137,8 +136,8 @@ def _decide_by_clip(knobs: ChoiceKnobs, clip: "Clip", scene: _Scene, pixels: Pix
         masks[row].candidate: masks[row] for masks, rows in zip(scene.offered, asked, strict=True) for row in rows
     }
     said = [text for one in scene.objects for text in one.sentences]
-    texts = clip.encode_texts(said) if needed else torch.empty(len(said), 0)
-    seen = dict(zip(needed, _encode_prompted(knobs, clip, pixels, list(needed.values())), strict=True))
+    texts = judge.texts(said) if needed else torch.empty(len(said), 0)
+    seen = dict(zip(needed, judge.pictures(pixels, list(needed.values())) if needed else (), strict=True))
     choices, alone, similar, first = [], [], [], 0
     for one, masks, rows in zip(scene.objects, scene.offered, asked, strict=True):
         mine_SD = texts[first : first + len(one.sentences)]
@@ -177,25 +176,6 @@ def _matched(choices: Sequence["Choice"], similar: Sequence[Mapping[int, float]]
         index = [mask.candidate for mask in masks].index(names[place]) if place >= 0 else choice.index
         matched.append(replace(choice, index=index, reason="matched" if choice.reason == "clip" else choice.reason))
     return matched
-
-
-def _encode_prompted(
-    knobs: ChoiceKnobs, clip: "Clip", pixels: Pixels, masks: Sequence[CandidateRecord]
-) -> "Sequence[Tensor]":
-    """Unit embeddings of the picture as each candidate's visual prompt shows it."""
-    from ops.choice import Colours, red_ellipse, reverse_blur
-    from ops.images import to_tensor
-
-    if not masks:
-        return []
-    stack, image = np.stack([mask.mask() for mask in masks]), to_tensor(pixels)
-    colours: Colours = "compat_swapped" if knobs.compat else "rgb"
-    if knobs.prompt == "red_ellipse":
-        prompted = red_ellipse(image, stack, colours=colours)
-    else:
-        sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
-        prompted = reverse_blur(image, stack, sigma=sigma, mode=knobs.blur, colours=colours)
-    return list(clip.encode_images(prompted, crop=knobs.crop).cpu())
 
 
 def _row(

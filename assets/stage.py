@@ -4,6 +4,7 @@ A body is a function `Work -> Outcome`. It reads artifacts, calls `ops`, writes 
 numbers and a picture. It never names a path outside its slot and never touches Dagster.
 """
 
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,6 +76,8 @@ class Stage:
     raw: Callable[["StageInstance"], str] | None = None
     """Content fingerprint of raw data that the stage reads beside its inputs."""
     gpu: bool = False
+    trains: bool = False
+    """Its body may run in several processes that share every batch."""
     kinds: frozenset[str] = frozenset({"parquet"})
 
     @property
@@ -120,6 +123,11 @@ class Work:
     reuse: Sequence[Artifact]
     runtime: Runtime
     log: Callable[[str], None]
+    launch: Callable[[Sequence[str]], object] = subprocess.check_call
+    """Runs a command and waits for it; the orchestrator puts its own way here, which streams logs and can cancel."""
+    rank: int = 0
+    ranks: int = 1
+    """Place of this process among those that run the body, see `assets.spread`."""
 
     def knobs_as(self, kind: type[K]) -> K:
         """The stage's settled knobs, whose type the body knows."""
@@ -134,9 +142,7 @@ class Work:
 
 def own_recipe(stage: Stage, knobs: Knobs, models: Mapping[str, str]) -> str:
     """Digest of what the stage itself brings: name, version, knobs, weights. Rows are reused under equal ones."""
-    return digest(
-        {"stage": stage.name, "version": stage.version, "knobs": knobs.model_dump(mode="json"), "models": dict(models)}
-    )
+    return digest({"stage": stage.name, "version": stage.version, "knobs": knobs.recipe(), "models": dict(models)})
 
 
 def fingerprint(instance: StageInstance, inputs: Mapping[str, str], *, raw: str | None = None) -> str:

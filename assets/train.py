@@ -13,8 +13,9 @@ from assets.knobs import BootstrapKnobs, CorrectKnobs, SupervisedKnobs, Training
 from assets.matches import watching, write_matches
 from assets.pictures import curve_preview
 from assets.records import ObjectRecord
-from assets.samples import Offer, all_candidates, chosen_mask, drawn_mask, training_set, val_score
+from assets.samples import all_candidates, chosen_mask, drawn_mask, val_score
 from assets.stage import Outcome, Work
+from assets.training_set import Offer, training_set
 from resources.runtime import Runtime
 from resources.zoo import open_lavt
 from storage.artifact import Artifact
@@ -60,7 +61,7 @@ def corrected(work: Work) -> Outcome:
     model = read_lavt(work.inputs["zs_bootstrap"], work.runtime)
     if knobs.rule == "chosen":
         return _train(work, knobs, model, chosen_mask(work))
-    loss = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers)
+    loss = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
     return _train(work, knobs, model, all_candidates(work), loss=loss)
 
 
@@ -96,14 +97,15 @@ def _train(
 ) -> Outcome:
     """Train, and write the weights and the curve; with a matching loss also what it gave to some objects."""
     from ops.training.loop import first_candidate, train
+    from ops.training.team import Team
     from resources.models.backbones import architecture_of
 
     model, tokenizer = start
-    size = model.config.image_size
-    data = training_set(work, offer_of, size=size, tokenizer=tokenizer)
+    size, team = model.config.image_size, Team(rank=work.rank, size=work.ranks)
+    data = training_set(work, offer_of, size=size, tokenizer=tokenizer, team=team)
     samples = data.samples
     judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
-    watch = watching(work, data, loss) if loss else None
+    watch = watching(work, data, loss) if loss and team.leads else None
     checkpoints = work.slot.scratch / "checkpoints"
     resume = latest_checkpoint(checkpoints)
     if watch and resume is None:
@@ -123,7 +125,10 @@ def _train(
         log=work.log,
         loss=loss or first_candidate,
         on_epoch=after,
+        team=team,
     )
+    if not team.leads:
+        return Outcome()
     card = {
         "architecture": architecture_of(model),
         "vocabulary": list(tokenizer.vocabulary),

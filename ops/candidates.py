@@ -7,6 +7,7 @@ masks may overlap. Belongs here: arithmetic on scores, boxes and masks. The netw
 Shapes: Q queries, T caption tokens, C classes, N detections, H x W pixels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,6 +148,36 @@ def best_of_three(
     """Of the three masks that SAM proposes for each box, the one it rates highest (the first on a tie)."""
     rows, best_N = np.arange(len(scores_N3)), scores_N3.argmax(axis=1)
     return masks_N3HW[rows, best_N], scores_N3[rows, best_N]
+
+
+Window = tuple[slice, slice]
+"""Rows and columns of an image."""
+
+
+def window(box_4: NDArray[np.float32], *, height: int, width: int) -> Window:
+    """The pixels that a box x0, y0, x1, y1 touches, within the image; one at least."""
+    x0, y0, x1, y1 = (float(edge) for edge in box_4)
+    left, top = min(max(math.floor(x0), 0), width - 1), min(max(math.floor(y0), 0), height - 1)
+    return slice(top, min(max(math.ceil(y1), top + 1), height)), slice(left, min(max(math.ceil(x1), left + 1), width))
+
+
+def alone(image_HW3: NDArray[np.uint8], place: Window) -> NDArray[np.uint8]:
+    """A window of an image and nothing else: outside it lies the median colour of its border (specs 2.10)."""
+    crop_HW3 = image_HW3[place]
+    border_B3 = np.concatenate([crop_HW3[0], crop_HW3[-1], crop_HW3[:, 0], crop_HW3[:, -1]])
+    picture_HW3 = np.empty_like(image_HW3)
+    picture_HW3[:] = np.median(border_B3, axis=0)
+    picture_HW3[place] = crop_HW3
+    return picture_HW3
+
+
+def grid_in(place: Window, *, side: int, height: int, width: int) -> NDArray[np.float64]:
+    """(side * side, 2) evenly spaced points x, y of a window, as shares of the image's width and height."""
+    rows, columns = place
+    steps = (np.arange(side) + 0.5) / side
+    xs = (columns.start + steps * (columns.stop - columns.start)) / width
+    ys = (rows.start + steps * (rows.stop - rows.start)) / height
+    return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
 
 
 def mask_nms(

@@ -135,15 +135,15 @@ def _marked(
     # The authors' red is (0, 0, 255) on a blue-green-red array, which CLIP takes for red-green-blue: blue.
     mark_3 = torch.tensor(RED if colours == "rgb" else RED[::-1], dtype=torch.uint8, device=image_3HW.device)
     for picture_3HW, mask_HW in zip(pictures_N3HW, masks_NHW, strict=True):
-        box = _box(mask_HW)
+        box = mask_box(mask_HW)
         if box is not None:
             ring_HW = torch.from_numpy(ring(box, height, width)).to(image_3HW.device)
             picture_3HW[:, ring_HW] = mark_3[:, None]
     return pictures_N3HW
 
 
-def _box(mask_HW: Tensor) -> tuple[int, int, int, int] | None:
-    """First and last column and row of the mask as x0, y0, x1, y1, all inclusive."""
+def mask_box(mask_HW: Tensor) -> tuple[int, int, int, int] | None:
+    """First and last column and row of a mask (H, W) as x0, y0, x1, y1, all inclusive; None if it is empty."""
     rows, columns = mask_HW.any(1).nonzero().flatten().tolist(), mask_HW.any(0).nonzero().flatten().tolist()
     return (columns[0], rows[0], columns[-1], rows[-1]) if rows else None
 

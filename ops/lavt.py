@@ -66,7 +66,7 @@ class FusedSwin(nn.Module):
     """Swin with pixel-word attention and a gate after each stage.
 
     The gated sum E goes on to the next stage, the normalised fused features LN(F) go to the decoder.
-    The last gate exists in published checkpoints; nothing follows it, so it is not computed and never trained.
+    The last gate exists in published checkpoints; nothing follows it, so it is frozen and not computed.
     """
 
     def __init__(self, config: LavtConfig) -> None:
@@ -79,6 +79,7 @@ class FusedSwin(nn.Module):
         )
         self.gates = nn.ModuleList(LanguageGate(width) for width in widths)
         self.output_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.gates[-1].requires_grad_(False)
 
     def forward(
         self, images_I3HW: Tensor, language_BTL: Tensor, mask_BT: Tensor, image_of_B: Tensor | None

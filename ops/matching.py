@@ -168,6 +168,8 @@ class MatchingLoss:
 
     rule: Rule = "greedy"
     leftovers: Leftovers = "drop"
+    rivals: int | None = None
+    """At most so many objects of an image compete (paper Figure 5); none: all."""
 
     def __call__(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
         """The loss, a scalar."""
@@ -184,9 +186,9 @@ class MatchingLoss:
     def match(self, logits_B2HW: Tensor, batch: Batch) -> Matched:
         """For every sample of the batch the row of the mask in its image's stack."""
         images, objects = batch.image_of_B.tolist(), batch.object_of_B.tolist()
-        groups = [[at for at, image in enumerate(images) if image == row] for row in range(len(batch.masks))]
+        groups = [group for row in range(len(batch.masks)) for group in self._groups(row, images, objects)]
         foreground_BHW = (logits_B2HW[:, 1] - logits_B2HW[:, 0]).detach().float().sigmoid()
-        tables = [soft_iou(foreground_BHW[group], masks) for group, masks in zip(groups, batch.masks, strict=True)]
+        tables = [soft_iou(foreground_BHW[group], batch.masks[images[group[0]]]) for group in groups]
         numbers = torch.cat([table.flatten() for table in tables]).cpu().double().numpy()
         candidates, counts, start = [NONE] * len(batch), [0] * len(batch), 0
         for group, table in zip(groups, tables, strict=True):
@@ -203,6 +205,14 @@ class MatchingLoss:
             for at, candidate, count in zip(group, found.candidates, found.counts, strict=True):
                 candidates[at], counts[at] = candidate, count
         return Matched(candidates=candidates, counts=counts)
+
+    def _groups(self, row: int, images: Sequence[int], objects: Sequence[int]) -> list[list[int]]:
+        """The samples of an image, those together whose objects compete."""
+        mine = [at for at, image in enumerate(images) if image == row]
+        names = list(dict.fromkeys(objects[at] for at in mine))
+        step = self.rivals or max(len(names), 1)
+        teams = [set(names[start : start + step]) for start in range(0, len(names), step)]
+        return [[at for at in mine if objects[at] in team] for team in teams]
 
 
 def _rng() -> np.random.Generator:

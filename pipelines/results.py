@@ -58,6 +58,7 @@ TABLES = (
         rows=(
             _choice("random candidate", method="random"),
             Row(label="G-DINO + SAM", experiment="grounded_sam", stage="grounded_scores", method="G-DINO + SAM"),
+            _choice("GL-CLIP (SAM's masks), each expression alone", "gl_clip", method="S+S by each expression"),
             _choice("SAM + Select", "sam_select"),
             _choice("S+S, each expression alone", method="S+S by each expression"),
             _choice("S+S"),
@@ -68,12 +69,13 @@ TABLES = (
     ),
     PaperTable(
         number=2,
-        title="noun extraction and class projection, masks of S+S",
+        title="candidate masks by noun extraction, class projection and segmenter, oracle choice",
         rows=(
-            _choice("nltk, no projection", "nltk_unprojected"),
-            _choice("nltk, projection", "nltk_nouns"),
-            _choice("spaCy, no projection", "no_projection"),
-            _choice("spaCy, projection"),
+            _choice("nltk, no projection", "nltk_unprojected", "oracle"),
+            _choice("nltk, projection", "nltk_nouns", "oracle"),
+            _choice("spaCy, no projection", "no_projection", "oracle"),
+            _choice("spaCy, projection, SAM in the crop (stands in for FreeSOLO)", "crop_masks", "oracle"),
+            _choice("spaCy, projection", method="oracle"),
         ),
         splits=CHOSEN,
     ),
@@ -83,6 +85,7 @@ TABLES = (
         rows=(
             _choice("random", method="random"),
             _choice("red ellipse", "red_ellipse"),
+            _choice("GL-CLIP's choice", "gl_clip_detector"),
             _choice("reverse blur"),
             _choice("oracle", method="oracle"),
         ),
@@ -102,6 +105,17 @@ TABLES = (
             _corrected("Hungarian", "hungarian"),
             _corrected("two sentences an object", "two_sentences"),
             _corrected("left-overs take their best", "fallback_best"),
+        ),
+    ),
+    PaperTable(
+        number=5,
+        title="objects of an image that compete in correction (the paper's Figure 5)",
+        rows=(
+            _BOOTSTRAP,
+            _corrected("1", "unconstrained"),
+            _corrected("at most 2", "rivals_2"),
+            _corrected("at most 3", "rivals_3"),
+            _corrected("all", "correct"),
         ),
     ),
 )

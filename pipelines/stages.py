@@ -89,6 +89,7 @@ _ALL = (
         knobs=BootstrapKnobs,
         needs=("references", "mask_choices"),
         gpu=True,
+        trains=True,
         kinds=frozenset({"pytorch"}),
     ),
     Stage(
@@ -114,6 +115,7 @@ _ALL = (
         knobs=CorrectKnobs,
         needs=("references", "candidate_masks", "mask_choices", "zs_bootstrap"),
         gpu=True,
+        trains=True,
         kinds=frozenset({"pytorch"}),
     ),
     Stage(
@@ -139,6 +141,7 @@ _ALL = (
         knobs=SupervisedKnobs,
         needs=("references", "ground_truth"),
         gpu=True,
+        trains=True,
         kinds=frozenset({"pytorch"}),
     ),
     Stage(

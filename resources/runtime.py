@@ -18,6 +18,8 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Optimiser steps between checkpoints."""
     accumulate: int = 1
     """Forward passes per optimiser step: the same batch in less memory."""
+    processes: int = 1
+    """Processes that share every batch of a training, on this machine: one for each GPU."""
     checkpoints: str = ""
     """Folder of full-size weights; empty: the registry's default."""
     quarantine_limit: float = 0.05

@@ -6,19 +6,19 @@ H x W pixels at the model's size.
 """
 
 import heapq
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 Sentences = Literal["one", "two", "all"]
 """Per epoch and object: one random sentence (the paper), two different ones, or all of them."""
 
-logger = logging.getLogger(__name__)
+Masks = Tensor | npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,10 @@ class SampleSource(Protocol):
         """The (object, sentence) samples of every batch."""
         ...
 
+    def split(self, samples: Sequence[tuple[int, int]], *, parts: int) -> Sequence[Sequence[tuple[int, int]]]:
+        """The samples of a batch in so many shares of whole images."""
+        ...
+
     def batch(self, samples: Sequence[tuple[int, int]]) -> Batch:
         """The tensors of the given samples."""
         ...
@@ -91,19 +95,24 @@ class SampleSource(Protocol):
 class InMemorySamples:
     """A data set whose images and masks were brought to the model's size beforehand, once per image.
 
+    Both may be memory maps: a stack of masks is asked for when its image is in a batch.
+
     A candidate that is empty or covers the whole image teaches nothing and is left out; an object without any other
     candidate is dropped (spec 4.8) and counted in `dropped`.
     """
 
     def __init__(
-        self, images_N3HW: Tensor | np.ndarray, masks: Sequence[Tensor], objects: Sequence[TrainingObject]
+        self,
+        images_N3HW: Tensor | npt.NDArray[np.uint8],
+        masks: Sequence[Masks],
+        objects: Sequence[TrainingObject],
     ) -> None:
-        """Take images (N, 3, H, W) uint8 (a memory map is fine), bool masks (K, H, W) per image, and objects."""
+        """Take images (N, 3, H, W) uint8, bool masks (K, H, W) per image, and objects."""
         if len(images_N3HW) != len(masks):
             raise ValueError(f"{len(images_N3HW)} images but masks of {len(masks)}; pass one (K, H, W) stack per image")
         self.images_N3HW = images_N3HW
         self.masks = masks
-        usable = [usable_rows(stack) for stack in masks]
+        usable = [usable_rows(torch.as_tensor(stack)) for stack in masks]
         kept = [with_candidates(one, usable[one.image]) for one in objects]
         self.objects = [one for one in kept if one.candidates]
         self.dropped = len(objects) - len(self.objects)
@@ -147,6 +156,25 @@ class InMemorySamples:
             heapq.heappush(shortest, (len(packed[row]), row))
         return packed
 
+    def split(self, samples: Sequence[tuple[int, int]], *, parts: int) -> list[list[tuple[int, int]]]:
+        """Give each image, whole and in turn, to the share that is shortest so far.
+
+        Raises:
+            ValueError: there are fewer images than parts.
+        """
+        whole: dict[int, list[tuple[int, int]]] = {}
+        for number, sentence in samples:
+            whole.setdefault(self.objects[number].image, []).append((number, sentence))
+        if len(whole) < parts:
+            raise ValueError(
+                f"a batch of {len(whole)} images cannot be shared by {parts} processes; "
+                "raise batch_size, or lower accumulate or processes"
+            )
+        shares: list[list[tuple[int, int]]] = [[] for _ in range(parts)]
+        for group in whole.values():
+            min(shares, key=len).extend(group)
+        return shares
+
     def batch(self, samples: Sequence[tuple[int, int]]) -> Batch:
         """Gather the tensors of (object, sentence) samples."""
         objects = [self.objects[number] for number, _ in samples]
@@ -160,7 +188,7 @@ class InMemorySamples:
             object_of_B=torch.tensor([number for number, _ in samples]),
             token_ids_BT=torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples])[:, :longest],
             token_mask_BT=token_mask_BT[:, :longest],
-            masks=tuple(self.masks[image] for image in images),
+            masks=tuple(torch.as_tensor(self.masks[image]) for image in images),
             candidates=tuple(one.candidates for one in objects),
         )
 

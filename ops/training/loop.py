@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from ops.lavt import optimiser_groups, poly
 from ops.training.batches import Batch, SampleSource, Sentences
 from ops.training.losses import per_sample
+from ops.training.team import Team
 
 State = dict[str, Any]
 Model = TypeVar("Model", bound=nn.Module)
 NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
 """Parts of a plan that may change when a run is taken up again, on another machine for example."""
+ALONE = Team()
 Loss = Callable[[Tensor, Batch], Tensor]
 """Maps logits (B, 2, H, W) of a batch, or whatever else its model returns, to the mean loss of its samples."""
 Groups = Callable[..., list[dict[str, Any]]]
@@ -103,6 +105,7 @@ def train(
     loss: Loss = first_candidate,
     on_epoch: Callable[[Model, int], float | None] | None = None,
     groups: Groups = optimiser_groups,
+    team: Team = ALONE,
 ) -> History:
     """Train `model` in place on the device it lies on.
 
@@ -118,25 +121,33 @@ def train(
         on_epoch: called after each epoch, epochs counted from 1. When it returns scores, the weights of the best epoch
             are put back at the end; otherwise those of the last epoch stay, and no ground truth is asked for.
         groups: the optimiser's groups of such a model; the default is for a Lavt.
+        team: the processes that train together, all called with equal arguments; only the first one saves, logs and
+            scores, and only its model counts at the end.
 
     Raises:
-        ValueError: `resume` belongs to another plan or other data, or a parameter that learns is in no group.
+        ValueError: `resume` belongs to another plan or other data, a batch has too few images for the team, or a
+            parameter that learns is in no group.
         FloatingPointError: the loss is not finite.
     """
     size = -(-plan.batch_size // plan.accumulate)
     steps_per_epoch = -(-samples.batches(size=size, sentences=plan.sentences) // plan.accumulate)
     total = plan.epochs * steps_per_epoch
-    run = Run.start(model, plan, total, groups=groups)
+    run = Run.start(model, plan, total, groups=groups, team=team)
     if resume is not None:
         run.restore(resume)
+    if not team.leads:
+        save = log = _nothing
+        on_epoch = None
     cuda = [run.device] if run.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         for epoch in range(run.step // steps_per_epoch, plan.epochs):
             packed = samples.epoch(size=size, sentences=plan.sentences, seed=plan.seed, epoch=epoch)
             model.train()
             for start in range(run.step % steps_per_epoch * plan.accumulate, len(packed), plan.accumulate):
-                torch.manual_seed(plan.seed * 1_000_003 + run.step)
-                run.advance([samples.batch(part) for part in packed[start : start + plan.accumulate]], loss)
+                torch.manual_seed(plan.seed * 1_000_003 + run.step + (team.rank << 40))
+                parts = packed[start : start + plan.accumulate]
+                own = [samples.split(part, parts=team.size)[team.rank] for part in parts] if team.size > 1 else parts
+                run.advance([samples.batch(part) for part in own], loss, count=sum(map(len, parts)))
                 if run.step % plan.log_every_steps == 0 or run.step == total:
                     log(run.line())
                 if run.step % plan.checkpoint_every_steps == 0 and run.step % steps_per_epoch:
@@ -149,28 +160,39 @@ def train(
     return run.history
 
 
+def _nothing(_: object) -> None:
+    pass
+
+
 @dataclass
 class Run:
     """A training run between two steps: everything a checkpoint holds."""
 
     model: nn.Module
+    replica: nn.Module
+    """What a step calls: the model, or its stand-in that shares gradients with a team."""
     optimiser: torch.optim.AdamW
     plan: TrainPlan
     total: int
     """Optimiser steps of the whole run; the schedule ends there."""
+    team: Team = ALONE
     history: History = field(default_factory=History)
     best: State | None = None
     """Weights of the best epoch so far, on the CPU."""
 
     @classmethod
-    def start(cls, model: nn.Module, plan: TrainPlan, total: int, *, groups: Groups = optimiser_groups) -> "Run":
+    def start(
+        cls, model: nn.Module, plan: TrainPlan, total: int, *, groups: Groups = optimiser_groups, team: Team = ALONE
+    ) -> "Run":
         """A run at step 0."""
+        replica = team.replica(model)
         grouped = groups(model, weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
         held = {id(one) for group in grouped for one in group["params"]}
         idle = [name for name, one in model.named_parameters() if one.requires_grad and id(one) not in held]
         if idle:
             raise ValueError(f"no group of the optimiser holds {idle}: add them, or freeze them")
-        return cls(model=model, optimiser=torch.optim.AdamW(grouped, lr=plan.lr, fused=True), plan=plan, total=total)
+        optimiser = torch.optim.AdamW(grouped, lr=plan.lr, fused=True)
+        return cls(model=model, replica=replica, optimiser=optimiser, plan=plan, total=total, team=team)
 
     @property
     def device(self) -> torch.device:
@@ -182,19 +204,20 @@ class Run:
         """Optimiser steps done."""
         return len(self.history.loss)
 
-    def advance(self, batches: Sequence[Batch], loss: Loss) -> None:
-        """One optimiser step on the mean loss over all samples of the batches."""
+    def advance(self, batches: Sequence[Batch], loss: Loss, *, count: int) -> None:
+        """One optimiser step on the mean loss over all `count` samples of the batches, those of the team included."""
         began = perf_counter()
         rate = self.plan.lr * poly(self.step, self.total) * min(1.0, (self.step + 1) / max(self.plan.warmup_steps, 1))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["rate"]
-        count = sum(len(batch) for batch in batches)
         value = torch.zeros((), device=self.device)
         self.optimiser.zero_grad()
-        for batch in batches:
-            part = self.forward(batch.to(self.device), loss) * (len(batch) / count)
-            part.backward()
+        for number, batch in enumerate(batches, 1):
+            with self.team.quiet(self.replica, last=number == len(batches)):
+                part = self.forward(batch.to(self.device), loss) * (len(batch) / count)
+                (part * self.team.size).backward()  # the team takes the mean of its gradients, we want their sum
             value += part.detach()
+        value = self.team.total(value)
         if self.plan.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimiser.step()
@@ -205,7 +228,7 @@ class Run:
     def forward(self, batch: Batch, loss: Loss) -> Tensor:
         """The loss of one batch; the logits are computed in bfloat16 if the plan says so, the loss never is."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bf16):
-            logits_B2HW = self.model(
+            logits_B2HW = self.replica(
                 batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B
             )
         return loss(logits_B2HW.float(), batch)

@@ -3,20 +3,22 @@
 The embedded model is open_clip's own `CLIP` class, only smaller and with a vocabulary of words; the published ones are
 OpenAI's weights (quick-gelu) from a local file.
 
-Shapes: N texts or images, L tokens, D embedding width, S the model's image side.
+Shapes: N texts, images or masks, L tokens, D embedding width, S the model's image side, G patches along it.
 """
 
 import re
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from torch import Tensor
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resources.embedded.cards import embedded_folder, load_embedded
@@ -69,7 +71,7 @@ def split_words(text: str) -> list[str]:
 
 
 class Clip:
-    """Texts and images in one space, always float32 and of unit length.
+    """Texts and images in one space, always float32 and, unless asked otherwise, of unit length.
 
     Attributes:
         model: open_clip's network, in evaluation mode, on its device.
@@ -93,9 +95,26 @@ class Clip:
         """Where the network's weights are."""
         return self.model.logit_scale.device
 
+    @property
+    def tower(self) -> VisionTransformer:
+        """The network that reads images, where tokens can be masked.
+
+        Raises:
+            ValueError: it is no vision transformer.
+        """
+        if not isinstance(self.model.visual, VisionTransformer):
+            raise ValueError(
+                "masking tokens needs a CLIP with a vision transformer: choose 'embedded', 'ViT-B-32' or 'ViT-L-14-336'"
+            )
+        return self.model.visual
+
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors of the texts as they are given, without a template.
+    def encode_texts(self, texts: Sequence[str], *, unit: bool = True) -> Tensor:
+        """Vectors of the texts as they are given, without a template.
+
+        Args:
+            texts: any number.
+            unit: bring the vectors to unit length.
 
         Returns:
             features_ND, float32, on the CPU.
@@ -105,17 +124,18 @@ class Clip:
         self.text_passes += len(texts)
         ids_NL = self.tokenizer(list(texts)).to(self.device)
         parts = [
-            self.model.encode_text(ids, normalize=True).float().cpu() for ids in torch.split(ids_NL, TEXTS_PER_BATCH)
+            self.model.encode_text(ids, normalize=unit).float().cpu() for ids in torch.split(ids_NL, TEXTS_PER_BATCH)
         ]
         return torch.cat(parts)
 
     @torch.inference_mode()
-    def encode_images(self, images_N3HW: Tensor, *, crop: Crop) -> Tensor:
-        """Unit vectors of images of one size.
+    def encode_images(self, images_N3HW: Tensor, *, crop: Crop, unit: bool = True) -> Tensor:
+        """Vectors of images of one size.
 
         Args:
             images_N3HW: RGB in [0, 255] at their original resolution, uint8 or floating point, on any device.
             crop: how a picture becomes a square, see `prepare_images`.
+            unit: bring the vectors to unit length.
 
         Returns:
             features_ND, float32, on the CPU.
@@ -129,7 +149,40 @@ class Clip:
             return torch.zeros(0, self.model.text_projection.shape[-1])
         self.image_passes += len(images_N3HW)
         prepared_N3SS = prepare_images(images_N3HW.to(self.device), size=self.image_size, crop=crop)
-        return self.model.encode_image(prepared_N3SS, normalize=True).float().cpu()
+        return self.model.encode_image(prepared_N3SS, normalize=unit).float().cpu()
+
+    @torch.inference_mode()
+    def encode_token_masked(self, image_3SS: Tensor, weights_NGG: Tensor, *, first: int) -> Tensor:
+        """Vectors of one image, not of unit length, with its patch tokens weighted before the last blocks.
+
+        The blocks before `first` run once whatever the number of masks. The class token is never weighted, so that
+        weights of one give what `encode_images` gives.
+
+        Args:
+            image_3SS: RGB in [0, 255], already in the network's square.
+            weights_NGG: of the patch tokens, for each mask.
+            first: the tokens are weighted before this block, counted from 0, and before each one after it.
+
+        Returns:
+            features_ND, float32, on the CPU.
+
+        Raises:
+            ValueError: the network is no vision transformer, or there is not one weight for each of its tokens.
+        """
+        tower = self.tower
+        if tuple(weights_NGG.shape[1:]) != tuple(tower.grid_size):
+            raise ValueError(f"weights must be N x {tower.grid_size}, one a token, not {tuple(weights_NGG.shape)}")
+        weights_NL1 = F.pad(weights_NGG.flatten(1), (1, 0), value=1.0)[..., None].to(self.device)
+
+        def weigh(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (inputs[0] * weights_NL1, *inputs[1:])  # the first time, 1 x L x D becomes N x L x D
+
+        self.image_passes += 1
+        with ExitStack() as hooks:
+            for block in tower.transformer.resblocks[first:]:
+                hooks.enter_context(block.register_forward_pre_hook(weigh))
+            prepared_13SS = prepare_images(image_3SS[None].to(self.device), size=self.image_size, crop="center")
+            return self.model.encode_image(prepared_13SS).float().cpu()
 
 
 def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:

@@ -1,4 +1,4 @@
-"""SAM from segment_anything: masks for boxes, or for everything in an image (S+S+C stage 1, specs 2.6 and 3.6).
+"""SAM from segment_anything: masks for boxes, in boxes, or for everything in an image (S+S+C specs 2.6, 2.10, 3.6).
 
 The embedded model is built from the package's own classes, only smaller; the published ones come from the package's
 registry and a local checkpoint. Both run through the same `Segmenter`.
@@ -7,7 +7,7 @@ Shapes: N boxes, H x W pixels of the image as given. Every mask comes back at th
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import Tensor
 
+from ops.candidates import alone, grid_in, window
 from resources.embedded.cards import embedded_folder, load_embedded
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
@@ -51,14 +52,19 @@ class SamShape:
 
 @dataclass(frozen=True, kw_only=True)
 class EverythingSettings:
-    """How `Segmenter.automatic` searches; the defaults are those of `SamAutomaticMaskGenerator`."""
+    """How SAM searches where nothing is prompted; the defaults are those of `SamAutomaticMaskGenerator`."""
 
     points_per_side: int = 32
+    """Of the whole image, in `Segmenter.automatic`."""
+    points_per_box_side: int = 8
+    """In `Segmenter.inside`; each box costs an encoding and this many points squared."""
     pred_iou_thresh: float = 0.88
     stability_score_thresh: float = 0.95
 
 
-EMBEDDED_EVERYTHING = EverythingSettings(points_per_side=12, pred_iou_thresh=0.6, stability_score_thresh=0.7)
+EMBEDDED_EVERYTHING = EverythingSettings(
+    points_per_side=12, points_per_box_side=4, pred_iou_thresh=0.6, stability_score_thresh=0.7
+)
 """Scaled to an image of 160 pixels and to the logits of a small decoder."""
 
 
@@ -157,9 +163,46 @@ class Segmenter:
         Raises:
             ValueError: the image is not HW3 uint8.
         """
+        return self._generate(image_HW3, points_per_side=self.everything.points_per_side)
+
+    def inside(
+        self, image_HW3: npt.NDArray[np.uint8], boxes_N4: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """The best of the automatic masks that SAM finds in each box when it sees nothing else (spec 2.10).
+
+        The crop keeps its place and scale, on the colour of its own border: enlarged to SAM's input, small objects look
+        like nothing it was trained on.
+
+        Args:
+            image_HW3: RGB, uint8.
+            boxes_N4: x0, y0, x1, y1 in pixels.
+
+        Returns:
+            masks_NHW, none of which leaves its box, and scores_N (predicted IoU). Where SAM finds nothing, the mask is
+            empty and its score 0.
+
+        Raises:
+            ValueError: the image is not HW3 uint8.
+        """
+        height, width = image_HW3.shape[:2]
+        masks_NHW, scores_N = np.zeros((len(boxes_N4), height, width), dtype=bool), np.zeros(len(boxes_N4), np.float32)
+        side = self.everything.points_per_box_side
+        for row, box in enumerate(boxes_N4):
+            place = window(box, height=height, width=width)
+            grid = grid_in(place, side=side, height=height, width=width)
+            found_MHW, scores_M = self._generate(alone(image_HW3, place), points_per_side=None, point_grids=[grid])
+            best = next((index for index, mask_HW in enumerate(found_MHW) if mask_HW[place].any()), None)
+            if best is not None:
+                masks_NHW[row][place], scores_N[row] = found_MHW[best][place], scores_M[best]
+        return masks_NHW, scores_N
+
+    def _generate(
+        self, image_HW3: npt.NDArray[np.uint8], **points: Any
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
         _require_image(image_HW3)
         self.passes += 1
-        records = SamAutomaticMaskGenerator(self.sam, **asdict(self.everything)).generate(image_HW3)
+        thresholds = {name: getattr(self.everything, name) for name in ("pred_iou_thresh", "stability_score_thresh")}
+        records = SamAutomaticMaskGenerator(self.sam, **thresholds, **points).generate(image_HW3)
         records.sort(key=lambda record: -record["predicted_iou"])
         masks_NHW = np.zeros((len(records), *image_HW3.shape[:2]), dtype=bool)
         for mask_HW, record in zip(masks_NHW, records, strict=True):

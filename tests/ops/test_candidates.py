@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ops.candidates import (
+    alone,
     best_of_three,
     caption,
     class_scores,
     expression_caption,
+    grid_in,
     keep_detections,
     mask_nms,
     token_spans,
     top_box,
+    window,
 )
 
 
@@ -142,3 +145,39 @@ def test_suppression_takes_no_masks_and_empty_masks() -> None:
     assert mask_nms(np.zeros((0, 4, 4), dtype=bool), np.zeros(0, dtype=np.float32)).shape == (0,)
     kept = mask_nms(np.zeros((2, 4, 4), dtype=bool), scores([0.5, 0.5])[0])
     np.testing.assert_array_equal(kept, [0, 1])
+
+
+# a box alone
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ((3.2, 4.9, 10.0, 12.1), (4, 13), (3, 10)),
+        ((-7.0, -1.0, 50.0, 99.0), (0, 20), (0, 30)),
+        ((30.0, 20.0, 30.0, 20.0), (19, 20), (29, 30)),
+        ((-9.0, 5.0, -4.0, 5.0), (5, 6), (0, 1)),
+    ],
+)
+def test_a_window_holds_the_pixels_that_the_box_touches(
+    box: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    found = window(np.array(box, dtype=np.float32), height=20, width=30)
+    assert found == (slice(*rows), slice(*columns))
+
+
+def test_a_crop_alone_keeps_its_place_on_the_colour_of_its_border() -> None:
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    image_HW3[5:12, 8:20] = (10, 20, 30)
+    image_HW3[6:11, 9:19] = (200, 100, 50)
+    place = (slice(5, 12), slice(8, 20))
+    picture_HW3 = alone(image_HW3, place)
+    assert np.array_equal(picture_HW3[place], image_HW3[place])
+    outside_HW = np.ones((20, 30), bool)
+    outside_HW[place] = False
+    assert (picture_HW3[outside_HW] == (10, 20, 30)).all()
+
+
+def test_points_are_spread_over_the_window_alone() -> None:
+    points_P2 = grid_in((slice(10, 20), slice(0, 30)), side=2, height=20, width=60)
+    assert points_P2.tolist() == [[0.125, 0.625], [0.375, 0.625], [0.125, 0.875], [0.375, 0.875]]

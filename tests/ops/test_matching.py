@@ -168,3 +168,13 @@ def test_chance_follows_the_seed_of_the_step() -> None:
         torch.manual_seed(seed)
         drawn.append(MatchingLoss(rule="random").match(logits, batch).candidates)
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_objects_beyond_the_rivals_do_not_compete() -> None:
+    masks = [torch.zeros(2, 4, 4, dtype=torch.bool)]
+    masks[0][0, :2], masks[0][1, 2:] = True, True
+    batch = batch_of(masks, [(0, name, (0, 1)) for name in (5, 6, 6, 7)])
+    logits = torch.zeros(4, 2, 4, 4)
+    logits[:, 1, :2] = torch.tensor([3.0, 2.0, 1.0, 4.0])[:, None, None]  # all want the upper half
+    taken = {rivals: MatchingLoss(rivals=rivals).match(logits, batch).candidates for rivals in (1, 2, None)}
+    assert taken == {1: [0, 0, 0, 0], 2: [0, 1, 1, 0], None: [NONE, 1, 1, 0]}

@@ -135,6 +135,15 @@ class TestEncoding:
             assert features_ND.dtype == torch.float32
             torch.testing.assert_close(features_ND.norm(dim=1), torch.ones(2))
 
+    def test_vectors_keep_their_length_when_asked(self, clip: Clip) -> None:
+        pictures = images(2, 9, 9)
+        for long_ND, unit_ND in (
+            (clip.encode_texts(["a cat", "dog"], unit=False), clip.encode_texts(["a cat", "dog"])),
+            (clip.encode_images(pictures, crop="pad", unit=False), clip.encode_images(pictures, crop="pad")),
+        ):
+            assert (long_ND.norm(dim=1) - 1).abs().min() > 1e-3
+            torch.testing.assert_close(nn.functional.normalize(long_ND, dim=1), unit_ND)
+
     def test_passes_are_counted(self, clip: Clip) -> None:
         clip.encode_texts(["a", "a cat", "dog"])
         clip.encode_images(images(2, 9, 9), crop="pad")
@@ -154,6 +163,101 @@ class TestEncoding:
         model = build_small_clip({**TINY, "vision_cfg": vision})
         features_ND = Clip(model, WordTokenizer(WORDS, context_length=8)).encode_images(images(2, 30, 40), crop="pad")
         assert features_ND.shape == (2, 16)
+
+
+DEEP: dict[str, Any] = {**TINY, "vision_cfg": {**TINY["vision_cfg"], "layers": 4}}
+
+
+@pytest.fixture
+def deep() -> Clip:
+    torch.manual_seed(0)
+    return Clip(build_small_clip(DEEP), WordTokenizer(WORDS, context_length=8))
+
+
+def halves() -> tuple[Tensor, Tensor]:
+    """Weights of the left and of the right half of four by four patches, and a full set."""
+    weights_3GG = torch.ones(3, 4, 4)
+    weights_3GG[0, :, 2:] = 0
+    weights_3GG[1, :, :2] = 0
+    return weights_3GG, images(1, 32, 32)[0]
+
+
+class TestTokenMasking:
+    @pytest.mark.parametrize("first", [0, 1, 3])
+    def test_full_weights_give_exactly_the_image(self, deep: Clip, first: int) -> None:
+        _, image_3SS = halves()
+        plain_1D = deep.encode_images(image_3SS[None], crop="center", unit=False)
+        assert torch.equal(deep.encode_token_masked(image_3SS, torch.ones(1, 4, 4), first=first), plain_1D)
+
+    @needs_embedded
+    def test_full_weights_give_exactly_the_image_in_the_embedded_model(self) -> None:
+        clip = load_clip()
+        image_3SS = images(1, clip.image_size, clip.image_size)[0]
+        weights_1GG = torch.ones(1, *clip.tower.grid_size)
+        found_1D = clip.encode_token_masked(image_3SS, weights_1GG, first=3)
+        assert torch.equal(found_1D, clip.encode_images(image_3SS[None], crop="center", unit=False))
+
+    def test_tokens_are_weighted_before_every_block_from_the_first(self, deep: Clip) -> None:
+        weights_NGG, image_3SS = halves()
+        weights_NGG[2] = torch.linspace(0, 1, 16).view(4, 4)
+        tower = deep.tower
+        with torch.inference_mode():  # the same by the network's parts, one block after another
+            tokens_NLD = tower._embeds(prepare_images(image_3SS[None], size=32, crop="center")).repeat(3, 1, 1)
+            for number, block in enumerate(tower.transformer.resblocks):
+                if number >= 2:
+                    patches_NLD = tokens_NLD[:, 1:] * weights_NGG.reshape(3, 16, 1)
+                    tokens_NLD = torch.cat([tokens_NLD[:, :1], patches_NLD], dim=1)
+                tokens_NLD = block(tokens_NLD)
+            expected_ND = tower.ln_post(tokens_NLD[:, 0]) @ tower.proj
+        found_ND = deep.encode_token_masked(image_3SS, weights_NGG, first=2)
+        torch.testing.assert_close(found_ND, expected_ND, atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(found_ND[0], found_ND[1], atol=1e-3)
+
+    def test_pixels_outside_a_mask_count_only_in_the_blocks_before(self, deep: Clip) -> None:
+        weights_NGG, image_3SS = halves()
+        other_3SS = image_3SS.clone()
+        other_3SS[:, :, 16:] = 255 - other_3SS[:, :, 16:]
+
+        def moved(first: int) -> list[bool]:
+            one_ND, other_ND = (deep.encode_token_masked(x, weights_NGG, first=first) for x in (image_3SS, other_3SS))
+            return [not torch.equal(one_D, other_D) for one_D, other_D in zip(one_ND, other_ND, strict=True)]
+
+        assert moved(0) == [False, True, True]  # no block before: the left half does not see the right one
+        assert moved(1) == [True, True, True]
+
+    def test_the_network_is_left_as_it_was_and_its_first_blocks_run_once(self, deep: Clip) -> None:
+        weights_NGG, image_3SS = halves()
+        before_1D = deep.encode_images(image_3SS[None], crop="center")
+        batches: list[int] = []
+        watched = [
+            block.register_forward_hook(lambda _, __, tokens_NLD: batches.append(len(tokens_NLD)))
+            for block in deep.tower.transformer.resblocks
+        ]
+        deep.encode_token_masked(image_3SS, weights_NGG, first=3)
+        for handle in watched:
+            handle.remove()
+        assert batches == [1, 1, 1, 3]
+        assert torch.equal(deep.encode_images(image_3SS[None], crop="center"), before_1D)
+
+    def test_weights_of_another_grid_are_refused(self, deep: Clip) -> None:
+        with pytest.raises(ValueError, match=r"N x \(4, 4\)"):
+            deep.encode_token_masked(images(1, 32, 32)[0], torch.ones(1, 7, 7), first=3)
+
+    def test_a_residual_tower_has_no_tokens_to_mask(self) -> None:
+        vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}
+        clip = Clip(build_small_clip({**TINY, "vision_cfg": vision}), WordTokenizer(WORDS, context_length=8))
+        with pytest.raises(ValueError, match="ViT-B-32"):
+            clip.encode_token_masked(images(1, 64, 64)[0], torch.ones(1, 2, 2), first=0)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(900)
+    def test_full_weights_give_exactly_the_image_in_vit_b_32(self) -> None:
+        clip = load_clip("ViT-B-32", random_weights=True)
+        image_3SS = images(1, 224, 224)[0]
+        found_ND = clip.encode_token_masked(image_3SS, torch.ones(1, 7, 7), first=9)
+        assert torch.equal(found_ND, clip.encode_images(image_3SS[None], crop="center", unit=False))
+        masked_ND = clip.encode_token_masked(image_3SS, torch.eye(7)[None], first=9)
+        assert (masked_ND - found_ND).abs().max() > 1e-4
 
 
 def openai_archive(path: Path) -> Tensor:

@@ -11,7 +11,7 @@ from segment_anything import SamPredictor, sam_model_registry
 
 from resources.embedded.cards import CARD, EMBEDDED, load_embedded
 from resources.embedded.recipes import segmenter as recipe
-from resources.models.segmenter import SamShape, Segmenter, build_small_sam, load_segmenter
+from resources.models.segmenter import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
 from resources.toyref.scenes import draw_scene
 
 TINY = SamShape(
@@ -103,6 +103,72 @@ def test_a_float_image_is_refused(segmenter: Segmenter) -> None:
 def test_boxes_must_be_four_numbers(segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="N x 4"):
         segmenter.segment(image_HW3, np.zeros(4, np.float32))
+
+
+class TestInside:
+    """Automatic masks in boxes; the tiny network is random, so that its thresholds are opened."""
+
+    @pytest.fixture
+    def open_minded(self, segmenter: Segmenter) -> Segmenter:
+        segmenter.everything = EverythingSettings(
+            points_per_box_side=2, pred_iou_thresh=-100.0, stability_score_thresh=-1.0
+        )
+        return segmenter
+
+    def test_masks_stay_in_their_boxes_and_see_nothing_else(
+        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+    ) -> None:
+        boxes_N4 = np.array([[10, 20, 40, 50], [60.5, 30.5, 99, 69]], np.float32)
+        masks_NHW, scores_N = open_minded.inside(image_HW3, boxes_N4)
+        assert masks_NHW.any((1, 2)).all()
+        outside_HW = np.ones((70, 100), bool)
+        outside_HW[20:50, 10:40] = False
+        assert not masks_NHW[0][outside_HW].any()
+        assert not masks_NHW[1][:30].any()
+        assert not masks_NHW[1][:, :60].any()
+        other_HW3 = np.where(outside_HW[..., None], 255 - image_HW3, image_HW3)
+        other_NHW, other_N = open_minded.inside(other_HW3, boxes_N4[:1])
+        assert np.array_equal(other_NHW[0], masks_NHW[0])
+        assert other_N[0] == scores_N[0]
+        assert open_minded.passes == 3
+
+    def test_the_best_mask_with_a_pixel_in_the_box_is_kept(
+        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found_MHW = np.zeros((3, 70, 100), bool)
+        found_MHW[0, :5], found_MHW[1, 20:60, 5:30], found_MHW[2, 30:40, 15:20] = True, True, True
+        monkeypatch.setattr(
+            open_minded, "_generate", lambda *_, **__: (found_MHW, np.array([0.9, 0.8, 0.7], np.float32))
+        )
+        masks_NHW, scores_N = open_minded.inside(image_HW3, np.array([[10, 25, 40, 50]], np.float32))
+        expected_HW = np.zeros((70, 100), bool)
+        expected_HW[25:50, 10:30] = True
+        assert np.array_equal(masks_NHW[0], expected_HW)
+        assert scores_N.tolist() == [np.float32(0.8)]
+
+    def test_a_box_in_which_nothing_is_found_gives_an_empty_mask(
+        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+    ) -> None:
+        open_minded.everything = EverythingSettings(points_per_box_side=2, pred_iou_thresh=100.0)
+        masks_NHW, scores_N = open_minded.inside(image_HW3, BOXES_N4)
+        assert not masks_NHW.any()
+        assert scores_N.tolist() == [0, 0, 0]
+
+    def test_boxes_of_no_width_at_the_border_are_borne(
+        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+    ) -> None:
+        boxes_N4 = np.array([[100, 70, 100, 70], [-5, 3, -2, 60], [0, 10, 100, 10.2]], np.float32)
+        masks_NHW, _ = open_minded.inside(image_HW3, boxes_N4)
+        assert masks_NHW.shape == (3, 70, 100)
+
+    @needs_embedded
+    def test_the_embedded_model_finds_a_plain_object(self) -> None:
+        image_HW3 = np.full((120, 160, 3), (120, 170, 110), np.uint8)
+        image_HW3[30:70, 50:90] = (200, 40, 40)
+        image_HW3[80:100, 120:150] = (40, 40, 200)
+        masks_NHW, _ = load_segmenter().inside(image_HW3, np.array([[46, 26, 94, 74]], np.float32))
+        truth_HW = (image_HW3 == (200, 40, 40)).all(-1)
+        assert (masks_NHW[0] & truth_HW).sum() / (masks_NHW[0] | truth_HW).sum() > 0.9
 
 
 def test_a_shape_survives_its_card() -> None:

@@ -1,0 +1,91 @@
+"""Several processes that train one model: what each computes, and what they tell each other.
+
+Every process packs the same batches and takes whole images of each, so that matching sees all rivals. Gradients, the
+statistics of batch norms and the loss are those of one process with the whole batch; only drop path draws other noise.
+Shapes: B samples of a batch, C channels, H x W pixels.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """The place of this process among those of `torch.distributed`'s default group."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes, logs and scores for all."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until every process has come this far."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of the processes' values, on every process, without gradient."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def replica(self, model: nn.Module) -> nn.Module:
+        """What to call instead of `model`: its gradients become the mean over the processes.
+
+        Batch norms of `model` are replaced, in place, by ones that see the samples of all processes.
+        """
+        if self.size == 1:
+            return model
+        for parent in [module for module in model.modules() if not isinstance(module, TeamNorm)]:
+            for name, child in parent.named_children():
+                if isinstance(child, nn.BatchNorm2d):
+                    setattr(parent, name, TeamNorm.of(child))
+        return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def quiet(self, replica: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+        """Around a backward pass: gradients are exchanged only after the `last` of those that are added."""
+        return nullcontext() if last or not isinstance(replica, DistributedDataParallel) else replica.no_sync()
+
+
+class TeamNorm(nn.BatchNorm2d):
+    """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` wants a GPU)."""
+
+    @classmethod
+    def of(cls, norm: nn.BatchNorm2d) -> "TeamNorm":
+        """The same norm, sharing parameters and running statistics."""
+        new = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+        new.weight, new.bias = norm.weight, norm.bias
+        new.running_mean, new.running_var = norm.running_mean, norm.running_var
+        new.num_batches_tracked = norm.num_batches_tracked
+        return new.train(norm.training)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Normalise (B, C, H, W); in training by the mean and biased variance over all processes."""
+        if not self.training:
+            return super().forward(x_BCHW)
+        x = x_BCHW.float()
+        count = all_reduce(x.new_tensor(float(x[:, 0].numel())))
+        mean_C = all_reduce(x.sum((0, 2, 3))) / count
+        centred = x - mean_C[:, None, None]
+        variance_C = all_reduce(centred.square().sum((0, 2, 3))) / count
+        self._remember(mean_C.detach(), variance_C.detach() * count / (count - 1))
+        scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
+        return (centred * scale_C[:, None, None] + self.bias[:, None, None]).to(x_BCHW.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean_C: Tensor, variance_C: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean_C, self.momentum)
+        self.running_var.lerp_(variance_C, self.momentum)
+        self.num_batches_tracked += 1

@@ -1,0 +1,63 @@
+"""Stacks of masks of one size in one file, eight pixels a byte: written one after another, read by memory map.
+
+Shapes: K masks of a stack, H x W pixels.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.files import explain
+
+Stack = npt.NDArray[np.bool_]
+
+
+class Stacks(Sequence[Stack]):
+    """Stacks in a file, by number; a stack is unpacked when it is asked for."""
+
+    def __init__(self, path: Path, counts: Sequence[int], *, height: int, width: int) -> None:
+        """`counts` are the masks of each stack."""
+        self._height, self._width = height, width
+        self._ends = np.cumsum([0, *counts])
+        shape = (int(self._ends[-1]), packed_size(height, width))
+        self._packed = np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+
+    def __len__(self) -> int:
+        """Number of stacks."""
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> Stack: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Stack]: ...
+    def __getitem__(self, number: int | slice) -> Stack | Sequence[Stack]:
+        """Masks (K, H, W) of a stack, or a list of stacks."""
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        number = range(len(self))[number]
+        rows = self._packed[self._ends[number] : self._ends[number + 1]]
+        pixels = np.unpackbits(rows, axis=1, count=self._height * self._width)
+        return pixels.reshape(len(rows), self._height, self._width).view(np.bool_)
+
+
+def write_stacks(path: Path, stacks: Iterable[Stack]) -> list[int]:
+    """Write stacks (K, H, W), all of one height and width, one after another; the number of masks of each.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    counts = []
+    with explain(path), path.open("wb") as file:
+        for stack_KHW in stacks:
+            count, height, width = stack_KHW.shape
+            file.write(np.packbits(stack_KHW.reshape(count, height * width), axis=1).tobytes())
+            counts.append(count)
+    return counts
+
+
+def packed_size(height: int, width: int) -> int:
+    """Bytes of a packed mask."""
+    return -(-height * width // 8)
