@@ -9,22 +9,25 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ops.lavt import Lavt, optimiser_groups, poly
+from ops.lavt import optimiser_groups, poly
 from ops.training.batches import Batch, SampleSource, Sentences
 from ops.training.losses import per_sample
 from ops.training.team import Team
 
 State = dict[str, Any]
+Model = TypeVar("Model", bound=nn.Module)
 NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
 """Parts of a plan that may change when a run is taken up again, on another machine for example."""
 ALONE = Team()
 Loss = Callable[[Tensor, Batch], Tensor]
-"""Maps logits (B, 2, H, W) of a batch to the mean loss of its samples."""
+"""Maps logits (B, 2, H, W) of a batch, or whatever else its model returns, to the mean loss of its samples."""
+Groups = Callable[..., list[dict[str, Any]]]
+"""Maps a model, `weight_decay` and `pretrained_rate` to AdamW's groups; the `rate` of each is its share of `lr`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ def first_candidate(logits_B2HW: Tensor, batch: Batch) -> Tensor:
 
 
 def train(
-    model: Lavt,
+    model: Model,
     samples: SampleSource,
     plan: TrainPlan,
     *,
@@ -100,13 +103,14 @@ def train(
     save: Callable[[State], None] = lambda state: None,
     log: Callable[[str], None] = lambda line: None,
     loss: Loss = first_candidate,
-    on_epoch: Callable[[Lavt, int], float | None] | None = None,
+    on_epoch: Callable[[Model, int], float | None] | None = None,
+    groups: Groups = optimiser_groups,
     team: Team = ALONE,
 ) -> History:
     """Train `model` in place on the device it lies on.
 
     Args:
-        model: starts from its own weights, or from those in `resume`.
+        model: a Lavt, or another module that is called like one; starts from its own weights, or those in `resume`.
         samples: the data.
         plan: epochs, batch size, learning rate and so on.
         resume: a state that an earlier call handed to `save`; the plan and the data must be the same.
@@ -116,23 +120,25 @@ def train(
         loss: what to minimise; the default takes each object's first candidate as its mask.
         on_epoch: called after each epoch, epochs counted from 1. When it returns scores, the weights of the best epoch
             are put back at the end; otherwise those of the last epoch stay, and no ground truth is asked for.
+        groups: the optimiser's groups of such a model; the default is for a Lavt.
         team: the processes that train together, all called with equal arguments; only the first one saves, logs and
             scores, and only its model counts at the end.
 
     Raises:
-        ValueError: `resume` belongs to another plan or other data, or a batch has too few images for the team.
+        ValueError: `resume` belongs to another plan or other data, a batch has too few images for the team, or a
+            parameter that learns is in no group.
         FloatingPointError: the loss is not finite.
     """
     size = -(-plan.batch_size // plan.accumulate)
     steps_per_epoch = -(-samples.batches(size=size, sentences=plan.sentences) // plan.accumulate)
     total = plan.epochs * steps_per_epoch
-    run = Run.start(model, plan, total, team=team)
+    run = Run.start(model, plan, total, groups=groups, team=team)
     if resume is not None:
         run.restore(resume)
     if not team.leads:
         save = log = _nothing
         on_epoch = None
-    cuda = [model.device] if model.device.type == "cuda" else []
+    cuda = [run.device] if run.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         for epoch in range(run.step // steps_per_epoch, plan.epochs):
             packed = samples.epoch(size=size, sentences=plan.sentences, seed=plan.seed, epoch=epoch)
@@ -162,7 +168,7 @@ def _nothing(_: object) -> None:
 class Run:
     """A training run between two steps: everything a checkpoint holds."""
 
-    model: Lavt
+    model: nn.Module
     replica: nn.Module
     """What a step calls: the model, or its stand-in that shares gradients with a team."""
     optimiser: torch.optim.AdamW
@@ -175,12 +181,23 @@ class Run:
     """Weights of the best epoch so far, on the CPU."""
 
     @classmethod
-    def start(cls, model: Lavt, plan: TrainPlan, total: int, *, team: Team = ALONE) -> "Run":
+    def start(
+        cls, model: nn.Module, plan: TrainPlan, total: int, *, groups: Groups = optimiser_groups, team: Team = ALONE
+    ) -> "Run":
         """A run at step 0."""
         replica = team.replica(model)
-        groups = optimiser_groups(model, weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
-        optimiser = torch.optim.AdamW(groups, lr=plan.lr, fused=True)
+        grouped = groups(model, weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
+        held = {id(one) for group in grouped for one in group["params"]}
+        idle = [name for name, one in model.named_parameters() if one.requires_grad and id(one) not in held]
+        if idle:
+            raise ValueError(f"no group of the optimiser holds {idle}: add them, or freeze them")
+        optimiser = torch.optim.AdamW(grouped, lr=plan.lr, fused=True)
         return cls(model=model, replica=replica, optimiser=optimiser, plan=plan, total=total, team=team)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.model.parameters()).device
 
     @property
     def step(self) -> int:
@@ -193,11 +210,11 @@ class Run:
         rate = self.plan.lr * poly(self.step, self.total) * min(1.0, (self.step + 1) / max(self.plan.warmup_steps, 1))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["rate"]
-        value = torch.zeros((), device=self.model.device)
+        value = torch.zeros((), device=self.device)
         self.optimiser.zero_grad()
         for number, batch in enumerate(batches, 1):
             with self.team.quiet(self.replica, last=number == len(batches)):
-                part = self.forward(batch.to(self.model.device), loss) * (len(batch) / count)
+                part = self.forward(batch.to(self.device), loss) * (len(batch) / count)
                 (part * self.team.size).backward()  # the team takes the mean of its gradients, we want their sum
             value += part.detach()
         value = self.team.total(value)
@@ -210,7 +227,7 @@ class Run:
 
     def forward(self, batch: Batch, loss: Loss) -> Tensor:
         """The loss of one batch; the logits are computed in bfloat16 if the plan says so, the loss never is."""
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.plan.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.bf16):
             logits_B2HW = self.replica(
                 batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B
             )

@@ -1,0 +1,119 @@
+"""Every size and switch of MERES (MERES spec 2, 3, 8, 9).
+
+The paper leaves much open and no code of its authors is public. Every page of this package marks where a decision comes
+from: [P] the paper says so, [I: x] inferred from the public code x, [C] our choice.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ops import lavt
+from ops.swin import SwinConfig
+
+Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
+"""What guides the decoder (Table 3): BERT's tokens as they are, the enhanced ones, visual expressions, or two of them;
+`pixels` are all pixels, unselected."""
+Select = Literal["topk", "sigmoid", "none"]
+"""Which pixels a token keeps (Table 4a): the most similar ones, those of positive similarity, or all."""
+Cues = Literal["both", "global", "local"]
+"""Which tokens become visual expressions (Table 4b): all, only [CLS], or all but [CLS]."""
+PoolScale = Literal["mean", "paper"]
+"""Eq. 7's factor 1/K on top of a softmax that sums to 1 already: `paper` applies it, `mean` reads it as a slip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeresConfig:
+    """Every size and switch; the defaults are the paper's full model, or our choice where it is silent."""
+
+    embed_dim: int = 128
+    """Width of Swin's first stage; Swin-B [P], its other numbers [I: LAVT, CrossVLT, CGFormer, ReLA]."""
+    depths: tuple[int, ...] = (2, 2, 18, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    window: int = 12
+    drop_path: float = 0.3
+    language_width: int = 768
+    """D, the width of BERT and of every token of the guidance [P]."""
+    image_size: int = 480
+    """Side of the square that images are squashed to, in pixels [P]."""
+    max_tokens: int = 21
+    """Word pieces with [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]."""
+    token_heads: int = 12
+    """Attention heads of every layer whose queries are tokens [C: BERT's; also CrossVLT's]."""
+    enhancement_layers: int = 2
+    """[C: the paper writes "layers"]"""
+    dropout: float = 0.1
+    """Of the enhancement layers' branches [C]."""
+    joint_width: int = 512
+    """E, where words and pixels are compared [C: CGFormer's width; CrossVLT has 256]."""
+    decoder_width: int = 512
+    """[I: LAVT, CrossVLT]"""
+    decoder_heads: int = 8
+    """Attention heads of the decoder [C]."""
+
+    guidance: Guidance = "le_enh+ve"
+    select: Select = "topk"
+    selected_percent: int = 30
+    """k of the paper, in percent of the pixels [P: a ratio; percent implied by its values 10, 30, 80]."""
+    cues: Cues = "both"
+    refine: bool = True
+    """Semantic refinement, Eq. 8 (Table 4c)."""
+    relate: bool = True
+    """Relationship modelling, Eq. 9 (Table 4d)."""
+    contrastive: bool = True
+    """Pixel contrastive loss, Eq. 3 (Table 4e)."""
+    norm_mask: bool = True
+    """Whether only the kept pixels enter the softmax of Eq. 6 (Table 4f); Eq. 8 keeps its mask either way [C]."""
+    pool_scale: PoolScale = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that heads do not divide, and shares that keep nothing."""
+        widths = [(self.language_width, self.token_heads)]
+        widths += [(width, self.decoder_heads) for width in (self.swin.widths[-1], self.decoder_width)]
+        for width, heads in widths:
+            if width % heads:
+                raise ValueError(f"{heads} heads do not divide a width of {width}; choose other heads")
+        if self.language_width % 4:
+            raise ValueError(
+                f"language_width={self.language_width} has no room for sine positions: take a multiple of 4"
+            )
+        if not 1 <= self.selected_percent <= 100:
+            raise ValueError(f"selected_percent={self.selected_percent} is no share of the pixels: take 1 to 100")
+        if self.enhancement_layers < 1:
+            raise ValueError('enhancement_layers must be at least 1; guidance="le" does without enhancement')
+
+    @property
+    def swin(self) -> SwinConfig:
+        """The trunk's share of the sizes."""
+        return SwinConfig(
+            embed_dim=self.embed_dim,
+            depths=self.depths,
+            heads=self.heads,
+            window=self.window,
+            drop_path=self.drop_path,
+        )
+
+    @property
+    def extracts(self) -> bool:
+        """Whether visual expressions exist."""
+        return self.guidance in ("ve", "le_enh+ve")
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether the contrastive loss exists: it needs the similarity of words and pixels [C: the paper is silent]."""
+        return self.contrastive and self.extracts
+
+
+SWIN_B_480 = MeresConfig()
+EMBEDDED = MeresConfig(
+    embed_dim=lavt.EMBEDDED.embed_dim,
+    depths=lavt.EMBEDDED.depths,
+    heads=lavt.EMBEDDED.heads,
+    window=lavt.EMBEDDED.window,
+    drop_path=lavt.EMBEDDED.drop_path,
+    language_width=lavt.EMBEDDED.language_width,
+    image_size=lavt.EMBEDDED.image_size,
+    token_heads=4,
+    joint_width=64,
+    decoder_width=lavt.EMBEDDED.decoder_width,
+)
+"""The small one, on the Swin and the BERT that ship with the project."""

@@ -1,0 +1,86 @@
+"""The pixel contrastive loss with its temperature, and the whole objective (MERES spec 6, Eq. 3).
+
+Shapes: B samples, S samples that have a mask, N pixels of the coarsest map, H x W pixels of the image.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ops.matching import Matched
+from ops.training.batches import Batch
+from ops.training.losses import sample_cross_entropy
+
+LEAST, MOST = 0.01, 10.0
+"""Bounds of the temperature [C]."""
+Assign = Callable[[Tensor, Batch], Matched]
+"""Which mask each sample of a batch learns from, given logits (B, 2, H, W); `MatchingLoss.match` is one."""
+
+
+class Temperature(nn.Module):
+    """tau: learnt [P], as the exponent of a parameter that starts at 0 [I: CrossVLT starts at tau = 1] within bounds.
+
+    Beyond a bound the value stays there while the gradient still passes, so that tau can come back.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_tau = nn.Parameter(torch.zeros(()))
+
+    def forward(self) -> Tensor:
+        """The temperature, a scalar."""
+        outside = self.log_tau.clamp(math.log(LEAST), math.log(MOST)) - self.log_tau
+        return (self.log_tau + outside.detach()).exp()
+
+
+def sample_contrast(relevance_BHW: Tensor, masks_BHW: Tensor) -> Tensor:
+    """(B,) binary cross-entropy of relevance / tau with the masks, a mean over the pixels of each sample (Eq. 3).
+
+    With tau = 1 a foreground pixel cannot cost less than -log sigmoid(1) = 0.313.
+    """
+    terms_BHW = F.binary_cross_entropy_with_logits(relevance_BHW.float(), masks_BHW.float(), reduction="none")
+    return terms_BHW.flatten(1).mean(1)
+
+
+def first_candidates(logits_B2HW: Tensor, batch: Batch) -> Matched:
+    """Every sample learns from its first candidate, whatever the logits are."""
+    return Matched(candidates=[rows[0] for rows in batch.candidates], counts=[1] * len(batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeresLoss:
+    """w_s L_seg + w_c L_c, both against the mask that each sample is given.
+
+    L_seg is binary cross-entropy [P] with LAVT's class weights, 0.9 and 1.1 [I: LAVT, CrossVLT, ReLA]; every sample
+    counts the same [C], so that matched masks weigh as in S+S+C. Eq. 3 at the size of the image [I: CrossVLT].
+    """
+
+    assign: Assign = first_candidates
+    mask_weight: float = 2.0
+    """w_s [I: CrossVLT; the paper gives no weights]."""
+    contrast_weight: float = 1.0
+    """w_c [I: CrossVLT]."""
+
+    def __call__(self, maps_BCHW: Tensor, batch: Batch) -> Tensor:
+        """The loss, a scalar, divided by all samples of the batch, those without a mask included.
+
+        Args:
+            maps_BCHW: what `Meres` gives: background, foreground and, where it contrasts, relevance / tau.
+            batch: whole images.
+        """
+        matched = self.assign(maps_BCHW[:, :2], batch)
+        taken = [sample for sample, count in enumerate(matched.counts) if count]
+        if not taken:
+            return maps_BCHW.sum() * 0.0
+        images = batch.image_of_B.tolist()
+        targets_SHW = torch.stack([batch.masks[images[sample]][matched.candidates[sample]] for sample in taken])
+        maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
+        losses_S = self.mask_weight * sample_cross_entropy(maps_SCHW[:, :2], targets_SHW)
+        if maps_BCHW.shape[1] > 2:
+            losses_S = losses_S + self.contrast_weight * sample_contrast(maps_SCHW[:, 2], targets_SHW)
+        counts_S = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses_S.device)
+        return (losses_S * counts_S).sum() / len(batch)

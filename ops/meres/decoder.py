@@ -1,0 +1,52 @@
+"""MERES's decoder: LAVT's, but at every stage the pixels first look at the guidance (MERES spec 5).
+
+[P] a cross-attention layer at each stage, upsampling, concatenation with the finer map, a linear head; [I: LAVT,
+CrossVLT] two 3x3 convolutions a step and their width; [C] pre-norm, 8 heads, no MLP after the attention, since the
+convolutions play that role. Shapes: B samples, C channels, H x W pixels, G tokens of the guidance, D their width.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ops.decoder import DecoderStep
+from ops.meres.attention import Attention
+from ops.swin import initialise
+
+
+class GuidedPixels(nn.Module):
+    """Pixels look at the guidance, residually."""
+
+    def __init__(self, width: int, language_width: int, *, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, language_width, heads=heads)
+        initialise(self)
+
+    def forward(self, x_BCHW: Tensor, tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:
+        """(B, C, H, W) as before, the target highlighted."""
+        normed_BPC = self.norm(x_BCHW.flatten(2).transpose(1, 2))
+        gathered_BPC = self.attention(normed_BPC, tokens_BGD, tokens_BGD, mask_BG[:, None])
+        return x_BCHW + gathered_BPC.transpose(1, 2).unflatten(2, x_BCHW.shape[-2:])
+
+
+class GuidedDecoder(nn.Module):
+    """Top-down decoder with two output channels: 0 background, 1 foreground."""
+
+    def __init__(self, widths: Sequence[int], hidden: int, language_width: int, *, heads: int) -> None:
+        """`widths` are the channels of the maps, finest first."""
+        super().__init__()
+        laterals = list(reversed(widths))
+        coarse = [laterals[0], *[hidden] * (len(laterals) - 1)]
+        self.looks = nn.ModuleList(GuidedPixels(width, language_width, heads=heads) for width in coarse)
+        self.steps = nn.ModuleList(
+            DecoderStep(above, lateral, hidden) for above, lateral in zip(coarse[:-1], laterals[1:], strict=True)
+        )
+        self.head = nn.Conv2d(hidden, 2, 1)
+
+    def forward(self, maps: Sequence[Tensor], tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:
+        """Logits (B, 2, H, W) at the size of the finest of the (B, C, H, W) `maps`, which come finest first."""
+        x_BCHW = self.looks[0](maps[-1], tokens_BGD, mask_BG)
+        for step, look, lateral in zip(self.steps, list(self.looks)[1:], reversed(maps[:-1]), strict=True):
+            x_BCHW = look(step(x_BCHW, lateral), tokens_BGD, mask_BG)
+        return self.head(x_BCHW)

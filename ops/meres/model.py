@@ -1,0 +1,151 @@
+"""MERES: a Swin trunk, and a decoder guided by what the words say and by what their pixels show (MERES spec 1, 3, 7).
+
+Written from the paper and the MERES spec; no code of its authors is public. `SWIN_B_480` of `ops.meres.config` is the
+published size, `EMBEDDED` the small one. The paper trains 40 epochs of 16 sentences a step at a rate of 3e-5 [P].
+Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features, C channels.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import BertModel
+
+from ops.decoder import upsample
+from ops.images import normalise
+from ops.meres.config import MeresConfig
+from ops.meres.contrast import Temperature
+from ops.meres.decoder import GuidedDecoder
+from ops.meres.guidance import Guide
+from ops.swin import Swin
+
+
+class Coarse(NamedTuple):
+    """What the network says before it is enlarged."""
+
+    logits_B2hw: Tensor
+    """A quarter of the image's size: channel 0 background, 1 foreground."""
+    relevance_B1hw: Tensor | None
+    """Similarity of sentence and pixels over tau, a thirty-second of the image's size; none without contrast."""
+
+
+class MeresVision(nn.Module):
+    """Everything but BERT. The trunk hears no language [C: the paper's words; its figure is not known to us]."""
+
+    def __init__(self, config: MeresConfig) -> None:
+        super().__init__()
+        widths = config.swin.widths
+        self.config = config
+        self.swin = Swin(config.swin)
+        self.output_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.guide = Guide(config)
+        self.temperature = Temperature() if config.contrasts else None
+        self.decoder = GuidedDecoder(widths, config.decoder_width, config.language_width, heads=config.decoder_heads)
+
+    def features(self, images_I3HW: Tensor, *, image_of_B: Tensor | None = None) -> list[Tensor]:
+        """The four normalised maps, (B, C, H, W), finest first; each image is seen once, however many sentences."""
+        if not images_I3HW.is_floating_point():
+            images_I3HW = normalise(images_I3HW)
+        maps = [norm(x_IHWC) for norm, x_IHWC in zip(self.output_norms, self.swin(images_I3HW), strict=True)]
+        return [(one if image_of_B is None else one[image_of_B]).permute(0, 3, 1, 2) for one in maps]
+
+    def coarse(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, image_of_B: Tensor | None = None
+    ) -> Coarse:
+        """Logits and relevance as they come; arguments as in `quarter_logits`."""
+        maps = self.features(images_I3HW, image_of_B=image_of_B)
+        guidance = self.guide(maps[-1], language_BLT.transpose(1, 2), mask_B1T.squeeze(1).bool())
+        logits_B2hw = self.decoder(maps, guidance.tokens_BGD, guidance.mask_BG)
+        if self.temperature is None:
+            return Coarse(logits_B2hw, None)
+        relevance_BN = guidance.relevance_BN / self.temperature()
+        return Coarse(logits_B2hw, relevance_BN.unflatten(1, (1, *maps[-1].shape[-2:])))
+
+    def quarter_logits(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, 2, H / 4, W / 4) as the decoder gives them: channel 0 background, 1 foreground.
+
+        Args:
+            images_I3HW: uint8 RGB, or floats that are normalised already; one a sample unless `image_of_B` is given.
+            language_BLT: BERT's last hidden states, channels first; token 0 is [CLS].
+            mask_B1T: 1 on real word pieces.
+            image_of_B: row of the image of each sample: the trunk then sees each image only once.
+        """
+        return self.coarse(images_I3HW, language_BLT, mask_B1T, image_of_B).logits_B2hw
+
+    def forward(
+        self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Maps (B, 2 or 3, H, W) in float32 at the size of the images; arguments as in `quarter_logits`.
+
+        Channels 0 and 1 are the logits of background and foreground. Where the configuration contrasts, channel 2 is
+        the relevance over tau, the logits of Eq. 3, which only `MeresLoss` reads: a forward pass touches every
+        parameter, and one tensor leaves it.
+        """
+        coarse = self.coarse(images_I3HW, language_BLT, mask_B1T, image_of_B)
+        maps = [part for part in coarse if part is not None]
+        return torch.cat([upsample(part.float(), images_I3HW.shape[-2:]) for part in maps], 1)
+
+
+class Meres(nn.Module):
+    """MERES with its BERT, uncased and without pooler [P].
+
+    All of BERT's layers learn, its embeddings do not; it stays in eval mode even while it is trained [C: as in LAVT,
+    where a sentence then always has the same features].
+    """
+
+    def __init__(self, config: MeresConfig, bert: BertModel) -> None:
+        super().__init__()
+        width = bert.config.hidden_size
+        if width != config.language_width:
+            raise ValueError(f"this BERT is {width} wide, the config expects language_width={config.language_width}")
+        self.config = config
+        self.vision = MeresVision(config)
+        self.bert = bert
+        bert.requires_grad_(True)
+        bert.embeddings.requires_grad_(False)
+        bert.eval()
+
+    def train(self, mode: bool = True) -> "Meres":
+        """Switch the vision half; BERT never leaves eval mode."""
+        super().train(mode)
+        self.bert.eval()
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.vision.decoder.head.weight.device
+
+    def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """BERT's last hidden states (B, L, T)."""
+        states = self.bert(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
+        return states.transpose(1, 2)
+
+    def forward(
+        self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
+    ) -> Tensor:
+        """Maps (B, 2 or 3, H, W) at the size of the images; see `MeresVision.forward`."""
+        language_BLT = self.encode(token_ids_BT, mask_BT)
+        return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)
+
+
+def optimiser_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+    """AdamW's groups: pretrained (Swin, BERT) and new parameters, each decayed and undecayed, and the temperature.
+
+    Undecayed are norms, biases and tables of relative positions [I: LAVT, CrossVLT for the trunk; C: the others too].
+    The temperature has its own group, so that it surely moves: in CrossVLT no group holds it. Each group has a `rate`,
+    its share of the learning rate; the paper has one rate for all [P].
+    """
+    towers = {id(one) for part in (model.vision.swin, model.bert) for one in part.parameters()}
+    groups: dict[str, dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        old, plain = id(parameter) in towers, parameter.ndim < 2 or name.endswith("relative_position_bias_table")
+        kind = f"{'pretrained' if old else 'new'}{', undecayed' if plain else ''}"
+        kind = "temperature" if name.endswith("log_tau") else kind
+        group = {"name": kind, "weight_decay": 0.0 if plain else weight_decay, "rate": pretrained_rate if old else 1.0}
+        groups.setdefault(kind, {**group, "params": []})["params"].append(parameter)
+    return list(groups.values())
