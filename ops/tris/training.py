@@ -115,7 +115,7 @@ def train_response(
     plan: TrisPlan,
     *,
     weights: LossWeights,
-    calibration: Calibration,
+    calibration: Calibration | None,
     exclude: bool = False,
     resume: Mapping[str, Any] | None = None,
     save: Callable[[State], None] = lambda state: None,
@@ -128,22 +128,24 @@ def train_response(
         samples: objects of the training split.
         plan: epochs, batch size, learning rate and so on.
         weights: of the losses, see `losses.PRESETS`.
-        calibration: on the model's device; not looked at where `weights` leave it out.
+        calibration: its scorer on the model's device; None where `weights` leave calibration out.
         exclude: leave texts that may be true of an image out of its negatives, see `losses.false_negatives`.
         resume: a state that an earlier call handed to `save`; everything else must be the same.
         save: gets the state every `checkpoint_every_steps` steps and at the end. Its tensors are live.
         log: gets a line every `log_every_steps` steps.
 
     Raises:
-        ValueError: `resume` belongs to another plan or other data.
+        ValueError: `resume` belongs to another plan or other data, or weights and calibration do not agree.
         FloatingPointError: the loss is not finite.
     """
+    if weights.calibrated != (calibration is not None):
+        raise ValueError("pass a calibration exactly if the weights count it")
 
     def backward(batch: Sequence[Sample], step: int) -> Tensor:
         images_B3HW = normalise(samples.images(batch).to(model.device))
         ids_BT = samples.ids(batch).to(model.device)
         own_BE = negatives_BKE = torch.empty(0)
-        if weights.calibrated:
+        if calibration is not None:
             own_BE, negatives_BKE = calibration.of(batch, count=weights.negatives, seed=plan.seed, step=step)
         exclude_BB = false_negatives(ids_BT, samples.image_rows(batch).to(model.device)) if exclude else None
         loss = partial(
@@ -151,7 +153,7 @@ def train_response(
             images_B3HW=images_B3HW,
             texts_BE=own_BE.to(model.device),
             negatives_BKE=negatives_BKE.to(model.device),
-            scorer=calibration.scorer,
+            scorer=calibration and calibration.scorer,
             weights=weights,
             exclude_BB=exclude_BB,
         )

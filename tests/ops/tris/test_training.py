@@ -174,10 +174,12 @@ def test_negatives_of_a_sample_are_a_function_of_seed_and_step(calibration: Cali
     assert not torch.equal(negatives, calibration.of(batch, count=4, seed=0, step=4)[1])
 
 
-def test_without_calibration_the_scorer_is_not_asked(samples: ObjectSamples, calibration: Calibration) -> None:
-    silent = Calibration(scorer=calibration.scorer, pool=calibration.pool, texts=[])
+def test_classification_alone_needs_no_scorer(samples: ObjectSamples, calibration: Calibration) -> None:
     weights = LossWeights(positive=0, negative=0)
-    assert train_response(response_model(), samples, PLAN, weights=weights, calibration=silent).loss
+    assert train_response(response_model(), samples, PLAN, weights=weights, calibration=None).loss
+    for wrong in ({"weights": weights, "calibration": calibration}, {"weights": WEIGHTS, "calibration": None}):
+        with pytest.raises(ValueError, match="exactly if"):
+            train_response(response_model(), samples, PLAN, **wrong)
 
 
 def test_texts_of_the_same_image_can_be_left_out_of_the_negatives(
