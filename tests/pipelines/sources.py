@@ -18,6 +18,7 @@ LEFT_OUT = (
     "assets.knobs",
     "assets.pictures",
     "assets.stage",
+    "assets.tris.knobs",
     "resources.checkpoints",
     "resources.runtime",
     "resources.toyref.writer",

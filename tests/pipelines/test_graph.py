@@ -15,6 +15,7 @@ JUDGES = {
     "scores",
     "corrected_scores",
     "supervised_scores",
+    "tris_scores",
     "report",
 }
 """The stages that may look at drawn masks."""

@@ -64,10 +64,10 @@ class Example:
     """Row of each attribute's value in its list of labels."""
 
 
-def prepare(scene: Scene, labels: Labels) -> Example:
-    """Squash a scene and look up its labels."""
+def prepare(scene: Scene, labels: Labels, *, side: int = IMAGE_SIDE) -> Example:
+    """Squash a scene to `side` x `side` pixels and look up its labels."""
     height, width = scene.image_HW3.shape[:2]
-    image = cv2.resize(scene.image_HW3, (IMAGE_SIDE, IMAGE_SIDE), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(scene.image_HW3, (side, side), interpolation=cv2.INTER_AREA)
     corners_N4 = np.array([thing.box for thing in scene.objects], np.float32) / [width, height, width, height]
     boxes_N4 = np.concatenate([(corners_N4[:, :2] + corners_N4[:, 2:]) / 2, corners_N4[:, 2:] - corners_N4[:, :2]], 1)
     rows = [attribute_rows(scene, thing, labels) for thing in scene.objects]
