@@ -19,8 +19,8 @@ from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from ops.tris.tokens import MAX_TOKENS, Cut, cut
 from resources.embedded.cards import embedded_folder, load_embedded
-from resources.models.backbones import read_torch
 from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip, load_embedded_clip
+from resources.models.weights import read_torch
 
 EMBEDDED_NAME = "embedded"
 CLIP_FOLDER, TRUNK_FOLDER = "clip_rn", "irn_trunk"
