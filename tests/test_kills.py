@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import shutil
 import time
 from contextlib import suppress
 from multiprocessing.context import ForkServerContext
@@ -101,8 +102,8 @@ def compare(
     context: ForkServerContext, home: Path, tmp_path: Path, stage: str, *, kills: int, before: tuple[str, ...]
 ) -> None:
     calm, rough = tmp_path / "calm", tmp_path / "rough"
-    for store in (calm, rough):
-        finish(context, home, store, (*PREPARED, *before))
+    finish(context, home, calm, (*PREPARED, *before))
+    shutil.copytree(calm, rough)
     finish(context, home, calm, (stage,))
     moments = random.Random(kills)
     hits = disturb(context, home, rough, (stage,), delays=[moments.uniform(0.0, 0.2) for _ in range(kills)])
