@@ -44,6 +44,11 @@ SPOILED = {
     "tris/stage2_decoder_small": "train_logits4",
     "tris/lr_schedule": "stage2_factor_as_coded",
     "tris/metrics": "argmax_yx",
+    "tris/irn_crf_seeds": "smooth_bg_raw",
+    "tris/irn_paths": "r10_paths_dydx_pad999",
+    "tris/irn_training_losses": "affinity",
+    "tris/irn_pseudo_label": "pseudo_label",
+    "tris/irn_random_walk": "rw",
 }
 """For every block an array that it must reproduce."""
 
