@@ -194,7 +194,7 @@ class ReportKnobs(Knobs):
     """What the page shows."""
 
     examples: int = 12
-    segmenters: tuple[Literal["corrected", "supervised"], ...] = ()
+    segmenters: tuple[Literal["corrected", "supervised", "meres"], ...] = ()
     """Trained models to show beside ZSBootstrap."""
 
     def extra_needs(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ SEGMENTERS = (
     ("ZSBootstrap", "zs_bootstrap", "predictions", "scores"),
     ("S+S+C", "corrected", "corrected_predictions", "corrected_scores"),
     ("supervised", "supervised", "supervised_predictions", "supervised_scores"),
+    ("MERES", "meres", "meres_predictions", "meres_scores"),
 )
 """Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
 ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
@@ -77,13 +78,21 @@ def _head(work: Work) -> str:
     selection = "; ".join(
         f"{name} by {work.inputs[model].manifest.metrics['epoch chosen by']}" for name, model, *_ in _segmenters(work)
     )
-    drawn = " but for the supervised upper bound" if "supervised" in work.inputs else ""
+    names = {"supervised": "the supervised upper bound", "MERES": "MERES"}
+    seen = [names[name] for name, model, *_ in _segmenters(work) if _learnt_from_drawn_masks(work.inputs[model])]
+    drawn = f" but for {' and '.join(seen)}" if seen else ""
     return (
         f"<h1>{escape(instance.dataset)} / {escape(instance.experiment)}</h1>"
         f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks{drawn}; "
         f"scored on {escape(', '.join(instance.source.evaluate))}. Epochs were chosen: {escape(selection)}.</p>"
         + (f'<p class="note">{TOY_NOTE}</p>' if toy else "")
     )
+
+
+def _learnt_from_drawn_masks(model: Artifact) -> bool:
+    """Whether they were its labels; they may also have picked the epoch, which the page says in any case."""
+    labels = model.manifest.metrics.get("labels", model.manifest.stage)
+    return labels in ("ground_truth", "supervised")
 
 
 def _scores(work: Work) -> str:
@@ -144,7 +153,7 @@ def _curves(work: Work) -> str:
         curve = curve_svg(
             {"loss": list(zip(steps, means, strict=True))},
             x_label="optimiser step",
-            y_label="weighted cross-entropy",
+            y_label="loss",
         )
         pages.append(f"<h2>{escape(name)}</h2>{curve}")
     return "\n".join(pages)

@@ -20,6 +20,7 @@ from assets.knobs import (
     SupervisedKnobs,
 )
 from assets.stage import Stage
+from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
     Stage(name="dataset_index", version=1, run=corpus.dataset_index, knobs=NoKnobs, raw=corpus.raw_fingerprint),
@@ -61,7 +62,7 @@ _ALL = (
     ),
     Stage(
         name="choice_scores",
-        version=1,
+        version=2,
         run=evaluate.choice_scores,
         knobs=ScoreKnobs,
         needs=("references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices", "ground_truth"),
@@ -77,7 +78,7 @@ _ALL = (
     ),
     Stage(
         name="grounded_scores",
-        version=1,
+        version=2,
         run=evaluate.grounded_scores,
         knobs=ScoreKnobs,
         needs=("references", "grounded_masks", "ground_truth"),
@@ -103,7 +104,7 @@ _ALL = (
     ),
     Stage(
         name="scores",
-        version=1,
+        version=2,
         run=evaluate.scores,
         knobs=ScoreKnobs,
         needs=("references", "predictions", "ground_truth"),
@@ -129,7 +130,7 @@ _ALL = (
     ),
     Stage(
         name="corrected_scores",
-        version=1,
+        version=2,
         run=evaluate.corrected_scores,
         knobs=ScoreKnobs,
         needs=("references", "corrected_predictions", "ground_truth"),
@@ -155,14 +156,16 @@ _ALL = (
     ),
     Stage(
         name="supervised_scores",
-        version=1,
+        version=2,
         run=evaluate.supervised_scores,
         knobs=ScoreKnobs,
         needs=("references", "supervised_predictions", "ground_truth"),
     ),
+    *MERES,
+    *CURVES,
     Stage(
         name="report",
-        version=2,
+        version=3,
         run=report.report,
         knobs=ReportKnobs,
         needs=(

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of candidate masks and of both trainings, at random moments: nothing is lost or differs."""
+"""SIGKILL in the middle of candidate masks and of all trainings, at random moments: nothing is lost or differs."""
 
 import multiprocessing
 import os
@@ -15,9 +15,11 @@ from storage.artifact import Store
 EXPERIMENT = """
 extends: correct
 datasets: [victim]
+targets: [report, meres_scores]
 knobs:
   zs_bootstrap: {epochs: 6, batch_size: 8}
   corrected: {epochs: 4, batch_size: 8}
+  meres: {labels: candidates, epochs: 4, batch_size: 8}
 """
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
 PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
@@ -119,3 +121,9 @@ def test_training_survives_kills(context: ForkServerContext, home: Path, tmp_pat
 def test_correction_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
     before = ("candidate_masks", "mask_choices", "zs_bootstrap")
     compare(context, home, tmp_path, "corrected", kills=kills, before=before)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
+    before = ("candidate_masks", "mask_choices")
+    compare(context, home, tmp_path, "meres", kills=kills, before=before)
