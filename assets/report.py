@@ -45,7 +45,7 @@ def report(work: Work) -> Outcome:
     pages = [_head(work), _scores(work), _text(work), _choice_reasons(work), _curves(work)]
     pages.append("<h2>From expression to mask</h2>")
     pages += [f'<figure><img src="{data_uri(png_bytes(picture))}" alt=""></figure>' for picture in gallery]
-    pages.append(_mended(work))
+    pages += [_mended(work), _slices(work)]
     pages.append(_quarantined(work.inputs))
     body = "\n".join(pages)
     title = f"{work.instance.dataset} / {work.instance.experiment}"
@@ -125,6 +125,22 @@ def _scores(work: Work) -> str:
         "image's own size, a number the side of the model's square. <i>random</i> and <i>oracle</i> pick among the "
         "same candidates, blindly and by the ground truth.</p>"
     )
+
+
+def _slices(work: Work) -> str:
+    """Where the methods differ: mIoU of each slice of the first scored split, at the image's own size."""
+    scored = ["choice_scores", *(scores for *_, scores in _segmenters(work))]
+    split, found = work.instance.source.evaluate[0], dict[tuple[str, str], dict[str, Any]]()
+    for row in (row for stage in scored for row in work.inputs[stage].table("slices").to_pylist()):
+        if row["split"] == split and row["resolution"] == "original":
+            line = found.setdefault((row["by"], row["slice"]), {"by": row["by"], "slice": row["slice"]})
+            line |= {"expressions": row["rows"], row["method"]: row["mIoU"]}
+    if not found:
+        return ""
+    shown = set().union(*found.values())
+    names = ("by", "slice", "expressions", *(method for method in ORDER if method in shown))
+    rows = [dict.fromkeys(names) | line for _, line in sorted(found.items())]
+    return f"<h2>What is hard: mIoU on {escape(split)} by kind of expression, in percent</h2>" + table_html(rows, names)
 
 
 def _text(work: Work) -> str:

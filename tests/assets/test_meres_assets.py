@@ -192,4 +192,5 @@ def test_predictions_of_meres_have_the_size_of_their_images(finished: Finished) 
 def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) -> None:
     page = finished["drawn", "report"].file("report.html").read_text()
     assert "<h2>MERES</h2>" in page
+    assert "<td>spatial words</td><td>with</td>" in page
     assert "without drawn masks but for the supervised upper bound and MERES;" in page
