@@ -41,7 +41,7 @@ def meres(work: Work) -> Outcome:
     start = open_meres(knobs.size, switches=knobs.switches(), **towers, runtime=work.runtime, seed=seed)
     matching = MatchingLoss() if knobs.labels == "candidates" else None
     loss = MeresLoss(assign=matching.match) if matching else MeresLoss()
-    offer_of = OFFERS[knobs.labels](work)
+    offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
     found = fit(work, knobs, start, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
     return replace(found, metrics={**found.metrics, "labels": knobs.labels})
 

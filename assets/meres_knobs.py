@@ -1,11 +1,11 @@
 """Knobs of MERES: what it learns from, and the switches of its ablations (MERES spec 9)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from assets.knobs import BootstrapKnobs
+from assets.knobs import DrawnKnobs
 
 Labels = Literal["mask_choices", "corrected", "candidates", "ground_truth"]
 SOURCES: Mapping[Labels, tuple[str, ...]] = {
@@ -18,7 +18,7 @@ SOURCES: Mapping[Labels, tuple[str, ...]] = {
 `assets.meres.OFFERS`."""
 
 
-class MeresKnobs(BootstrapKnobs):
+class MeresKnobs(DrawnKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
 
     labels: Labels = "mask_choices"
@@ -46,12 +46,18 @@ class MeresKnobs(BootstrapKnobs):
     pool_scale: Literal["mean", "paper"] = "mean"
     """`paper` divides a visual expression by the number of its pixels once more (Eq. 7, spec 4.4)."""
 
+    @model_validator(mode="after")
+    def _only_drawn_masks_know_classes(self) -> Self:
+        if self.classes == "seen" and self.labels != "ground_truth":
+            raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
+        return self
+
     def extra_needs(self) -> tuple[str, ...]:
         """What the source of labels reads, and ground truth where it picks the epoch."""
         return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
-        own = MeresKnobs.model_fields.keys() - BootstrapKnobs.model_fields.keys() - {"labels"}
+        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels"}
         turned = self.model_dump(include=own)
         return {"select": turned.pop("selection"), **turned}

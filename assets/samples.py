@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from assets.knobs import Classes
 from assets.records import ObjectRecord, by_image, images_of, objects_of, read_image
 from assets.stage import Work
 from assets.training_set import Offer
@@ -38,9 +39,12 @@ def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
     return lambda one: offered.get(one.ref_id, {})
 
 
-def drawn_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
-    """An object's ground truth."""
-    drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
+def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[ObjectRecord], Offer]:
+    """An object's ground truth; of objects of the seen classes only, if asked for."""
+    from ops.novelty import SEEN
+
+    rows = work.inputs["ground_truth"].table("objects").to_pylist()
+    drawn = {row["object_id"]: row for row in rows if classes == "all" or row["category"] in SEEN}
     return lambda one: {one.object_id: drawn[one.object_id]} if one.object_id in drawn else {}
 
 

@@ -27,7 +27,12 @@ Traits = Mapping[str, str]
 
 
 def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
-    """Sentence -> its bins, for all objects of the splits that are drawn."""
+    """Sentence -> its bins, for all objects of the splits that are drawn.
+
+    The trait "class" tells seen classes from unseen ones (`ops.novelty`): some trainings leave the latter out.
+    """
+    from ops.novelty import novelty
+
     drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
     alike = Counter((row["image_id"], row["category"]) for row in drawn.values())
     found: dict[int, Traits] = {}
@@ -38,6 +43,8 @@ def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
         of_object = {"size of the object": size_bin(pixels / (row["height"] * row["width"]))}
         if row["category"]:
             of_object["objects of its class"] = count_bin(alike[row["image_id"], row["category"]])
+            if (part := novelty(row["category"])) is not None:
+                of_object["class"] = part
         for sent_id, said in zip(one.sent_ids, one.sentences, strict=True):
             found[sent_id] = {"length": length_bin(said), "spatial words": spatial_bin(said), **of_object}
     return found

@@ -72,7 +72,7 @@ def corrected(work: Work) -> Outcome:
 def supervised(work: Work) -> Outcome:
     """Fully supervised LAVT, trained on drawn masks: the upper bound of every table, and never an input of another."""
     knobs = work.knobs_as(SupervisedKnobs)
-    return fit(work, knobs, pretrained(work, knobs), drawn_mask(work))
+    return fit(work, knobs, pretrained(work, knobs), drawn_mask(work, classes=knobs.classes))
 
 
 def pretrained(work: Work, knobs: BootstrapKnobs) -> tuple[Lavt, Tokenizer]:

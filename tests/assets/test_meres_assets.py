@@ -28,6 +28,14 @@ knobs:
   zs_bootstrap: {TINY}
   report: {{examples: 1, segmenters: [supervised, meres]}}
 """
+SEEN = """
+extends: meres_seen
+datasets: [guided]
+targets: [meres, supervised]
+knobs:
+  meres: {epochs: 1, batch_size: 24}
+  supervised: {epochs: 1, batch_size: 24}
+"""
 WEAK = f"""
 extends: meres_corrected
 datasets: [guided]
@@ -44,6 +52,7 @@ targets: [meres]
 knobs:
   meres: {epochs: 1, batch_size: 12, guidance: le}
 """
+SEEN_CLASSES = {"person", "bicycle", "car", "boat", "bird", "bottle", "banana", "apple", "chair", "clock"}
 Finished = dict[tuple[str, str], Artifact]
 
 
@@ -51,7 +60,7 @@ Finished = dict[tuple[str, str], Artifact]
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """(experiment, stage) -> artifact; everything is run once."""
     home = tmp_path_factory.mktemp("home")
-    files = (("drawn", DRAWN), ("weak", WEAK), ("offered", CANDIDATES))
+    files = (("drawn", DRAWN), ("weak", WEAK), ("offered", CANDIDATES), ("seen", SEEN))
     for kind, name, text in (("datasets", "guided", WORLD), *(("experiments", *file) for file in files)):
         (home / kind).mkdir(exist_ok=True)
         (home / kind / f"{name}.yaml").write_text(text)
@@ -88,6 +97,26 @@ def test_every_switch_is_a_field_of_the_network() -> None:
     config = MeresConfig(**switches)
     assert (config.select, config.cues, config.norm_mask) == ("none", "local", False)
     assert MeresConfig(**MeresKnobs().switches()) == MeresConfig()
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finished, model: str) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["seen", "ground_truth"].table("objects").to_pylist()
+    }
+    trained = [truths[one.object_id] for one in objects_of(finished["seen", "references"], splits=("train",))]
+    unseen = Counter(trained)["dog"] + Counter(trained)["cup"]
+    assert unseen > 0
+    used = finished["seen", model].manifest.metrics["objects trained on"]
+    assert used == sum(category in SEEN_CLASSES for category in trained) < len(trained)
+    assert finished["drawn", model].manifest.metrics["objects trained on"] == len(trained)
+
+
+def test_classes_are_known_of_drawn_masks_only() -> None:
+    with pytest.raises(ValueError, match="needs labels: ground_truth"):
+        MeresKnobs(classes="seen")
+    with pytest.raises(ValueError, match="must not pick the epoch"):
+        MeresKnobs(classes="seen", labels="ground_truth", select="best_on_val")
 
 
 def test_all_candidates_are_matched_while_meres_learns_from_them(finished: Finished) -> None:
