@@ -11,6 +11,7 @@ from assets.records import objects_of
 from assets.slices import spatial_bin
 from ops.meres.config import MeresConfig
 from pipelines.definitions import load_plan
+from pipelines.tables import classes_of
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from storage.masks import decode
@@ -184,6 +185,19 @@ def test_a_slice_counts_its_own_expressions(finished: Finished) -> None:
     )
     assert found["rows"] == len(pairs)
     assert found["oIoU"] == pytest.approx(sum(r["intersection"] for r in pairs) / sum(r["union"] for r in pairs))
+
+
+def test_figures_of_unseen_classes_are_those_of_their_expressions(finished: Finished) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["drawn", "ground_truth"].table("objects").to_pylist()
+    }
+    objects = objects_of(finished["drawn", "references"], splits=("val",))
+    unseen = {one.ref_id for one in objects if truths[one.object_id] in {"bus", "cat", "dog", "umbrella", "cup"}}
+    scores = finished["drawn", "supervised_scores"]
+    pairs = [row for row in scores.table("pairs").to_pylist() if row["ref_id"] in unseen]
+    ious = [row["intersection"] / row["union"] for row in pairs if row["resolution"] == "original"]
+    assert ious
+    assert classes_of(scores)["val", "unseen"][1] == pytest.approx(float(np.mean(ious)))
 
 
 @pytest.mark.parametrize("model", ["meres", "supervised"])
