@@ -29,7 +29,7 @@ Traits = Mapping[str, str]
 def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
     """Sentence -> its bins, for all objects of the splits that are drawn.
 
-    The trait "class" tells seen classes from unseen ones (`ops.novelty`): some trainings leave the latter out.
+    The novelty of a class tells seen classes from unseen ones (`ops.novelty`): some trainings leave the latter out.
     """
     from ops.novelty import novelty
 
@@ -44,7 +44,7 @@ def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
         if row["category"]:
             of_object["objects of its class"] = count_bin(alike[row["image_id"], row["category"]])
             if (part := novelty(row["category"])) is not None:
-                of_object["class"] = part
+                of_object["novelty of the class"] = part
         for sent_id, said in zip(one.sent_ids, one.sentences, strict=True):
             found[sent_id] = {"length": length_bin(said), "spatial words": spatial_bin(said), **of_object}
     return found

@@ -92,7 +92,7 @@ def classes_of(artifact: Artifact) -> dict[tuple[str, str], tuple[float, float]]
     return {
         (row["split"], row["slice"]): (row["oIoU"], row["mIoU"])
         for row in artifact.table("slices").to_pylist()
-        if row["by"] == "class" and row["resolution"] == "original"
+        if row["by"] == "novelty of the class" and row["resolution"] == "original"
     }
 
 
