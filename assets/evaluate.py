@@ -222,7 +222,7 @@ def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_obje
         cells.setdefault((pair.split, pair.method, "expression", pair.resolution), {})[pair.sent_id] = pair
         if pair.method in objectwise:
             cells.setdefault((pair.split, pair.method, "object", pair.resolution), {})[pair.ref_id] = pair
-    summary = [_summary_row(cell, list(found.values()), empties) for cell, found in cells.items()]
+    summary = [summary_row(cell, list(found.values()), empties) for cell, found in cells.items()]
     write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
     slices = _slices(work, cells, empties)
     write_table(work.slot.work / "slices.parquet", pa.Table.from_pylist(slices, schema=SLICES))
@@ -238,7 +238,7 @@ def _slices(work: Work, cells: Mapping[Cell, Mapping[object, Pair]], empties: Em
             for trait in traits[pair.sent_id].items():
                 sliced.setdefault(trait, []).append(pair)
         for by, name in sorted(sliced):
-            rows.append({"by": by, "slice": name, **_summary_row(cell, sliced[by, name], empties)})
+            rows.append({"by": by, "slice": name, **summary_row(cell, sliced[by, name], empties)})
     return rows
 
 
@@ -254,7 +254,8 @@ def headline(pairs: Sequence[Pair]) -> dict[str, float | str]:
     return {name: float(np.mean(ious)) for name, ious in found.items()}
 
 
-def _summary_row(cell: Cell, pairs: Sequence[Pair], empties: Empties) -> dict[str, Any]:
+def summary_row(cell: Cell, pairs: Sequence[Pair], empties: Empties) -> dict[str, Any]:
+    """The numbers of a cell: split, method, what counts once, and resolution."""
     from ops.metrics import ScoreState
 
     split, method, per, resolution = cell

@@ -45,7 +45,7 @@ class NounKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """The parser."""
-        return (_weights("parser", self.parser),)
+        return (weights_name("parser", self.parser),)
 
 
 class ProjectionKnobs(Knobs):
@@ -59,7 +59,7 @@ class ProjectionKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """The CLIP whose text tower projects, when it does."""
-        return (_weights("clip_vit", self.clip),) if self.project else ()
+        return (weights_name("clip_vit", self.clip),) if self.project else ()
 
 
 class CandidateKnobs(Knobs):
@@ -76,8 +76,8 @@ class CandidateKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter."""
-        segmenter = _weights("segmenter", self.segmenter)
-        return (segmenter,) if self.source == "everything" else (_weights("detector", self.detector), segmenter)
+        segmenter = weights_name("segmenter", self.segmenter)
+        return (segmenter,) if self.source == "everything" else (weights_name("detector", self.detector), segmenter)
 
 
 class ChoiceKnobs(Knobs):
@@ -106,7 +106,7 @@ class ChoiceKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that judges and the parser, where the rule asks for them."""
-        clip, parser = _weights("clip_vit", self.clip), _weights("parser", self.parser)
+        clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
         return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
 
     def recipe(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class BootstrapKnobs(TrainingKnobs):
 
     def models(self) -> tuple[str, ...]:
         """The pretrained towers."""
-        return (_weights("swin", self.swin), _weights("bert", self.bert))
+        return (weights_name("swin", self.swin), weights_name("bert", self.bert))
 
 
 Classes = Literal["all", "seen"]
@@ -198,7 +198,7 @@ class GroundedKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """Detector and segmenter."""
-        return (_weights("detector", self.detector), _weights("segmenter", self.segmenter))
+        return (weights_name("detector", self.detector), weights_name("segmenter", self.segmenter))
 
 
 class ScoreKnobs(Knobs):
@@ -222,5 +222,6 @@ class ReportKnobs(Knobs):
         return tuple(name for model in self.segmenters for name in (model, f"{model}_predictions", f"{model}_scores"))
 
 
-def _weights(kind: str, name: str) -> str:
+def weights_name(kind: str, name: str) -> str:
+    """The registry name of the weights that a knob names."""
     return f"embedded/{kind}" if name == "embedded" else name

@@ -9,7 +9,7 @@ from assets.evaluate import scores_of
 from assets.meres_knobs import Labels, MeresKnobs
 from assets.predict import predicted_by
 from assets.records import ObjectRecord
-from assets.samples import all_candidates, chosen_mask, drawn_mask, matched_mask
+from assets.samples import all_candidates, chosen_mask, drawn_mask, matched_mask, refined_mask
 from assets.stage import Outcome, Work
 from assets.train import fit
 from assets.training_set import Offer
@@ -19,13 +19,14 @@ OFFERS: Mapping[Labels, Callable[[Work], Callable[[ObjectRecord], Offer]]] = {
     "mask_choices": chosen_mask,
     "corrected": matched_mask,
     "candidates": all_candidates,
+    "refined_labels": refined_mask,
     "ground_truth": drawn_mask,
 }
 """What an object may learn from under each source of labels."""
 
 
 def meres(work: Work) -> Outcome:
-    """MERES from pretrained towers, on chosen masks (S2), last matches of S+S+C, all candidates (S1) or drawn masks.
+    """MERES from pretrained towers, on S2, last matches of S+S+C, all candidates (S1), TRIS's labels or drawn masks.
 
     Candidates are matched anew at every step by constrained greedy matching (S+S+C Eq. 3), for both losses of MERES.
     The paper is fully supervised; only with `labels: ground_truth` are drawn masks read here. Resumes as ZSBootstrap

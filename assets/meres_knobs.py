@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 
 from assets.knobs import DrawnKnobs
 
-Labels = Literal["mask_choices", "corrected", "candidates", "ground_truth"]
+Labels = Literal["mask_choices", "corrected", "candidates", "refined_labels", "ground_truth"]
 SOURCES: Mapping[Labels, tuple[str, ...]] = {
     "mask_choices": ("mask_choices",),
     "corrected": ("corrected_labels",),
     "candidates": ("candidate_masks", "mask_choices"),
+    "refined_labels": ("refined_labels",),
     "ground_truth": ("ground_truth",),
 }
 """The stages that each source of labels reads. Another source is a name in `Labels`, a row here, and a row of
@@ -22,8 +23,8 @@ class MeresKnobs(DrawnKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
 
     labels: Labels = "mask_choices"
-    """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); or drawn masks as
-    in the paper, which make it a fully supervised model."""
+    """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); TRIS's
+    pseudo-labels; or drawn masks as in the paper, which make it a fully supervised model."""
     epochs: int = 40
     batch_size: int = 16
     learning_rate: float = 3e-5

@@ -39,6 +39,11 @@ def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
     return lambda one: offered.get(one.ref_id, {})
 
 
+def refined_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """The pseudo-label that TRIS refined for an object."""
+    return _given(work.inputs["refined_labels"].table("labels").to_pylist(), key="ref_id")
+
+
 def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[ObjectRecord], Offer]:
     """An object's ground truth; of objects of the seen classes only, if asked for."""
     from ops.novelty import SEEN

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,10 @@ from storage.masks import decode
 from storage.stacks import Stack, Stacks, write_stacks
 
 if TYPE_CHECKING:
-    from ops.training.batches import InMemorySamples
+    from torch import Tensor
+
+    from ops.training.batches import InMemorySamples, TrainingObject
     from ops.training.team import Team
-    from resources.models.backbones import Tokenizer
 
 Offer = Mapping[Hashable, Mapping[str, Any]]
 """The masks that may be an object, as rows with `rle`, `height` and `width`; equal keys, numbers or strings, mean one
@@ -33,11 +34,32 @@ IMAGES, MASKS, INDEX = "images.npy", "masks.bits", "index.json"
 """Files of the folder; the index is written last."""
 
 
+class Encoder(Protocol):
+    """Turns sentences into tokens."""
+
+    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask, both int64 (sentences, tokens)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
     """Samples of a training split, and what their masks are called."""
 
     samples: InMemorySamples
+    keys: Sequence[Sequence[Hashable]]
+    """For each image the key of every mask of its stack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What the files hold."""
+
+    images_N3SS: npt.NDArray[np.uint8]
+    masks: Stacks
+    """One stack an image."""
+    objects: Sequence[TrainingObject]
+    sentences: Sequence[Sequence[str]]
+    """Of each object."""
     keys: Sequence[Sequence[Hashable]]
     """For each image the key of every mask of its stack."""
 
@@ -53,7 +75,7 @@ class _Index:
 
 
 def training_set(
-    work: Work, offer_of: Callable[[ObjectRecord], Offer], *, size: int, tokenizer: Tokenizer, team: Team
+    work: Work, offer_of: Callable[[ObjectRecord], Offer], *, size: int, tokenizer: Encoder, team: Team
 ) -> TrainingSet:
     """The training split with one or more masks per object; a mask that several objects may take is held once.
 
@@ -61,20 +83,40 @@ def training_set(
         work: the running stage; needs `references`.
         offer_of: what an object may learn from; objects without any mask are left out.
         size: side of the model's square input.
-        tokenizer: of the model's BERT.
+        tokenizer: of the model.
         team: its first process writes the files, the others wait.
 
     Raises:
         ValueError: no object of the training splits has a mask.
     """
+    from ops.training.batches import InMemorySamples
+
+    written = prepared(work, lambda one: offer_of(one) or None, size=size, tokenizer=tokenizer, team=team)
+    return TrainingSet(samples=InMemorySamples(written.images_N3SS, written.masks, written.objects), keys=written.keys)
+
+
+def prepared(
+    work: Work,
+    offer_of: Callable[[ObjectRecord], Offer | None],
+    *,
+    size: int,
+    tokenizer: Encoder,
+    team: Team | None = None,
+) -> Written:
+    """The training split's pictures, objects and masks; written by the first process of a team, read by all.
+
+    Args and raises as in `training_set`, but that an object may be offered no mask at all and still take part; it is
+    left out where `offer_of` gives None.
+    """
     folder = make_folder(work.slot.scratch / "samples")
-    if team.leads and not (folder / INDEX).exists():
+    if (team is None or team.leads) and not (folder / INDEX).exists():
         _write(work, folder, offer_of, size=size)
-    team.wait()
+    if team is not None:
+        team.wait()
     return _read(folder, size=size, tokenizer=tokenizer)
 
 
-def _write(work: Work, folder: Path, offer_of: Callable[[ObjectRecord], Offer], *, size: int) -> None:
+def _write(work: Work, folder: Path, offer_of: Callable[[ObjectRecord], Offer | None], *, size: int) -> None:
     offered = _offered(objects_of(work.inputs["references"], splits=work.instance.source.train), offer_of)
     if not offered:
         raise ValueError(f"no object of the splits {work.instance.source.train} has a mask to train on")
@@ -113,29 +155,35 @@ def _stacks(
             index.objects.append(
                 {"image": row, "candidates": candidates, "name": one.ref_id, "sentences": list(one.sentences)}
             )
-        masks = torch.from_numpy(np.stack([decode(m["rle"], m["height"], m["width"]) for m in distinct.values()]))
-        yield resize_labels(masks, height=size, width=size).numpy()
+        masks = [decode(mask["rle"], mask["height"], mask["width"]) for mask in distinct.values()]
+        none = np.zeros((0, size, size), dtype=np.bool_)
+        yield resize_labels(torch.from_numpy(np.stack(masks)), height=size, width=size).numpy() if masks else none
 
 
-def _read(folder: Path, *, size: int, tokenizer: Tokenizer) -> TrainingSet:
-    from ops.training.batches import InMemorySamples, TrainingObject
+def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
+    from ops.training.batches import TrainingObject
 
     index = _Index(**json.loads((folder / INDEX).read_bytes()))
-    objects = []
+    objects, sentences = [], []
     for one in index.objects:
-        ids_ST, mask_ST = tokenizer.encode(one.pop("sentences"))
+        sentences.append(one.pop("sentences"))
+        ids_ST, mask_ST = tokenizer.encode(sentences[-1])
         candidates = tuple(one.pop("candidates"))
         objects.append(TrainingObject(candidates=candidates, token_ids_ST=ids_ST, token_mask_ST=mask_ST, **one))
-    pixels = np.load(folder / IMAGES, mmap_mode="r")[: len(index.keys)]
-    masks = Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size)
-    return TrainingSet(samples=InMemorySamples(pixels, masks, objects), keys=index.keys)
+    return Written(
+        images_N3SS=np.load(folder / IMAGES, mmap_mode="r")[: len(index.keys)],
+        masks=Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
+        objects=objects,
+        sentences=sentences,
+        keys=index.keys,
+    )
 
 
 def _offered(
-    objects: Sequence[ObjectRecord], offer_of: Callable[[ObjectRecord], Offer]
+    objects: Sequence[ObjectRecord], offer_of: Callable[[ObjectRecord], Offer | None]
 ) -> dict[str, list[tuple[ObjectRecord, Offer]]]:
     found = {
-        image_id: [(one, offer) for one in group if (offer := offer_of(one))]
+        image_id: [(one, offer) for one in group if (offer := offer_of(one)) is not None]
         for image_id, group in by_image(objects).items()
     }
     return {image_id: group for image_id, group in found.items() if group}

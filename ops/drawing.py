@@ -48,7 +48,7 @@ def overlay(
     colours: Sequence[tuple[int, int, int]] = PALETTE,
     opacity: float = 0.5,
 ) -> Picture:
-    """Tint each mask in its own colour, outline it, and write its label in its middle.
+    """Tint each mask in its own colour, outline it in that and in white, and write its label in its middle.
 
     Args:
         image_HW3: the picture; it is not changed.
@@ -70,6 +70,7 @@ def overlay(
         colour_3 = np.array(colours[index % len(colours)], dtype=np.float32)
         drawn_HW3[mask_HW] += opacity * (colour_3 - drawn_HW3[mask_HW])
         drawn_HW3[_outline(mask_HW)] = colour_3
+        drawn_HW3[_outline(~mask_HW)] = _PAPER  # seen on an object of the same colour, too
     canvas = Image.fromarray(drawn_HW3.round().astype(np.uint8))
     for index, label in enumerate(labels):
         _write_on(canvas, masks_NHW[index], label, colours[index % len(colours)])

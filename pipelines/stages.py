@@ -20,6 +20,10 @@ from assets.knobs import (
     SupervisedKnobs,
 )
 from assets.stage import Stage
+from assets.tris import labels, maps, selection, steps
+from assets.tris import predict as tris_predict
+from assets.tris import scores as tris_scores
+from assets.tris.knobs import LocalisationKnobs, RefinementKnobs, ResponseKnobs, SegmenterKnobs, SelectionKnobs
 from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
@@ -163,6 +167,74 @@ _ALL = (
     ),
     *MERES,
     *CURVES,
+    Stage(
+        name="tris_response_model",
+        version=1,
+        run=steps.tris_response_model,
+        knobs=ResponseKnobs,
+        needs=("references",),
+        gpu=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    Stage(
+        name="response_maps",
+        version=1,
+        run=maps.response_maps,
+        knobs=NoKnobs,
+        needs=("references", "tris_response_model"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "zarr"}),
+    ),
+    Stage(
+        name="selected_responses",
+        version=1,
+        run=selection.selected_responses,
+        knobs=SelectionKnobs,
+        needs=("references", "response_maps"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="refined_labels",
+        version=1,
+        run=labels.refined_labels,
+        knobs=RefinementKnobs,
+        needs=("references", "response_maps", "selected_responses"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="tris_segmenter",
+        version=1,
+        run=steps.tris_segmenter,
+        knobs=SegmenterKnobs,
+        needs=("references", "refined_labels"),
+        gpu=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    Stage(
+        name="tris_predictions",
+        version=1,
+        run=tris_predict.tris_predictions,
+        knobs=LocalisationKnobs,
+        needs=("references", "tris_segmenter"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="tris_scores",
+        version=1,
+        run=tris_scores.tris_scores,
+        knobs=LocalisationKnobs,
+        needs=(
+            "references",
+            "response_maps",
+            "selected_responses",
+            "refined_labels",
+            "tris_predictions",
+            "ground_truth",
+        ),
+    ),
     Stage(
         name="report",
         version=3,

@@ -21,6 +21,7 @@ TABLES = (
             Row(label="LAVT over S1 (S+S+C)", experiment="correct", stage="corrected_scores", method="S+S+C"),
             _meres("MERES over S1", "meres_candidates"),
             _meres("MERES on the last matches of S+S+C", "meres_corrected"),
+            _meres("MERES on TRIS's labels", "meres_refined"),
             _lavt("LAVT on ground truth"),
             _meres("MERES on ground truth"),
         ),

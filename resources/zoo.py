@@ -12,11 +12,15 @@ from resources.runtime import Runtime
 if TYPE_CHECKING:
     from ops.lavt import Lavt
     from ops.meres.model import Meres
+    from ops.tris.calibration import Scorer
+    from ops.tris.irnet import Irnet
+    from ops.tris.tokens import Cut
     from resources.models.backbones import Tokenizer
     from resources.models.clip import Clip
     from resources.models.detector import Detector
     from resources.models.referring import Size
     from resources.models.segmenter import Segmenter
+    from resources.models.tris import Pretrained, TrisTokenizer
 
 EMBEDDED = "embedded"
 
@@ -72,6 +76,27 @@ def open_meres(
         size, switches=switches, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed
     )
     return model.to(runtime.torch_device()), tokenizer
+
+
+def open_tris_clip(name: str, runtime: Runtime) -> Pretrained:
+    """The CLIP with a ResNet tower that TRIS's steps start from, on the CPU."""
+    from resources.models.tris import pretrained_clip
+
+    return pretrained_clip(name, checkpoint=_file(name, runtime))
+
+
+def open_scorer(name: str, runtime: Runtime, *, rule: Cut) -> tuple[Scorer, TrisTokenizer]:
+    """The frozen CLIP that judges masked images, on the device, and its tokenizer."""
+    from resources.models.tris import load_scorer
+
+    return load_scorer(name, checkpoint=_file(name, runtime), rule=rule, device=runtime.torch_device())
+
+
+def open_irnet(trunk: str, runtime: Runtime, *, seed: int) -> Irnet:
+    """An IRNet with a pretrained trunk and new heads, on the device."""
+    from resources.models.tris import new_irnet
+
+    return new_irnet(trunk, checkpoint=_file(trunk, runtime), seed=seed).to(runtime.torch_device())
 
 
 def _file(name: str, runtime: Runtime) -> Path | None:

@@ -95,7 +95,7 @@ def fill_table(
         ValueError: equal keys, a row that does not fit the schema, or a wrong number of results.
         StoreError: the disk refuses; finished shards stay and the next run resumes.
     """
-    wanted = _keys(units)
+    wanted = distinct_keys(units)
     if shard < 1:
         raise ValueError(f"shard is {shard}; give the number of units to commit together, at least 1.")
     folder = slot.scratch / safe_part(name)
@@ -115,11 +115,12 @@ def fill_table(
             known |= {key: Entry(piece, record) for key, record in records.items()}
     entries = [known[unit.key] for unit in units]
     rows = write_chunks(slot.work / f"{name}.parquet", reader.runs(entries), schema=schema)
-    write_table(slot.work / f"{name}.ledger.parquet", _ledger(units, entries))
+    write_ledger(slot.work / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
     return progress.done(rows)
 
 
-def _keys(units: Sequence[Unit[T]]) -> frozenset[str]:
+def distinct_keys(units: Sequence[Unit[T]]) -> frozenset[str]:
+    """The keys of units; `ValueError` when two are equal."""
     seen: dict[str, int] = {}
     for position, unit in enumerate(units):
         if unit.key in seen:
@@ -232,8 +233,8 @@ def _records(parts: Parts) -> dict[str, Record]:
     return records
 
 
-def _ledger(units: Sequence[Unit[T]], entries: Sequence[Entry]) -> pa.Table:
-    records = [entry.record for entry in entries]
+def write_ledger(path: Path, units: Sequence[Unit[T]], records: Sequence[Record]) -> None:
+    """Write what became of every unit, see `LEDGER`."""
     columns = [
         [unit.key for unit in units],
         [unit.label for unit in units],
@@ -241,6 +242,5 @@ def _ledger(units: Sequence[Unit[T]], entries: Sequence[Entry]) -> pa.Table:
         [record.reason for record in records],
         [record.rows for record in records],
     ]
-    return pa.Table.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(columns, LEDGER, strict=True)], schema=LEDGER
-    )
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, LEDGER, strict=True)]
+    write_table(path, pa.Table.from_arrays(arrays, schema=LEDGER))

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of candidate masks and of all trainings, at random moments: nothing is lost or differs."""
+"""SIGKILL in the middle of candidate masks, of trainings and of TRIS, at random moments: nothing is lost or differs."""
 
 import multiprocessing
 import os
@@ -21,7 +21,16 @@ knobs:
   corrected: {epochs: 4, batch_size: 8}
   meres: {labels: ground_truth, epochs: 4, batch_size: 8}
 """
+TRIS = """
+extends: tris
+datasets: [victim]
+knobs:
+  tris_response_model: {image_size: 96, epochs: 4, batch_size: 12, width: 32}
+  refined_labels: {taught_images: 8, epochs: 4, batch_size: 4, crop: 76}
+  tris_segmenter: {image_size: 96, epochs: 6, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
+"""
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
+TRIS_STAGES = ("tris_response_model", "response_maps", "selected_responses", "refined_labels", "tris_segmenter")
 PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
 
 
@@ -49,8 +58,9 @@ def context() -> ForkServerContext:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    for kind, name, text in (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT)):
-        (folder / kind).mkdir()
+    pages = (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT), ("experiments", "tris_kill", TRIS))
+    for kind, name, text in pages:
+        (folder / kind).mkdir(exist_ok=True)
         (folder / kind / f"{name}.yaml").write_text(text)
     return folder
 
@@ -100,7 +110,8 @@ def compare(
     hits = disturb(context, home, rough, (stage,), delays=[moments.uniform(0.0, 0.2) for _ in range(kills)])
     assert hits == kills, "the stage was over before it could be killed"
     finish(context, home, rough, (stage,))
-    key = ("victim", "kill", stage)
+    experiment = "tris_kill" if stage in TRIS_STAGES else "kill"
+    key = ("victim", experiment, stage)
     expected, found = Store(calm).resolve(key), Store(rough).resolve(key)
     assert found.content_digest == expected.content_digest
     assert not Store(rough).verify(found)
@@ -126,3 +137,9 @@ def test_correction_survives_kills(context: ForkServerContext, home: Path, tmp_p
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
     compare(context, home, tmp_path, "meres", kills=kills, before=())
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", ["tris_response_model", "refined_labels", "tris_segmenter"])
+def test_tris_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, stage: str, kills: int) -> None:
+    compare(context, home, tmp_path, stage, kills=kills, before=TRIS_STAGES[: TRIS_STAGES.index(stage)])

@@ -4,25 +4,21 @@ Everything random at a step (drop path) is seeded by (seed, step) and the order 
 that is killed and resumed from its last saved state ends with the weights of an undisturbed run.
 """
 
-import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from time import perf_counter
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ops.lavt import optimiser_groups, poly
+from ops.lavt import optimiser_groups
 from ops.training.batches import Batch, SampleSource, Sentences
+from ops.training.course import Course, History, State
 from ops.training.losses import per_sample
 from ops.training.team import Team
 
-State = dict[str, Any]
 Model = TypeVar("Model", bound=nn.Module)
-NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
-"""Parts of a plan that may change when a run is taken up again, on another machine for example."""
 ALONE = Team()
 Loss = Callable[[Tensor, Batch], Tensor]
 """Maps logits (B, 2, H, W) of a batch, or whatever else its model returns, to the mean loss of its samples."""
@@ -62,31 +58,6 @@ class TrainPlan:
                 f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
                 "all must be at least 1 and accumulate no more than batch_size"
             )
-
-
-@dataclass
-class History:
-    """The curve of a run, one entry per optimiser step."""
-
-    step: list[int] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    samples_per_second: list[float] = field(default_factory=list)
-    """Wall-clock speed, the only column that differs between two runs of one plan."""
-    scores: dict[int, float] = field(default_factory=dict)
-    """What `on_epoch` returned after each epoch, if it was asked."""
-
-    def append(self, *, loss: float, lr: float, samples_per_second: float) -> None:
-        """Add a step."""
-        self.step.append(len(self.step) + 1)
-        self.loss.append(loss)
-        self.lr.append(lr)
-        self.samples_per_second.append(samples_per_second)
-
-    @property
-    def best_epoch(self) -> int | None:
-        """First epoch with the highest score; none without scores."""
-        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
 
 
 def first_candidate(logits_B2HW: Tensor, batch: Batch) -> Tensor:
@@ -164,19 +135,14 @@ def _nothing(_: object) -> None:
     pass
 
 
-@dataclass
-class Run:
+@dataclass(kw_only=True)
+class Run(Course):
     """A training run between two steps: everything a checkpoint holds."""
 
-    model: nn.Module
+    plan: TrainPlan
     replica: nn.Module
     """What a step calls: the model, or its stand-in that shares gradients with a team."""
-    optimiser: torch.optim.AdamW
-    plan: TrainPlan
-    total: int
-    """Optimiser steps of the whole run; the schedule ends there."""
     team: Team = ALONE
-    history: History = field(default_factory=History)
     best: State | None = None
     """Weights of the best epoch so far, on the CPU."""
 
@@ -199,31 +165,18 @@ class Run:
         """Where the weights lie."""
         return next(self.model.parameters()).device
 
-    @property
-    def step(self) -> int:
-        """Optimiser steps done."""
-        return len(self.history.loss)
-
     def advance(self, batches: Sequence[Batch], loss: Loss, *, count: int) -> None:
         """One optimiser step on the mean loss over all `count` samples of the batches, those of the team included."""
-        began = perf_counter()
-        rate = self.plan.lr * poly(self.step, self.total) * min(1.0, (self.step + 1) / max(self.plan.warmup_steps, 1))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["rate"]
+        self.descend(partial(self._backward, batches, loss, count), count=count)
+
+    def _backward(self, batches: Sequence[Batch], loss: Loss, count: int) -> Tensor:
         value = torch.zeros((), device=self.device)
-        self.optimiser.zero_grad()
         for number, batch in enumerate(batches, 1):
             with self.team.quiet(self.replica, last=number == len(batches)):
                 part = self.forward(batch.to(self.device), loss) * (len(batch) / count)
                 (part * self.team.size).backward()  # the team takes the mean of its gradients, we want their sum
             value += part.detach()
-        value = self.team.total(value)
-        if self.plan.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
-        self.optimiser.step()
-        if not math.isfinite(value.item()):
-            raise FloatingPointError(f"the loss is {value.item()} at step {self.step}; lower lr={self.plan.lr}")
-        self.history.append(loss=value.item(), lr=rate, samples_per_second=count / (perf_counter() - began))
+        return self.team.total(value)
 
     def forward(self, batch: Batch, loss: Loss) -> Tensor:
         """The loss of one batch; the logits are computed in bfloat16 if the plan says so, the loss never is."""
@@ -246,38 +199,11 @@ class Run:
         if self.best is not None:
             self.model.load_state_dict(self.best)
 
-    def line(self) -> str:
-        """One line for a log: where the run is and how fast."""
-        recent = self.history.loss[-self.plan.log_every_steps :]
-        speeds = self.history.samples_per_second[-self.plan.log_every_steps :]
-        return (
-            f"step {self.step}/{self.total}  loss {sum(recent) / len(recent):.4f}  "
-            f"lr {self.history.lr[-1]:.2e}  {len(speeds) / sum(1 / speed for speed in speeds):.1f} samples/s"
-        )
-
-    def identity(self) -> dict[str, Any]:
-        """What must agree for a state to be taken up again."""
-        plan = {name: value for name, value in asdict(self.plan).items() if name not in NEUTRAL}
-        return {**plan, "total": self.total}
-
     def state(self) -> State:
         """Everything `restore` needs, plain containers and live tensors."""
-        return {
-            "identity": self.identity(),
-            "step": self.step,
-            "history": asdict(self.history),
-            "best": self.best,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+        return {**super().state(), "best": self.best}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
-        ours, theirs = self.identity(), state["identity"]
-        changed = [key for key in ours if ours[key] != theirs.get(key)]
-        if changed:
-            raise ValueError(f"the saved state is of another run, {changed} differ; force a training from the start")
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.history = History(**copy.deepcopy(state["history"]))
+        super().restore(state)
         self.best = state["best"]

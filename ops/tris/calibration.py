@@ -56,7 +56,8 @@ class Scorer(nn.Module):
             masks_M1HW: any non-negative values.
         """
         masked_M3SS = self.prepare(masks_M1HW) * self.prepare(images_B3HW)
-        return F.normalize(self.clip.visual(masked_M3SS), dim=-1)
+        embedded_ME = self.clip.visual(masked_M3SS)
+        return F.normalize(embedded_ME.to(self.clip.logit_scale.dtype), dim=-1)  # cosines in full precision
 
     @torch.no_grad()
     def embed_texts(self, ids_NT: Tensor) -> Tensor:

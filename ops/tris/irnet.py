@@ -64,6 +64,10 @@ class Trunk(nn.Module):
     @torch.no_grad()
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:
         """Maps of 1, 4, 8, 16 and 32 widths at 1/4, 1/4, 1/8, 1/16 and 1/16 of the size, rounded up."""
+        return self.maps(images_B3HW)
+
+    def maps(self, images_B3HW: Tensor) -> list[Tensor]:
+        """The same with a graph, for whoever pretrains a trunk."""
         maps = [self.maxpool(self.relu(self.bn1(self.conv1(images_B3HW))))]
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             maps.append(stage(maps[-1]))

@@ -7,6 +7,7 @@ H x W pixels, T tokens, M (image, sentence) pairs.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,8 @@ def own_responses(response_BBhw: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
-    """Response maps of (image, sentence) pairs at the size of the images: ReLU, neither bounded nor normalised.
+def low_responses(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
+    """Responses of (image, sentence) pairs at the cells of the coarsest map, before enlargement and ReLU.
 
     Every pair passes the head alone, as in the authors' evaluation: a sentence beside it would change its map.
     Encoders hear no context, so that each image and each sentence is encoded once.
@@ -131,10 +132,19 @@ def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_
         image_of_M: row of each pair's image.
 
     Returns:
-        (M, H, W) on the model's device.
+        (M, h, w) on the model's device.
     """
     model.eval()
     maps_IDhw = model.encode_images(images_I3HW.to(model.device))
     sentences_MD = model.encode_texts(ids_MT.to(model.device))
-    response_M1hw = model.head(maps_IDhw[image_of_M.to(model.device)], sentences_MD[:, None])
-    return F.relu(enlarge(response_M1hw, images_I3HW.shape[-2:]))[:, 0]
+    return model.head(maps_IDhw[image_of_M.to(model.device)], sentences_MD[:, None])[:, 0]
+
+
+def positive(response_Mhw: Tensor, size: Sequence[int]) -> Tensor:
+    """Response maps (M, H, W) at the model's size: enlarged, then ReLU; neither bounded nor normalised."""
+    return F.relu(enlarge(response_Mhw[:, None], size))[:, 0]
+
+
+def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
+    """Response maps (M, H, W) at the size of the images; `positive` of `low_responses`, whose arguments it takes."""
+    return positive(low_responses(model, images_I3HW, ids_MT, image_of_M=image_of_M), images_I3HW.shape[-2:])

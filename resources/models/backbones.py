@@ -5,21 +5,20 @@ Belongs here: reading other people's checkpoints, with every key accounted for. 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from ops.lavt import SWIN_B_480
 from ops.swin import Swin, SwinConfig
 from resources.embedded.cards import embedded_folder, load_embedded
+from resources.models.weights import accounted, load_strictly, read_torch
 
 SWIN_IGNORED = re.compile(r"(head|norm)\.(weight|bias)|.*\.(attn_mask|relative_position_index)")
 """Keys of published Swin checkpoints that a trunk has no place for: classifier, final norm, constant buffers."""
@@ -102,7 +101,7 @@ def load_bert(name: str | Path = "embedded", *, max_tokens: int = 20) -> tuple[B
             BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
         )
     model = new_bert(config)
-    load_strictly(model, weights, ignored=BERT_IGNORED, what=str(folder))
+    load_strictly(model, weights, source=folder, ignored=BERT_IGNORED)
     return model.eval(), Tokenizer(read_vocabulary(folder), max_tokens=max_tokens)
 
 
@@ -145,7 +144,7 @@ def load_swin(name: str | Path = "embedded", *, config: SwinConfig = SWIN_B_480.
         key: resize_bias(value, shapes[key][0]) if key.endswith(BIAS_TABLE) and key in shapes else value
         for key, value in weights.items()
     }
-    return accounted(resized, shapes, ignored=SWIN_IGNORED, what=str(name))
+    return accounted(resized, shapes, ignored=SWIN_IGNORED, source=name)
 
 
 def resize_bias(table: Tensor, rows: int) -> Tensor:
@@ -155,37 +154,3 @@ def resize_bias(table: Tensor, rows: int) -> Tensor:
     old, new = round(len(table) ** 0.5), round(rows**0.5)
     square = table.T.reshape(1, -1, old, old).float()
     return F.interpolate(square, size=(new, new), mode="bicubic").flatten(2)[0].T.contiguous()
-
-
-def read_torch(path: Path) -> dict[str, Any]:
-    """A checkpoint written by torch.save, tensors and plain containers only."""
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; `wordmask doctor` says where to get it")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as problem:
-        raise ValueError(f"{path} is no readable checkpoint: {problem}") from problem
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
-    return state
-
-
-def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], *, ignored: re.Pattern[str], what: str) -> None:
-    """Load every parameter; see `accounted`."""
-    shapes = {key: value.shape for key, value in model.state_dict().items()}
-    model.load_state_dict(accounted(weights, shapes, ignored=ignored, what=what))
-
-
-def accounted(
-    weights: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], *, ignored: re.Pattern[str], what: str
-) -> dict[str, Tensor]:
-    """Exactly the wanted tensors, or a ValueError that names every key that is missing, unexpected or misshapen."""
-    unexpected = sorted(key for key in weights if key not in shapes and not ignored.fullmatch(key))
-    missing = sorted(key for key in shapes if key not in weights)
-    misshapen = sorted(key for key in shapes if key in weights and weights[key].shape != shapes[key])
-    if missing or unexpected or misshapen:
-        raise ValueError(
-            f"{what} does not fit this model: missing {missing[:20]}, unexpected {unexpected[:20]}, other shape "
-            f"{[f'{key} {tuple(weights[key].shape)} for {tuple(shapes[key])}' for key in misshapen[:20]]}"
-        )
-    return {key: weights[key] for key in shapes}

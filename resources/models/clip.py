@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resources.embedded.cards import embedded_folder, load_embedded
+from resources.models.weights import load_strictly, read_torch
 
 Crop = Literal["center", "pad"]
 Tokenizer = Callable[[Sequence[str]], Tensor]
@@ -252,7 +253,8 @@ def load_clip(
         raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
     if checkpoint is not None:
-        _load_strictly(model, checkpoint)
+        weights = {key: value.float() for key, value in _read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
+        load_strictly(model, weights, source=checkpoint)
     return Clip(model, open_clip.get_tokenizer(FULL_SIZES[name]), device=device)
 
 
@@ -271,15 +273,6 @@ def build_small_clip(architecture: dict[str, Any]) -> open_clip.CLIP:
     return open_clip.CLIP(**architecture)
 
 
-def _load_strictly(model: open_clip.CLIP, checkpoint: Path) -> None:
-    """Fill `model` from OpenAI's weights; every key must be there, and no other."""
-    state = {key: value.float() for key, value in _read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{checkpoint} is not a checkpoint of this size of CLIP: {error}") from error
-
-
 def _read_state(checkpoint: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors file, a TorchScript archive or a plain file of tensors."""
     if checkpoint.suffix == ".safetensors":
@@ -290,7 +283,7 @@ def _read_state(checkpoint: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are written in it
             warnings.simplefilter("ignore", DeprecationWarning)
             return dict(torch.jit.load(checkpoint, map_location="cpu").state_dict())
-    return dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    return read_torch(checkpoint)
 
 
 def _is_torchscript(path: Path) -> bool:

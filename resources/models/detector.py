@@ -10,6 +10,7 @@ Shapes: Q queries, T tokens of the caption, H x W pixels of the original image.
 import contextlib
 import dataclasses
 import importlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,13 +26,14 @@ from transformers import BertTokenizer
 
 from resources.embedded.cards import embedded_folder, load_embedded
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
+from resources.models.weights import load_strictly, read_torch
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MAX_TOKENS = 256
 """Width of the package's score table: longer captions would be cut silently, so they are refused."""
 
-UNUSED_KEYS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
+UNUSED_KEYS = re.compile(r"label_enc\.weight|bert\.embeddings\.position_ids")
 """What the published checkpoint holds beyond the model: a table for training, an index buffer of old transformers."""
 
 _HEAD_INPUT = 512
@@ -164,7 +166,7 @@ def load_detector(
         with _seeded(random_weights_seed):
             model = build_grounding_dino(sizes, tokenizer)
         if random_weights_seed is None:
-            load_strictly(model, read_published(checkpoint), source=checkpoint)
+            load_strictly(model, read_published(checkpoint), source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
         raise ValueError(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
     return Detector(model, tokenizer, sizes=sizes, device=device)
@@ -192,26 +194,6 @@ def build_grounding_dino(sizes: DetectorSizes, tokenizer: BertTokenizer) -> nn.M
     return model
 
 
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor], *, source: Path | None) -> None:
-    """Copy weights in and accept neither a missing key, nor an unknown one beyond `UNUSED_KEYS`, nor another shape.
-
-    Raises:
-        ValueError: names the first keys that do not fit.
-    """
-    own = model.state_dict()
-    given = {key: value for key, value in state.items() if key not in UNUSED_KEYS}
-    shared = own.keys() & given.keys()
-    problems = {
-        "missing": sorted(own.keys() - given.keys()),
-        "unknown": sorted(given.keys() - own.keys()),
-        "of another shape": sorted(key for key in shared if own[key].shape != given[key].shape),
-    }
-    if any(problems.values()):
-        summary = "; ".join(f"{len(keys)} {kind} (first {keys[:3]})" for kind, keys in problems.items() if keys)
-        raise ValueError(f"{source} does not fit this detector: {summary}. Is it the checkpoint of another model?")
-    model.load_state_dict(given)
-
-
 def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
     """The state dict inside a Grounding DINO `.pth`, as plain data, with the training wrapper's prefix removed.
 
@@ -222,7 +204,7 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
         raise ValueError(
             f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path"
         )
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    content = read_torch(checkpoint)
     if not isinstance(content, dict) or "model" not in content:
         raise ValueError(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
     return {key.removeprefix("module."): value for key, value in content["model"].items()}

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-from torch import Tensor
 
 from ops.candidates import alone, grid_in, window
 from resources.embedded.cards import embedded_folder, load_embedded
+from resources.models.weights import load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -231,7 +231,7 @@ def load_segmenter(
     if name == "embedded":
         state, card = load_embedded(embedded_folder("segmenter"))
         sam = build_small_sam(SamShape.from_card(card["architecture"]))
-        sam.load_state_dict(state, strict=True)
+        load_strictly(sam, state, source=embedded_folder("segmenter"))
         return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:
         raise ValueError(f"unknown segmenter {name!r}: choose 'embedded' or one of {FULL_SIZES}")
@@ -239,17 +239,8 @@ def load_segmenter(
         raise ValueError(f"{name} needs its checkpoint, a local file such as sam_{name}_*.pth: set its path")
     sam = sam_model_registry[name]()
     if checkpoint is not None:
-        _load_strictly(sam, checkpoint)
+        load_strictly(sam, read_torch(checkpoint), source=checkpoint)
     return Segmenter(sam.to(device).eval())
-
-
-def _load_strictly(sam: Sam, checkpoint: Path) -> None:
-    """Fill `sam` from a published checkpoint; every key must be there, and no other."""
-    state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    try:
-        sam.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{checkpoint} is not a checkpoint of this size of SAM: {error}") from error
 
 
 def _require_image(image_HW3: npt.NDArray[np.uint8]) -> None:

@@ -41,11 +41,13 @@ def opened(png: bytes) -> NDArray[np.uint8]:
     return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def test_an_overlay_changes_the_inside_of_its_masks_alone() -> None:
+def test_an_overlay_changes_its_masks_and_puts_a_white_line_around_them() -> None:
     masks_NHW = masks((5, 5, 30, 40), (50, 20, 90, 70))
     drawn = overlay(GREY, masks_NHW)
-    changed = (drawn != GREY).any(-1)
-    assert np.array_equal(changed, masks_NHW.any(0))
+    changed, inside = (drawn != GREY).any(-1), masks_NHW.any(0)
+    assert changed[inside].all()
+    assert (drawn[changed & ~inside] == 255).all()
+    assert (changed & ~inside).sum() == 2 * (25 + 35 + 40 + 50)
     assert (GREY == 128).all()
 
 

@@ -15,7 +15,8 @@ from torch import distributed, nn
 
 from ops.lavt import Lavt
 from ops.matching import MatchingLoss
-from ops.training.loop import ALONE, Loss, State, TrainPlan, first_candidate, train
+from ops.training.course import State
+from ops.training.loop import ALONE, Loss, TrainPlan, first_candidate, train
 from ops.training.team import Team, TeamNorm
 from tests.ops.test_training import CONFIG, PLAN, new_model, some_samples
 

@@ -14,7 +14,8 @@ from transformers import BertConfig, BertModel
 
 from ops.lavt import Lavt, LavtConfig
 from ops.training.batches import Batch, InMemorySamples, Sentences, TrainingObject
-from ops.training.loop import Run, State, TrainPlan, train
+from ops.training.course import State
+from ops.training.loop import Run, TrainPlan, train
 from ops.training.losses import batch_lavt, per_sample, sample_cross_entropy
 
 CONFIG = LavtConfig(

@@ -19,6 +19,7 @@ LEFT_OUT = (
     "assets.meres_knobs",
     "assets.pictures",
     "assets.stage",
+    "assets.tris.knobs",
     "resources.checkpoints",
     "resources.runtime",
     "resources.toyref.writer",

@@ -32,6 +32,14 @@ def test_meres_and_lavt_learn_on_equal_terms(experiment: str, lavt: str) -> None
     assert {name: ours[name] for name in theirs} == theirs
 
 
+def test_every_source_of_labels_teaches_meres_on_the_same_terms() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    whole = known["meres"].knobs["meres"].model_dump()
+    for name in ("meres_choices", "meres_candidates", "meres_corrected", "meres_refined"):
+        knobs = known[name].knobs["meres"].model_dump()
+        assert {knob for knob in whole if knobs[knob] != whole[knob]} == {"labels"}
+
+
 def test_every_ablation_of_meres_turns_one_knob_and_no_two_the_same() -> None:
     known = read_experiments([SHIPPED / "experiments"], STAGES)
     turned = [one.changed["meres"] for one in known.values() if one.extends == "meres"]

@@ -22,6 +22,7 @@ JUDGES = {
     "corrected_curve",
     "supervised_curve",
     "meres_curve",
+    "tris_scores",
     "report",
 }
 """The stages that may look at drawn masks."""
@@ -82,6 +83,7 @@ def test_nothing_that_is_made_reads_a_score(name: str) -> None:
         ("mask_choices", {"mask_choices"}),
         ("corrected", {"corrected_labels"}),
         ("candidates", {"candidate_masks", "mask_choices"}),
+        ("refined_labels", {"refined_labels"}),
         ("ground_truth", {"ground_truth"}),
     ],
 )

@@ -337,7 +337,7 @@ class TestPublishedSizes:
 
 @pytest.fixture(scope="module")
 def picture() -> clip_views.Picture:
-    return clip_views.draw_picture(recipe.FIRST_SEED)
+    return clip_views.draw_picture(recipe.VIT.first_seed)
 
 
 class TestRecipe:

@@ -10,7 +10,8 @@ Shapes: B pairs of a batch, L tokens, S the model's image side.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ from resources.toyref.cues import SYNONYMS
 from resources.toyref.sentences import vocabulary
 from resources.toyref.writer import RECIPE_SEEDS_START
 
-FIRST_SEED = RECIPE_SEEDS_START + 30_000_000
 FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 39_000_000
 SCENES_PER_MINUTE = 400
 MOST_SCENES = 4800
@@ -39,11 +39,29 @@ UNKNOWN_RATE = 0.02
 Architecture = dict[str, Any]
 
 
-def architecture(words: int) -> Architecture:
+@dataclass(frozen=True, kw_only=True)
+class Tower:
+    """The network that reads pictures, and the scenes that it sees."""
+
+    title: str
+    vision: Mapping[str, Any]
+    """open_clip's `vision_cfg`."""
+    first_seed: int
+    """Of the toyref scenes of run 0."""
+
+
+VIT = Tower(
+    title="embedded CLIP with a ViT tower",
+    vision={"image_size": 160, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
+    first_seed=RECIPE_SEEDS_START + 30_000_000,
+)
+
+
+def architecture(words: int, tower: Tower) -> Architecture:
     """The sizes of open_clip's `CLIP` for a vocabulary of that many ids."""
     return {
         "embed_dim": 128,
-        "vision_cfg": {"image_size": 160, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
+        "vision_cfg": dict(tower.vision),
         "text_cfg": {"context_length": 24, "vocab_size": words, "width": 128, "heads": 4, "layers": 2},
     }
 
@@ -93,7 +111,8 @@ def train_step(
 ) -> Tensor:
     """The loss of one batch."""
     ids_BL = tokens_of(views, tokenizer, rng)
-    images_B3SS = images_of(views, size=model.visual.image_size[0])
+    side = model.visual.image_size
+    images_B3SS = images_of(views, size=side if isinstance(side, int) else side[0])
     # The fused attention is slower backwards on a CPU than plain matrix products at this size.
     with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         images_BD = model.encode_image(images_B3SS)
@@ -147,7 +166,13 @@ def projection_accuracy(clip: Clip) -> float:
 
 
 def train(
-    out: Path, *, minutes: float, seed: int = 0, start: Path | None = None, log: Callable[[str], None]
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    start: Path | None = None,
+    log: Callable[[str], None],
+    tower: Tower = VIT,
 ) -> dict[str, float]:
     """Train for `minutes` (drawing and scoring come on top), write weights, card and vocabulary, return the scores.
 
@@ -157,7 +182,7 @@ def train(
     rng = np.random.default_rng(seed)
     began = time.monotonic()
     words = recipe_words()
-    sizes = architecture(len(words) + 4)
+    sizes = architecture(len(words) + 4, tower)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
     model = build_small_clip(sizes).train()
     if start:
@@ -165,7 +190,7 @@ def train(
             raise ValueError(f"{start} was trained with other words: train from the beginning")
         model.load_state_dict(load_embedded(start)[0])
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 12, MOST_SCENES))
-    first_scene = FIRST_SEED + seed * MOST_SCENES
+    first_scene = tower.first_seed + seed * MOST_SCENES
     pictures = [draw_picture(first_scene + i) for i in range(count)]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
     steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, log=log)
@@ -174,7 +199,7 @@ def train(
     seconds = round(time.monotonic() - began)
     run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
-        "name": "embedded CLIP with a ViT tower",
+        "name": tower.title,
         "model": "open_clip's CLIP, small",
         **with_earlier_runs(run, start=start),
         "scores": {name: round(value, 4) for name, value in scores.items()},

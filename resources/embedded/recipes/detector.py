@@ -23,8 +23,9 @@ from resources.embedded.cards import load_embedded, read_card, save_embedded
 from resources.embedded.recipes.detector_data import Asker, Batch, batches, draw_samples
 from resources.embedded.recipes.detector_losses import Tap, detection_loss
 from resources.embedded.recipes.detector_scores import evaluate
-from resources.models.detector import Detector, DetectorSizes, build_grounding_dino, load_strictly, quiet
+from resources.models.detector import Detector, DetectorSizes, build_grounding_dino, quiet
 from resources.models.grounding_text import SEPARATORS, VOCABULARY, read_tokenizer
+from resources.models.weights import load_strictly
 from resources.toyref.scenes import CLASSES, draw_scene
 from resources.toyref.sentences import vocabulary
 from resources.toyref.writer import RECIPE_SEEDS_START

@@ -44,6 +44,8 @@ FIRST_SEED = RECIPE_SEEDS_START + 50_000_000
 FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 59_000_000
 SCENES_PER_MINUTE = 1000
 MOST_SCENES = 40000
+LABELLED_SCENES = 2000
+"""Scenes in which every value of every attribute occurs."""
 BATCH = 16
 IMAGE_SIDE = EMBEDDED.image_size
 SIDED = 4
@@ -62,10 +64,10 @@ class Example:
     """Row of each attribute's value in its list of labels."""
 
 
-def prepare(scene: Scene, labels: Labels) -> Example:
-    """Squash a scene and look up its labels."""
+def prepare(scene: Scene, labels: Labels, *, side: int = IMAGE_SIDE) -> Example:
+    """Squash a scene to `side` x `side` pixels and look up its labels."""
     height, width = scene.image_HW3.shape[:2]
-    image = cv2.resize(scene.image_HW3, (IMAGE_SIDE, IMAGE_SIDE), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(scene.image_HW3, (side, side), interpolation=cv2.INTER_AREA)
     corners_N4 = np.array([thing.box for thing in scene.objects], np.float32) / [width, height, width, height]
     boxes_N4 = np.concatenate([(corners_N4[:, :2] + corners_N4[:, 2:]) / 2, corners_N4[:, 2:] - corners_N4[:, :2]], 1)
     rows = [attribute_rows(scene, thing, labels) for thing in scene.objects]
@@ -158,10 +160,8 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     torch.manual_seed(seed)
     rng, start = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    scenes = [draw_scene(FIRST_SEED + number) for number in range(count)]
-    labels = label_lists(scenes)
-    examples = [prepare(scene, labels) for scene in scenes]
-    del scenes
+    labels = label_lists([draw_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
+    examples = [prepare(draw_scene(FIRST_SEED + number), labels) for number in range(count)]
     across = list(labels).index("across")
     log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)

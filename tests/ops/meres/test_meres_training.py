@@ -11,7 +11,8 @@ from ops.matching import MatchingLoss
 from ops.meres.contrast import MeresLoss
 from ops.meres.model import Meres, optimiser_groups
 from ops.training.batches import InMemorySamples
-from ops.training.loop import State, TrainPlan, first_candidate, train
+from ops.training.course import State
+from ops.training.loop import TrainPlan, first_candidate, train
 from tests.ops.meres.models import tiny_meres
 from tests.ops.test_training import assert_same, restored, some_samples, stored
 

@@ -1,0 +1,122 @@
+"""The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from assets.knobs import Knobs, weights_name
+
+
+class TrisTrainingKnobs(Knobs):
+    """How either step is trained (TRIS spec 2.7, 5.5)."""
+
+    clip: str = "embedded"
+    """CLIP with a ResNet tower to start from."""
+    tokens: Literal["keep_end", "compat_slice"] = "keep_end"
+    """How expressions of more than 20 ids are cut; the authors' way loses their end and with it their meaning."""
+    image_size: int = Field(default=320, multiple_of=32)
+    """Side of the square that pictures are squashed to, in pixels."""
+    epochs: int = 15
+    batch_size: int = 48
+    learning_rate: float = 5e-5
+    pretrained_rate: float = 0.1
+    """Share of the learning rate for CLIP."""
+    warmup_steps: int = 0
+    """Optimiser steps over which the learning rate rises; the authors have none."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient; the authors do not clip."""
+    weight_decay: float = 0.01
+    seed: int = 0
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP that is trained."""
+        return (weights_name("clip_rn", self.clip),)
+
+
+class ResponseKnobs(TrisTrainingKnobs):
+    """Step 1: model and losses (TRIS spec 2)."""
+
+    width: int = 1024
+    """Channels of the common space (the paper also tries 128 to 2048)."""
+    language_to_vision: bool = True
+    vision_to_language: bool = True
+    """The two directions of the bilateral prompt (paper Table 3)."""
+    learn_tau: bool = False
+    """The paper's temperature learns; in the authors' code it stays at 1 / 0.07."""
+    losses: Literal["fixed", "paper", "first_release", "head"] = "fixed"
+    """Weights of the loss parts (TRIS spec 0): the project's own, or those of the paper or of a release."""
+    negatives: int | None = Field(default=None, ge=1)
+    """K, calibration negatives of a sample; null: as the losses say."""
+    calibrate: bool = True
+    """Off: classification alone (paper Table 3)."""
+    exclude_true: bool = False
+    """Leave texts of the same image and of the same words out of an image's negatives; the authors do not."""
+    scorer: str = "embedded"
+    """Frozen CLIP of calibration."""
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP that is trained, and the frozen one where it judges."""
+        return (*super().models(), *((weights_name("clip_vit", self.scorer),) if self.calibrate else ()))
+
+
+class SelectionKnobs(Knobs):
+    """PRMS: which of an object's response maps stands for it (TRIS spec 3)."""
+
+    rule: Literal["prms", "first"] = "prms"
+    """`first` takes the map of the first expression."""
+    mask: Literal["relu", "sigmoid"] = "relu"
+    """What the frozen CLIP sees through: the authors' ReLU, or the sigmoid that Step 1 was calibrated with."""
+    scorer: str = "embedded"
+    tokens: Literal["keep_end", "compat_slice"] = "keep_end"
+
+    def models(self) -> tuple[str, ...]:
+        """The frozen CLIP, where it judges."""
+        return (weights_name("clip_vit", self.scorer),) if self.rule == "prms" else ()
+
+
+class RefinementKnobs(Knobs):
+    """IRNet: seeds, training, pseudo-labels (TRIS spec 4)."""
+
+    method: Literal["irnet", "none"] = "irnet"
+    """`none` takes what is above `threshold` in the selected map itself."""
+    threshold: float = Field(default=0.25, gt=0, lt=1)
+    """Share of an object's strongest response that makes a pixel its own."""
+    foreground: float = 0.30
+    background: float = 0.10
+    """Responses above which seeds start as foreground, and below which as background."""
+    smooth_xy: float = 3.0
+    colour_xy: float = 50.0
+    """Standard deviations in pixels of the dense CRF that cleans seeds up."""
+    trunk: str = "embedded"
+    taught_images: int | None = Field(default=None, ge=1)
+    """IRNet learns from the first so many images; null: from all, as the authors' does."""
+    epochs: int = 3
+    batch_size: int = 24
+    crop: int = 512
+    radius: int = 10
+    """Pixels of the quarter-size grid within which pairs are compared."""
+    edge_rate: float = 0.1
+    displacement_rate: float = 1.0
+    seed: int = 0
+
+    def models(self) -> tuple[str, ...]:
+        """The trunk, when it is asked."""
+        return (weights_name("irn_trunk", self.trunk),) if self.method == "irnet" else ()
+
+
+class SegmenterKnobs(TrisTrainingKnobs):
+    """Step 2: the segmenter (TRIS spec 5)."""
+
+    laterals: tuple[int, int, int, int] = (64, 128, 256, 512)
+    """Channels to which the four maps are brought, finest first."""
+    finest: int = 32
+    """Channels of the level that the mask is read from."""
+    stepping: Literal["iteration", "compat_epoch"] = "iteration"
+    """The authors' Step 2 lowers its rate by epochs instead of steps, which is hardly at all."""
+
+
+class LocalisationKnobs(Knobs):
+    """How a map becomes a mask and a point (TRIS spec 6)."""
+
+    threshold: Literal["raw", "compat_divided"] = "raw"
+    """The authors divide by the maximum first, which flips a mask whose logits are all negative."""

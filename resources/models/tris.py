@@ -1,0 +1,145 @@
+"""TRIS's networks out of pretrained CLIPs and ResNets, embedded or published, and back out of saved weights.
+
+Belongs here: reading other people's checkpoints and describing a network so that it can be built again. Sizes and
+formulas are in `ops.tris`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor
+
+from ops.tris.calibration import Scorer
+from ops.tris.irnet import EMBEDDED, RESNET50, Irnet, IrnetConfig
+from ops.tris.response import ResponseConfig, ResponseModel
+from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
+from ops.tris.tokens import MAX_TOKENS, Cut, cut
+from resources.embedded.cards import embedded_folder, load_embedded
+from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip, load_embedded_clip
+from resources.models.weights import read_torch
+
+EMBEDDED_NAME = "embedded"
+CLIP_FOLDER, TRUNK_FOLDER = "clip_rn", "irn_trunk"
+BPE_CONTEXT = 77
+"""Ids that OpenAI's tokenizer gives before they are cut."""
+
+
+class TrisTokenizer:
+    """Expressions as CLIP's ids, cut to at most `max_tokens` (TRIS spec 1.3).
+
+    Called by `encode`, like BERT's; its mask is all ones, since TRIS attends padding too.
+    """
+
+    def __init__(self, tokenize: Callable[[Sequence[str]], Tensor], *, rule: Cut = "keep_end") -> None:
+        """`tokenize` is CLIP's own tokenizer, rows padded with zeros."""
+        self.tokenize, self.rule = tokenize, rule
+
+    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and ones, both int64 (sentences, tokens)."""
+        ids_NT = cut(torch.as_tensor(self.tokenize(list(sentences))).long(), length=MAX_TOKENS, rule=self.rule)
+        return ids_NT, torch.ones_like(ids_NT)
+
+    def card(self) -> dict[str, Any]:
+        """What `tokenizer_from` needs, as JSON values."""
+        words = list(self.tokenize.words) if isinstance(self.tokenize, WordTokenizer) else None
+        context = self.tokenize.context_length if isinstance(self.tokenize, WordTokenizer) else BPE_CONTEXT
+        return {"words": words, "context_length": context, "rule": self.rule}
+
+
+def tokenizer_from(card: Mapping[str, Any]) -> TrisTokenizer:
+    """The tokenizer that a card describes: a list of words, or OpenAI's byte pairs."""
+    if card["words"] is None:
+        return TrisTokenizer(open_clip.get_tokenizer(FULL_SIZES["RN50"]), rule=card["rule"])
+    return TrisTokenizer(WordTokenizer(card["words"], context_length=card["context_length"]), rule=card["rule"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A CLIP with a ResNet tower, to be trained."""
+
+    clip: Clip
+    sizes: Mapping[str, Any]
+    """Arguments of open_clip's `CLIP`."""
+
+
+def pretrained_clip(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None) -> Pretrained:
+    """The CLIP that both steps start from: "embedded", or "RN50" from its local file.
+
+    Raises:
+        ValueError: it has no ResNet tower, or the checkpoint is missing or does not fit.
+    """
+    if name == EMBEDDED_NAME:
+        folder = embedded_folder(CLIP_FOLDER)
+        return Pretrained(clip=load_embedded_clip(folder), sizes=load_embedded(folder)[1]["architecture"])
+    if not name.startswith("RN"):
+        raise ValueError(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
+    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=open_clip.get_model_config(FULL_SIZES[name]))
+
+
+def load_scorer(
+    name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, rule: Cut = "keep_end", device: str = "cpu"
+) -> tuple[Scorer, TrisTokenizer]:
+    """The frozen CLIP that judges masked images ("embedded" or "ViT-B-32"), and its tokenizer."""
+    clip = load_clip(name, checkpoint=checkpoint, device=device)
+    return Scorer(clip.model), TrisTokenizer(clip.tokenizer, rule=rule)
+
+
+def new_response_model(start: Pretrained, config: ResponseConfig, *, seed: int) -> ResponseModel:
+    """Step 1 with a pretrained CLIP and a new head."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ResponseModel(config, start.clip.model)
+
+
+def new_segmenter(start: Pretrained, config: SegmenterConfig, *, seed: int) -> TrisSegmenter:
+    """Step 2 with a pretrained CLIP and new fusion and decoder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return TrisSegmenter(config, start.clip.model)
+
+
+def described(
+    model: ResponseModel | TrisSegmenter, sizes: Mapping[str, Any], tokenizer: TrisTokenizer
+) -> dict[str, Any]:
+    """Everything that the functions below need to build a trained network again, as JSON values."""
+    return {"clip": dict(sizes), "config": asdict(model.config), "tokenizer": tokenizer.card()}
+
+
+def response_model_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> tuple[ResponseModel, TrisTokenizer]:
+    """A trained Step 1 and its tokenizer."""
+    model = ResponseModel(ResponseConfig(**card["config"]), build_small_clip(dict(card["clip"])))
+    model.load_state_dict(state)
+    return model, tokenizer_from(card["tokenizer"])
+
+
+def segmenter_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> tuple[TrisSegmenter, TrisTokenizer]:
+    """A trained Step 2 and its tokenizer."""
+    sizes: dict[str, Any] = {**card["config"], "laterals": tuple(card["config"]["laterals"])}
+    model = TrisSegmenter(SegmenterConfig(**sizes), build_small_clip(dict(card["clip"])))
+    model.load_state_dict(state)
+    return model, tokenizer_from(card["tokenizer"])
+
+
+def new_irnet(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, seed: int = 0) -> Irnet:
+    """IRNet with new heads on a pretrained trunk: "embedded", or "resnet50" from torchvision's local file.
+
+    Raises:
+        ValueError: unknown name, or no checkpoint for the published trunk.
+    """
+    configs: dict[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
+    if name not in configs:
+        raise ValueError(f"unknown trunk {name!r}: choose 'embedded' or 'resnet50'")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Irnet(configs[name])
+    if name == EMBEDDED_NAME:
+        net.trunk.load_state_dict(load_embedded(embedded_folder(TRUNK_FOLDER))[0])
+    elif checkpoint is None:
+        raise ValueError(f"{name} needs torchvision's local file: set its path")
+    else:
+        net.trunk.load_torchvision(read_torch(checkpoint))
+    return net

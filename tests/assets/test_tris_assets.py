@@ -1,0 +1,187 @@
+"""TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from assets.evaluate import decode_row, truths_of
+from assets.factory import run_stage
+from assets.records import images_of, objects_of
+from assets.stage import StageInstance
+from assets.tris.maps import read_maps
+from assets.tris.models import read_response_model, squashed
+from assets.tris.scores import tight_box
+from ops.metrics import ScoreState, intersection_union
+from ops.tris.response import respond
+from pipelines.definitions import load_plan
+from resources.datasets import load_image
+from resources.runtime import Runtime
+from storage.arrays import read_array
+from storage.artifact import Artifact, Store
+from storage.masks import decode
+from storage.weights import load_weights
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
+EXPERIMENT = """
+extends: tris
+datasets: [little]
+knobs:
+  tris_response_model: {image_size: 96, epochs: 1, batch_size: 12, width: 32}
+  refined_labels: {taught_images: 8, epochs: 1, batch_size: 4, crop: 76}
+  tris_segmenter: {image_size: 96, epochs: 1, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
+"""
+Finished = dict[str, Artifact]
+SCORED = ("val", "testA", "testB")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a world and an experiment."""
+    home = tmp_path_factory.mktemp("home")
+    for kind, name, text in (("datasets", "little", WORLD), ("experiments", "try", EXPERIMENT)):
+        (home / kind).mkdir()
+        (home / kind / f"{name}.yaml").write_text(text)
+    return home
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path) -> Finished:
+    """Every stage of TRIS, run once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDMASK_HOME", str(home))
+        store = Store(home / "store")
+        instances: list[StageInstance] = [one for one in load_plan() if one.dataset == "little"]
+        for one in instances:
+            run_stage(one, store, Runtime(threads=1), lambda _: None)
+        return {one.stage.name: store.resolve(one.key) for one in instances}
+
+
+def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finished) -> None:
+    array, attributes = read_array(finished["response_maps"].file("responses.zarr"))
+    said = [sent for one in objects_of(finished["references"]) for sent in one.sent_ids]
+    index = finished["response_maps"].table("index").to_pylist()
+    assert sorted(row["sent_id"] for row in index) == sorted(said)
+    assert [row["row"] for row in index] == list(range(len(array)))
+    assert array.shape == (len(said), 3, 3)
+    assert array.dtype == np.float16
+    assert attributes["image_size"] == 96
+    assert "corners not aligned" in attributes["rule"]
+
+
+def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Finished, home: Path) -> None:
+    model, tokenizer = read_response_model(finished["tris_response_model"], Runtime())
+    maps = read_maps(finished["response_maps"])
+    one = objects_of(finished["references"], splits=("val",))[0]
+    file = images_of(finished["references"])[one.image_id].image_file
+    (folder,) = {path.parent for path in (home / "worlds/little").rglob(Path(file).name)}
+    picture = squashed(load_image(folder / Path(file).name), model.config.image_size)
+    strengths = []
+    for text, sent_id in zip(one.sentences, one.sent_ids, strict=True):
+        alone = respond(model, picture[None], tokenizer.encode([text])[0], image_of_M=torch.tensor([0]))
+        torch.testing.assert_close(maps.positive([sent_id]), alone, atol=0.02, rtol=0.01)
+        strengths.append(float(alone.max()))
+    assert max(strengths) > 0.1
+
+
+def test_only_training_objects_are_selected_and_by_the_largest_agreement(finished: Finished) -> None:
+    rows = finished["selected_responses"].table("selected").to_pylist()
+    training = {one.ref_id: one for one in objects_of(finished["references"], splits=("train",))}
+    assert {row["ref_id"] for row in rows} == set(training)
+    for row in rows:
+        said = training[row["ref_id"]].sent_ids
+        assert len(row["agreement"]) == len(said)
+        assert row["sent_id"] == said[int(np.argmax(row["agreement"]))]
+    assert any(row["sent_id"] != training[row["ref_id"]].sent_ids[0] for row in rows)
+
+
+def test_every_training_object_gets_a_label_and_the_first_images_teach(finished: Finished) -> None:
+    artifact = finished["refined_labels"]
+    training = objects_of(finished["references"], splits=("train",))
+    assert {row["ref_id"] for row in artifact.table("labels").to_pylist()} == {one.ref_id for one in training}
+    taught = list(dict.fromkeys(one.image_id for one in training))[:8]
+    seeds = artifact.table("seeds").to_pylist()
+    assert {row["image_id"] for row in seeds} == set(taught)
+    assert artifact.table("history").num_rows == len(seeds) // 4
+    for row in seeds:
+        foreground, ignored = (decode(row[name], row["height"], row["width"]) for name in ("foreground", "ignored"))
+        assert not (foreground & ignored).any()
+    state, _ = load_weights(artifact.file("weights.safetensors"))
+    assert state["displacement.mean_2"].abs().sum() > 0
+
+
+def test_step_2_starts_anew_and_learns_from_labels_alone(finished: Finished) -> None:
+    assert set(finished["tris_segmenter"].manifest.inputs) == {"references", "refined_labels"}
+    assert set(finished["tris_response_model"].manifest.inputs) == {"references"}
+    for stage in ("tris_response_model", "tris_segmenter"):
+        losses = finished[stage].table("history")["loss"].to_pylist()
+        assert np.isfinite(losses).all()
+        assert finished[stage].manifest.metrics["epoch chosen by"] == "being the last"
+
+
+def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
+    rows = finished["tris_scores"].table("summary").to_pylist()
+    found = {(row["split"], row["method"]): row for row in rows}
+    assert set(found) == {
+        *((split, method) for split in SCORED for method in ("TRIS Step 1", "TRIS")),
+        *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
+    }
+    for split in (*SCORED, "train"):
+        said = sum(len(one.sentences) for one in objects_of(finished["references"], splits=(split,)))
+        assert found[split, "TRIS Step 1"]["rows"] == said
+    for (_, method), row in found.items():
+        hits = [row[name] for name in ("PointIt", "PointM", "Acc_box")]
+        assert all(0 <= row[name] <= 1 for name in ("mIoU", "oIoU", "P@0.5"))
+        assert hits == [None] * 3 if method == "refined labels" else all(0 <= hit <= 1 for hit in hits)
+        assert method == "refined labels" or row["PointM"] <= row["PointIt"]
+
+
+def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Finished) -> None:
+    truths = truths_of(finished["ground_truth"])
+    predicted = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
+    state, points = ScoreState(), []
+    for one in objects_of(finished["references"], splits=("val",)):
+        truth = truths[one.object_id].mask()
+        for sent_id in one.sent_ids:
+            row = predicted[sent_id]
+            state.update(*intersection_union(decode_row(row), truth))
+            points.append(truth[row["row"], row["column"]])
+    rows = finished["tris_scores"].table("summary").to_pylist()
+    (row,) = [row for row in rows if (row["split"], row["method"]) == ("val", "TRIS")]
+    assert row["mIoU"] == pytest.approx(state.compute().miou)
+    assert row["oIoU"] == pytest.approx(state.compute().oiou)
+    assert row["PointM"] == pytest.approx(np.mean(points))
+
+
+@pytest.mark.parametrize(
+    ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (0, 0, 0, 0))]
+)
+def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: tuple[int, ...]) -> None:
+    assert tight_box(np.array(mask, dtype=bool)) == box
+
+
+@pytest.mark.parametrize(
+    ("stage", "knobs"),
+    [
+        ("tris_response_model", {"calibrate": False, "language_to_vision": False}),
+        ("selected_responses", {"rule": "first"}),
+        ("selected_responses", {"mask": "sigmoid"}),
+        ("refined_labels", {"method": "none"}),
+    ],
+)
+def test_the_other_ways_run_too(
+    finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch, stage: str, knobs: dict[str, object]
+) -> None:
+    change = {"extends": "try", "datasets": ["little"], "targets": [stage], "knobs": {stage: knobs}}
+    (home / "experiments" / "other.yaml").write_text(yaml.safe_dump(change))
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    (one,) = [one for one in load_plan() if (one.experiment, one.stage.name) == ("other", stage)]
+    artifact = run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+    assert artifact.content_digest != finished[stage].content_digest
+    if knobs == {"rule": "first"}:
+        first = {one.ref_id: one.sent_ids[0] for one in objects_of(finished["references"])}
+        assert all(row["sent_id"] == first[row["ref_id"]] for row in artifact.table("selected").to_pylist())
+    if knobs == {"method": "none"}:
+        assert artifact.tables == ("labels",)

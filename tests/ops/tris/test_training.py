@@ -1,0 +1,201 @@
+"""Training both steps: same bits after a kill, schedules, what a batch consists of, and that they learn."""
+
+import copy
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ops.training.batches import TrainingObject
+from ops.training.course import History, State
+from ops.tris.calibration import Scorer
+from ops.tris.losses import LossWeights
+from ops.tris.negatives import NegativePool
+from ops.tris.response import ResponseConfig, ResponseModel
+from ops.tris.samples import ObjectSamples
+from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
+from ops.tris.training import Calibration, TrisPlan, train_response, train_segmenter
+from tests.ops.tris import tiny
+
+SIDE = 64
+PLAN = TrisPlan(epochs=2, batch_size=3, lr=1e-3, pretrained_rate=0.5, checkpoint_every_steps=1)
+WEIGHTS = LossWeights(negatives=2)
+IMAGE_OF = (0, 0, 1, 2, 2, 2, 3)
+"""Seven objects on four images."""
+
+
+@pytest.fixture(scope="module")
+def samples() -> ObjectSamples:
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (4, 3, SIDE, SIDE), generator=rng, dtype=torch.uint8)
+    masks = [torch.zeros(3, SIDE, SIDE, dtype=torch.bool) for _ in images]
+    objects = []
+    for number, image in enumerate(IMAGE_OF):
+        row = IMAGE_OF[:number].count(image)
+        left = 20 * row
+        masks[image][row, 10:50, left : left + 20] = True
+        images[image, row % 3, 10:50, left : left + 20] = 255
+        ids = tiny.ids(2 + number % 2, seed=number)
+        objects.append(TrainingObject(image=image, candidates=(row,), token_ids_ST=ids, token_mask_ST=ids * 0 + 1))
+    return ObjectSamples(images, objects, masks)
+
+
+@pytest.fixture(scope="module")
+def calibration(samples: ObjectSamples) -> Calibration:
+    scorer = Scorer(tiny.clip(tiny.VIT))
+    words = [[" ".join(map(str, row.tolist())) for row in one.token_ids_ST] for one in samples.objects]
+    texts = [scorer.embed_texts(one.token_ids_ST) for one in samples.objects]
+    return Calibration(scorer=scorer, pool=NegativePool(IMAGE_OF, words), texts=texts)
+
+
+def response_model() -> ResponseModel:
+    torch.manual_seed(5)
+    return ResponseModel(ResponseConfig(width=16, image_size=SIDE), tiny.clip(tiny.RESNET))
+
+
+def segmenter() -> TrisSegmenter:
+    torch.manual_seed(5)
+    config = SegmenterConfig(laterals=(8, 8, 16, 16), finest=8, image_size=SIDE)
+    return TrisSegmenter(config, tiny.clip(tiny.RESNET))
+
+
+Train = Callable[..., tuple[dict[str, Tensor], History]]
+
+
+@pytest.fixture(params=["response", "cached response", "segmenter"])
+def train(request: pytest.FixtureRequest, samples: ObjectSamples, calibration: Calibration) -> Train:
+    """Train the step anew; returns weights and curve."""
+
+    def run(plan: TrisPlan = PLAN, **rest: Any) -> tuple[dict[str, Tensor], History]:
+        if request.param == "segmenter":
+            network = segmenter()
+            return network.state_dict(), train_segmenter(network, samples, plan, **rest)
+        model = response_model()
+        if request.param == "cached response":
+            plan = replace(plan, accumulate=2)
+        history = train_response(model, samples, plan, weights=WEIGHTS, calibration=calibration, **rest)
+        return model.state_dict(), history
+
+    return run
+
+
+def stored(state: State) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def restored(content: bytes) -> dict[str, Any]:
+    return dict(torch.load(io.BytesIO(content), weights_only=True))
+
+
+def assert_same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_training_that_is_killed_after_any_step_ends_with_the_same_bits(train: Train) -> None:
+    states: dict[int, bytes] = {}
+    weights, history = train(save=lambda state: states.update({state["step"]: stored(state)}))
+    assert sorted(states) == [1, 2, 3, 4, 5, 6]
+    for step in (1, 3, 4, 6):
+        again, resumed = train(resume=restored(states[step]))
+        assert_same(again, weights)
+        assert resumed.loss == history.loss
+
+
+def test_a_state_of_another_plan_is_refused_but_precision_and_pace_may_change(train: Train) -> None:
+    states: list[State] = []
+    train(save=lambda state: states.append(copy.deepcopy(state)))
+    with pytest.raises(ValueError, match="'lr'"):
+        train(replace(PLAN, lr=2e-3), resume=states[0])
+    train(replace(PLAN, bf16=True, log_every_steps=1), resume=states[-2])
+
+
+def test_rates_fall_to_the_true_last_step_and_clip_has_its_share(train: Train) -> None:
+    states: list[State] = []
+    _, history = train(save=lambda state: states.append(copy.deepcopy(state)))
+    assert history.lr == pytest.approx([1e-3 * (1 - step / 6) ** 0.9 for step in range(6)])
+    groups = states[2]["optimiser"]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([0.5 * history.lr[2], history.lr[2]])
+
+
+def test_the_authors_second_step_counts_epochs(samples: ObjectSamples) -> None:
+    rates = train_segmenter(segmenter(), samples, replace(PLAN, stepping="compat_epoch")).lr
+    assert rates == pytest.approx([1e-3] * 3 + [1e-3 * (1 - 1 / 6) ** 0.9] * 3)
+
+
+def test_both_steps_learn(train: Train) -> None:
+    _, history = train(replace(PLAN, epochs=8))
+    assert sum(history.loss[-6:]) < 0.9 * sum(history.loss[:6])
+
+
+def test_another_seed_is_another_training(train: Train) -> None:
+    assert train(replace(PLAN, seed=1))[1].loss != train()[1].loss
+
+
+def test_added_gradients_are_those_of_the_whole_batch_where_norms_are_fixed(
+    samples: ObjectSamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [segmenter().eval(), segmenter().eval()]
+    monkeypatch.setattr(torch.nn.Module, "train", lambda self, mode=True: self)
+    losses = [
+        train_segmenter(model, samples, replace(PLAN, accumulate=parts)).loss
+        for model, parts in zip(models, (1, 3), strict=True)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_every_epoch_shows_every_object_once_in_an_order_of_its_own(samples: ObjectSamples) -> None:
+    epochs = [samples.epoch(size=3, seed=0, epoch=number) for number in range(30)]
+    assert samples.batches(3) == 3
+    for packed in epochs:
+        assert [len(batch) for batch in packed] == [3, 3, 1]
+        assert sorted(number for batch in packed for number, _ in batch) == list(range(7))
+    assert epochs[0] != epochs[1]
+    assert epochs[4] == samples.epoch(size=3, seed=0, epoch=4)
+    drawn = {sample for packed in epochs for batch in packed for sample in batch}
+    assert drawn == {(number, row) for number in range(7) for row in range(2 + number % 2)}
+
+
+def test_negatives_of_a_sample_are_a_function_of_seed_and_step(calibration: Calibration) -> None:
+    batch = [(0, 1), (6, 0)]
+    own, negatives = calibration.of(batch, count=4, seed=0, step=3)
+    assert own.shape == (2, tiny.EMBED)
+    assert negatives.shape == (2, 4, tiny.EMBED)
+    assert torch.equal(own[0], calibration.texts[0][1])
+    others = calibration.texts[1]
+    assert all(any(torch.equal(one, text) for text in others) for one in negatives[0])
+    assert torch.equal(negatives, calibration.of(batch, count=4, seed=0, step=3)[1])
+    assert not torch.equal(negatives, calibration.of(batch, count=4, seed=0, step=4)[1])
+
+
+def test_classification_alone_needs_no_scorer(samples: ObjectSamples, calibration: Calibration) -> None:
+    weights = LossWeights(positive=0, negative=0)
+    assert train_response(response_model(), samples, PLAN, weights=weights, calibration=None).loss
+    for wrong in ({"weights": weights, "calibration": calibration}, {"weights": WEIGHTS, "calibration": None}):
+        with pytest.raises(ValueError, match="exactly if"):
+            train_response(response_model(), samples, PLAN, **wrong)
+
+
+def test_texts_of_the_same_image_can_be_left_out_of_the_negatives(
+    samples: ObjectSamples, calibration: Calibration
+) -> None:
+    plan, losses = replace(PLAN, epochs=1, batch_size=7), []
+    for exclude in (False, True):
+        history = train_response(
+            response_model(), samples, plan, weights=WEIGHTS, calibration=calibration, exclude=exclude
+        )
+        losses.append(history.loss[0])
+    assert losses[0] != losses[1]
+
+
+def test_samples_without_masks_or_objects_say_so(samples: ObjectSamples) -> None:
+    with pytest.raises(ValueError, match="no masks"):
+        ObjectSamples(samples.images_N3HW, samples.objects).masks([(0, 0)])
+    with pytest.raises(ValueError, match="no object"):
+        ObjectSamples(samples.images_N3HW, [])
