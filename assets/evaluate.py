@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from assets.knobs import ScoreKnobs
 from assets.records import CandidateRecord, Mask, ObjectRecord, candidates_of, objects_of
+from assets.slices import traits_of
 from assets.stage import Outcome, Work
 from storage.artifact import Artifact
 from storage.masks import decode
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PUBLISHED_REFS = 1000
 """The papers measure choices on the first so many references of the training split (spec 7, row 33)."""
 
+Cell = tuple[str, str, str, str]
+"""Split, method, what counts once, resolution."""
 PAIRS = pa.schema(
     [
         column("ref_id", pa.int64(), "reference"),
@@ -49,6 +52,13 @@ SUMMARY = pa.schema(
         column("mIoU", pa.float64(), "mean IoU"),
         *(column(f"P@0.{digit}", pa.float64(), f"share with IoU >= 0.{digit}") for digit in range(5, 10)),
         column("rule", pa.string(), "how empty masks are counted"),
+    ]
+)
+SLICES = pa.schema(
+    [
+        column("by", pa.string(), "what expressions are sliced by, see `assets.slices`"),
+        column("slice", pa.string(), "those that are counted"),
+        *SUMMARY,
     ]
 )
 TEXT = pa.schema(
@@ -121,20 +131,21 @@ def grounded_scores(work: Work) -> Outcome:
 
 def scores(work: Work) -> Outcome:
     """ZSBootstrap per expression, at the model's size (the papers' headline) and at the image's own."""
-    return _score(work, "predictions", method="ZSBootstrap")
+    return scores_of(work, "predictions", method="ZSBootstrap")
 
 
 def corrected_scores(work: Work) -> Outcome:
     """S+S+C per expression, at the model's size (the papers' headline) and at the image's own."""
-    return _score(work, "corrected_predictions", method="S+S+C")
+    return scores_of(work, "corrected_predictions", method="S+S+C")
 
 
 def supervised_scores(work: Work) -> Outcome:
     """Fully supervised LAVT per expression, at the model's size (the papers' headline) and at the image's own."""
-    return _score(work, "supervised_predictions", method="supervised")
+    return scores_of(work, "supervised_predictions", method="supervised")
 
 
-def _score(work: Work, source: str, *, method: str) -> Outcome:
+def scores_of(work: Work, source: str, *, method: str) -> Outcome:
+    """A trained model per expression, from the masks of the stage `source`; `method` is its name in tables."""
     predicted = {row["sent_id"]: row for row in work.inputs[source].table("masks").to_pylist()}
     truths = truths_of(work.inputs["ground_truth"])
     pairs: list[Pair] = []
@@ -202,10 +213,10 @@ def compare(
 
 
 def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_object: Iterable[str] = ()) -> None:
-    """The `pairs` table and its `summary`; methods in `per_object` are also counted once per object."""
+    """The `pairs` table, its `summary` and its `slices`; methods in `per_object` are also counted once per object."""
     rows = [{name: getattr(pair, name) for name in PAIRS.names} for pair in pairs]
     write_table(work.slot.work / "pairs.parquet", pa.Table.from_pylist(rows, schema=PAIRS))
-    cells: dict[tuple[str, str, str, str], dict[object, Pair]] = {}
+    cells: dict[Cell, dict[object, Pair]] = {}
     objectwise = set(per_object)
     for pair in pairs:
         cells.setdefault((pair.split, pair.method, "expression", pair.resolution), {})[pair.sent_id] = pair
@@ -213,6 +224,22 @@ def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_obje
             cells.setdefault((pair.split, pair.method, "object", pair.resolution), {})[pair.ref_id] = pair
     summary = [summary_row(cell, list(found.values()), empties) for cell, found in cells.items()]
     write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
+    slices = _slices(work, cells, empties)
+    write_table(work.slot.work / "slices.parquet", pa.Table.from_pylist(slices, schema=SLICES))
+
+
+def _slices(work: Work, cells: Mapping[Cell, Mapping[object, Pair]], empties: Empties) -> list[dict[str, Any]]:
+    """The numbers per expression once more, for each slice of them."""
+    traits = traits_of(work, splits=work.instance.source.splits)
+    rows = []
+    for cell, found in cells.items():
+        sliced: dict[tuple[str, str], list[Pair]] = {}
+        for pair in found.values() if cell[2] == "expression" else ():
+            for trait in traits[pair.sent_id].items():
+                sliced.setdefault(trait, []).append(pair)
+        for by, name in sorted(sliced):
+            rows.append({"by": by, "slice": name, **summary_row(cell, sliced[by, name], empties)})
+    return rows
 
 
 def headline(pairs: Sequence[Pair]) -> dict[str, float | str]:
@@ -227,7 +254,7 @@ def headline(pairs: Sequence[Pair]) -> dict[str, float | str]:
     return {name: float(np.mean(ious)) for name, ious in found.items()}
 
 
-def summary_row(cell: tuple[str, str, str, str], pairs: Sequence[Pair], empties: Empties) -> dict[str, Any]:
+def summary_row(cell: Cell, pairs: Sequence[Pair], empties: Empties) -> dict[str, Any]:
     """The numbers of a cell: split, method, what counts once, and resolution."""
     from ops.metrics import ScoreState
 

@@ -3,9 +3,9 @@
 What does not change a result (device, batch sizes, threads) is in `resources.runtime`, never here.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Knobs(BaseModel):
@@ -151,7 +151,27 @@ class BootstrapKnobs(TrainingKnobs):
         return (weights_name("swin", self.swin), weights_name("bert", self.bert))
 
 
-class SupervisedKnobs(BootstrapKnobs):
+Classes = Literal["all", "seen"]
+"""Objects to learn from: all, or those of the seen classes (MERES Table 2, see `ops.novelty`)."""
+
+
+class DrawnKnobs(BootstrapKnobs):
+    """A training that may learn from drawn masks, whose classes are known."""
+
+    classes: Classes = "all"
+
+    @model_validator(mode="after")
+    def _unseen_classes_pick_no_epoch(self) -> Self:
+        if (self.classes, self.select) == ("seen", "best_on_val"):
+            raise ValueError("classes: seen needs select: last, for unseen classes must not pick the epoch")
+        return self
+
+    def recipe(self) -> dict[str, Any]:
+        """Without `classes` where all are learnt: what was trained before that knob came stays as it is."""
+        return {name: value for name, value in super().recipe().items() if (name, value) != ("classes", "all")}
+
+
+class SupervisedKnobs(DrawnKnobs):
     """LAVT trained on drawn masks, the upper bound of every table."""
 
     def extra_needs(self) -> tuple[str, ...]:
@@ -194,7 +214,7 @@ class ReportKnobs(Knobs):
     """What the page shows."""
 
     examples: int = 12
-    segmenters: tuple[Literal["corrected", "supervised"], ...] = ()
+    segmenters: tuple[Literal["corrected", "supervised", "meres"], ...] = ()
     """Trained models to show beside ZSBootstrap."""
 
     def extra_needs(self) -> tuple[str, ...]:

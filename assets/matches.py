@@ -1,7 +1,7 @@
 """What matching gives to objects, epoch by epoch, for the first images of the training split.
 
-Written beside the weights of `corrected`, so that a report can show which mistakes of the choice were mended. Every
-finished epoch lies in the slot's scratch folder: a resumed training loses none.
+Written beside the weights of what learns over all candidates, so that a report can show which mistakes of the choice
+were mended. Every finished epoch lies in the slot's scratch folder: a resumed training loses none.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from assets.training_set import TrainingSet
 from storage.tables import column, read_table, write_table
 
 if TYPE_CHECKING:
-    from ops.lavt import Lavt
     from ops.matching import MatchingLoss
+    from ops.prediction import Segmenter
 
 WATCHED_IMAGES = 60
 MATCHES = pa.schema(
@@ -28,10 +28,10 @@ MATCHES = pa.schema(
     ]
 )
 
-Watch = Callable[["Lavt", int], None]
+Watch = Callable[["Segmenter", int], None]
 
 
-def watching(work: Work, data: TrainingSet, loss: MatchingLoss) -> Watch:
+def watching(work: Work, data: TrainingSet, matching: MatchingLoss) -> Watch:
     """A function that notes what matching gives to the watched objects after an epoch."""
     import torch
 
@@ -41,7 +41,7 @@ def watching(work: Work, data: TrainingSet, loss: MatchingLoss) -> Watch:
     folder.mkdir(exist_ok=True)
 
     @torch.inference_mode()
-    def watch(model: Lavt, epoch: int) -> None:
+    def watch(model: Segmenter, epoch: int) -> None:
         model.eval()
         rows = []
         for image in sorted(samples.objects_of_image)[:WATCHED_IMAGES]:
@@ -50,7 +50,9 @@ def watching(work: Work, data: TrainingSet, loss: MatchingLoss) -> Watch:
             batch = samples.batch(said).to(model.device)
             with torch.autocast(model.device.type, torch.bfloat16, enabled=work.runtime.bf16()):
                 logits = model(batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B)
-            found = dict(zip((number for number, _ in said), loss.match(logits.float(), batch).candidates, strict=True))
+            found = dict(
+                zip((number for number, _ in said), matching.match(logits.float(), batch).candidates, strict=True)
+            )
             for number, row in found.items():
                 one = samples.objects[number]
                 candidate = None if row == NONE else data.keys[one.image][row]

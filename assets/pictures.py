@@ -67,6 +67,21 @@ def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
     return buffer.getvalue()
 
 
+def precision_preview(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Precision over recall of all pixels, one line per name."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 3.2), dpi=80, layout="constrained")
+    axes = figure.add_subplot()
+    for name, (precision, recall) in curves.items():
+        axes.plot(recall, precision, label=name)
+    axes.set(xlabel="recall of pixels", ylabel="precision of pixels", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def _first_images(table: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of the first few images that have a mask."""
     found: dict[str, list[dict[str, Any]]] = {}

@@ -11,14 +11,14 @@ import pyarrow as pa
 from assets.pictures import prediction_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
-from assets.train import read_lavt
+from assets.train import read_segmenter
 from storage.masks import encode, mask_row
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column
 
 if TYPE_CHECKING:
-    from ops.lavt import Lavt
+    from ops.prediction import Segmenter
     from resources.models.backbones import Tokenizer
 
 PREDICTIONS = pa.schema(
@@ -36,21 +36,22 @@ PREDICTIONS = pa.schema(
 
 def predictions(work: Work) -> Outcome:
     """ZSBootstrap's mask for every sentence of the scored splits, at the model's size and at the image's."""
-    return _predict(work, "zs_bootstrap")
+    return predicted_by(work, "zs_bootstrap")
 
 
 def corrected_predictions(work: Work) -> Outcome:
     """The mask of S+S+C for every sentence of the scored splits, at the model's size and at the image's."""
-    return _predict(work, "corrected")
+    return predicted_by(work, "corrected")
 
 
 def supervised_predictions(work: Work) -> Outcome:
     """The fully supervised mask for every sentence of the scored splits, at the model's size and at the image's."""
-    return _predict(work, "supervised")
+    return predicted_by(work, "supervised")
 
 
-def _predict(work: Work, trained: str) -> Outcome:
-    model, tokenizer = read_lavt(work.inputs[trained], work.runtime)
+def predicted_by(work: Work, trained: str) -> Outcome:
+    """The masks of the model that the stage `trained` trained, for every sentence of the scored splits."""
+    model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
     references = work.inputs["references"]
     images = images_of(references)
     fingerprint = work.inputs[trained].manifest.fingerprint
@@ -70,7 +71,9 @@ def _predict(work: Work, trained: str) -> Outcome:
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 
 
-def segmenting(model: Lavt, tokenizer: Tokenizer, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+def segmenting(
+    model: Segmenter, tokenizer: Tokenizer, *, bf16: bool
+) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
     """(objects of an image, pixels) -> one row per sentence."""
     from ops.images import resize_image, to_tensor
     from ops.prediction import predict

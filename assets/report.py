@@ -27,6 +27,7 @@ SEGMENTERS = (
     ("ZSBootstrap", "zs_bootstrap", "predictions", "scores"),
     ("S+S+C", "corrected", "corrected_predictions", "corrected_scores"),
     ("supervised", "supervised", "supervised_predictions", "supervised_scores"),
+    ("MERES", "meres", "meres_predictions", "meres_scores"),
 )
 """Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
 ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
@@ -44,7 +45,7 @@ def report(work: Work) -> Outcome:
     pages = [_head(work), _scores(work), _text(work), _choice_reasons(work), _curves(work)]
     pages.append("<h2>From expression to mask</h2>")
     pages += [f'<figure><img src="{data_uri(png_bytes(picture))}" alt=""></figure>' for picture in gallery]
-    pages.append(_mended(work))
+    pages += [_mended(work), _slices(work)]
     pages.append(_quarantined(work.inputs))
     body = "\n".join(pages)
     title = f"{work.instance.dataset} / {work.instance.experiment}"
@@ -77,13 +78,21 @@ def _head(work: Work) -> str:
     selection = "; ".join(
         f"{name} by {work.inputs[model].manifest.metrics['epoch chosen by']}" for name, model, *_ in _segmenters(work)
     )
-    drawn = " but for the supervised upper bound" if "supervised" in work.inputs else ""
+    names = {"supervised": "the supervised upper bound", "MERES": "MERES"}
+    seen = [names[name] for name, model, *_ in _segmenters(work) if _learnt_from_drawn_masks(work.inputs[model])]
+    drawn = f" but for {' and '.join(seen)}" if seen else ""
     return (
         f"<h1>{escape(instance.dataset)} / {escape(instance.experiment)}</h1>"
         f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks{drawn}; "
         f"scored on {escape(', '.join(instance.source.evaluate))}. Epochs were chosen: {escape(selection)}.</p>"
         + (f'<p class="note">{TOY_NOTE}</p>' if toy else "")
     )
+
+
+def _learnt_from_drawn_masks(model: Artifact) -> bool:
+    """Whether they were its labels; they may also have picked the epoch, which the page says in any case."""
+    labels = model.manifest.metrics.get("labels", model.manifest.stage)
+    return labels in ("ground_truth", "supervised")
 
 
 def _scores(work: Work) -> str:
@@ -118,6 +127,22 @@ def _scores(work: Work) -> str:
     )
 
 
+def _slices(work: Work) -> str:
+    """Where the methods differ: mIoU of each slice of the first scored split, at the image's own size."""
+    scored = ["choice_scores", *(scores for *_, scores in _segmenters(work))]
+    split, found = work.instance.source.evaluate[0], dict[tuple[str, str], dict[str, Any]]()
+    for row in (row for stage in scored for row in work.inputs[stage].table("slices").to_pylist()):
+        if row["split"] == split and row["resolution"] == "original":
+            line = found.setdefault((row["by"], row["slice"]), {"by": row["by"], "slice": row["slice"]})
+            line |= {"expressions": row["rows"], row["method"]: row["mIoU"]}
+    if not found:
+        return ""
+    shown = set().union(*found.values())
+    names = ("by", "slice", "expressions", *(method for method in ORDER if method in shown))
+    rows = [dict.fromkeys(names) | line for _, line in sorted(found.items())]
+    return f"<h2>What is hard: mIoU on {escape(split)} by kind of expression, in percent</h2>" + table_html(rows, names)
+
+
 def _text(work: Work) -> str:
     rows = work.inputs["choice_scores"].table("text")
     return "<h2>Before the masks</h2>" + table_html(
@@ -144,7 +169,7 @@ def _curves(work: Work) -> str:
         curve = curve_svg(
             {"loss": list(zip(steps, means, strict=True))},
             x_label="optimiser step",
-            y_label="weighted cross-entropy",
+            y_label="loss",
         )
         pages.append(f"<h2>{escape(name)}</h2>{curve}")
     return "\n".join(pages)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from assets.knobs import Classes
 from assets.records import ObjectRecord, by_image, images_of, objects_of, read_image
 from assets.stage import Work
 from assets.training_set import Offer
 from storage.masks import decode
 
 if TYPE_CHECKING:
-    from ops.lavt import Lavt
+    from ops.prediction import Segmenter
     from resources.models.backbones import Tokenizer
 
 
 def chosen_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
     """The one mask that `mask_choices` chose for an object."""
-    chosen = {row["ref_id"]: row for row in work.inputs["mask_choices"].table("choices").to_pylist()}
+    return _given(work.inputs["mask_choices"].table("choices").to_pylist(), key="chosen")
 
-    def offer_of(one: ObjectRecord) -> Offer:
-        row = chosen.get(one.ref_id)
-        return {} if row is None or row["rle"] is None else {row["chosen"]: row}
 
-    return offer_of
+def matched_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """The one candidate that the corrected model gives to an object, see `corrected_labels`."""
+    return _given(work.inputs["corrected_labels"].table("labels").to_pylist(), key="candidate")
 
 
 def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
@@ -39,13 +39,21 @@ def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
     return lambda one: offered.get(one.ref_id, {})
 
 
-def drawn_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
-    """An object's ground truth."""
-    drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
+def refined_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+    """The pseudo-label that TRIS refined for an object."""
+    return _given(work.inputs["refined_labels"].table("labels").to_pylist(), key="ref_id")
+
+
+def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[ObjectRecord], Offer]:
+    """An object's ground truth; of objects of the seen classes only, if asked for."""
+    from ops.novelty import SEEN
+
+    rows = work.inputs["ground_truth"].table("objects").to_pylist()
+    drawn = {row["object_id"]: row for row in rows if classes == "all" or row["category"] in SEEN}
     return lambda one: {one.object_id: drawn[one.object_id]} if one.object_id in drawn else {}
 
 
-def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt, int], float]:
+def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Segmenter, int], float]:
     """Score an epoch by oIoU at the model's size on the first scored split, as the authors do. Reads ground truth."""
     import torch
 
@@ -58,9 +66,9 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
     truth_of = drawn_mask(work)
     objects = [one for one in objects_of(work.inputs["references"], splits=split) if truth_of(one)]
     if not objects:
-        raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set zs_bootstrap select: last")
+        raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set select: last")
 
-    def score(model: Lavt, _: int) -> float:
+    def score(model: Segmenter, _: int) -> float:
         state = ScoreState()
         for image_id, group in by_image(objects).items():
             pixels = read_image(work, images[image_id])
@@ -76,3 +84,9 @@ def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Lavt,
         return state.compute().oiou
 
     return score
+
+
+def _given(rows: Sequence[Mapping[str, Any]], *, key: str) -> Callable[[ObjectRecord], Offer]:
+    """At most one mask an object, from rows with `ref_id`, `rle`, `height`, `width` and the mask's own name `key`."""
+    given = {row["ref_id"]: row for row in rows if row["rle"] is not None}
+    return lambda one: {given[one.ref_id][key]: given[one.ref_id]} if one.ref_id in given else {}

@@ -1,4 +1,7 @@
-"""Train LAVT: on chosen masks (ZSBootstrap), on all candidates (S+S+C), on drawn masks (the upper bound)."""
+"""Train LAVT: on chosen masks (ZSBootstrap), on all candidates (S+S+C), on drawn masks (the upper bound).
+
+`fit` and `read_segmenter` serve every segmenter that is trained here; MERES has its stages in `assets.meres`.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,16 @@ from storage.weights import latest_checkpoint, load_weights, save_checkpoint, sa
 if TYPE_CHECKING:
     from ops.lavt import Lavt
     from ops.matching import MatchingLoss
-    from ops.training.loop import TrainPlan
+    from ops.prediction import Segmenter
+    from ops.training.loop import Groups, Loss, TrainPlan
     from resources.models.backbones import Tokenizer
 
-    Model = tuple[Lavt, Tokenizer]
+    Model = tuple[Segmenter, Tokenizer]
 
 HISTORY = pa.schema(
     [
         column("step", pa.int64(), "optimiser step"),
-        column("loss", pa.float64(), "mean weighted cross-entropy of the step's samples"),
+        column("loss", pa.float64(), "mean loss of the step's samples"),
         column("lr", pa.float64(), "learning rate of the step"),
     ]
 )
@@ -47,7 +51,7 @@ def zs_bootstrap(work: Work) -> Outcome:
     needs no ground truth; `best_on_val` is the authors' way, and the report says when it was used.
     """
     knobs = work.knobs_as(BootstrapKnobs)
-    return _train(work, knobs, pretrained(work, knobs), chosen_mask(work))
+    return fit(work, knobs, pretrained(work, knobs), chosen_mask(work))
 
 
 def corrected(work: Work) -> Outcome:
@@ -58,60 +62,74 @@ def corrected(work: Work) -> Outcome:
     from ops.matching import MatchingLoss
 
     knobs = work.knobs_as(CorrectKnobs)
-    model = read_lavt(work.inputs["zs_bootstrap"], work.runtime)
+    model = read_segmenter(work.inputs["zs_bootstrap"], work.runtime)
     if knobs.rule == "chosen":
-        return _train(work, knobs, model, chosen_mask(work))
-    loss = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
-    return _train(work, knobs, model, all_candidates(work), loss=loss)
+        return fit(work, knobs, model, chosen_mask(work))
+    matching = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
+    return fit(work, knobs, model, all_candidates(work), loss=matching, matching=matching)
 
 
 def supervised(work: Work) -> Outcome:
     """Fully supervised LAVT, trained on drawn masks: the upper bound of every table, and never an input of another."""
     knobs = work.knobs_as(SupervisedKnobs)
-    return _train(work, knobs, pretrained(work, knobs), drawn_mask(work))
+    return fit(work, knobs, pretrained(work, knobs), drawn_mask(work, classes=knobs.classes))
 
 
-def pretrained(work: Work, knobs: BootstrapKnobs) -> Model:
+def pretrained(work: Work, knobs: BootstrapKnobs) -> tuple[Lavt, Tokenizer]:
     """LAVT as training finds it: pretrained towers, and everything else at random."""
     seed = knobs.seed + work.instance.source.seed
     return open_lavt(knobs.size, swin=knobs.swin, bert=knobs.bert, runtime=work.runtime, seed=seed)
 
 
-def read_lavt(artifact: Artifact, runtime: Runtime) -> Model:
-    """A trained LAVT and its tokenizer out of an artifact, on the device."""
-    from resources.models.backbones import Tokenizer, lavt_from
+def read_segmenter(artifact: Artifact, runtime: Runtime) -> Model:
+    """A trained segmenter of any kind and its tokenizer out of an artifact, on the device."""
+    from resources.models.backbones import Tokenizer
+    from resources.models.referring import segmenter_from
 
     state, card = load_weights(artifact.file("weights.safetensors"))
-    model = lavt_from(card["architecture"])
+    model = segmenter_from(card["architecture"])
     model.load_state_dict(state)
     return model.to(runtime.torch_device()), Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
 
 
-def _train(
+def fit(
     work: Work,
     knobs: TrainingKnobs,
     start: Model,
     offer_of: Callable[[ObjectRecord], Offer],
     *,
-    loss: MatchingLoss | None = None,
+    loss: Loss | None = None,
+    matching: MatchingLoss | None = None,
+    groups: Groups | None = None,
 ) -> Outcome:
-    """Train, and write the weights and the curve; with a matching loss also what it gave to some objects."""
+    """Train a segmenter, and write the weights and the curve.
+
+    Args:
+        work: the running stage; needs `references`, and `ground_truth` where it picks the epoch.
+        knobs: of the stage.
+        start: the model as training finds it, and its tokenizer.
+        offer_of: which masks an object may learn from.
+        loss: what to minimise; default: weighted cross-entropy against the first mask of each object.
+        matching: how the loss gives masks to objects, if it does; what it gives to some is written beside the weights.
+        groups: AdamW's groups of such a model; default: those of a LAVT.
+    """
+    from ops.lavt import optimiser_groups
     from ops.training.loop import first_candidate, train
     from ops.training.team import Team
-    from resources.models.backbones import architecture_of
+    from resources.models.referring import architecture_of
 
     model, tokenizer = start
     size, team = model.config.image_size, Team(rank=work.rank, size=work.ranks)
     data = training_set(work, offer_of, size=size, tokenizer=tokenizer, team=team)
     samples = data.samples
     judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
-    watch = watching(work, data, loss) if loss and team.leads else None
+    watch = watching(work, data, matching) if matching and team.leads else None
     checkpoints = work.slot.scratch / "checkpoints"
     resume = latest_checkpoint(checkpoints)
     if watch and resume is None:
         watch(model, 0)
 
-    def after(model: Lavt, epoch: int) -> float | None:
+    def after(model: Segmenter, epoch: int) -> float | None:
         if watch:
             watch(model, epoch)
         return judge(model, epoch) if judge else None
@@ -125,6 +143,7 @@ def _train(
         log=work.log,
         loss=loss or first_candidate,
         on_epoch=after,
+        groups=groups or optimiser_groups,
         team=team,
     )
     if not team.leads:

@@ -130,7 +130,7 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[str], typer.Option(help="Styles of sentences.")] = ["toyref"],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="Tables of the paper.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    table: Annotated[list[int], typer.Option(help="Tables of the paper; 11 to 15 are MERES's.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads."""

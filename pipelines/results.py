@@ -5,41 +5,19 @@ A world is a style of sentences and a seed; other seeds have other scenes and ot
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from assets.stage import StageInstance, ToyWorld
+from pipelines import tables_meres
 from pipelines.experiments import DatasetFile, write_file
 from pipelines.launch import in_use, leading_to, state_of
-from pipelines.tables import summary_of
+from pipelines.rows import CHOSEN, PaperTable, Row
+from pipelines.tables import classes_of, summary_of
 from resources.store import home
 from storage.artifact import Store
 
 Style = str
-SCORED = ("val", "testA", "testB")
-CHOSEN = ("train", *SCORED)
-"""Choices are also measured on the first 1,000 references of train, as the paper does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of a table: the masks of a method, as a stage of an experiment scored them."""
-
-    label: str
-    experiment: str
-    stage: str
-    method: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaperTable:
-    """One table in the paper's form."""
-
-    number: int
-    title: str
-    rows: tuple[Row, ...]
-    splits: tuple[str, ...] = SCORED
 
 
 def _choice(label: str, experiment: str = "base", method: str = "S+S") -> Row:
@@ -118,6 +96,7 @@ TABLES = (
             _corrected("all", "correct"),
         ),
     ),
+    *tables_meres.TABLES,
 )
 
 
@@ -180,8 +159,10 @@ def cells_of(instances: Sequence[StageInstance], dataset: str, row: Row) -> dict
     instance = leading_to(row.stage, in_use(instances, dataset, row.experiment))[-1]
     if state_of(instance, store) != "ready":
         return {}
-    cells = summary_of({row.stage: store.resolve(instance.key)})
-    return {split: cell for (split, method), cell in cells.items() if method == row.method}
+    artifact = store.resolve(instance.key)
+    if row.classes:
+        return {split: cell for (split, classes), cell in classes_of(artifact).items() if classes == row.classes}
+    return {split: cell for (split, method), cell in summary_of({row.stage: artifact}).items() if method == row.method}
 
 
 def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:

@@ -24,6 +24,7 @@ from assets.tris import labels, maps, selection, steps
 from assets.tris import predict as tris_predict
 from assets.tris import scores as tris_scores
 from assets.tris.knobs import LocalisationKnobs, RefinementKnobs, ResponseKnobs, SegmenterKnobs, SelectionKnobs
+from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
     Stage(name="dataset_index", version=1, run=corpus.dataset_index, knobs=NoKnobs, raw=corpus.raw_fingerprint),
@@ -65,7 +66,7 @@ _ALL = (
     ),
     Stage(
         name="choice_scores",
-        version=1,
+        version=2,
         run=evaluate.choice_scores,
         knobs=ScoreKnobs,
         needs=("references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices", "ground_truth"),
@@ -81,7 +82,7 @@ _ALL = (
     ),
     Stage(
         name="grounded_scores",
-        version=1,
+        version=2,
         run=evaluate.grounded_scores,
         knobs=ScoreKnobs,
         needs=("references", "grounded_masks", "ground_truth"),
@@ -107,7 +108,7 @@ _ALL = (
     ),
     Stage(
         name="scores",
-        version=1,
+        version=2,
         run=evaluate.scores,
         knobs=ScoreKnobs,
         needs=("references", "predictions", "ground_truth"),
@@ -133,7 +134,7 @@ _ALL = (
     ),
     Stage(
         name="corrected_scores",
-        version=1,
+        version=2,
         run=evaluate.corrected_scores,
         knobs=ScoreKnobs,
         needs=("references", "corrected_predictions", "ground_truth"),
@@ -159,11 +160,13 @@ _ALL = (
     ),
     Stage(
         name="supervised_scores",
-        version=1,
+        version=2,
         run=evaluate.supervised_scores,
         knobs=ScoreKnobs,
         needs=("references", "supervised_predictions", "ground_truth"),
     ),
+    *MERES,
+    *CURVES,
     Stage(
         name="tris_response_model",
         version=1,
@@ -234,7 +237,7 @@ _ALL = (
     ),
     Stage(
         name="report",
-        version=2,
+        version=3,
         run=report.report,
         knobs=ReportKnobs,
         needs=(

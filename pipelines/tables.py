@@ -87,6 +87,15 @@ def summary_of(artifacts: Mapping[str, Artifact]) -> dict[tuple[str, str], tuple
     }
 
 
+def classes_of(artifact: Artifact) -> dict[tuple[str, str], tuple[float, float]]:
+    """(split, seen | unseen | neither) -> (oIoU, mIoU), as `summary_of`, of an artifact with one method."""
+    return {
+        (row["split"], row["slice"]): (row["oIoU"], row["mIoU"])
+        for row in artifact.table("slices").to_pylist()
+        if row["by"] == "novelty of the class" and row["resolution"] == "original"
+    }
+
+
 def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -> RenderableType:
     """Shares of hits and the kinds of failures of noun extraction on sentences whose class is known.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ from resources.runtime import Runtime
 
 if TYPE_CHECKING:
     from ops.lavt import Lavt
+    from ops.meres.model import Meres
     from ops.tris.calibration import Scorer
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Cut
-    from resources.models.backbones import Size, Tokenizer
+    from resources.models.backbones import Tokenizer
     from resources.models.clip import Clip
     from resources.models.detector import Detector
+    from resources.models.referring import Size
     from resources.models.segmenter import Segmenter
     from resources.models.tris import Pretrained, TrisTokenizer
 
@@ -57,9 +60,21 @@ def open_parser(name: str, runtime: Runtime) -> Any:
 
 def open_lavt(size: Size, *, swin: str, bert: str, runtime: Runtime, seed: int) -> tuple[Lavt, Tokenizer]:
     """A LAVT with pretrained trunks and new fusion and decoder, on the device, and its tokenizer."""
-    from resources.models.backbones import build_lavt
+    from resources.models.referring import build_lavt
 
     model, tokenizer = build_lavt(size, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed)
+    return model.to(runtime.torch_device()), tokenizer
+
+
+def open_meres(
+    size: Size, *, switches: Mapping[str, Any], swin: str, bert: str, runtime: Runtime, seed: int
+) -> tuple[Meres, Tokenizer]:
+    """A MERES with pretrained trunks, `switches` of its configuration turned, on the device, and its tokenizer."""
+    from resources.models.referring import build_meres
+
+    model, tokenizer = build_meres(
+        size, switches=switches, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed
+    )
     return model.to(runtime.torch_device()), tokenizer
 
 

@@ -61,7 +61,7 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     from ops.prediction import predict
     from ops.training.batches import InMemorySamples, TrainingObject
     from ops.training.loop import TrainPlan, train
-    from resources.models.backbones import build_lavt
+    from resources.models.referring import build_lavt
 
     model, tokenizer = build_lavt("swin_b", random_weights=True)
     size = model.config.image_size

@@ -16,9 +16,11 @@ from storage.artifact import Store
 EXPERIMENT = """
 extends: correct
 datasets: [victim]
+targets: [report, meres_scores]
 knobs:
   zs_bootstrap: {epochs: 6, batch_size: 8}
   corrected: {epochs: 4, batch_size: 8}
+  meres: {labels: ground_truth, epochs: 4, batch_size: 8}
 """
 TRIS = """
 extends: tris
@@ -131,6 +133,11 @@ def test_training_survives_kills(context: ForkServerContext, home: Path, tmp_pat
 def test_correction_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
     before = ("candidate_masks", "mask_choices", "zs_bootstrap")
     compare(context, home, tmp_path, "corrected", kills=kills, before=before)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
+    compare(context, home, tmp_path, "meres", kills=kills, before=())
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])

@@ -25,8 +25,14 @@ class Curve(NamedTuple):
 class PixelCurve:
     """Pixel counts per probability, gathered over images: memory stays constant, and shards add up exactly."""
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((2, STEPS + 1), np.int64)
+    def __init__(self, counts_2K: NDArray[np.int64] | None = None) -> None:
+        """Start from nothing, or from another state's `counts_2K`."""
+        self._counts = np.zeros((2, STEPS + 1), np.int64) if counts_2K is None else counts_2K.copy()
+
+    @property
+    def counts_2K(self) -> NDArray[np.int64]:
+        """Pixels of every probability from 0 to 1, background first, then foreground."""
+        return self._counts.copy()
 
     def update(self, foreground_HW: Tensor, truth_HW: Tensor) -> Self:
         """Add an image: probabilities of the foreground in [0, 1], and its mask of the same size.

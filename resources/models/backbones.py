@@ -1,13 +1,12 @@
-"""Pretrained trunks of LAVT: Swin and BERT, embedded or published, and the LAVT built from them.
+"""Pretrained trunks of referring segmenters: Swin and BERT, embedded or published.
 
-Belongs here: reading other people's checkpoints, with every key accounted for. Sizes and formulas are in `ops`.
+Belongs here: reading other people's checkpoints, with every key accounted for. Sizes and formulas are in `ops`, and
+`resources.models.referring` builds segmenters on these trunks.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -16,13 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from ops.lavt import EMBEDDED, SWIN_B_480, Lavt, LavtConfig
+from ops.lavt import SWIN_B_480
 from ops.swin import Swin, SwinConfig
 from resources.embedded.cards import embedded_folder, load_embedded
 from resources.models.weights import accounted, load_strictly, read_torch
-
-Size = Literal["embedded", "swin_b"]
-CONFIGS: dict[Size, LavtConfig] = {"embedded": EMBEDDED, "swin_b": SWIN_B_480}
 
 SWIN_IGNORED = re.compile(r"(head|norm)\.(weight|bias)|.*\.(attn_mask|relative_position_index)")
 """Keys of published Swin checkpoints that a trunk has no place for: classifier, final norm, constant buffers."""
@@ -58,74 +54,15 @@ class Tokenizer:
         return ids, mask
 
 
-def build_lavt(
-    size: Size, *, swin: Path | None = None, bert: Path | None = None, random_weights: bool = False, seed: int = 0
-) -> tuple[Lavt, Tokenizer]:
-    """A LAVT ready to be trained: trunks pretrained, fusion and decoder new (from `seed`).
-
-    Args:
-        size: "embedded" takes the trunks that ship with the project, "swin_b" the published ones at the given paths.
-        swin: `swin_base_patch4_window12_384_22k.pth`; only for "swin_b".
-        bert: folder of bert-base-uncased; only for "swin_b".
-        random_weights: leave the trunks at random too, for tests of the code path at full size.
-        seed: of the new weights.
-
-    Raises:
-        ValueError: a path is missing or superfluous, or a checkpoint does not fit.
-    """
-    config = CONFIGS[size]
-    if size == "embedded" and (swin or bert):
-        raise ValueError("the embedded LAVT brings its own trunks; pass checkpoints with size='swin_b'")
-    if size != "embedded" and not random_weights and (swin is None or bert is None):
-        raise ValueError(
-            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and bert=<folder of bert-base-uncased>; "
-            "`wordmask doctor` says where people get them"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if random_weights:
-            text, tokenizer = random_bert(config), embedded_tokenizer(config.max_tokens)
-        else:
-            text, tokenizer = load_bert(bert or "embedded", max_tokens=config.max_tokens)
-        model = Lavt(config, text)
-    if not random_weights:
-        model.vision.backbone.swin.load_state_dict(load_swin(swin or "embedded", config=config.swin))
-    return model, tokenizer
-
-
-def architecture_of(model: Lavt) -> dict[str, Any]:
-    """Everything `lavt_from` needs to build the same network again, as JSON values; goes beside saved weights."""
-    text = model.bert.config.to_diff_dict()
-    return {"lavt": asdict(model.config), "bert": {key: text[key] for key in BERT_SIZES if key in text}}
-
-
-def lavt_from(architecture: Mapping[str, Any]) -> Lavt:
-    """The network that `architecture_of` described, with fresh weights: load the saved ones into it."""
-    sizes: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in architecture["lavt"].items()
-    }
-    return Lavt(LavtConfig(**sizes), new_bert(BertConfig(**architecture["bert"])))
-
-
-BERT_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-)
-
-
 def new_bert(config: BertConfig) -> BertModel:
     """An encoder without pooler and with plain attention, weights fresh."""
     config._attn_implementation = "eager"
     return BertModel(config, add_pooling_layer=False)
 
 
-def random_bert(config: LavtConfig) -> BertModel:
-    """BERT-base, or the embedded size, at random."""
-    if config.language_width == 768:
+def random_bert(width: int) -> BertModel:
+    """BERT-base, 768 wide, or the embedded size, at random."""
+    if width == 768:
         return new_bert(BertConfig())
     _, card = load_embedded(embedded_folder("bert"))
     return new_bert(BertConfig(**card["architecture"]))

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLLOWED = ("assets", "ops", "resources")
 LEFT_OUT = (
     "assets.knobs",
+    "assets.meres_knobs",
     "assets.pictures",
     "assets.stage",
     "assets.tris.knobs",

@@ -104,4 +104,4 @@ def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkey
 def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
     code, said = run("results", "--table", "9", "--show")
     assert code == 1
-    assert "choose from [1, 2, 3, 4, 5]" in said
+    assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]" in said

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.definitions import load_plan
-from pipelines.experiments import dataset_folders, read_experiments, read_sources, write_dataset
+from pipelines.experiments import SHIPPED, dataset_folders, read_experiments, read_sources, write_dataset
 from pipelines.stages import STAGES
 from tests.pipelines.planning import write_files
 
@@ -17,6 +17,36 @@ TWO = ["image,expression", "a.png,the red one", "b.png,the blue one"]
 
 def add(folder: Path, name: str = "mine", *, manifest: str | None = None, experiment: str = "base") -> Path:
     return write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
+
+
+# shipped experiments
+
+
+@pytest.mark.parametrize(
+    ("experiment", "lavt"),
+    [("meres", "supervised"), ("meres_seen", "supervised"), ("meres_choices", "zs_bootstrap")],
+)
+def test_meres_and_lavt_learn_on_equal_terms(experiment: str, lavt: str) -> None:
+    knobs = read_experiments([SHIPPED / "experiments"], STAGES)[experiment].knobs
+    ours, theirs = knobs["meres"].model_dump(), knobs[lavt].model_dump()
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_every_source_of_labels_teaches_meres_on_the_same_terms() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    whole = known["meres"].knobs["meres"].model_dump()
+    for name in ("meres_choices", "meres_candidates", "meres_corrected", "meres_refined"):
+        knobs = known[name].knobs["meres"].model_dump()
+        assert {knob for knob in whole if knobs[knob] != whole[knob]} == {"labels"}
+
+
+def test_every_ablation_of_meres_turns_one_knob_and_no_two_the_same() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    turned = [one.changed["meres"] for one in known.values() if one.extends == "meres"]
+    assert all(len(change) == 1 for change in turned)
+    assert len({str(change) for change in turned}) == len(turned) == 19
+    whole = known["meres"].knobs["meres"]
+    assert all(getattr(whole, name) != value for change in turned for name, value in change.items())
 
 
 # experiment files

@@ -2,6 +2,8 @@
 
 import pytest
 
+from assets.meres import OFFERS
+from assets.meres_knobs import SOURCES
 from assets.stage import AssetPath, StageInstance
 from pipelines.experiments import SHIPPED, Experiment, read_experiments
 from pipelines.planner import plan
@@ -15,13 +17,29 @@ JUDGES = {
     "scores",
     "corrected_scores",
     "supervised_scores",
+    "meres_scores",
+    "curve",
+    "corrected_curve",
+    "supervised_curve",
+    "meres_curve",
     "tris_scores",
     "report",
 }
 """The stages that may look at drawn masks."""
-UPPER_BOUND = {"supervised", "supervised_predictions"}
+BOUND = {"supervised", "supervised_predictions"}
 """Trained on drawn masks on purpose, and read by nothing but judges."""
+DRAWN_MERES = {"meres", "meres_predictions"}
+"""Likewise, but only where its knob `labels` says so."""
 EXPERIMENTS = read_experiments([SHIPPED / "experiments"], STAGES)
+
+
+def upper_bound(experiment: Experiment) -> set[str]:
+    """The stages that an experiment trains on drawn masks on purpose."""
+    return BOUND | DRAWN_MERES if labels_of(experiment) == "ground_truth" else BOUND
+
+
+def labels_of(experiment: Experiment) -> str:
+    return str(experiment.knobs["meres"].model_dump()["labels"])
 
 
 def peeks(experiment: Experiment) -> bool:
@@ -48,15 +66,42 @@ def origins(instances: dict[AssetPath, StageInstance], key: AssetPath) -> set[st
 def test_no_path_leads_from_ground_truth_into_a_model_or_a_mask(name: str) -> None:
     instances = instances_of(EXPERIMENTS[name])
     tainted = {one.stage.name for one in instances.values() if "ground_truth" in origins(instances, one.key)}
-    assert tainted <= UPPER_BOUND | JUDGES - {"ground_truth"}
+    assert tainted <= upper_bound(EXPERIMENTS[name]) | JUDGES - {"ground_truth"}
 
 
 @pytest.mark.parametrize("name", [name for name, one in EXPERIMENTS.items() if not peeks(one)])
 def test_nothing_that_is_made_reads_a_score(name: str) -> None:
     instances = instances_of(EXPERIMENTS[name])
     for one in instances.values():
-        if one.stage.name not in JUDGES | UPPER_BOUND:
-            assert not origins(instances, one.key) & (JUDGES | UPPER_BOUND)
+        if one.stage.name not in JUDGES | upper_bound(EXPERIMENTS[name]):
+            assert not origins(instances, one.key) & (JUDGES | upper_bound(EXPERIMENTS[name]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reads"),
+    [
+        ("mask_choices", {"mask_choices"}),
+        ("corrected", {"corrected_labels"}),
+        ("candidates", {"candidate_masks", "mask_choices"}),
+        ("refined_labels", {"refined_labels"}),
+        ("ground_truth", {"ground_truth"}),
+    ],
+)
+def test_meres_reads_what_its_labels_need_and_drawn_masks_only_when_they_are_its_labels(
+    labels: str, reads: set[str]
+) -> None:
+    meres = EXPERIMENTS["meres"].knobs["meres"].model_copy(update={"labels": labels})
+    experiment = EXPERIMENTS["meres"].model_copy(update={"knobs": {**EXPERIMENTS["meres"].knobs, "meres": meres}})
+    instances = instances_of(experiment)
+    key = next(key for key, one in instances.items() if one.stage.name == "meres")
+    assert set(instances[key].inputs) == {"references", *reads}
+    assert ("ground_truth" in origins(instances, key)) == (labels == "ground_truth")
+
+
+def test_every_source_of_labels_is_planned_by_a_shipped_experiment() -> None:
+    planned = {labels_of(one) for one in EXPERIMENTS.values() if "meres_scores" in one.targets}
+    assert planned == set(SOURCES)
+    assert set(OFFERS) == set(SOURCES)
 
 
 def test_only_the_authors_own_way_lets_ground_truth_pick_the_epoch() -> None:

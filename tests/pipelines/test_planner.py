@@ -138,6 +138,15 @@ def test_ground_truth_is_read_by_training_only_where_it_picks_the_epoch(tmp_path
     assert "ground_truth" in planned(tmp_path, {"base": peeking})[key].inputs
 
 
+def test_a_newer_knob_at_its_default_leaves_older_trainings_as_they_are(tmp_path: Path) -> None:
+    key = ("set", "base", "supervised")
+    files = {"base": {**BASE, "targets": ["supervised_scores"]}}
+    before = planned(tmp_path, files)[key]
+    assert "classes" not in before.knobs.recipe()
+    files["base"]["knobs"] = {"supervised": {"classes": "seen"}}
+    assert planned(tmp_path, files)[key].recipe != before.recipe
+
+
 def test_stages_that_need_each_other_are_refused(tmp_path: Path) -> None:
     looped = {**STAGES, "references": replace(STAGES["references"], needs=("predictions",))}
     with pytest.raises(ValueError, match="stages need each other"):

@@ -9,7 +9,8 @@ from assets.stage import StageInstance, ToyWorld
 from pipelines import results
 from pipelines.definitions import load_plan
 from pipelines.launch import planned
-from pipelines.results import TABLES, Row, markdown, register, runs_of, world
+from pipelines.results import TABLES, markdown, register, runs_of, world
+from pipelines.rows import Row
 
 
 def test_worlds_are_registered_for_every_experiment_of_the_tables() -> None:

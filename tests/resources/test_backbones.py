@@ -14,15 +14,8 @@ from transformers import BertConfig, BertForPreTraining
 from ops.lavt import EMBEDDED, SWIN_B_480
 from ops.swin import Swin, SwinConfig
 from resources.embedded.cards import EMBEDDED as EMBEDDED_FOLDER
-from resources.models.backbones import (
-    Tokenizer,
-    architecture_of,
-    build_lavt,
-    lavt_from,
-    load_bert,
-    load_swin,
-    resize_bias,
-)
+from resources.models.backbones import Tokenizer, load_bert, load_swin, resize_bias
+from resources.models.referring import architecture_of, build_lavt, segmenter_from
 
 SMALL = SwinConfig(embed_dim=8, depths=(2, 2), heads=(1, 2), window=4)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "man", "red", "##dish", "in", "cafe", "."]
@@ -228,7 +221,7 @@ def test_any_latin_text_tokenises_with_the_embedded_vocabulary() -> None:
 def test_an_architecture_rebuilds_the_network() -> None:
     model, _ = build_lavt("embedded")
     description = json.loads(json.dumps(architecture_of(model)))
-    again = lavt_from(description)
+    again = segmenter_from(description)
     again.load_state_dict(model.state_dict())
     assert again.config == model.config == EMBEDDED
     images, ids = torch.zeros(1, 3, 160, 160, dtype=torch.uint8), torch.ones(1, 20, dtype=torch.long)

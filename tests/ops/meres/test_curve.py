@@ -28,6 +28,15 @@ def test_the_area_is_average_precision_over_all_images() -> None:
     assert state.merge(shard).area() == pytest.approx(sorted_area(chances, truth))
 
 
+def test_counts_can_be_stored_and_taken_up_again() -> None:
+    truth = torch.tensor([[True, False, True, False]])
+    state = PixelCurve().update(torch.tensor([[0.9, 0.8, 0.8, 0.1]]), truth)
+    again = PixelCurve(state.counts_2K)
+    assert again.area() == state.area()
+    again.update(torch.zeros(1, 4), truth)
+    assert state.counts_2K.sum() == 4
+
+
 def test_a_perfect_predictor_has_area_one_and_a_constant_one_the_share_of_foreground() -> None:
     truth = torch.zeros(4, 5, dtype=torch.bool)
     truth[1:3, :2] = True

@@ -1,0 +1,64 @@
+"""Knobs of MERES: what it learns from, and the switches of its ablations (MERES spec 9)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from assets.knobs import DrawnKnobs
+
+Labels = Literal["mask_choices", "corrected", "candidates", "refined_labels", "ground_truth"]
+SOURCES: Mapping[Labels, tuple[str, ...]] = {
+    "mask_choices": ("mask_choices",),
+    "corrected": ("corrected_labels",),
+    "candidates": ("candidate_masks", "mask_choices"),
+    "refined_labels": ("refined_labels",),
+    "ground_truth": ("ground_truth",),
+}
+"""The stages that each source of labels reads. Another source is a name in `Labels`, a row here, and a row of
+`assets.meres.OFFERS`."""
+
+
+class MeresKnobs(DrawnKnobs):
+    """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
+
+    labels: Labels = "mask_choices"
+    """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); TRIS's
+    pseudo-labels; or drawn masks as in the paper, which make it a fully supervised model."""
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 3e-5
+    guidance: Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"] = "le_enh+ve"
+    """What guides the decoder (Table 3)."""
+    selection: Literal["topk", "sigmoid", "none"] = "topk"
+    """Which pixels a token keeps (Table 4a)."""
+    selected_percent: int = Field(default=30, ge=1, le=100)
+    """k (Figure 5)."""
+    cues: Literal["both", "global", "local"] = "both"
+    """Which tokens become visual expressions (Table 4b)."""
+    refine: bool = True
+    """Semantic refinement (Table 4c)."""
+    relate: bool = True
+    """Relationship modelling (Table 4d)."""
+    contrastive: bool = True
+    """Pixel contrastive loss (Table 4e)."""
+    norm_mask: bool = True
+    """Whether only kept pixels enter the softmax of Eq. 6 (Table 4f)."""
+    pool_scale: Literal["mean", "paper"] = "mean"
+    """`paper` divides a visual expression by the number of its pixels once more (Eq. 7, spec 4.4)."""
+
+    @model_validator(mode="after")
+    def _only_drawn_masks_know_classes(self) -> Self:
+        if self.classes == "seen" and self.labels != "ground_truth":
+            raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
+        return self
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """What the source of labels reads, and ground truth where it picks the epoch."""
+        return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
+
+    def switches(self) -> dict[str, Any]:
+        """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
+        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels"}
+        turned = self.model_dump(include=own)
+        return {"select": turned.pop("selection"), **turned}

@@ -1,0 +1,68 @@
+"""The stages of MERES, those that make labels for it, and the curves by which it is compared with other models."""
+
+from collections.abc import Callable
+
+from assets import curves, labels, meres
+from assets.knobs import NoKnobs, ScoreKnobs
+from assets.meres_knobs import MeresKnobs
+from assets.stage import Outcome, Stage, Work
+
+MERES = (
+    Stage(
+        name="corrected_labels",
+        version=1,
+        run=labels.corrected_labels,
+        knobs=NoKnobs,
+        needs=("references", "candidate_masks", "mask_choices", "corrected"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="meres",
+        version=1,
+        run=meres.meres,
+        knobs=MeresKnobs,
+        needs=("references",),
+        gpu=True,
+        trains=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    Stage(
+        name="meres_predictions",
+        version=1,
+        run=meres.meres_predictions,
+        knobs=NoKnobs,
+        needs=("references", "meres"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    ),
+    Stage(
+        name="meres_scores",
+        version=1,
+        run=meres.meres_scores,
+        knobs=ScoreKnobs,
+        needs=("references", "meres_predictions", "ground_truth"),
+    ),
+)
+"""What `meres` reads beside the references is a matter of its knob `labels`."""
+
+
+def _curve(body: Callable[[Work], Outcome], trained: str) -> Stage:
+    return Stage(
+        name=body.__name__,
+        version=1,
+        run=body,
+        knobs=NoKnobs,
+        needs=("references", trained, "ground_truth"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "parquet"}),
+    )
+
+
+CURVES = (
+    _curve(curves.curve, "zs_bootstrap"),
+    _curve(curves.corrected_curve, "corrected"),
+    _curve(curves.supervised_curve, "supervised"),
+    _curve(curves.meres_curve, "meres"),
+)
+"""They judge: no model and no mask reads them."""

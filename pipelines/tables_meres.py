@@ -1,0 +1,70 @@
+"""The tables of MERES, numbered from 11: 1n is Table n of its paper, 15 its Figure 5."""
+
+from pipelines.rows import PaperTable, Row
+
+
+def _meres(label: str, experiment: str = "meres", classes: str = "") -> Row:
+    return Row(label=label, experiment=experiment, stage="meres_scores", method="MERES", classes=classes)
+
+
+def _lavt(label: str, experiment: str = "meres", classes: str = "") -> Row:
+    return Row(label=label, experiment=experiment, stage="supervised_scores", method="supervised", classes=classes)
+
+
+TABLES = (
+    PaperTable(
+        number=11,
+        title="MERES and LAVT on the same labels (over S1, LAVT goes on from S2 and MERES starts anew)",
+        rows=(
+            Row(label="LAVT on S2 (ZSBootstrap)", experiment="base", stage="scores", method="ZSBootstrap"),
+            _meres("MERES on S2", "meres_choices"),
+            Row(label="LAVT over S1 (S+S+C)", experiment="correct", stage="corrected_scores", method="S+S+C"),
+            _meres("MERES over S1", "meres_candidates"),
+            _meres("MERES on the last matches of S+S+C", "meres_corrected"),
+            _meres("MERES on TRIS's labels", "meres_refined"),
+            _lavt("LAVT on ground truth"),
+            _meres("MERES on ground truth"),
+        ),
+    ),
+    PaperTable(
+        number=12,
+        title="MERES's Table 2: trained on seen classes only",
+        rows=tuple(
+            row(f"{name}, {classes} classes", "meres_seen", classes)
+            for classes in ("seen", "unseen")
+            for name, row in (("LAVT", _lavt), ("MERES", _meres))
+        ),
+    ),
+    PaperTable(
+        number=13,
+        title="MERES's Table 3: what guides the decoder",
+        rows=(
+            _meres("linguistic tokens", "meres_words"),
+            _meres("enhanced linguistic tokens", "meres_enhanced_words"),
+            _meres("visual expressions", "meres_visual"),
+            _meres("enhanced linguistic tokens, all pixels", "meres_pixels"),
+            _meres("enhanced linguistic tokens, visual expressions"),
+        ),
+    ),
+    PaperTable(
+        number=14,
+        title="MERES's Table 4: parts",
+        rows=(
+            _meres("(a) all pixels", "meres_all_pixels"),
+            _meres("(a) pixels of positive similarity", "meres_similar_pixels"),
+            _meres("(b) the whole sentence only", "meres_global"),
+            _meres("(b) the words only", "meres_local"),
+            _meres("(c) without refinement", "meres_unrefined"),
+            _meres("(d) without relationships", "meres_unrelated"),
+            _meres("(e) without contrastive loss", "meres_uncontrasted"),
+            _meres("(f) without mask in the normalisation", "meres_unmasked_norm"),
+            _meres("Eq. 7 as printed, with 1/K", "meres_paper_scale"),
+            _meres("full model"),
+        ),
+    ),
+    PaperTable(
+        number=15,
+        title="pixels that a token keeps (MERES's Figure 5)",
+        rows=(_meres("10 %", "meres_k10"), _meres("30 %"), _meres("80 %", "meres_k80")),
+    ),
+)

@@ -1,0 +1,239 @@
+"""MERES on a tiny drawn world, by every source of labels, and the curves and slices that compare it with LAVT."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from assets.factory import run_stage
+from assets.meres_knobs import MeresKnobs
+from assets.records import objects_of
+from assets.slices import spatial_bin
+from ops.meres.config import MeresConfig
+from pipelines.definitions import load_plan
+from pipelines.tables import classes_of
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Store
+from storage.masks import decode
+from storage.weights import load_weights
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 6}\nevaluate: [val, testA]\n"
+TINY = "{epochs: 1, batch_size: 12}"
+DRAWN = f"""
+extends: meres
+datasets: [guided]
+targets: [report, meres_curve, supervised_curve]
+knobs:
+  meres: {TINY}
+  supervised: {TINY}
+  zs_bootstrap: {TINY}
+  report: {{examples: 1, segmenters: [supervised, meres]}}
+"""
+SEEN = """
+extends: meres_seen
+datasets: [guided]
+targets: [meres, supervised]
+knobs:
+  meres: {epochs: 1, batch_size: 24}
+  supervised: {epochs: 1, batch_size: 24}
+"""
+WEAK = f"""
+extends: meres_corrected
+datasets: [guided]
+targets: [meres]
+knobs:
+  meres: {TINY}
+  zs_bootstrap: {TINY}
+  corrected: {TINY}
+"""
+CANDIDATES = """
+extends: meres_candidates
+datasets: [guided]
+targets: [meres]
+knobs:
+  meres: {epochs: 1, batch_size: 12, guidance: le}
+"""
+SEEN_CLASSES = {"person", "bicycle", "car", "boat", "bird", "bottle", "banana", "apple", "chair", "clock"}
+Finished = dict[tuple[str, str], Artifact]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """(experiment, stage) -> artifact; everything is run once."""
+    home = tmp_path_factory.mktemp("home")
+    files = (("drawn", DRAWN), ("weak", WEAK), ("offered", CANDIDATES), ("seen", SEEN))
+    for kind, name, text in (("datasets", "guided", WORLD), *(("experiments", *file) for file in files)):
+        (home / kind).mkdir(exist_ok=True)
+        (home / kind / f"{name}.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDMASK_HOME", str(home))
+        store = Store(home / "store")
+        found: Finished = {}
+        for one in load_plan():
+            if one.dataset == "guided":
+                artifact = run_stage(one, store, Runtime(threads=1), lambda _: None)
+                found |= {(name, one.stage.name): artifact for name in one.used_by}
+        return found
+
+
+def test_meres_reads_its_labels_and_nothing_else_that_could_teach_it(finished: Finished) -> None:
+    read = {name: set(finished[name, "meres"].manifest.inputs) for name in ("drawn", "weak", "offered")}
+    assert read == {
+        "drawn": {"references", "ground_truth"},
+        "weak": {"references", "corrected_labels"},
+        "offered": {"references", "candidate_masks", "mask_choices"},
+    }
+
+
+def test_meres_comes_back_as_it_was_built_with_its_switches_and_words(finished: Finished) -> None:
+    for name, guidance in (("drawn", "le_enh+ve"), ("offered", "le")):
+        state, card = load_weights(finished[name, "meres"].file("weights.safetensors"))
+        assert card["architecture"]["meres"]["guidance"] == guidance
+        assert card["max_tokens"] == 21
+        assert any("extractor" in key for key in state) == (guidance != "le")
+
+
+def test_every_switch_is_a_field_of_the_network() -> None:
+    switches = MeresKnobs(selection="none", cues="local", norm_mask=False).switches()
+    config = MeresConfig(**switches)
+    assert (config.select, config.cues, config.norm_mask) == ("none", "local", False)
+    assert MeresConfig(**MeresKnobs().switches()) == MeresConfig()
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finished, model: str) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["seen", "ground_truth"].table("objects").to_pylist()
+    }
+    trained = [truths[one.object_id] for one in objects_of(finished["seen", "references"], splits=("train",))]
+    unseen = Counter(trained)["dog"] + Counter(trained)["cup"]
+    assert unseen > 0
+    used = finished["seen", model].manifest.metrics["objects trained on"]
+    assert used == sum(category in SEEN_CLASSES for category in trained) < len(trained)
+    assert finished["drawn", model].manifest.metrics["objects trained on"] == len(trained)
+
+
+def test_classes_are_known_of_drawn_masks_only() -> None:
+    with pytest.raises(ValueError, match="needs labels: ground_truth"):
+        MeresKnobs(classes="seen")
+    with pytest.raises(ValueError, match="must not pick the epoch"):
+        MeresKnobs(classes="seen", labels="ground_truth", select="best_on_val")
+
+
+def test_all_candidates_are_matched_while_meres_learns_from_them(finished: Finished) -> None:
+    rows = finished["offered", "meres"].table("matches").to_pylist()
+    assert {row["epoch"] for row in rows} == {0, 1}
+    assert not finished["drawn", "meres"].has("matches.parquet")
+
+
+def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> None:
+    labels = {row["ref_id"]: row for row in finished["weak", "corrected_labels"].table("labels").to_pylist()}
+    trained = {one.ref_id for one in objects_of(finished["weak", "references"], splits=("train",))}
+    assert set(labels) == trained
+    matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 1]
+    assert len(matches) > 20
+    assert {row["ref_id"]: row["candidate"] for row in matches} == {
+        row["ref_id"]: labels[row["ref_id"]]["candidate"] for row in matches
+    }
+
+
+def test_no_two_objects_of_an_image_have_one_label_and_a_label_is_a_candidates_mask(finished: Finished) -> None:
+    choices = {row["ref_id"]: row for row in finished["weak", "mask_choices"].table("choices").to_pylist()}
+    masks = {
+        (row["image_id"], row["candidate"]): row["rle"]
+        for row in finished["weak", "candidate_masks"].table("candidates").to_pylist()
+    }
+    given = [
+        (choices[row["ref_id"]]["image_id"], row["candidate"], row["rle"])
+        for row in finished["weak", "corrected_labels"].table("labels").to_pylist()
+        if row["candidate"] is not None
+    ]
+    assert given
+    assert len({(image, candidate) for image, candidate, _ in given}) == len(given)
+    assert all(masks[image, candidate] == rle for image, candidate, rle in given)
+
+
+def test_meres_is_scored_and_sliced_on_every_expression(finished: Finished) -> None:
+    splits = ("val", "testA")
+    objects = objects_of(finished["drawn", "references"], splits=splits)
+    said = Counter(one.split for one in objects for _ in one.sentences)
+    scores = finished["drawn", "meres_scores"]
+    whole = {row["split"]: row for row in scores.table("summary").to_pylist() if row["resolution"] == "original"}
+    assert {split: row["rows"] for split, row in whole.items()} == said
+    slices = [row for row in scores.table("slices").to_pylist() if row["resolution"] == "original"]
+    for by in ("length", "spatial words", "size of the object", "objects of its class"):
+        for split in splits:
+            mine = [row for row in slices if (row["by"], row["split"]) == (by, split)]
+            assert len(mine) > 1
+            assert sum(row["rows"] for row in mine) == said[split]
+            mean = sum(row["mIoU"] * row["rows"] for row in mine) / said[split]
+            assert mean == pytest.approx(whole[split]["mIoU"])
+
+
+def test_a_slice_counts_its_own_expressions(finished: Finished) -> None:
+    references, scores = finished["drawn", "references"], finished["drawn", "choice_scores"]
+    text = {row["sent_id"]: row["expression"] for row in references.table("expressions").to_pylist()}
+    pairs = [
+        row
+        for row in scores.table("pairs").to_pylist()
+        if row["method"] == "S+S" and row["split"] == "val" and spatial_bin(text[row["sent_id"]]) == "with"
+    ]
+    (found,) = (
+        row
+        for row in scores.table("slices").to_pylist()
+        if (row["by"], row["slice"], row["split"], row["method"]) == ("spatial words", "with", "val", "S+S")
+    )
+    assert found["rows"] == len(pairs)
+    assert found["oIoU"] == pytest.approx(sum(r["intersection"] for r in pairs) / sum(r["union"] for r in pairs))
+
+
+def test_figures_of_unseen_classes_are_those_of_their_expressions(finished: Finished) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["drawn", "ground_truth"].table("objects").to_pylist()
+    }
+    objects = objects_of(finished["drawn", "references"], splits=("val",))
+    unseen = {one.ref_id for one in objects if truths[one.object_id] in {"bus", "cat", "dog", "umbrella", "cup"}}
+    scores = finished["drawn", "supervised_scores"]
+    pairs = [row for row in scores.table("pairs").to_pylist() if row["ref_id"] in unseen]
+    ious = [row["intersection"] / row["union"] for row in pairs if row["resolution"] == "original"]
+    assert ious
+    assert classes_of(scores)["val", "unseen"][1] == pytest.approx(float(np.mean(ious)))
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished, model: str) -> None:
+    counts = finished["drawn", f"{model}_curve"].table("counts").to_pylist()
+    pairs = finished["drawn", f"{model}_scores"].table("pairs").to_pylist()
+    for side in {row["resolution"] for row in counts}:
+        inside = np.sum([row["foreground"] for row in counts if row["resolution"] == side], axis=0)
+        outside = np.sum([row["background"] for row in counts if row["resolution"] == side], axis=0)
+        shared = sum(row["intersection"] for row in pairs if row["resolution"] == side)
+        joined = sum(row["union"] for row in pairs if row["resolution"] == side)
+        assert inside[501:].sum() <= shared <= inside[500:].sum()  # probabilities are rounded to thousandths
+        assert inside.sum() + outside[501:].sum() <= joined <= inside.sum() + outside[500:].sum()
+
+
+def test_the_area_below_the_curve_is_told_per_split(finished: Finished) -> None:
+    curve = finished["drawn", "meres_curve"]
+    areas = {(row["split"], row["resolution"]): row["AUC_PR"] for row in curve.table("areas").to_pylist()}
+    assert set(areas) == {(split, side) for split in ("val", "testA") for side in ("original", "112")}
+    points = [row for row in curve.table("curve").to_pylist() if (row["split"], row["resolution"]) == ("val", "112")]
+    recall = np.array([row["recall"] for row in points])
+    assert recall[-1] == 1.0
+    assert (np.diff(recall) >= 0).all()
+    precision = [row["precision"] for row in points]
+    assert areas["val", "112"] == pytest.approx(float((np.diff(recall, prepend=0.0) * precision).sum()))
+    assert curve.manifest.metrics["val MERES AUC-PR"] == areas["val", "original"]
+
+
+def test_predictions_of_meres_have_the_size_of_their_images(finished: Finished) -> None:
+    rows = finished["drawn", "meres_predictions"].table("masks").to_pylist()
+    assert {row["model_size"] for row in rows} == {112}
+    assert decode(rows[0]["rle"], rows[0]["height"], rows[0]["width"]).any()
+
+
+def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) -> None:
+    page = finished["drawn", "report"].file("report.html").read_text()
+    assert "<h2>MERES</h2>" in page
+    assert "<td>spatial words</td><td>with</td>" in page
+    assert "without drawn masks but for the supervised upper bound and MERES;" in page
