@@ -23,8 +23,8 @@ demo: setup  ## run the main job on the embedded world
 ui: setup  ## open Dagster's pages on the loopback address
 	$(BIN)/wordmask ui
 
-test: lint types  ## lint, types and tests
-	$(BIN)/python -m pytest
+test: lint types  ## lint, types and tests, a file at a time on each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests
 	$(BIN)/python -m pytest -m slow --timeout 3600
