@@ -1,6 +1,5 @@
-"""SIGKILL in the middle of candidate masks, of trainings and of TRIS, at random moments: nothing is lost or differs."""
+"""A tiny world whose stages are killed at random moments and started again: nothing is lost or differs."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -32,6 +31,7 @@ knobs:
 """
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
 TRIS_STAGES = ("tris_response_model", "response_maps", "selected_responses", "refined_labels", "tris_segmenter")
+HOW_OFTEN = [2, pytest.param(10, marks=pytest.mark.slow)]
 PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
 
 
@@ -46,24 +46,6 @@ def run_stages(home: str, store_root: str, names: tuple[str, ...]) -> None:
     for one in load_plan():
         if one.dataset == "victim" and one.stage.name in names:
             run_stage(one, Store(Path(store_root)), runtime, lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """Processes that start with the heavy imports done."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["torch", "spacy", "open_clip", "transformers", "pipelines.definitions"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    pages = (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT), ("experiments", "tris_kill", TRIS))
-    for kind, name, text in pages:
-        (folder / kind).mkdir(exist_ok=True)
-        (folder / kind / f"{name}.yaml").write_text(text)
-    return folder
 
 
 def finish(context: ForkServerContext, home: Path, store: Path, names: tuple[str, ...]) -> None:
@@ -116,31 +98,3 @@ def compare(
     expected, found = Store(calm).resolve(key), Store(rough).resolve(key)
     assert found.content_digest == expected.content_digest
     assert not Store(rough).verify(found)
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_candidate_masks_survive_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
-    compare(context, home, tmp_path, "candidate_masks", kills=kills, before=())
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_training_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
-    before = ("candidate_masks", "mask_choices")
-    compare(context, home, tmp_path, "zs_bootstrap", kills=kills, before=before)
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_correction_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
-    before = ("candidate_masks", "mask_choices", "zs_bootstrap")
-    compare(context, home, tmp_path, "corrected", kills=kills, before=before)
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
-    compare(context, home, tmp_path, "meres", kills=kills, before=())
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("stage", ["tris_response_model", "refined_labels", "tris_segmenter"])
-def test_tris_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, stage: str, kills: int) -> None:
-    compare(context, home, tmp_path, stage, kills=kills, before=TRIS_STAGES[: TRIS_STAGES.index(stage)])

@@ -1,0 +1,27 @@
+"""The world of the victims, and processes to run it in."""
+
+import multiprocessing
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+from tests.kills.victim import EXPERIMENT, TRIS, WORLD
+
+
+@pytest.fixture(scope="module")
+def context() -> ForkServerContext:
+    """Processes that start with the heavy imports done."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["torch", "spacy", "open_clip", "transformers", "pipelines.definitions"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    pages = (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT), ("experiments", "tris_kill", TRIS))
+    for kind, name, text in pages:
+        (folder / kind).mkdir(exist_ok=True)
+        (folder / kind / f"{name}.yaml").write_text(text)
+    return folder
