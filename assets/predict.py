@@ -52,10 +52,16 @@ def supervised_predictions(work: Work) -> Outcome:
 def predicted_by(work: Work, trained: str) -> Outcome:
     """The masks of the model that the stage `trained` trained, for every sentence of the scored splits."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
+    return predict_sentences(work, trained, segmenting(model, tokenizer, bf16=work.runtime.bf16()), schema=PREDICTIONS)
+
+
+def predict_sentences(
+    work: Work, trained: str, segment: Callable[[Sequence[ObjectRecord], Pixels], Rows], *, schema: pa.Schema
+) -> Outcome:
+    """Fill the table `masks` image by image; `segment` gives a row for every sentence of an image's objects."""
     references = work.inputs["references"]
     images = images_of(references)
     fingerprint = work.inputs[trained].manifest.fingerprint
-    segment = segmenting(model, tokenizer, bf16=work.runtime.bf16())
 
     def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
         return [on_image(work, images[objects[0].image_id], partial(segment, objects)) for objects in batch]
@@ -66,7 +72,7 @@ def predicted_by(work: Work, trained: str) -> Outcome:
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         units.append(Unit(key=key, payload=objects, label=image_id))
     tally = fill_table(
-        work.slot, "masks", units, rows, schema=PREDICTIONS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
+        work.slot, "masks", units, rows, schema=schema, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 

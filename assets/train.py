@@ -27,6 +27,7 @@ from storage.tables import column, write_table
 from storage.weights import latest_checkpoint, load_weights, save_checkpoint, save_weights
 
 if TYPE_CHECKING:
+    from assets.tris.knobs import TrisTrainingKnobs
     from ops.lavt import Lavt
     from ops.matching import MatchingLoss
     from ops.prediction import Segmenter
@@ -176,20 +177,24 @@ def plan_of(knobs: TrainingKnobs, runtime: Runtime, *, seed: int) -> TrainPlan:
     """The knobs of a training stage and the pace of this machine."""
     from ops.training.loop import TrainPlan
 
-    return TrainPlan(
-        epochs=knobs.epochs,
-        batch_size=knobs.batch_size,
-        accumulate=runtime.accumulate,
-        lr=knobs.learning_rate,
-        pretrained_rate=knobs.pretrained_rate,
-        warmup_steps=knobs.warmup_steps,
-        clip_norm=knobs.clip_norm,
-        weight_decay=knobs.weight_decay,
-        sentences=knobs.sentences,
-        seed=seed,
-        bf16=runtime.bf16(),
-        checkpoint_every_steps=runtime.checkpoint_every,
-    )
+    return TrainPlan(sentences=knobs.sentences, **course_of(knobs, runtime, seed=seed))
+
+
+def course_of(knobs: TrainingKnobs | TrisTrainingKnobs, runtime: Runtime, *, seed: int) -> dict[str, Any]:
+    """The parts of `ops.training.course.Plan`."""
+    return {
+        "epochs": knobs.epochs,
+        "batch_size": knobs.batch_size,
+        "accumulate": runtime.accumulate,
+        "lr": knobs.learning_rate,
+        "pretrained_rate": knobs.pretrained_rate,
+        "warmup_steps": knobs.warmup_steps,
+        "clip_norm": knobs.clip_norm,
+        "weight_decay": knobs.weight_decay,
+        "seed": seed,
+        "bf16": runtime.bf16(),
+        "checkpoint_every_steps": runtime.checkpoint_every,
+    }
 
 
 def _keep(folder: Path, state: Mapping[str, Any]) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import BertModel
 
 from ops.decoder import MaskDecoder, upsample
 from ops.fusion import LanguageGate, PixelWordAttention
+from ops.hearing import HearingSegmenter
 from ops.images import normalise
 from ops.swin import Swin, SwinConfig
 
@@ -141,47 +141,20 @@ class LavtVision(nn.Module):
         return upsample(quarter.float(), images_I3HW.shape[-2:])
 
 
-class Lavt(nn.Module):
-    """LAVT with its BERT, which stays in eval mode (no dropout) even while it is trained (spec 4.4)."""
+class Lavt(HearingSegmenter):
+    """LAVT with its BERT, of which the first layers learn."""
+
+    config: LavtConfig
+    vision: LavtVision
 
     def __init__(self, config: LavtConfig, bert: BertModel) -> None:
-        super().__init__()
-        width = bert.config.hidden_size
-        if width != config.language_width:
-            raise ValueError(f"this BERT is {width} wide, the config expects language_width={config.language_width}")
+        super().__init__(config, LavtVision(config), bert)
         if config.trained_bert_layers > len(bert.encoder.layer):
             raise ValueError(
                 f"trained_bert_layers={config.trained_bert_layers}, but this BERT has {len(bert.encoder.layer)} layers"
             )
-        self.config = config
-        self.vision = LavtVision(config)
-        self.bert = bert
         bert.requires_grad_(False)
         bert.encoder.layer[: config.trained_bert_layers].requires_grad_(True)
-        bert.eval()
-
-    def train(self, mode: bool = True) -> "Lavt":
-        """Switch the vision half; BERT never leaves eval mode."""
-        super().train(mode)
-        self.bert.eval()
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        return self.vision.decoder.head.weight.device
-
-    def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """BERT's last hidden states (B, L, T)."""
-        states = self.bert(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
-        return states.transpose(1, 2)
-
-    def forward(
-        self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
-    ) -> Tensor:
-        """Logits (B, 2, H, W) at the size of the images; see `LavtVision.forward`."""
-        language_BLT = self.encode(token_ids_BT, mask_BT)
-        return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)
 
 
 def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:

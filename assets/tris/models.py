@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from assets.records import Pixels
+from assets.train import course_of
 from assets.tris.knobs import TrisTrainingKnobs
 from resources.runtime import Runtime
 from storage.artifact import Artifact
@@ -48,17 +49,4 @@ def plan_of(knobs: TrisTrainingKnobs, runtime: Runtime, *, seed: int, **more: An
     """The knobs of a training stage and the pace of this machine."""
     from ops.tris.training import TrisPlan
 
-    return TrisPlan(
-        epochs=knobs.epochs,
-        batch_size=knobs.batch_size,
-        accumulate=runtime.accumulate,
-        lr=knobs.learning_rate,
-        pretrained_rate=knobs.pretrained_rate,
-        warmup_steps=knobs.warmup_steps,
-        clip_norm=knobs.clip_norm,
-        weight_decay=knobs.weight_decay,
-        seed=seed,
-        bf16=runtime.bf16(),
-        checkpoint_every_steps=runtime.checkpoint_every,
-        **more,
-    )
+    return TrisPlan(**course_of(knobs, runtime, seed=seed), **more)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.pictures import prediction_preview
-from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.predict import predict_sentences
+from assets.records import ObjectRecord, Pixels
 from assets.stage import Outcome, Work
 from assets.tris.knobs import LocalisationKnobs
 from assets.tris.models import read_segmenter, squashed
 from storage.masks import mask_row
-from storage.recipe import digest
-from storage.rows import Quarantined, Rows, Unit, fill_table
+from storage.rows import Rows
 from storage.tables import column
 
 if TYPE_CHECKING:
@@ -39,22 +38,8 @@ PREDICTIONS = pa.schema(
 def tris_predictions(work: Work) -> Outcome:
     """Step 2's mask, and the place of its largest logit, for every sentence of the scored splits."""
     model, tokenizer = read_segmenter(work.inputs["tris_segmenter"], work.runtime)
-    references = work.inputs["references"]
-    images, fingerprint = images_of(references), work.inputs["tris_segmenter"].manifest.fingerprint
-    look = partial(_segment, model, tokenizer, work.knobs_as(LocalisationKnobs).threshold)
-
-    def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
-        return [on_image(work, images[objects[0].image_id], partial(look, objects)) for objects in batch]
-
-    units = []
-    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.evaluate)).items():
-        said = [[one.ref_id, one.sent_ids, one.sentences] for one in objects]
-        key = digest([fingerprint, image_id, images[image_id].sha256, said])
-        units.append(Unit(key=key, payload=objects, label=image_id))
-    tally = fill_table(
-        work.slot, "masks", units, rows, schema=PREDICTIONS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
-    )
-    return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
+    segment = partial(_segment, model, tokenizer, work.knobs_as(LocalisationKnobs).threshold)
+    return predict_sentences(work, "tris_segmenter", segment, schema=PREDICTIONS)
 
 
 def _segment(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from ops.decoder import upsample
+from ops.hearing import HearingSegmenter
 from ops.images import normalise
 from ops.meres.config import MeresConfig
 from ops.meres.contrast import Temperature
@@ -88,47 +89,20 @@ class MeresVision(nn.Module):
         return torch.cat([upsample(part.float(), images_I3HW.shape[-2:]) for part in maps], 1)
 
 
-class Meres(nn.Module):
+class Meres(HearingSegmenter):
     """MERES with its BERT, uncased and without pooler [P].
 
     All of BERT's layers learn, its embeddings do not; it stays in eval mode even while it is trained [C: as in LAVT,
     where a sentence then always has the same features].
     """
 
+    config: MeresConfig
+    vision: MeresVision
+
     def __init__(self, config: MeresConfig, bert: BertModel) -> None:
-        super().__init__()
-        width = bert.config.hidden_size
-        if width != config.language_width:
-            raise ValueError(f"this BERT is {width} wide, the config expects language_width={config.language_width}")
-        self.config = config
-        self.vision = MeresVision(config)
-        self.bert = bert
+        super().__init__(config, MeresVision(config), bert)
         bert.requires_grad_(True)
         bert.embeddings.requires_grad_(False)
-        bert.eval()
-
-    def train(self, mode: bool = True) -> "Meres":
-        """Switch the vision half; BERT never leaves eval mode."""
-        super().train(mode)
-        self.bert.eval()
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        return self.vision.decoder.head.weight.device
-
-    def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """BERT's last hidden states (B, L, T)."""
-        states = self.bert(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
-        return states.transpose(1, 2)
-
-    def forward(
-        self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
-    ) -> Tensor:
-        """Maps (B, 2 or 3, H, W) at the size of the images; see `MeresVision.forward`."""
-        language_BLT = self.encode(token_ids_BT, mask_BT)
-        return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)
 
 
 def optimiser_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:

@@ -20,6 +20,42 @@ NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
 """Parts of a plan that may change when a run is taken up again, on another machine for example."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What every training is told; what is trained adds its own defaults and parts."""
+
+    epochs: int
+    batch_size: int
+    lr: float = 5e-5
+    pretrained_rate: float = 1.0
+    """Share of `lr` for what was pretrained."""
+    warmup_steps: int = 0
+    """Steps over which the rate rises to its schedule; the papers have none."""
+    clip_norm: float | None = None
+    """Largest norm of the whole gradient; the papers do not clip."""
+    weight_decay: float = 0.01
+    accumulate: int = 1
+    """Passes per optimiser step, each of batch_size / accumulate samples."""
+    bf16: bool = False
+    """Forward in bfloat16 autocast; set it where the device computes faster that way."""
+    seed: int = 0
+    checkpoint_every_steps: int = 500
+    log_every_steps: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot train."""
+        if self.epochs < 1 or not 1 <= self.accumulate <= self.batch_size:
+            raise ValueError(
+                f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
+                "all must be at least 1 and accumulate no more than batch_size"
+            )
+
+    @property
+    def chunk(self) -> int:
+        """Samples of a pass."""
+        return -(-self.batch_size // self.accumulate)
+
+
 @dataclass
 class History:
     """The curve of a run, one entry per optimiser step."""
@@ -52,8 +88,7 @@ class Course:
     model: nn.Module
     optimiser: torch.optim.AdamW
     """Its groups have a `rate`, their share of the learning rate."""
-    plan: Any
-    """A frozen dataclass with lr, warmup_steps, clip_norm and log_every_steps at least."""
+    plan: Plan
     total: int
     """Optimiser steps of the whole run; the schedule ends there."""
     history: History = field(default_factory=History)

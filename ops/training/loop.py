@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ops.lavt import optimiser_groups
 from ops.training.batches import Batch, SampleSource, Sentences
-from ops.training.course import Course, History, State
+from ops.training.course import Course, History, Plan, State
 from ops.training.losses import per_sample
 from ops.training.team import Team
 
@@ -27,37 +27,17 @@ Groups = Callable[..., list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPlan:
-    """How long and how fast to train; the defaults are S+S+C's (spec 4.7-4.9)."""
+class TrainPlan(Plan):
+    """How long and how fast to train; the defaults are S+S+C's (spec 4.7-4.9).
+
+    The papers train the pretrained trunks, Swin and BERT, at the rate of all; trunks that saw little data lose what
+    they know at the rate that a new fusion and decoder need.
+    """
 
     epochs: int = 40
     batch_size: int = 60
     """Samples (image, sentence) of an optimiser step, give or take: whole images are packed."""
-    lr: float = 5e-5
-    pretrained_rate: float = 1.0
-    """Share of `lr` for the pretrained trunks, Swin and BERT. The papers train all at one rate; trunks that saw little
-    data lose what they know at the rate that a new fusion and decoder need."""
-    warmup_steps: int = 0
-    """Steps over which the rate rises to its schedule; the papers have none."""
-    clip_norm: float | None = None
-    """Largest norm of the whole gradient; the papers do not clip."""
-    weight_decay: float = 0.01
     sentences: Sentences = "one"
-    accumulate: int = 1
-    """Batches whose gradients are added before a step, each of batch_size / accumulate samples."""
-    bf16: bool = False
-    """Forward in bfloat16 autocast; set it where the device computes faster that way."""
-    seed: int = 0
-    checkpoint_every_steps: int = 500
-    log_every_steps: int = 20
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot train."""
-        if self.epochs < 1 or not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(
-                f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
-                "all must be at least 1 and accumulate no more than batch_size"
-            )
 
 
 def first_candidate(logits_B2HW: Tensor, batch: Batch) -> Tensor:
@@ -100,7 +80,7 @@ def train(
             parameter that learns is in no group.
         FloatingPointError: the loss is not finite.
     """
-    size = -(-plan.batch_size // plan.accumulate)
+    size = plan.chunk
     steps_per_epoch = -(-samples.batches(size=size, sentences=plan.sentences) // plan.accumulate)
     total = plan.epochs * steps_per_epoch
     run = Run.start(model, plan, total, groups=groups, team=team)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ops.images import normalise
-from ops.training.course import Course, History, State
+from ops.training.course import Course, History, Plan, State
 from ops.tris.caching import cached_backward
 from ops.tris.calibration import Scorer, response_loss
 from ops.tris.losses import LossWeights, false_negatives
@@ -31,41 +31,18 @@ Backward = Callable[[Sequence[Sample], int], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrisPlan:
-    """How long and how fast to train either step; the defaults are the authors'."""
+class TrisPlan(Plan):
+    """How long and how fast to train either step; the defaults are the authors'.
+
+    What is pretrained is CLIP. Several passes a step are gradient caching in Step 1 (see `caching`), added gradients
+    in Step 2.
+    """
 
     epochs: int = 15
     batch_size: int = 48
-    lr: float = 5e-5
     pretrained_rate: float = 0.1
-    """Share of `lr` for CLIP."""
-    warmup_steps: int = 0
-    """Steps over which the rate rises to its schedule; the authors have none."""
-    clip_norm: float | None = None
-    """Largest norm of the whole gradient; the authors do not clip."""
-    weight_decay: float = 0.01
     stepping: Stepping = "iteration"
     """How the rate falls, see `optimisation.factor`."""
-    accumulate: int = 1
-    """Passes per optimiser step: gradient caching in Step 1 (see `caching`), added gradients in Step 2."""
-    bf16: bool = False
-    """Forward in bfloat16 autocast; set it where the device computes faster that way."""
-    seed: int = 0
-    checkpoint_every_steps: int = 500
-    log_every_steps: int = 20
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot train."""
-        if self.epochs < 1 or not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(
-                f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
-                "all must be at least 1 and accumulate no more than batch_size"
-            )
-
-    @property
-    def chunk(self) -> int:
-        """Samples of a pass."""
-        return -(-self.batch_size // self.accumulate)
 
 
 @dataclass(kw_only=True)
