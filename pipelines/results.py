@@ -64,6 +64,7 @@ TABLES = (
             _choice("random", method="random"),
             _choice("red ellipse", "red_ellipse"),
             _choice("GL-CLIP's choice", "gl_clip_detector"),
+            _choice("reverse blur, smaller CLIP", "small_clip"),
             _choice("reverse blur"),
             _choice("oracle", method="oracle"),
         ),

@@ -100,4 +100,4 @@ def open_irnet(trunk: str, runtime: Runtime, *, seed: int) -> Irnet:
 
 
 def _file(name: str, runtime: Runtime) -> Path | None:
-    return None if name == EMBEDDED else locate(name, runtime.weights())
+    return None if name.startswith(EMBEDDED) else locate(name, runtime.weights())

@@ -33,6 +33,8 @@ FULL_SIZES = {
     "RN50": "RN50-quickgelu",
 }
 """Our names, and open_clip's names of the same networks with the activation that OpenAI trained with."""
+EMBEDDED = {"embedded": "clip_vit", "embedded/clip_rn": "clip_rn"}
+"""Names of the small ones, and their folders: with a vision transformer, and the smaller one with a ResNet."""
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
@@ -236,7 +238,7 @@ def load_clip(
     """Load a CLIP for use.
 
     Args:
-        name: `"embedded"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
+        name: `"embedded"`, `"embedded/clip_rn"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
         checkpoint: OpenAI's local file (`ViT-B-32.pt`, a TorchScript archive) or a state dict of it (`.pt`,
             `.safetensors`). Nothing is ever downloaded.
         device: where the network runs.
@@ -245,10 +247,10 @@ def load_clip(
     Raises:
         ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
     """
-    if name == "embedded":
-        return load_embedded_clip(embedded_folder("clip_vit"), device=device)
+    if name in EMBEDDED:
+        return load_embedded_clip(embedded_folder(EMBEDDED[name]), device=device)
     if name not in FULL_SIZES:
-        raise ValueError(f"unknown CLIP {name!r}: choose 'embedded' or one of {tuple(FULL_SIZES)}")
+        raise ValueError(f"unknown CLIP {name!r}: choose one of {(*EMBEDDED, *FULL_SIZES)}")
     if checkpoint is None and not random_weights:
         raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))

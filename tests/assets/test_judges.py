@@ -109,3 +109,13 @@ def test_recipes_name_the_models_that_a_rule_uses(rule: Any, models: tuple[str, 
 def test_the_knobs_of_gl_clip_are_part_of_its_own_recipe_only(rule: Any, knob: dict[str, Any]) -> None:
     plain, turned = (own_recipe(STAGES["mask_choices"], ChoiceKnobs(rule=rule, **turns), {}) for turns in ({}, knob))
     assert (plain != turned) == (rule == "global_local")
+
+
+def test_a_knob_may_name_the_smaller_clip_which_has_no_tokens_to_mask() -> None:
+    small = ChoiceKnobs(clip="embedded/clip_rn")
+    assert small.models() == ("embedded/clip_rn",)
+    judge, usual = (open_judge(knobs, Runtime(threads=1)) for knobs in (small, ChoiceKnobs()))
+    assert judge.pictures(SCENE, MASKS).shape[1] == judge.texts(["a cup"]).shape[1]
+    assert not torch.allclose(judge.texts(["a cup"]), usual.texts(["a cup"]), atol=1e-2)
+    with pytest.raises(ValueError, match="vision transformer"):
+        open_judge(small.model_copy(update={"rule": "global_local"}), Runtime(threads=1)).pictures(SCENE, MASKS)
