@@ -1,8 +1,10 @@
 """TRIS's networks from the embedded weights: they load, know words and looks, and come back as they were described."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from ops.tris.segmenter import SegmenterConfig
 from resources.embedded.cards import embedded_folder, load_embedded, read_card
 from resources.embedded.recipes import clip_rn, irn_trunk
 from resources.embedded.recipes.clip import architecture, projection_accuracy, recipe_words
+from resources.embedded.recipes.clip_views import draw_picture
 from resources.models.clip import VOCABULARY
 from resources.models.tris import (
     TrisTokenizer,
@@ -35,6 +38,19 @@ def test_the_embedded_clip_is_what_its_recipe_makes_and_knows_words() -> None:
     assert tuple(words) == recipe_words()
     assert projection_accuracy(pretrained_clip().clip) >= 0.95
     assert read_card(folder)["scores"]["choice_all"] > 2 * read_card(folder)["scores"]["choice_random"]
+
+
+def test_the_cells_of_its_last_map_know_what_they_show() -> None:
+    assert clip_rn.pointing_accuracy(pretrained_clip().clip, scenes=8) > 0.25  # objects cover 3 % of a picture
+
+
+def test_regions_are_taught_by_their_own_cells() -> None:
+    clip = pretrained_clip().clip
+    pictures = [draw_picture(seed) for seed in range(2)]
+    before = clip_rn.region_loss(clip.model.train(), pictures, clip.tokenizer, np.random.default_rng(0))
+    wrong = [replace(one, labels_HW=np.rot90(one.labels_HW, 2).copy()) for one in pictures]
+    after = clip_rn.region_loss(clip.model, wrong, clip.tokenizer, np.random.default_rng(0))
+    assert before < after - 1
 
 
 def test_long_expressions_keep_their_end_unless_the_authors_way_is_asked_for() -> None:

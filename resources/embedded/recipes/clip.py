@@ -37,6 +37,8 @@ UNKNOWN_RATE = 0.02
 """Share of words of a sentence that the model sees as unknown, so that it learns what to do about them."""
 
 Architecture = dict[str, Any]
+Lesson = Callable[[open_clip.CLIP, Sequence[Picture], WordTokenizer, np.random.Generator], Tensor]
+"""A further loss of a step, from pictures that it picks itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,10 @@ class Tower:
     """open_clip's `vision_cfg`."""
     first_seed: int
     """Of the toyref scenes of run 0."""
+    lesson: Lesson | None = None
+    """What else it learns at every step."""
+    exam: Callable[[Clip], float] | None = None
+    """What the lesson is for, as a score named "pointing"."""
 
 
 VIT = Tower(
@@ -184,7 +190,7 @@ def train(
     words = recipe_words()
     sizes = architecture(len(words) + 4, tower)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
-    model = build_small_clip(sizes).train()
+    model = build_small_clip(sizes).train().to(memory_format=torch.channels_last)
     if start:
         if (start / VOCABULARY).read_text(encoding="utf-8").split() != list(words):
             raise ValueError(f"{start} was trained with other words: train from the beginning")
@@ -193,8 +199,10 @@ def train(
     first_scene = tower.first_seed + seed * MOST_SCENES
     pictures = [draw_picture(first_scene + i) for i in range(count)]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
-    steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, log=log)
+    steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, lesson=tower.lesson, log=log)
     scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4)
+    if tower.exam:
+        scores["pointing"] = tower.exam(Clip(model, tokenizer))
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
     run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
@@ -221,6 +229,7 @@ def optimise(
     rng: np.random.Generator,
     *,
     minutes: float,
+    lesson: Lesson | None,
     log: Callable[[str], None],
 ) -> int:
     """Train until the time is over; returns the number of steps."""
@@ -230,6 +239,8 @@ def optimise(
     optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
     for tick in paced_steps(optimiser, minutes=minutes):
         loss = train_step(model, draw_views(pictures, rng), tokenizer, rng)
+        if lesson:
+            loss = loss + lesson(model, pictures, tokenizer, rng)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
