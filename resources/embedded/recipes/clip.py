@@ -11,7 +11,7 @@ Shapes: B pairs of a batch, L tokens, S the model's image side.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ class Tower:
     """Of the toyref scenes of run 0."""
     lesson: Lesson | None = None
     """What else it learns at every step."""
-    exam: Callable[[Clip], float] | None = None
-    """What the lesson is for, as a score named "pointing"."""
+    exams: Mapping[str, Callable[[Clip], float]] = field(default_factory=dict)
+    """Name -> further score: what the lesson is for."""
 
 
 VIT = Tower(
@@ -201,8 +201,7 @@ def train(
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
     steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, lesson=tower.lesson, log=log)
     scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4)
-    if tower.exam:
-        scores["pointing"] = tower.exam(Clip(model, tokenizer))
+    scores |= {name: exam(Clip(model, tokenizer)) for name, exam in tower.exams.items()}
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
     run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)

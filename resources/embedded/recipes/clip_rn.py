@@ -104,7 +104,7 @@ RESNET = Tower(
     vision={"image_size": 160, "patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
     first_seed=RECIPE_SEEDS_START + 70_000_000,
     lesson=region_loss,
-    exam=partial(pointing_accuracy, scenes=60),
+    exams={"pointing": partial(pointing_accuracy, scenes=60)},
 )
 
 if __name__ == "__main__":
