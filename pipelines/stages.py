@@ -22,8 +22,16 @@ from assets.knobs import (
 from assets.stage import Stage
 from assets.tris import labels, maps, selection, steps
 from assets.tris import predict as tris_predict
+from assets.tris import report as tris_report
 from assets.tris import scores as tris_scores
-from assets.tris.knobs import LocalisationKnobs, RefinementKnobs, ResponseKnobs, SegmenterKnobs, SelectionKnobs
+from assets.tris.knobs import (
+    LocalisationKnobs,
+    RefinementKnobs,
+    ResponseKnobs,
+    SegmenterKnobs,
+    SelectionKnobs,
+    TrisReportKnobs,
+)
 from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
@@ -234,6 +242,25 @@ _ALL = (
             "tris_predictions",
             "ground_truth",
         ),
+    ),
+    Stage(
+        name="tris_report",
+        version=1,
+        run=tris_report.tris_report,
+        knobs=TrisReportKnobs,
+        needs=(
+            "references",
+            "ground_truth",
+            "tris_response_model",
+            "response_maps",
+            "selected_responses",
+            "refined_labels",
+            "tris_segmenter",
+            "tris_predictions",
+            "tris_scores",
+        ),
+        gpu=True,
+        kinds=frozenset({"pytorch", "html"}),
     ),
     Stage(
         name="report",

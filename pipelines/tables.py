@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from assets.pages import PAGE
 from assets.stage import StageInstance
 from pipelines.launch import in_use, planned, state_of
 from resources.store import home
@@ -47,8 +48,8 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
     lines: list[RenderableType] = [words, masks, f"Rule for empty masks: {'; '.join(sorted(rules))}."]
     if not cells:
         lines = [words, "There is no ground truth to compare with: no drawn mask was found."]
-    if "report" in artifacts:
-        lines.append(f"The page with pictures: {artifacts['report'].file('report.html')}")
+    pages = (artifact.file(PAGE) for artifact in artifacts.values() if artifact.has(PAGE))
+    lines += [f"The page with pictures: {page}" for page in pages]
     return Group(*lines)
 
 

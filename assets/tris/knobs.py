@@ -120,3 +120,10 @@ class LocalisationKnobs(Knobs):
 
     threshold: Literal["raw", "compat_divided"] = "raw"
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
+
+
+class TrisReportKnobs(Knobs):
+    """What TRIS's page shows."""
+
+    examples: int = Field(default=12, ge=1)
+    """Training objects, and as many of the scored splits."""

@@ -24,6 +24,7 @@ from resources.models.weights import read_torch
 
 EMBEDDED_NAME = "embedded"
 CLIP_FOLDER, TRUNK_FOLDER = "clip_rn", "irn_trunk"
+IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
 BPE_CONTEXT = 77
 """Ids that OpenAI's tokenizer gives before they are cut."""
 
@@ -130,16 +131,22 @@ def new_irnet(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, seed
     Raises:
         ValueError: unknown name, or no checkpoint for the published trunk.
     """
-    configs: dict[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
-    if name not in configs:
+    if name not in IRNETS:
         raise ValueError(f"unknown trunk {name!r}: choose 'embedded' or 'resnet50'")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Irnet(configs[name])
+        net = Irnet(IRNETS[name])
     if name == EMBEDDED_NAME:
         net.trunk.load_state_dict(load_embedded(embedded_folder(TRUNK_FOLDER))[0])
     elif checkpoint is None:
         raise ValueError(f"{name} needs torchvision's local file: set its path")
     else:
         net.trunk.load_torchvision(read_torch(checkpoint))
+    return net
+
+
+def irnet_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> Irnet:
+    """A trained IRNet, its fixed trunk included."""
+    net = Irnet(IRNETS[card["trunk"]])
+    net.load_state_dict(state)
     return net

@@ -24,6 +24,8 @@ JUDGES = {
     "meres_curve",
     "tris_scores",
     "report",
+    "tris_report",
+    "meres_report",
 }
 """The stages that may look at drawn masks."""
 BOUND = {"supervised", "supervised_predictions"}
