@@ -195,6 +195,13 @@ _ALL = (
         kinds=frozenset({"pytorch", "parquet"}),
     ),
     Stage(
+        name="response_scores",
+        version=1,
+        run=tris_scores.response_scores,
+        knobs=LocalisationKnobs,
+        needs=("references", "response_maps", "selected_responses", "ground_truth"),
+    ),
+    Stage(
         name="refined_labels",
         version=1,
         run=labels.refined_labels,
@@ -223,17 +230,10 @@ _ALL = (
     ),
     Stage(
         name="tris_scores",
-        version=1,
+        version=2,
         run=tris_scores.tris_scores,
-        knobs=LocalisationKnobs,
-        needs=(
-            "references",
-            "response_maps",
-            "selected_responses",
-            "refined_labels",
-            "tris_predictions",
-            "ground_truth",
-        ),
+        knobs=NoKnobs,
+        needs=("references", "refined_labels", "tris_predictions", "ground_truth"),
     ),
     Stage(
         name="report",
