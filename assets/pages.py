@@ -80,6 +80,24 @@ def scores_html(
     )
 
 
+def slices_html(work: Work, scored: Iterable[str], *, order: Sequence[str]) -> str:
+    """Where methods differ: mIoU of each slice of the first scored split, at the image's own size.
+
+    `scored` are stages with a table `slices`.
+    """
+    split, found = work.instance.source.evaluate[0], dict[tuple[str, str], dict[str, Any]]()
+    for row in (row for stage in scored for row in work.inputs[stage].table("slices").to_pylist()):
+        if row["split"] == split and row["resolution"] == "original":
+            line = found.setdefault((row["by"], row["slice"]), {"by": row["by"], "slice": row["slice"]})
+            line |= {"expressions": row["rows"], row["method"]: row["mIoU"]}
+    if not found:
+        return ""
+    shown = set().union(*found.values())
+    names = ("by", "slice", "expressions", *(method for method in order if method in shown))
+    rows = [dict.fromkeys(names) | line for _, line in sorted(found.items())]
+    return f"<h2>What is hard: mIoU on {escape(split)} by kind of expression, in percent</h2>" + table_html(rows, names)
+
+
 def loss_curve(name: str, trained: Artifact) -> str:
     """The running mean of the table `history` over the optimiser steps."""
     from ops.drawing import curve_svg

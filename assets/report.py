@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from assets.pages import (
     quarantined,
     row_mask,
     scores_html,
+    slices_html,
     spread,
     table_html,
     toy_note,
@@ -47,7 +47,7 @@ def report(work: Work) -> Outcome:
     parts = [_head(work), _scores(work), _text(work), _choice_reasons(work)]
     parts += [loss_curve(name, work.inputs[model]) for name, model, *_ in _segmenters(work)]
     parts += ["<h2>From expression to mask</h2>", *map(figure, gallery)]
-    parts += [_mended(work), _slices(work), quarantined(work.inputs)]
+    parts += [_mended(work), slices_html(work, _scored(work), order=ORDER), quarantined(work.inputs)]
     return write_page(work, parts, gallery)
 
 
@@ -73,30 +73,11 @@ def _learnt_from_drawn_masks(model: Artifact) -> bool:
 
 
 def _scores(work: Work) -> str:
-    rows = [
-        *work.inputs["choice_scores"].table("summary").to_pylist(),
-        *(row for *_, scored in _segmenters(work) for row in work.inputs[scored].table("summary").to_pylist()),
-    ]
+    rows = [row for stage in _scored(work) for row in work.inputs[stage].table("summary").to_pylist()]
     picks = "<i>random</i> and <i>oracle</i> pick among the same candidates, blindly and by the ground truth."
     columns = ("split", "method", "per", "resolution", "rows", "oIoU", "mIoU")
     thresholds = (f"P@0.{tenth}" for tenth in range(5, 10))
     return scores_html(rows, order=ORDER, columns=(*columns, *thresholds), note=f"{RESOLUTIONS} {picks}")
-
-
-def _slices(work: Work) -> str:
-    """Where the methods differ: mIoU of each slice of the first scored split, at the image's own size."""
-    scored = ["choice_scores", *(scores for *_, scores in _segmenters(work))]
-    split, found = work.instance.source.evaluate[0], dict[tuple[str, str], dict[str, Any]]()
-    for row in (row for stage in scored for row in work.inputs[stage].table("slices").to_pylist()):
-        if row["split"] == split and row["resolution"] == "original":
-            line = found.setdefault((row["by"], row["slice"]), {"by": row["by"], "slice": row["slice"]})
-            line |= {"expressions": row["rows"], row["method"]: row["mIoU"]}
-    if not found:
-        return ""
-    shown = set().union(*found.values())
-    names = ("by", "slice", "expressions", *(method for method in ORDER if method in shown))
-    rows = [dict.fromkeys(names) | line for _, line in sorted(found.items())]
-    return f"<h2>What is hard: mIoU on {escape(split)} by kind of expression, in percent</h2>" + table_html(rows, names)
 
 
 def _text(work: Work) -> str:
@@ -133,6 +114,10 @@ def _mended(work: Work) -> str:
 def _segmenters(work: Work) -> list[tuple[str, str, str, str]]:
     """Those of `SEGMENTERS` that this report shows."""
     return [row for row in SEGMENTERS if row[1] in work.inputs]
+
+
+def _scored(work: Work) -> list[str]:
+    return ["choice_scores", *(scores for *_, scores in _segmenters(work))]
 
 
 def _drawer(work: Work) -> Callable[[ObjectRecord, Pixels], Pixels]:

@@ -203,6 +203,13 @@ _ALL = (
         kinds=frozenset({"pytorch", "parquet"}),
     ),
     Stage(
+        name="response_scores",
+        version=1,
+        run=tris_scores.response_scores,
+        knobs=LocalisationKnobs,
+        needs=("references", "response_maps", "selected_responses", "ground_truth"),
+    ),
+    Stage(
         name="refined_labels",
         version=1,
         run=labels.refined_labels,
@@ -231,17 +238,10 @@ _ALL = (
     ),
     Stage(
         name="tris_scores",
-        version=1,
+        version=2,
         run=tris_scores.tris_scores,
-        knobs=LocalisationKnobs,
-        needs=(
-            "references",
-            "response_maps",
-            "selected_responses",
-            "refined_labels",
-            "tris_predictions",
-            "ground_truth",
-        ),
+        knobs=NoKnobs,
+        needs=("references", "refined_labels", "tris_predictions", "ground_truth"),
     ),
     Stage(
         name="tris_report",
@@ -257,6 +257,7 @@ _ALL = (
             "refined_labels",
             "tris_segmenter",
             "tris_predictions",
+            "response_scores",
             "tris_scores",
         ),
         gpu=True,

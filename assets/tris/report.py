@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from assets.pages import drawn, figure, loss_curve, quarantined, scores_html, spread, toy_note, write_page
+from assets.pages import drawn, figure, loss_curve, quarantined, scores_html, slices_html, spread, toy_note, write_page
 from assets.stage import Outcome, Work
 from assets.tris.knobs import TrisReportKnobs
 from assets.tris.pictures import TrisPictures
@@ -12,6 +12,7 @@ from assets.tris.scores import HITS
 
 ORDER = ("TRIS Step 1", "PRMS", "refined labels", "TRIS")
 """Methods as the stages follow each other."""
+SCORED = ("response_scores", "tris_scores")
 TRAINED = {"Step 1": "tris_response_model", "IRNet": "refined_labels", "Step 2": "tris_segmenter"}
 LEGEND = (
     "<b>Step 1</b>: response to the first sentence, from blue (none) to red (the picture's strongest). "
@@ -31,7 +32,8 @@ def tris_report(work: Work) -> Outcome:
     parts = [_head(work), _scores(work)]
     parts += [loss_curve(f"Loss of {name}", work.inputs[stage]) for name, stage in _with_history(work).items()]
     parts += ["<h2>From response to label: training objects</h2>", f'<p class="note">{LEGEND}</p>']
-    parts += [*map(figure, learnt), "<h2>Scored splits</h2>", *map(figure, scored), quarantined(work.inputs)]
+    parts += [*map(figure, learnt), "<h2>Scored splits</h2>", *map(figure, scored)]
+    parts += [slices_html(work, SCORED, order=ORDER), quarantined(work.inputs)]
     return write_page(work, parts, [*learnt, *scored])
 
 
@@ -44,7 +46,7 @@ def _head(work: Work) -> str:
 
 
 def _scores(work: Work) -> str:
-    rows = work.inputs["tris_scores"].table("summary").to_pylist()
+    rows = [row for stage in SCORED for row in work.inputs[stage].table("summary").to_pylist()]
     return scores_html(rows, order=ORDER, columns=("split", "method", "rows", "oIoU", "mIoU", "P@0.5", *HITS))
 
 

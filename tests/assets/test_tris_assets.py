@@ -1,6 +1,7 @@
 """TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,8 +123,7 @@ def test_step_2_starts_anew_and_learns_from_labels_alone(finished: Finished) -> 
 
 
 def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
-    rows = finished["tris_scores"].table("summary").to_pylist()
-    found = {(row["split"], row["method"]): row for row in rows}
+    found = {(row["split"], row["method"]): row for row in scores_of(finished, "summary")}
     assert set(found) == {
         *((split, method) for split in SCORED for method in ("TRIS Step 1", "TRIS")),
         *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
@@ -136,6 +136,32 @@ def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
         assert all(0 <= row[name] <= 1 for name in ("mIoU", "oIoU", "P@0.5"))
         assert hits == [None] * 3 if method == "refined labels" else all(0 <= hit <= 1 for hit in hits)
         assert method == "refined labels" or row["PointM"] <= row["PointIt"]
+
+
+def test_step_1_is_scored_without_anything_that_comes_after_it(finished: Finished) -> None:
+    inputs = set(finished["response_scores"].manifest.inputs)
+    assert inputs == {"references", "response_maps", "selected_responses", "ground_truth"}
+
+
+def test_slices_split_the_expressions_of_every_method(finished: Finished) -> None:
+    slices = scores_of(finished, "slices")
+    assert {row["by"] for row in slices} >= {"length", "spatial words", "size of the object", "objects of its class"}
+    for whole in scores_of(finished, "summary"):
+        parts = [
+            row
+            for row in slices
+            if (row["split"], row["method"], row["by"]) == (whole["split"], whole["method"], "length")
+        ]
+        assert sum(row["rows"] for row in parts) == whole["rows"]
+        for name in ("mIoU", "PointM"):
+            if whole[name] is not None:
+                mean = sum(row["rows"] * row[name] for row in parts) / whole["rows"]
+                assert mean == pytest.approx(whole[name])
+
+
+def scores_of(finished: Finished, table: str) -> list[dict[str, Any]]:
+    stages = ("response_scores", "tris_scores")
+    return [row for stage in stages for row in finished[stage].table(table).to_pylist()]
 
 
 def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Finished) -> None:
