@@ -230,10 +230,22 @@ def data_uri(png: bytes) -> str:
 Curve = Sequence[tuple[float, float]]
 
 
-def curve_svg(series: Mapping[str, Curve], *, x_label: str, y_label: str, width: int = 480, height: int = 220) -> str:
-    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out."""
+def curve_svg(
+    series: Mapping[str, Curve],
+    *,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] | None = None,
+    width: int = 480,
+    height: int = 220,
+) -> str:
+    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out.
+
+    Without `y_range` the axis ends at the lowest and the highest value.
+    """
     kept = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
     (x0, x1), (y0, y1) = (_range([point[axis] for points in kept.values() for point in points]) for axis in (0, 1))
+    y0, y1 = y_range or (y0, y1)
     left, right, top, bottom = 54, width - 12, 12, height - 40
 
     def place(x: float, y: float) -> tuple[float, float]:

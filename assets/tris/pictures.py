@@ -64,7 +64,7 @@ class TrisPictures:
             upper.append(("seeds", _seeded(pixels, self.seeds[one.ref_id])))
             lower.insert(0, ("edges (IRNet)", self._edges(pixels)))
         source = one.sentences[one.sent_ids.index(chosen)]
-        caption = f'"{one.sentences[0]}"  -  selected of {len(one.sentences)}: "{source}"'
+        caption = f'"{one.sentences[0]}"  -  PRMS selected, of {len(one.sentences)} sentences, "{source}"'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
     def draw_scored(self, one: ObjectRecord, pixels: Pixels) -> Pixels:
