@@ -1,5 +1,6 @@
 """TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
 
+import io
 from pathlib import Path
 from typing import Any, cast
 
@@ -216,7 +217,7 @@ def test_the_page_shows_scores_losses_and_pictures_and_says_what_they_are(finish
 
 def test_the_command_line_names_the_page(finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORDMASK_HOME", str(home))
-    console = Console(width=1000, record=True, quiet=True)
+    console = Console(width=1000, file=io.StringIO(), record=True)
     console.print(report_table("little", "try"))
     assert str(finished["tris_report"].file("report.html")) in console.export_text()
 
