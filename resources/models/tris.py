@@ -73,12 +73,24 @@ def pretrained_clip(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None
     Raises:
         ValueError: it has no ResNet tower, or the checkpoint is missing or does not fit.
     """
+    sizes = clip_sizes(name)
     if name == EMBEDDED_NAME:
-        folder = embedded_folder(CLIP_FOLDER)
-        return Pretrained(clip=load_embedded_clip(folder), sizes=load_embedded(folder)[1]["architecture"])
+        return Pretrained(clip=load_embedded_clip(embedded_folder(CLIP_FOLDER)), sizes=sizes)
+    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=sizes)
+
+
+def clip_sizes(name: str) -> Mapping[str, Any]:
+    """Arguments of open_clip's `CLIP` for the CLIP of that name.
+
+    Raises:
+        ValueError: it has no ResNet tower.
+    """
+    if name == EMBEDDED_NAME:
+        sizes: Mapping[str, Any] = load_embedded(embedded_folder(CLIP_FOLDER))[1]["architecture"]
+        return sizes
     if not name.startswith("RN"):
         raise ValueError(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
-    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=open_clip.get_model_config(FULL_SIZES[name]))
+    return open_clip.get_model_config(FULL_SIZES[name])
 
 
 def load_scorer(

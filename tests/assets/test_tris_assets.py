@@ -1,6 +1,7 @@
 """TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,14 +15,17 @@ from assets.evaluate import decode_row, truths_of
 from assets.factory import run_stage
 from assets.records import images_of, objects_of, read_image
 from assets.stage import StageInstance, Work
+from assets.tris.knobs import ResponseKnobs
 from assets.tris.maps import read_maps
 from assets.tris.models import read_irnet, read_response_model, squashed
 from assets.tris.pictures import TrisPictures
 from assets.tris.scores import tight_box
 from assets.tris.seeds import selected_maps
+from assets.tris.steps import loss_weights
 from ops.images import to_tensor
 from ops.metrics import ScoreState, intersection_union
 from ops.tris.irnet import look
+from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
 from pipelines.definitions import load_plan
@@ -258,12 +262,26 @@ def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: t
     assert tight_box(np.array(mask, dtype=bool)) == box
 
 
+def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None:
+    knobs = ResponseKnobs(losses="first_release", classification_weight=2, negative_weight=0, negatives=4)
+    expected = replace(PRESETS["first_release"], classification=2, negative=0, negatives=4)
+    assert loss_weights(knobs) == expected
+    assert not loss_weights(ResponseKnobs(calibrate=False, positive_weight=3)).calibrated
+
+
+def test_weights_that_are_null_change_no_recipe() -> None:
+    assert not {name for name in ResponseKnobs().recipe() if name.endswith("_weight")}
+    assert ResponseKnobs(positive_weight=0).recipe()["positive_weight"] == 0
+
+
 @pytest.mark.parametrize(
     ("stage", "knobs"),
     [
         ("tris_response_model", {"calibrate": False, "language_to_vision": False}),
+        ("tris_response_model", {"positive_weight": 0, "scorer": "embedded/clip_rn"}),
         ("selected_responses", {"rule": "first"}),
         ("selected_responses", {"mask": "sigmoid"}),
+        ("selected_responses", {"scorer": "embedded/clip_rn"}),
         ("refined_labels", {"method": "none"}),
     ],
 )
