@@ -5,9 +5,9 @@ Every table of numbers carries its unit (expression or object), its resolution a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -84,6 +84,9 @@ class Pair:
     intersection: int
     union: int
     has_candidate: bool = True
+
+
+P = TypeVar("P", bound=Pair)
 
 
 def choice_scores(work: Work) -> Outcome:
@@ -224,21 +227,26 @@ def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_obje
             cells.setdefault((pair.split, pair.method, "object", pair.resolution), {})[pair.ref_id] = pair
     summary = [summary_row(cell, list(found.values()), empties) for cell, found in cells.items()]
     write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
-    slices = _slices(work, cells, empties)
+    slices = sliced(
+        work,
+        {cell: list(found.values()) for cell, found in cells.items()},
+        lambda cell, some: summary_row(cell, some, empties),
+    )
     write_table(work.slot.work / "slices.parquet", pa.Table.from_pylist(slices, schema=SLICES))
 
 
-def _slices(work: Work, cells: Mapping[Cell, Mapping[object, Pair]], empties: Empties) -> list[dict[str, Any]]:
-    """The numbers per expression once more, for each slice of them."""
+def sliced(
+    work: Work, cells: Mapping[Cell, Sequence[P]], row: Callable[[Cell, Sequence[P]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The numbers per expression once more, for each slice of them (see `assets.slices`)."""
     traits = traits_of(work, splits=work.instance.source.splits)
     rows = []
     for cell, found in cells.items():
-        sliced: dict[tuple[str, str], list[Pair]] = {}
-        for pair in found.values() if cell[2] == "expression" else ():
+        parts: dict[tuple[str, str], list[P]] = {}
+        for pair in found if cell[2] == "expression" else ():
             for trait in traits[pair.sent_id].items():
-                sliced.setdefault(trait, []).append(pair)
-        for by, name in sorted(sliced):
-            rows.append({"by": by, "slice": name, **summary_row(cell, sliced[by, name], empties)})
+                parts.setdefault(trait, []).append(pair)
+        rows += [{"by": by, "slice": name, **row(cell, parts[by, name])} for by, name in sorted(parts)]
     return rows
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assets.knobs import DrawnKnobs
+from assets.knobs import DrawnKnobs, Knobs
 
 Labels = Literal["mask_choices", "corrected", "candidates", "refined_labels", "ground_truth"]
 SOURCES: Mapping[Labels, tuple[str, ...]] = {
@@ -62,3 +62,16 @@ class MeresKnobs(DrawnKnobs):
         own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels"}
         turned = self.model_dump(include=own)
         return {"select": turned.pop("selection"), **turned}
+
+
+class MeresReportKnobs(Knobs):
+    """What MERES's page shows."""
+
+    examples: int = Field(default=6, ge=1)
+    """Expressions of the scored splits."""
+    beside: tuple[Literal["corrected", "supervised"], ...] = ("supervised",)
+    """LAVTs whose scores and curves are shown, too."""
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Those scores and curves."""
+        return tuple(f"{model}_{judged}" for model in self.beside for judged in ("scores", "curve"))

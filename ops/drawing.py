@@ -9,6 +9,7 @@ import io
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,26 @@ def overlay(
     for index, label in enumerate(labels):
         _write_on(canvas, masks_NHW[index], label, colours[index % len(colours)])
     return np.array(canvas)
+
+
+def heat(image_HW3: Picture, strength_HW: NDArray[np.floating[Any]], *, opacity: float = 0.6) -> Picture:
+    """The picture in grey under a scale of colours: 0 is blue, one half green, 1 red.
+
+    Args:
+        image_HW3: the picture; it is not changed.
+        strength_HW: at the picture's resolution; what is below 0 or above 1 counts as that.
+        opacity: of the colours, 0 to 1.
+
+    Raises:
+        ValueError: if a size does not fit.
+    """
+    from matplotlib import colormaps
+
+    if strength_HW.shape != image_HW3.shape[:2]:
+        raise ValueError(f"{strength_HW.shape} strengths do not lie on a picture {image_HW3.shape}: resize them first")
+    grey_HW1 = image_HW3.mean(-1, keepdims=True)
+    colour_HW3 = 255 * colormaps["turbo"](0.1 + 0.8 * np.clip(strength_HW, 0, 1))[..., :3]  # its ends are nearly black
+    return ((1 - opacity) * grey_HW1 + opacity * colour_HW3).round().astype(np.uint8)
 
 
 def indices(count: int) -> tuple[str, ...]:
@@ -209,10 +230,22 @@ def data_uri(png: bytes) -> str:
 Curve = Sequence[tuple[float, float]]
 
 
-def curve_svg(series: Mapping[str, Curve], *, x_label: str, y_label: str, width: int = 480, height: int = 220) -> str:
-    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out."""
+def curve_svg(
+    series: Mapping[str, Curve],
+    *,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] | None = None,
+    width: int = 480,
+    height: int = 220,
+) -> str:
+    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out.
+
+    Without `y_range` the axis ends at the lowest and the highest value.
+    """
     kept = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
     (x0, x1), (y0, y1) = (_range([point[axis] for points in kept.values() for point in points]) for axis in (0, 1))
+    y0, y1 = y_range or (y0, y1)
     left, right, top, bottom = 54, width - 12, 12, height - 40
 
     def place(x: float, y: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The command line: demo, ui, run, add, status, report, results, nouns, doctor."""
+"""The command line: demo, ui, run, add, status, report, results, cost, nouns, doctor."""
 
 import os
 import signal
@@ -27,6 +27,13 @@ class NounRule(StrEnum):
     spacy = "spacy"
     nltk = "nltk"
     chunk = "chunk"
+
+
+class Size(StrEnum):
+    """Choices of `--size`."""
+
+    full = "full"
+    embedded = "embedded"
 
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
@@ -130,7 +137,7 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[str], typer.Option(help="Styles of sentences.")] = ["toyref"],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="Tables of the paper; 11 to 15 are MERES's.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    table: Annotated[list[int], typer.Option(help="11 to 15 are MERES's tables, 21 to 29 TRIS's.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads."""
@@ -150,6 +157,18 @@ def results(
         text = markdown(style, numbers, tables)
     out.write_text(text)
     console.print(f"wrote {out}")
+
+
+@app.command()
+def cost(
+    size: Annotated[Size, typer.Option(help="Published networks, or those that ship with the project.")] = Size.full,
+    repeats: Annotated[int, typer.Option(min=0, help="Passes to time; 0 only counts.")] = 5,
+) -> None:
+    """Count parameters and multiply-adds of TRIS, LAVT and MERES, and time them with random weights."""
+    from pipelines.costs import cost_table
+
+    with _clear_errors():
+        console.print(cost_table(size, repeats=repeats))
 
 
 @app.command()

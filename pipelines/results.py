@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from assets.stage import StageInstance, ToyWorld
-from pipelines import tables_meres
+from pipelines import tables_meres, tables_tris
 from pipelines.experiments import DatasetFile, write_file
 from pipelines.launch import in_use, leading_to, state_of
 from pipelines.rows import CHOSEN, PaperTable, Row
@@ -98,6 +98,7 @@ TABLES = (
         ),
     ),
     *tables_meres.TABLES,
+    *tables_tris.TABLES,
 )
 
 
@@ -139,31 +140,36 @@ def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
         "",
         f"Written by `wordmask results{_options(styles, seeds, tables)}`: embedded models on embedded worlds,",
         f"{len(seeds)} seed(s), each with its own scenes (train and test) and its own training.",
-        "Per expression, at the image's own size, in percent: oIoU / mIoU, mean ± standard deviation over the seeds.",
+        "Per expression, at the image's own size, in percent, the measures that a table's head names: mean ± standard",
+        "deviation over the seeds.",
         "Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.",
         "No number compares with a paper's: the world is drawn, and the models are small.",
     ]
     for style in styles:
         for table in tables:
             lines += ["", f"## {style}, Table {table.number}: {table.title}", ""]
-            lines += ["| masks | " + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
+            head = f"| masks: {' / '.join(table.measures)} | "
+            lines += [head + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
             for row in table.rows:
-                found = [cells_of(instances, world(style, seed), row) for seed in seeds]
-                columns = [_pair([one.get(split) for one in found]) for split in table.splits]
+                found = [cells_of(instances, world(style, seed), row, table.measures) for seed in seeds]
+                columns = [_told([one.get(split) for one in found]) for split in table.splits]
                 lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
     return "\n".join(lines) + "\n"
 
 
-def cells_of(instances: Sequence[StageInstance], dataset: str, row: Row) -> dict[str, tuple[float, float]]:
-    """Split -> (oIoU, mIoU), per expression at the image's own size; empty where the run is not finished."""
+def cells_of(
+    instances: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str]
+) -> dict[str, tuple[float, ...]]:
+    """Split -> the measures, per expression at the image's own size; empty where the run is not finished."""
     store = Store(home() / "store")
     instance = leading_to(row.stage, in_use(instances, dataset, row.experiment))[-1]
     if state_of(instance, store) != "ready":
         return {}
     artifact = store.resolve(instance.key)
+    part, found = row.method, summary_of({row.stage: artifact}, measures)
     if row.classes:
-        return {split: cell for (split, classes), cell in classes_of(artifact).items() if classes == row.classes}
-    return {split: cell for (split, method), cell in summary_of({row.stage: artifact}).items() if method == row.method}
+        part, found = row.classes, classes_of(artifact, measures)
+    return {split: cell for (split, of), cell in found.items() if of == part}
 
 
 def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
@@ -171,14 +177,17 @@ def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
     return f" --seeds {len(seeds)}" + "".join(chosen)
 
 
-def _pair(cells: Sequence[tuple[float, float] | None]) -> str:
-    """Mean and spread of both measures over the finished seeds, and how many they are if some are missing."""
+def _told(cells: Sequence[Sequence[float] | None]) -> str:
+    """Mean and spread of every measure over the finished seeds, and how many they are if some are missing."""
     known = [cell for cell in cells if cell is not None]
     if not known:
         return "-"
     count = f" ({len(known)} of {len(cells)})" if len(known) < len(cells) else ""
-    return " / ".join(_spread([100 * cell[part] for cell in known]) for part in (0, 1)) + count
+    return " / ".join(_spread([100 * value for value in values]) for values in zip(*known, strict=True)) + count
 
 
 def _spread(values: Sequence[float]) -> str:
+    """A measure that the masks do not have is not a number."""
+    if np.isnan(values).all():
+        return "-"
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")

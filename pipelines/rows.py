@@ -6,6 +6,8 @@ SCORED = ("val", "testA", "testB")
 CHOSEN = ("train", *SCORED)
 """Choices are also measured on the first 1,000 references of train, as the paper does."""
 
+IOUS = ("oIoU", "mIoU")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -27,3 +29,5 @@ class PaperTable:
     title: str
     rows: tuple[Row, ...]
     splits: tuple[str, ...] = SCORED
+    measures: tuple[str, ...] = IOUS
+    """Columns of `summary` that a cell shows."""

@@ -22,8 +22,16 @@ from assets.knobs import (
 from assets.stage import Stage
 from assets.tris import labels, maps, selection, steps
 from assets.tris import predict as tris_predict
+from assets.tris import report as tris_report
 from assets.tris import scores as tris_scores
-from assets.tris.knobs import LocalisationKnobs, RefinementKnobs, ResponseKnobs, SegmenterKnobs, SelectionKnobs
+from assets.tris.knobs import (
+    LocalisationKnobs,
+    RefinementKnobs,
+    ResponseKnobs,
+    SegmenterKnobs,
+    SelectionKnobs,
+    TrisReportKnobs,
+)
 from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
@@ -195,6 +203,13 @@ _ALL = (
         kinds=frozenset({"pytorch", "parquet"}),
     ),
     Stage(
+        name="response_scores",
+        version=1,
+        run=tris_scores.response_scores,
+        knobs=LocalisationKnobs,
+        needs=("references", "response_maps", "selected_responses", "ground_truth"),
+    ),
+    Stage(
         name="refined_labels",
         version=1,
         run=labels.refined_labels,
@@ -223,17 +238,30 @@ _ALL = (
     ),
     Stage(
         name="tris_scores",
-        version=1,
+        version=2,
         run=tris_scores.tris_scores,
-        knobs=LocalisationKnobs,
+        knobs=NoKnobs,
+        needs=("references", "refined_labels", "tris_predictions", "ground_truth"),
+    ),
+    Stage(
+        name="tris_report",
+        version=1,
+        run=tris_report.tris_report,
+        knobs=TrisReportKnobs,
         needs=(
             "references",
+            "ground_truth",
+            "tris_response_model",
             "response_maps",
             "selected_responses",
             "refined_labels",
+            "tris_segmenter",
             "tris_predictions",
-            "ground_truth",
+            "response_scores",
+            "tris_scores",
         ),
+        gpu=True,
+        kinds=frozenset({"pytorch", "html"}),
     ),
     Stage(
         name="report",

@@ -1,10 +1,10 @@
-"""The stages of MERES, those that make labels for it, and the curves by which it is compared with other models."""
+"""The stages of MERES, those that make labels for it, and the curves and the page that compare it with other models."""
 
 from collections.abc import Callable
 
-from assets import curves, labels, meres
+from assets import curves, labels, meres, meres_report
 from assets.knobs import NoKnobs, ScoreKnobs
-from assets.meres_knobs import MeresKnobs
+from assets.meres_knobs import MeresKnobs, MeresReportKnobs
 from assets.stage import Outcome, Stage, Work
 
 MERES = (
@@ -42,6 +42,15 @@ MERES = (
         run=meres.meres_scores,
         knobs=ScoreKnobs,
         needs=("references", "meres_predictions", "ground_truth"),
+    ),
+    Stage(
+        name="meres_report",
+        version=1,
+        run=meres_report.meres_report,
+        knobs=MeresReportKnobs,
+        needs=("references", "ground_truth", "meres", "meres_predictions", "meres_scores", "meres_curve"),
+        gpu=True,
+        kinds=frozenset({"pytorch", "html"}),
     ),
 )
 """What `meres` reads beside the references is a matter of its knob `labels`."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from assets.pages import PAGE
 from assets.stage import StageInstance
 from pipelines.launch import in_use, planned, state_of
+from pipelines.rows import IOUS
 from resources.store import home
 from storage.artifact import Artifact, Store
 
@@ -47,8 +50,8 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
     lines: list[RenderableType] = [words, masks, f"Rule for empty masks: {'; '.join(sorted(rules))}."]
     if not cells:
         lines = [words, "There is no ground truth to compare with: no drawn mask was found."]
-    if "report" in artifacts:
-        lines.append(f"The page with pictures: {artifacts['report'].file('report.html')}")
+    pages = (artifact.file(PAGE) for artifact in artifacts.values() if artifact.has(PAGE))
+    lines += [f"The page with pictures: {page}" for page in pages]
     return Group(*lines)
 
 
@@ -76,10 +79,12 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
     return table
 
 
-def summary_of(artifacts: Mapping[str, Artifact]) -> dict[tuple[str, str], tuple[float, float]]:
-    """(split, method) -> (oIoU, mIoU), per expression at the image's own size."""
+def summary_of(
+    artifacts: Mapping[str, Artifact], measures: Sequence[str] = IOUS
+) -> dict[tuple[str, str], tuple[float, ...]]:
+    """(split, method) -> the measures, per expression at the image's own size; NaN where there is none."""
     return {
-        (row["split"], row["method"]): (row["oIoU"], row["mIoU"])
+        (row["split"], row["method"]): _figures(row, measures)
         for artifact in artifacts.values()
         if artifact.has("summary.parquet")
         for row in _rows(artifact)
@@ -87,10 +92,10 @@ def summary_of(artifacts: Mapping[str, Artifact]) -> dict[tuple[str, str], tuple
     }
 
 
-def classes_of(artifact: Artifact) -> dict[tuple[str, str], tuple[float, float]]:
-    """(split, seen | unseen | neither) -> (oIoU, mIoU), as `summary_of`, of an artifact with one method."""
+def classes_of(artifact: Artifact, measures: Sequence[str] = IOUS) -> dict[tuple[str, str], tuple[float, ...]]:
+    """(split, seen | unseen | neither) -> the measures, as `summary_of`, of an artifact with one method."""
     return {
-        (row["split"], row["slice"]): (row["oIoU"], row["mIoU"])
+        (row["split"], row["slice"]): _figures(row, measures)
         for row in artifact.table("slices").to_pylist()
         if row["by"] == "novelty of the class" and row["resolution"] == "original"
     }
@@ -164,9 +169,13 @@ def _rows(artifact: Artifact) -> list[dict[str, Any]]:
     return artifact.table("summary").to_pylist()
 
 
+def _figures(row: Mapping[str, Any], measures: Sequence[str]) -> tuple[float, ...]:
+    return tuple(nan if row[name] is None else row[name] for name in measures)
+
+
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _pair(cell: tuple[float, float] | None) -> str:
+def _pair(cell: Sequence[float] | None) -> str:
     return "-" if cell is None else f"{100 * cell[0]:.1f} / {100 * cell[1]:.1f}"

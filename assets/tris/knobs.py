@@ -1,10 +1,13 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from assets.knobs import Knobs, weights_name
+
+PARTS = ("classification", "positive", "negative")
+"""Of Step 1's loss; what is calibrated is positive or negative."""
 
 
 class TrisTrainingKnobs(Knobs):
@@ -45,6 +48,10 @@ class ResponseKnobs(TrisTrainingKnobs):
     """The paper's temperature learns; in the authors' code it stays at 1 / 0.07."""
     losses: Literal["fixed", "paper", "first_release", "head"] = "fixed"
     """Weights of the loss parts (TRIS spec 0): the project's own, or those of the paper or of a release."""
+    classification_weight: float | None = Field(default=None, ge=0)
+    positive_weight: float | None = Field(default=None, ge=0)
+    negative_weight: float | None = Field(default=None, ge=0)
+    """Weight of one part; null: as the losses say."""
     negatives: int | None = Field(default=None, ge=1)
     """K, calibration negatives of a sample; null: as the losses say."""
     calibrate: bool = True
@@ -57,6 +64,11 @@ class ResponseKnobs(TrisTrainingKnobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained, and the frozen one where it judges."""
         return (*super().models(), *((weights_name("clip_vit", self.scorer),) if self.calibrate else ()))
+
+    def recipe(self) -> dict[str, Any]:
+        """Without weights that are null: what was trained before those knobs came stays as it is."""
+        unset = {f"{part}_weight" for part in PARTS if getattr(self, f"{part}_weight") is None}
+        return {name: value for name, value in super().recipe().items() if name not in unset}
 
 
 class SelectionKnobs(Knobs):
@@ -120,3 +132,10 @@ class LocalisationKnobs(Knobs):
 
     threshold: Literal["raw", "compat_divided"] = "raw"
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
+
+
+class TrisReportKnobs(Knobs):
+    """What TRIS's page shows."""
+
+    examples: int = Field(default=12, ge=1)
+    """Training objects, and as many of the scored splits."""

@@ -14,6 +14,7 @@ from storage.weights import load_weights
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ops.tris.irnet import Irnet
     from ops.tris.response import ResponseModel
     from ops.tris.segmenter import TrisSegmenter
     from ops.tris.training import TrisPlan
@@ -36,6 +37,13 @@ def read_segmenter(artifact: Artifact, runtime: Runtime) -> tuple[TrisSegmenter,
 
     model, tokenizer = segmenter_from(*load_weights(artifact.file(WEIGHTS)))
     return model.to(runtime.torch_device()), tokenizer
+
+
+def read_irnet(artifact: Artifact, runtime: Runtime) -> Irnet:
+    """The IRNet that refined labels, on the device."""
+    from resources.models.tris import irnet_from
+
+    return irnet_from(*load_weights(artifact.file(WEIGHTS))).to(runtime.torch_device())
 
 
 def squashed(pixels: Pixels, size: int) -> Tensor:

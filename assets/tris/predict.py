@@ -38,17 +38,18 @@ PREDICTIONS = pa.schema(
 def tris_predictions(work: Work) -> Outcome:
     """Step 2's mask, and the place of its largest logit, for every sentence of the scored splits."""
     model, tokenizer = read_segmenter(work.inputs["tris_segmenter"], work.runtime)
-    segment = partial(_segment, model, tokenizer, work.knobs_as(LocalisationKnobs).threshold)
+    segment = partial(segmented, model, tokenizer, work.knobs_as(LocalisationKnobs).threshold)
     return predict_sentences(work, "tris_segmenter", segment, schema=PREDICTIONS)
 
 
-def _segment(
+def segmented(
     model: TrisSegmenter,
     tokenizer: TrisTokenizer,
     threshold: Threshold,
     objects: Sequence[ObjectRecord],
     pixels: Pixels,
 ) -> Rows:
+    """Rows of the table `masks` for every sentence of an image's objects."""
     import torch
 
     from ops.tris.scores import localise

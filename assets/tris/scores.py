@@ -1,20 +1,32 @@
 """TRIS against the ground truth, per expression at the image's own resolution: mIoU, oIoU, P@X, points and boxes.
 
-Step 1 and Step 2 are measured on the scored splits. On the first references of the training split Step 1 is measured
-beside what becomes of it: PRMS, which must know which expressions mean one object, and the refined labels.
+Both steps are measured on the scored splits. On the first references of the training split Step 1 is measured beside
+what becomes of it: PRMS, which must know which expressions mean one object, and the refined labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from assets.evaluate import PAIRS, SUMMARY, Pair, decode_row, headline, judged, summary_row, truths_of
+from assets.evaluate import (
+    PAIRS,
+    SLICES,
+    SUMMARY,
+    Cell,
+    Pair,
+    decode_row,
+    headline,
+    judged,
+    sliced,
+    summary_row,
+    truths_of,
+)
 from assets.records import Mask, ObjectRecord
 from assets.stage import Outcome, Work
 from assets.tris.knobs import LocalisationKnobs
@@ -23,7 +35,7 @@ from storage.rows import Tally
 from storage.tables import column, write_table
 
 if TYPE_CHECKING:
-    from ops.tris.scores import Localisation
+    from ops.tris.scores import Localisation, Threshold
 
 HITS = ("PointIt", "PointM", "Acc_box")
 TRIS_PAIRS = pa.schema(
@@ -34,90 +46,100 @@ TRIS_PAIRS = pa.schema(
         column("Acc_box", pa.bool_(), "a box of the mask overlaps the object's by more than a half", nullable=True),
     ]
 )
-TRIS_SUMMARY = pa.schema(
-    [*SUMMARY, *(column(name, pa.float64(), f"share of expressions with {name}", nullable=True) for name in HITS)]
-)
+SHARES = [column(name, pa.float64(), f"share of expressions with {name}", nullable=True) for name in HITS]
+TRIS_SUMMARY = pa.schema([*SUMMARY, *SHARES])
+TRIS_SLICES = pa.schema([*SLICES, *SHARES])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judged(Pair):
     """One comparison with the ground truth, and what else was hit."""
 
-    pair: Pair
     hits: Mapping[str, bool | None]
 
 
-def tris_scores(work: Work) -> Outcome:
-    """Step 1, PRMS, refined labels and Step 2 against the drawn masks; mIoU is what the paper's tables call IoU.
+def response_scores(work: Work) -> Outcome:
+    """Step 1's maps, and PRMS on training images, against the drawn masks; mIoU is what the paper's tables call IoU.
 
-    The object's box is the tight one around its drawn mask. PRMS and labels are measured on training images alone.
+    The object's box is the tight one around its drawn mask.
     """
-    comparisons = _Comparisons(work=work)
-    found = list(comparisons.all())
-    rows = [{**{name: getattr(one.pair, name) for name in PAIRS.names}, **one.hits} for one in found]
-    write_table(work.slot.work / "pairs.parquet", pa.Table.from_pylist(rows, schema=TRIS_PAIRS))
-    cells: dict[tuple[str, str, str, str], list[Judged]] = {}
+    maps = read_maps(work.inputs["response_maps"])
+    selected = {row["ref_id"]: row["sent_id"] for row in _rows(work, "selected_responses", "selected")}
+    by_map = partial(_by_map, maps, work.knobs_as(LocalisationKnobs).threshold)
+    rows: list[Judged] = []
+    for one, truth in _drawn(work):
+        rows += by_map(one, truth, {sent_id: sent_id for sent_id in one.sent_ids}, "TRIS Step 1")
+        if one.ref_id in selected:
+            rows += by_map(one, truth, dict.fromkeys(one.sent_ids, selected[one.ref_id]), "PRMS")
+    return _written(work, rows)
+
+
+def tris_scores(work: Work) -> Outcome:
+    """Refined labels, on training images alone, and Step 2 against the drawn masks; see `response_scores`."""
+    labels = {row["ref_id"]: row for row in _rows(work, "refined_labels", "labels")}
+    predicted = {row["sent_id"]: row for row in _rows(work, "tris_predictions", "masks")}
+    rows: list[Judged] = []
+    for one, truth in _drawn(work):
+        if one.ref_id in labels:
+            rows += _by_label(one, truth, decode_row(labels[one.ref_id]))
+        found = {sent_id: predicted[sent_id] for sent_id in one.sent_ids if sent_id in predicted}
+        rows += [_judge(one, sent_id, truth, _predicted(row), "TRIS") for sent_id, row in found.items()]
+    return _written(work, rows)
+
+
+def _rows(work: Work, stage: str, table: str) -> list[dict[str, Any]]:
+    return work.inputs[stage].table(table).to_pylist()
+
+
+def _drawn(work: Work) -> Iterator[tuple[ObjectRecord, Mask]]:
+    """The judged objects that are drawn, and their masks."""
+    truths = truths_of(work.inputs["ground_truth"])
+    for one in judged(work):
+        if one.object_id in truths:
+            yield one, truths[one.object_id].mask()
+
+
+def _written(work: Work, found: Sequence[Judged]) -> Outcome:
+    """The tables `pairs`, `summary` and `slices`."""
+    rows = [{**{name: getattr(one, name) for name in PAIRS.names}, **one.hits} for one in found]
+    cells: dict[Cell, list[Judged]] = {}
     for one in found:
-        cells.setdefault((one.pair.split, one.pair.method, "expression", "original"), []).append(one)
+        cells.setdefault((one.split, one.method, "expression", one.resolution), []).append(one)
     summary = [_row(cell, some) for cell, some in cells.items()]
-    write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=TRIS_SUMMARY))
+    slices = sliced(work, cells, _row)
+    tables = {"pairs": (rows, TRIS_PAIRS), "summary": (summary, TRIS_SUMMARY), "slices": (slices, TRIS_SLICES)}
+    for name, (content, schema) in tables.items():
+        write_table(work.slot.work / f"{name}.parquet", pa.Table.from_pylist(content, schema=schema))
     tally = Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))
-    return Outcome(tallies={"pairs": tally}, metrics=headline([one.pair for one in found]))
+    return Outcome(tallies={"pairs": tally}, metrics=headline(found))
 
 
-def _row(cell: tuple[str, str, str, str], some: Sequence[Judged]) -> dict[str, Any]:
+def _row(cell: Cell, some: Sequence[Judged]) -> dict[str, Any]:
     shares: dict[str, float | None] = {}
     for name in HITS:
         known = [hit for one in some if (hit := one.hits[name]) is not None]
         shares[name] = float(np.mean(known)) if known else None
-    return {**summary_row(cell, [one.pair for one in some], "count"), **shares}
+    return {**summary_row(cell, some, "count"), **shares}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Comparisons:
-    """Everything that is compared."""
+def _by_map(
+    maps: ResponseMaps,
+    threshold: Threshold,
+    one: ObjectRecord,
+    truth: Mask,
+    map_of: Mapping[int, int],
+    method: str,
+) -> Iterator[Judged]:
+    """Every expression by the map of the expression that `map_of` names."""
+    from ops.tris.scores import localise
 
-    work: Work
-
-    @cached_property
-    def maps(self) -> ResponseMaps:
-        return read_maps(self.work.inputs["response_maps"])
-
-    def all(self) -> Iterator[Judged]:
-        """Every comparison, by object."""
-        truths = truths_of(self.work.inputs["ground_truth"])
-        selected = {row["ref_id"]: row for row in self._rows("selected_responses", "selected")}
-        labels = {row["ref_id"]: row for row in self._rows("refined_labels", "labels")}
-        predicted = {row["sent_id"]: row for row in self._rows("tris_predictions", "masks")}
-        for one in judged(self.work):
-            if one.object_id not in truths:
-                continue
-            truth = truths[one.object_id].mask()
-            yield from self._by_map(one, truth, {sent_id: sent_id for sent_id in one.sent_ids}, "TRIS Step 1")
-            if one.ref_id in selected:
-                chosen = dict.fromkeys(one.sent_ids, selected[one.ref_id]["sent_id"])
-                yield from self._by_map(one, truth, chosen, "PRMS")
-            if one.ref_id in labels:
-                yield from _by_label(one, truth, decode_row(labels[one.ref_id]))
-            for sent_id in one.sent_ids:
-                if sent_id in predicted:
-                    yield _judge(one, sent_id, truth, _predicted(predicted[sent_id]), "TRIS")
-
-    def _by_map(self, one: ObjectRecord, truth: Mask, map_of: Mapping[int, int], method: str) -> Iterator[Judged]:
-        """Every expression by the map of the expression that `map_of` names."""
-        from ops.tris.scores import localise
-
-        threshold = self.work.knobs_as(LocalisationKnobs).threshold
-        size = (truth.shape[0], truth.shape[1])
-        found: dict[int, Localisation] = {}
-        for sent_id, source in map_of.items():
-            if source in self.maps.row_of:
-                if source not in found:
-                    found[source] = localise(self.maps.positive([source])[0], size, threshold=threshold)
-                yield _judge(one, sent_id, truth, found[source], method)
-
-    def _rows(self, stage: str, table: str) -> list[dict[str, Any]]:
-        return self.work.inputs[stage].table(table).to_pylist()
+    size = (truth.shape[0], truth.shape[1])
+    found: dict[int, Localisation] = {}
+    for sent_id, source in map_of.items():
+        if source in maps.row_of:
+            if source not in found:
+                found[source] = localise(maps.positive([source])[0], size, threshold=threshold)
+            yield _judge(one, sent_id, truth, found[source], method)
 
 
 def _predicted(row: Mapping[str, Any]) -> Localisation:
@@ -131,25 +153,29 @@ def _judge(one: ObjectRecord, sent_id: int, truth: Mask, found: Localisation, me
 
     counts = score(found, truth, [tight_box(truth)])
     hits = {"PointIt": counts.point_in_box, "PointM": counts.point_in_mask, "Acc_box": counts.box_hit}
-    return Judged(pair=_pair(one, sent_id, method, counts.intersection, counts.union), hits=hits)
+    return _judged(one, sent_id, method, (counts.intersection, counts.union), hits)
 
 
 def _by_label(one: ObjectRecord, truth: Mask, label: Mask) -> Iterator[Judged]:
     """Every expression by its object's refined label, which has no map and so no point."""
-    shared, joined = int((label & truth).sum()), int((label | truth).sum())
+    pixels = int((label & truth).sum()), int((label | truth).sum())
     for sent_id in one.sent_ids:
-        yield Judged(pair=_pair(one, sent_id, "refined labels", shared, joined), hits=dict.fromkeys(HITS))
+        yield _judged(one, sent_id, "refined labels", pixels, dict.fromkeys(HITS))
 
 
-def _pair(one: ObjectRecord, sent_id: int, method: str, intersection: int, union: int) -> Pair:
-    return Pair(
+def _judged(
+    one: ObjectRecord, sent_id: int, method: str, pixels: tuple[int, int], hits: Mapping[str, bool | None]
+) -> Judged:
+    """`pixels` of intersection and union."""
+    return Judged(
         ref_id=one.ref_id,
         sent_id=sent_id,
         split=one.split,
         method=method,
         resolution="original",
-        intersection=intersection,
-        union=union,
+        intersection=pixels[0],
+        union=pixels[1],
+        hits=hits,
     )
 
 

@@ -14,7 +14,7 @@ from assets.pictures import curve_preview
 from assets.records import ObjectRecord
 from assets.stage import Outcome, Work
 from assets.training_set import Offer, Written, prepared
-from assets.tris.knobs import ResponseKnobs, SegmenterKnobs
+from assets.tris.knobs import PARTS, ResponseKnobs, SegmenterKnobs
 from assets.tris.models import WEIGHTS, plan_of
 from resources.zoo import open_scorer, open_tris_clip
 from storage.masks import area
@@ -25,8 +25,8 @@ from storage.weights import latest_checkpoint, save_checkpoint, save_weights
 if TYPE_CHECKING:
     from ops.training.course import History
     from ops.tris.losses import LossWeights
-    from ops.tris.response import ResponseModel
-    from ops.tris.segmenter import TrisSegmenter
+    from ops.tris.response import ResponseConfig, ResponseModel
+    from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
     from ops.tris.training import Calibration
 
 HISTORY = pa.schema(
@@ -45,7 +45,6 @@ def tris_response_model(work: Work) -> Outcome:
     Resumes from its last checkpoint with the weights of an undisturbed run. The last epoch is kept, which needs no
     ground truth; the authors pick the epoch by masks of val.
     """
-    from ops.tris.response import ResponseConfig
     from ops.tris.samples import ObjectSamples
     from ops.tris.training import train_response
     from resources.models.tris import TrisTokenizer, described, new_response_model
@@ -54,14 +53,7 @@ def tris_response_model(work: Work) -> Outcome:
     seed = knobs.seed + work.instance.source.seed
     start = open_tris_clip(knobs.clip, work.runtime)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
-    config = ResponseConfig(
-        width=knobs.width,
-        language_to_vision=knobs.language_to_vision,
-        vision_to_language=knobs.vision_to_language,
-        learn_tau=knobs.learn_tau,
-        image_size=knobs.image_size,
-    )
-    model = new_response_model(start, config, seed=seed).to(work.runtime.torch_device())
+    model = new_response_model(start, response_config(knobs), seed=seed).to(work.runtime.torch_device())
     written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
     checkpoints = work.slot.scratch / "checkpoints"
     history = train_response(
@@ -87,7 +79,6 @@ def tris_segmenter(work: Work) -> Outcome:
     Objects whose label is empty are left out. Resumes as Step 1 does, and keeps the last epoch too.
     """
     from ops.tris.samples import ObjectSamples
-    from ops.tris.segmenter import SegmenterConfig
     from ops.tris.training import train_segmenter
     from resources.models.tris import TrisTokenizer, described, new_segmenter
 
@@ -95,8 +86,7 @@ def tris_segmenter(work: Work) -> Outcome:
     seed = knobs.seed + work.instance.source.seed
     start = open_tris_clip(knobs.clip, work.runtime)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
-    config = SegmenterConfig(laterals=knobs.laterals, finest=knobs.finest, image_size=knobs.image_size)
-    model = new_segmenter(start, config, seed=seed).to(work.runtime.torch_device())
+    model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
     labels = {row["ref_id"]: row for row in work.inputs["refined_labels"].table("labels").to_pylist()}
 
     def label_of(one: ObjectRecord) -> Offer | None:
@@ -118,13 +108,33 @@ def tris_segmenter(work: Work) -> Outcome:
     return _finish(work, model, described(model, start.sizes, tokenizer), history, counts)
 
 
+def response_config(knobs: ResponseKnobs) -> ResponseConfig:
+    """Sizes and switches of Step 1."""
+    from ops.tris.response import ResponseConfig
+
+    return ResponseConfig(
+        width=knobs.width,
+        language_to_vision=knobs.language_to_vision,
+        vision_to_language=knobs.vision_to_language,
+        learn_tau=knobs.learn_tau,
+        image_size=knobs.image_size,
+    )
+
+
+def segmenter_config(knobs: SegmenterKnobs) -> SegmenterConfig:
+    """Sizes of Step 2."""
+    from ops.tris.segmenter import SegmenterConfig
+
+    return SegmenterConfig(laterals=knobs.laterals, finest=knobs.finest, image_size=knobs.image_size)
+
+
 def loss_weights(knobs: ResponseKnobs) -> LossWeights:
     """The weights of a preset with the knobs' changes."""
     from ops.tris.losses import PRESETS, LossWeights
 
     weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
-    if knobs.negatives is not None:
-        weights = replace(weights, negatives=knobs.negatives)
+    chosen = {"negatives": knobs.negatives, **{part: getattr(knobs, f"{part}_weight") for part in PARTS}}
+    weights = replace(weights, **{name: value for name, value in chosen.items() if value is not None})
     return weights if knobs.calibrate else replace(weights, positive=0.0, negative=0.0)
 
 
@@ -135,7 +145,7 @@ def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibr
     from ops.tris.negatives import NegativePool
     from ops.tris.training import Calibration
 
-    if not knobs.calibrate:
+    if not loss_weights(knobs).calibrated:
         return None
     scorer, tokenizer = open_scorer(knobs.scorer, work.runtime, rule=knobs.tokens)
     device = scorer.clip.logit_scale.device

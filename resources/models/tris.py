@@ -24,6 +24,7 @@ from resources.models.weights import read_torch
 
 EMBEDDED_NAME = "embedded"
 CLIP_FOLDER, TRUNK_FOLDER = "clip_rn", "irn_trunk"
+IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
 BPE_CONTEXT = 77
 """Ids that OpenAI's tokenizer gives before they are cut."""
 
@@ -72,12 +73,24 @@ def pretrained_clip(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None
     Raises:
         ValueError: it has no ResNet tower, or the checkpoint is missing or does not fit.
     """
+    sizes = clip_sizes(name)
     if name == EMBEDDED_NAME:
-        folder = embedded_folder(CLIP_FOLDER)
-        return Pretrained(clip=load_embedded_clip(folder), sizes=load_embedded(folder)[1]["architecture"])
+        return Pretrained(clip=load_embedded_clip(embedded_folder(CLIP_FOLDER)), sizes=sizes)
+    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=sizes)
+
+
+def clip_sizes(name: str) -> Mapping[str, Any]:
+    """Arguments of open_clip's `CLIP` for the CLIP of that name.
+
+    Raises:
+        ValueError: it has no ResNet tower.
+    """
+    if name == EMBEDDED_NAME:
+        sizes: Mapping[str, Any] = load_embedded(embedded_folder(CLIP_FOLDER))[1]["architecture"]
+        return sizes
     if not name.startswith("RN"):
         raise ValueError(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
-    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=open_clip.get_model_config(FULL_SIZES[name]))
+    return open_clip.get_model_config(FULL_SIZES[name])
 
 
 def load_scorer(
@@ -130,16 +143,22 @@ def new_irnet(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, seed
     Raises:
         ValueError: unknown name, or no checkpoint for the published trunk.
     """
-    configs: dict[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
-    if name not in configs:
+    if name not in IRNETS:
         raise ValueError(f"unknown trunk {name!r}: choose 'embedded' or 'resnet50'")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Irnet(configs[name])
+        net = Irnet(IRNETS[name])
     if name == EMBEDDED_NAME:
         net.trunk.load_state_dict(load_embedded(embedded_folder(TRUNK_FOLDER))[0])
     elif checkpoint is None:
         raise ValueError(f"{name} needs torchvision's local file: set its path")
     else:
         net.trunk.load_torchvision(read_torch(checkpoint))
+    return net
+
+
+def irnet_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> Irnet:
+    """A trained IRNet, its fixed trunk included."""
+    net = Irnet(IRNETS[card["trunk"]])
+    net.load_state_dict(state)
     return net

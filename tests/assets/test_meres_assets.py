@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from assets.factory import run_stage
-from assets.meres_knobs import MeresKnobs
+from assets.meres_knobs import MeresKnobs, MeresReportKnobs
+from assets.meres_pictures import inside
 from assets.records import objects_of
 from assets.slices import spatial_bin
 from ops.meres.config import MeresConfig
@@ -22,12 +23,13 @@ TINY = "{epochs: 1, batch_size: 12}"
 DRAWN = f"""
 extends: meres
 datasets: [guided]
-targets: [report, meres_curve, supervised_curve]
+targets: [report, meres_report, meres_curve, supervised_curve]
 knobs:
   meres: {TINY}
   supervised: {TINY}
   zs_bootstrap: {TINY}
   report: {{examples: 1, segmenters: [supervised, meres]}}
+  meres_report: {{examples: 2}}
 """
 SEEN = """
 extends: meres_seen
@@ -237,3 +239,33 @@ def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) ->
     assert "<h2>MERES</h2>" in page
     assert "<td>spatial words</td><td>with</td>" in page
     assert "without drawn masks but for the supervised upper bound and MERES;" in page
+
+
+def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(finished: Finished) -> None:
+    page = finished["drawn", "meres_report"].file("report.html").read_text()
+    for model in ("meres", "supervised"):
+        for row in finished["drawn", f"{model}_curve"].table("areas").to_pylist():
+            cells = (row["split"], row["method"], row["resolution"], row["expressions"], f"{100 * row['AUC_PR']:.1f}")
+            assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    assert page.count('aria-label="precision over recall"') == 2
+    assert page.count(">supervised</text>") == page.count(">MERES</text>") == 2
+
+
+def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(finished: Finished) -> None:
+    page = finished["drawn", "meres_report"].file("report.html").read_text()
+    assert page.count("<img ") == 2
+    for panel in ("Words", "Visual expressions", "Share of visual expressions", "MERES", "Ground truth", "Tokens and"):
+        assert f"<b>{panel}" in page
+    assert "<td>spatial words</td><td>with</td>" in page
+
+
+def test_models_beside_meres_bring_their_scores_and_curves() -> None:
+    assert MeresReportKnobs(beside=()).extra_needs() == ()
+    assert MeresReportKnobs(beside=("corrected",)).extra_needs() == ("corrected_scores", "corrected_curve")
+
+
+def test_a_small_object_lies_in_the_pixel_that_has_most_of_it() -> None:
+    drawn = np.zeros((64, 64), bool)
+    drawn[30:34, 33:50] = True  # on the border of two rows, in the third and fourth columns
+    assert inside(drawn, (4, 4)).reshape(4, 4).nonzero()[1].tolist() == [2, 2]
+    assert not inside(np.zeros((64, 64), bool), (4, 4)).any()

@@ -1,26 +1,39 @@
 """TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from assets.evaluate import decode_row, truths_of
 from assets.factory import run_stage
-from assets.records import images_of, objects_of
-from assets.stage import StageInstance
+from assets.records import images_of, objects_of, read_image
+from assets.stage import StageInstance, Work
+from assets.tris.knobs import ResponseKnobs
 from assets.tris.maps import read_maps
-from assets.tris.models import read_response_model, squashed
+from assets.tris.models import read_irnet, read_response_model, squashed
+from assets.tris.pictures import TrisPictures
 from assets.tris.scores import tight_box
+from assets.tris.seeds import selected_maps
+from assets.tris.steps import loss_weights
+from ops.images import to_tensor
 from ops.metrics import ScoreState, intersection_union
+from ops.tris.irnet import look
+from ops.tris.losses import PRESETS
+from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
 from pipelines.definitions import load_plan
+from pipelines.tables import report_table
 from resources.datasets import load_image
 from resources.runtime import Runtime
 from storage.arrays import read_array
-from storage.artifact import Artifact, Store
+from storage.artifact import Artifact, Slot, Store
 from storage.masks import decode
 from storage.weights import load_weights
 
@@ -32,6 +45,7 @@ knobs:
   tris_response_model: {image_size: 96, epochs: 1, batch_size: 12, width: 32}
   refined_labels: {taught_images: 8, epochs: 1, batch_size: 4, crop: 76}
   tris_segmenter: {image_size: 96, epochs: 1, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
+  tris_report: {examples: 2}
 """
 Finished = dict[str, Artifact]
 SCORED = ("val", "testA", "testB")
@@ -57,6 +71,17 @@ def finished(home: Path) -> Finished:
         for one in instances:
             run_stage(one, store, Runtime(threads=1), lambda _: None)
         return {one.stage.name: store.resolve(one.key) for one in instances}
+
+
+@pytest.fixture
+def pictures(finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch) -> TrisPictures:
+    """What the page draws with."""
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    (one,) = [one for one in load_plan() if one.key == ("little", "try", "tris_report")]
+    inputs, nowhere = {name: finished[name] for name in one.inputs}, cast(Slot, None)
+    return TrisPictures(
+        Work(instance=one, inputs=inputs, slot=nowhere, reuse=(), runtime=Runtime(threads=1), log=lambda _: None)
+    )
 
 
 def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finished) -> None:
@@ -122,8 +147,7 @@ def test_step_2_starts_anew_and_learns_from_labels_alone(finished: Finished) -> 
 
 
 def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
-    rows = finished["tris_scores"].table("summary").to_pylist()
-    found = {(row["split"], row["method"]): row for row in rows}
+    found = {(row["split"], row["method"]): row for row in scores_of(finished, "summary")}
     assert set(found) == {
         *((split, method) for split in SCORED for method in ("TRIS Step 1", "TRIS")),
         *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
@@ -136,6 +160,32 @@ def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
         assert all(0 <= row[name] <= 1 for name in ("mIoU", "oIoU", "P@0.5"))
         assert hits == [None] * 3 if method == "refined labels" else all(0 <= hit <= 1 for hit in hits)
         assert method == "refined labels" or row["PointM"] <= row["PointIt"]
+
+
+def test_step_1_is_scored_without_anything_that_comes_after_it(finished: Finished) -> None:
+    inputs = set(finished["response_scores"].manifest.inputs)
+    assert inputs == {"references", "response_maps", "selected_responses", "ground_truth"}
+
+
+def test_slices_split_the_expressions_of_every_method(finished: Finished) -> None:
+    slices = scores_of(finished, "slices")
+    assert {row["by"] for row in slices} >= {"length", "spatial words", "size of the object", "objects of its class"}
+    for whole in scores_of(finished, "summary"):
+        parts = [
+            row
+            for row in slices
+            if (row["split"], row["method"], row["by"]) == (whole["split"], whole["method"], "length")
+        ]
+        assert sum(row["rows"] for row in parts) == whole["rows"]
+        for name in ("mIoU", "PointM"):
+            if whole[name] is not None:
+                mean = sum(row["rows"] * row[name] for row in parts) / whole["rows"]
+                assert mean == pytest.approx(whole[name])
+
+
+def scores_of(finished: Finished, table: str) -> list[dict[str, Any]]:
+    stages = ("response_scores", "tris_scores")
+    return [row for stage in stages for row in finished[stage].table(table).to_pylist()]
 
 
 def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Finished) -> None:
@@ -155,6 +205,56 @@ def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Fi
     assert row["PointM"] == pytest.approx(np.mean(points))
 
 
+def test_the_page_shows_scores_losses_and_pictures_and_says_what_they_are(finished: Finished) -> None:
+    page = finished["tris_report"].file("report.html").read_text()
+    for row in finished["response_scores"].table("summary").to_pylist():
+        cells = (row["split"], row["method"], row["rows"], *(f"{100 * row[name]:.1f}" for name in ("oIoU", "mIoU")))
+        assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    assert "<td>refined labels</td>" in page
+    for name in ("Step 1", "IRNet", "Step 2"):
+        assert f"<h2>Loss of {name}</h2><svg" in page
+    assert page.count("<img ") == 4
+    for panel in ("Step 1", "Selected", "Seeds", "Edges", "Refined label", "Step 2", "Ground truth"):
+        assert f"<b>{panel}</b>" in page
+    assert "<h2>Rows kept and left out</h2>" in page
+
+
+def test_the_command_line_names_the_page(finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    console = Console(width=1000, file=io.StringIO(), record=True)
+    console.print(report_table("little", "try"))
+    assert str(finished["tris_report"].file("report.html")) in console.export_text()
+
+
+def test_pictures_of_training_objects_are_of_those_that_taught_irnet(pictures: TrisPictures) -> None:
+    seeded = set(pictures.work.inputs["refined_labels"].table("seeds")["ref_id"].to_pylist())
+    assert {one.ref_id for one in pictures.training()} == seeded
+    pictures.seeds = {}
+    assert {one.ref_id for one in pictures.training()} == set(pictures.labels)
+
+
+def test_a_picture_without_irnet_lacks_its_two_panels(pictures: TrisPictures) -> None:
+    one = pictures.training()[0]
+    pixels = read_image(pictures.work, images_of(pictures.work.inputs["references"])[one.image_id])
+    whole = pictures.draw_training(one, pixels)
+    pictures.seeds = {}
+    assert pictures.draw_training(one, pixels).shape[1] == pytest.approx(0.75 * whole.shape[1], abs=2)
+
+
+def test_step_2_on_the_page_is_thresholded_as_it_is_predicted(pictures: TrisPictures) -> None:
+    images, one = images_of(pictures.work.inputs["references"]), pictures.scored()[0]
+    rows = pictures.segment([one], read_image(pictures.work, images[one.image_id]))
+    assert [row["rle"] for row in rows] == [pictures.predicted[sent_id]["rle"] for sent_id in one.sent_ids]
+
+
+def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisPictures) -> None:
+    one, net = pictures.training()[0], read_irnet(pictures.work.inputs["refined_labels"], Runtime())
+    pixels = read_image(pictures.work, images_of(pictures.work.inputs["references"])[one.image_id])
+    chosen = {one.ref_id: pictures.selected[one.ref_id]["sent_id"]}
+    masks = refined_masks(selected_maps(pictures.maps, [one], chosen, pixels.shape[:2]), *look(net, to_tensor(pixels)))
+    assert (masks[0].numpy() == decode_row(pictures.labels[one.ref_id])).all()
+
+
 @pytest.mark.parametrize(
     ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (0, 0, 0, 0))]
 )
@@ -162,12 +262,26 @@ def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: t
     assert tight_box(np.array(mask, dtype=bool)) == box
 
 
+def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None:
+    knobs = ResponseKnobs(losses="first_release", classification_weight=2, negative_weight=0, negatives=4)
+    expected = replace(PRESETS["first_release"], classification=2, negative=0, negatives=4)
+    assert loss_weights(knobs) == expected
+    assert not loss_weights(ResponseKnobs(calibrate=False, positive_weight=3)).calibrated
+
+
+def test_weights_that_are_null_change_no_recipe() -> None:
+    assert not {name for name in ResponseKnobs().recipe() if name.endswith("_weight")}
+    assert ResponseKnobs(positive_weight=0).recipe()["positive_weight"] == 0
+
+
 @pytest.mark.parametrize(
     ("stage", "knobs"),
     [
         ("tris_response_model", {"calibrate": False, "language_to_vision": False}),
+        ("tris_response_model", {"positive_weight": 0, "scorer": "embedded/clip_rn"}),
         ("selected_responses", {"rule": "first"}),
         ("selected_responses", {"mask": "sigmoid"}),
+        ("selected_responses", {"scorer": "embedded/clip_rn"}),
         ("refined_labels", {"method": "none"}),
     ],
 )

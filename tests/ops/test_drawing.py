@@ -15,6 +15,7 @@ from ops.drawing import (
     PREVIEW_BYTES,
     curve_svg,
     data_uri,
+    heat,
     indices,
     overlay,
     png_bytes,
@@ -134,6 +135,37 @@ def test_a_curve_is_well_formed_and_skips_what_is_not_finite() -> None:
     heights = [float(point.split(",")[1]) for point in lines[0]]
     assert heights[0] < heights[1]
     assert "train <loss> & co" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_given_range_of_heights_is_kept() -> None:
+    svg = ElementTree.fromstring(curve_svg({"a": [(0, 0.5), (1, 0.5)]}, x_label="x", y_label="y", y_range=(0, 1)))
+    (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
+    assert [point.split(",")[1] for point in line.attrib["points"].split()] == ["96.0"] * 2  # between 12 and 180
+
+
+def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
+    strength_HW = np.tile(np.array([-1, 0, 0.5, 1, 2]).repeat(20), (80, 1))
+    drawn = heat(GREY, strength_HW).astype(int)
+    assert drawn.shape == GREY.shape
+    blue, green, red = drawn[0, 20], drawn[0, 40], drawn[0, 60]
+    assert blue.argmax() == 2
+    assert green.argmax() == 1
+    assert red.argmax() == 0
+    assert (drawn[:, :20] == blue).all()
+    assert (drawn[:, 80:] == red).all()
+
+
+def test_what_lies_below_the_heat_stays_visible_and_in_place() -> None:
+    striped = GREY.copy()
+    striped[:, ::2] = 255
+    drawn = heat(striped, np.zeros((80, 100))).astype(int)
+    assert (drawn[:, ::2] - drawn[:, 1::2] > 40).all()
+    assert (striped[:, 1::2] == 128).all()
+
+
+def test_heat_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="resize"):
+        heat(GREY, np.zeros((20, 25)))
 
 
 def test_an_empty_curve_is_an_empty_plot() -> None:

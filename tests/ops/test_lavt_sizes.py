@@ -1,13 +1,11 @@
 """LAVT at its published size, counted without weights: parameters, optimiser groups, multiply-adds (spec 4.5, 4.7)."""
 
-from collections.abc import Sequence
-
 import pytest
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
+from ops.costs import parameters
 from ops.lavt import SWIN_B_480, Lavt, optimiser_groups
 from resources.models.backbones import new_bert
 
@@ -18,22 +16,17 @@ def model() -> Lavt:
         return Lavt(SWIN_B_480, new_bert(BertConfig()))
 
 
-def count(parts: Sequence[nn.Module] | nn.Module) -> int:
-    modules = [parts] if isinstance(parts, nn.Module) else parts
-    return sum(one.numel() for module in modules for one in module.parameters())
-
-
 def test_parameters_agree_with_the_breakdown(model: Lavt) -> None:
     backbone = model.vision.backbone
-    assert count(backbone.swin) == 86_876_536
-    assert [count(fusion) for fusion in backbone.fusions] == [262_912, 656_896, 1_838_080, 5_773_312]
-    assert count(list(backbone.gates)) == 2_785_280
-    assert count(list(backbone.output_norms)) == 3_840
-    assert count(model.vision.decoder) == 20_651_010
-    assert count(model.vision) == 118_847_866
-    assert count(model.bert.embeddings) == 23_837_184
-    assert {count(layer) for layer in model.bert.encoder.layer} == {7_087_872}
-    assert count(model) == 118_847_866 + 108_891_648
+    assert parameters(backbone.swin) == 86_876_536
+    assert [parameters(fusion) for fusion in backbone.fusions] == [262_912, 656_896, 1_838_080, 5_773_312]
+    assert parameters(*backbone.gates) == 2_785_280
+    assert parameters(*backbone.output_norms) == 3_840
+    assert parameters(model.vision.decoder) == 20_651_010
+    assert parameters(model.vision) == 118_847_866
+    assert parameters(model.bert.embeddings) == 23_837_184
+    assert {parameters(layer) for layer in model.bert.encoder.layer} == {7_087_872}
+    assert parameters(model) == 118_847_866 + 108_891_648
 
 
 def test_the_four_groups_of_the_optimiser_have_the_published_counts(model: Lavt) -> None:

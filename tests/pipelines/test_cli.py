@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     _, said = run("--help")
-    for command in ("demo", "run", "add", "ui", "status", "report", "results", "nouns", "doctor"):
+    for command in ("demo", "run", "add", "ui", "status", "report", "results", "cost", "nouns", "doctor"):
         assert f" {command} " in said
 
 
@@ -104,4 +104,4 @@ def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkey
 def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
     code, said = run("results", "--table", "9", "--show")
     assert code == 1
-    assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]" in said
+    assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 21, 23, 24, 25, 26, 27, 28, 29]" in said

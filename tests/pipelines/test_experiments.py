@@ -12,6 +12,7 @@ from pipelines.stages import STAGES
 from tests.pipelines.planning import write_files
 
 Pictures = Callable[[Sequence[str]], Path]
+BATCHES = (12, 24, 96)
 TWO = ["image,expression", "a.png,the red one", "b.png,the blue one"]
 
 
@@ -47,6 +48,31 @@ def test_every_ablation_of_meres_turns_one_knob_and_no_two_the_same() -> None:
     assert len({str(change) for change in turned}) == len(turned) == 19
     whole = known["meres"].knobs["meres"]
     assert all(getattr(whole, name) != value for change in turned for name, value in change.items())
+
+
+def test_batches_of_every_size_see_the_same_samples() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    knobs = [
+        known[name].knobs["tris_response_model"].model_dump()
+        for name in ("tris", *(f"tris_batch_{b}" for b in BATCHES))
+    ]
+    assert [one["batch_size"] for one in knobs[1:]] == list(BATCHES)
+    assert len({one["epochs"] for one in knobs}) == 1
+    assert len({one["batch_size"] * one["warmup_steps"] for one in knobs}) == 1
+
+
+def test_every_ablation_of_tris_turns_a_knob_and_no_two_the_same() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    ablations = [
+        one
+        for one in known.values()
+        if one.extends == "tris" and one.name.startswith("tris_") and one.name != "tris_full"
+    ]
+    assert len({str(one.changed) for one in ablations}) == len(ablations) == 26
+    for one in ablations:
+        for stage, change in one.changed.items():
+            whole = known["tris"].knobs[stage]
+            assert all(getattr(whole, name) != value for name, value in change.items())
 
 
 # experiment files

@@ -22,8 +22,11 @@ JUDGES = {
     "corrected_curve",
     "supervised_curve",
     "meres_curve",
+    "response_scores",
     "tris_scores",
     "report",
+    "tris_report",
+    "meres_report",
 }
 """The stages that may look at drawn masks."""
 BOUND = {"supervised", "supervised_predictions"}

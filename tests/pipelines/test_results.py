@@ -1,26 +1,31 @@
 """The papers' tables: what they need, and how figures over seeds are told."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
+import pyarrow as pa
 import pytest
 
 from assets.stage import StageInstance, ToyWorld
+from ops.tris.losses import LossWeights
 from pipelines import results
 from pipelines.definitions import load_plan
-from pipelines.launch import planned
+from pipelines.launch import in_use, leading_to, planned
 from pipelines.results import TABLES, markdown, register, runs_of, world
-from pipelines.rows import Row
+from pipelines.rows import PaperTable, Row
+from pipelines.tables import summary_of
+from storage.artifact import Artifact
 
 
 def test_worlds_are_registered_for_every_experiment_of_the_tables() -> None:
     register(["toyref", "toyref+"], range(2), TABLES)
-    planned_on = {(one.dataset, name) for one in load_plan() for name in one.used_by}
+    instances = load_plan()
     for experiment, stage in runs_of(TABLES):
         for dataset in ("toyref", "toyref_seed1", "toyrefplus_seed0", "toyrefplus_seed1"):
-            assert (dataset, experiment) in planned_on
-            assert stage in {one.stage.name for one in planned(dataset, experiment)}
-    toys = {one.dataset: one.source.toy for one in load_plan()}
+            assert stage in {one.stage.name for one in in_use(instances, dataset, experiment)}
+    toys = {one.dataset: one.source.toy for one in instances}
     assert toys["toyrefplus_seed1"] == ToyWorld(style="toyref+", seed=1)
 
 
@@ -39,7 +44,10 @@ def test_another_world_is_another_training() -> None:
 def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"toyref": {"val": (0.3, 0.5)}, "toyref_seed1": {"val": (0.5, 0.6), "testA": (0.1, 0.2)}}
 
-    def cells(_: Sequence[StageInstance], dataset: str, row: Row) -> dict[str, tuple[float, float]]:
+    def cells(
+        _: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str]
+    ) -> dict[str, tuple[float, float]]:
+        assert measures == ("oIoU", "mIoU")
         return figures[dataset] if row.method == "ZSBootstrap" else {}
 
     monkeypatch.setattr(results, "cells_of", cells)
@@ -48,6 +56,69 @@ def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch
     assert "| S+S+C | - | - | - |" in lines
     alone = markdown(["toyref"], range(1), TABLES[:1]).splitlines()
     assert "| ZSBootstrap | 30.0 / 50.0 | - | - |" in alone
+
+
+def test_a_table_says_its_measures_and_what_masks_do_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row(label="labels", experiment="tris", stage="tris_scores", method="refined labels")
+    table = PaperTable(number=1, title="", rows=(row,), splits=("train",), measures=("mIoU", "PointM"))
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"train": (0.3, float("nan"))})
+    lines = markdown(["toyref"], range(1), [table]).splitlines()
+    assert lines[-3:] == ["| masks: mIoU / PointM | train |", "|---|---|", "| labels | 30.0 / - |"]
+
+
+class Summed:
+    """An artifact's summary, in memory."""
+
+    def has(self, _: str) -> bool:
+        return True
+
+    def table(self, _: str) -> pa.Table:
+        some = {"per": "expression", "resolution": "original", "oIoU": 0.1}
+        rows = [
+            {"split": "train", "method": "refined labels", "mIoU": 0.3, "PointM": None, **some},
+            {"split": "val", "method": "TRIS", "mIoU": 0.5, "PointM": 0.7, **some},
+            {"split": "val", "method": "TRIS", "mIoU": 0.6, "PointM": 0.8, **some, "per": "object"},
+        ]
+        return pa.Table.from_pylist(rows)
+
+
+def test_a_cell_holds_the_measures_that_are_asked_for() -> None:
+    stages = {"tris_scores": cast(Artifact, Summed())}
+    assert summary_of(stages)["val", "TRIS"] == (0.1, 0.5)
+    found = summary_of(stages, ("mIoU", "PointM"))
+    assert found["val", "TRIS"] == (0.5, 0.7)
+    assert found["train", "refined labels"] == pytest.approx((0.3, float("nan")), nan_ok=True)
+
+
+@pytest.mark.parametrize("number", [23, 25, 26, 27, 28])
+def test_ablations_of_step_1_cost_nothing_that_comes_after_it(number: int) -> None:
+    (table,) = [table for table in TABLES if table.number == number]
+    instances = load_plan()
+    for row in table.rows:
+        needed = {one.stage.name for one in leading_to(row.stage, in_use(instances, "toyref", row.experiment))}
+        assert "response_scores" in needed
+        assert not needed & {"refined_labels", "tris_segmenter", "tris_predictions"}
+
+
+@pytest.mark.parametrize(
+    ("number", "pattern", "knob"),
+    [
+        (25, r"K = (\d+)", "negatives"),
+        (25, r"N = (\d+)", "batch_size"),
+        (27, r"(\d+)$", "width"),
+        (28, r"(\d+)$", "classification_weight"),
+    ],
+)
+def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(number: int, pattern: str, knob: str) -> None:
+    (table,) = [table for table in TABLES if table.number == number]
+    said = {row.experiment: int(found[1]) for row in table.rows if (found := re.match(pattern, row.label))}
+    defaults = {"negatives": LossWeights().negatives, "classification_weight": LossWeights().classification}
+    assert len(said) == 4
+    instances = [one for one in load_plan() if one.stage.name == "tris_response_model"]
+    for experiment, number_said in said.items():
+        (one,) = in_use(instances, "toyref", experiment)
+        value = getattr(one.knobs, knob)
+        assert number_said + (knob == "batch_size") == (defaults[knob] if value is None else value)
 
 
 def test_nothing_is_read_before_it_is_finished(tmp_path: Path) -> None:

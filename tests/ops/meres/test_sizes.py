@@ -1,6 +1,5 @@
 """MERES at full size, counted without weights, and the embedded size on its pretrained towers (spec 2, 7, 8)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 from transformers import BertConfig
 
+from ops.costs import parameters
 from ops.meres.config import EMBEDDED, SWIN_B_480
 from ops.meres.model import Meres, optimiser_groups
 from resources.embedded.cards import EMBEDDED as FOLDER
@@ -20,11 +20,6 @@ def model() -> Meres:
         return Meres(SWIN_B_480, new_bert(BertConfig()))
 
 
-def count(parts: Sequence[nn.Module] | nn.Module) -> int:
-    modules = [parts] if isinstance(parts, nn.Module) else parts
-    return sum(one.numel() for module in modules for one in module.parameters())
-
-
 def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
     vision, guide = model.vision, model.vision.guide
     assert guide.enhancement is not None
@@ -33,16 +28,16 @@ def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
     extractor = guide.extractor
     assert extractor.refinement is not None
     assert extractor.relationship is not None
-    assert count([vision.swin, vision.output_norms]) == 86_880_376
-    assert count(model.bert) == 108_891_648
-    assert [count(layer) for layer in guide.enhancement.layers] == [7_087_872] * 2
-    assert count([extractor.joint_pixels, extractor.joint_tokens]) == 918_528
-    assert count(guide.values) == 788_736
-    assert count(extractor.refinement) == count(extractor.relationship) == 7_087_872
-    assert count([vision.decoder.steps, vision.decoder.head]) == 20_651_010
-    assert [count(look) for look in vision.decoder.looks] == [3_676_160] + [1_313_792] * 3
-    assert count(model) == 254_105_467
-    assert count(model) / 1e6 == pytest.approx(254.1, abs=0.1)
+    assert parameters(vision.swin, vision.output_norms) == 86_880_376
+    assert parameters(model.bert) == 108_891_648
+    assert [parameters(layer) for layer in guide.enhancement.layers] == [7_087_872] * 2
+    assert parameters(extractor.joint_pixels, extractor.joint_tokens) == 918_528
+    assert parameters(guide.values) == 788_736
+    assert parameters(extractor.refinement) == parameters(extractor.relationship) == 7_087_872
+    assert parameters(vision.decoder.steps, vision.decoder.head) == 20_651_010
+    assert [parameters(look) for look in vision.decoder.looks] == [3_676_160] + [1_313_792] * 3
+    assert parameters(model) == 254_105_467
+    assert parameters(model) / 1e6 == pytest.approx(254.1, abs=0.1)
     learning = sum(one.numel() for one in model.parameters() if one.requires_grad)
     assert learning / 1e6 == pytest.approx(230.3, abs=0.1)
 
@@ -89,7 +84,7 @@ def test_maps_of_the_trunk(model: Meres, size: int, sides: tuple[int, ...]) -> N
 def test_parts_that_are_off_have_no_parameters(model: Meres, changes: dict[str, int], fewer: int) -> None:
     with torch.device("meta"):
         smaller = Meres(replace(SWIN_B_480, **changes), new_bert(BertConfig()))  # type: ignore[arg-type]
-    assert count(model) - count(smaller) == fewer
+    assert parameters(model) - parameters(smaller) == fewer
 
 
 @pytest.mark.skipif(

@@ -1,0 +1,55 @@
+"""TRIS's page: scores, curves of both steps and of IRNet, and what each stage made of a dozen objects."""
+
+from __future__ import annotations
+
+from html import escape
+
+from assets.pages import drawn, figure, loss_curve, quarantined, scores_html, slices_html, spread, toy_note, write_page
+from assets.stage import Outcome, Work
+from assets.tris.knobs import TrisReportKnobs
+from assets.tris.pictures import TrisPictures
+from assets.tris.scores import HITS
+
+ORDER = ("TRIS Step 1", "PRMS", "refined labels", "TRIS")
+"""Methods as the stages follow each other."""
+SCORED = ("response_scores", "tris_scores")
+TRAINED = {"Step 1": "tris_response_model", "IRNet": "refined_labels", "Step 2": "tris_segmenter"}
+LEGEND = (
+    "<b>Step 1</b>: response to the first sentence, from blue (none) to red (the picture's strongest). "
+    "<b>Selected</b>: the response that PRMS selected among those to all sentences of the object. "
+    "<b>Seeds</b>: what IRNet learns from, <i>red</i> object, <i>blue</i> background, <i>yellow</i> ignored. "
+    "<b>Edges</b>: IRNet's probability of an edge, from blue (0) to red (1). "
+    "<b>Refined label</b>: what Step 2 learns from. <b>Step 2</b>: its mask for the first sentence. "
+    "<b>Ground truth</b>: the drawn mask, which nothing learns from. Where nothing is tinted, there is no mask."
+)
+
+
+def tris_report(work: Work) -> Outcome:
+    """One page of TRIS: scores, loss curves, and a dozen objects from response to mask. Open `report.html`."""
+    pictures, count = TrisPictures(work), work.knobs_as(TrisReportKnobs).examples
+    learnt = drawn(work, spread(pictures.training(), count), pictures.draw_training)
+    scored = drawn(work, spread(pictures.scored(), count), pictures.draw_scored)
+    parts = [_head(work), _scores(work)]
+    parts += [loss_curve(f"Loss of {name}", work.inputs[stage]) for name, stage in _with_history(work).items()]
+    parts += ["<h2>From response to label: training objects</h2>", f'<p class="note">{LEGEND}</p>']
+    parts += [*map(figure, learnt), "<h2>Scored splits</h2>", *map(figure, scored)]
+    parts += [slices_html(work, SCORED, order=ORDER), quarantined(work.inputs)]
+    return write_page(work, parts, [*learnt, *scored])
+
+
+def _head(work: Work) -> str:
+    source = work.instance.source
+    return (
+        f"<p>TRIS, trained on the expressions of {escape(', '.join(source.train))} without drawn masks; scored on "
+        f"{escape(', '.join(source.evaluate))}. Every training kept its last epoch.</p>" + toy_note(work)
+    )
+
+
+def _scores(work: Work) -> str:
+    rows = [row for stage in SCORED for row in work.inputs[stage].table("summary").to_pylist()]
+    return scores_html(rows, order=ORDER, columns=("split", "method", "rows", "oIoU", "mIoU", "P@0.5", *HITS))
+
+
+def _with_history(work: Work) -> dict[str, str]:
+    """Name -> stage, for what was trained; labels may come without an IRNet."""
+    return {name: stage for name, stage in TRAINED.items() if work.inputs[stage].has("history.parquet")}
