@@ -91,8 +91,8 @@ def main() -> None:
             taken += [one] if repeat else []  # the first is for warming up
     without, with_pool = (statistics.median(taken) for taken in seconds.values())
     sys.stdout.write(
-        f"step of {BATCH} at 320 x 320: {without:.2f} processor seconds, with the attention pool {with_pool:.2f}, ratio "
-        f"{with_pool / without:.2f}; {counts[0]:.2f} and {counts[1]:.2f} GMAC for one image and sentence\n"
+        f"step of {BATCH} at 320 x 320: {without:.2f} processor seconds, with the attention pool {with_pool:.2f}, "
+        f"ratio {with_pool / without:.2f}; {counts[0]:.2f} and {counts[1]:.2f} GMAC for one image and sentence\n"
     )
 
 
