@@ -55,6 +55,8 @@ AREAS = pa.schema(
 )
 Shown = list[tuple[ObjectRecord, Truth]]
 """The objects of an image that are drawn."""
+Count = Callable[[Shown, Pixels], Rows]
+"""(drawn objects of an image, its pixels) -> rows of `COUNTS`."""
 
 
 def curve(work: Work) -> Outcome:
@@ -78,10 +80,14 @@ def meres_curve(work: Work) -> Outcome:
 
 
 def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
-    """Count the pixels of the model that the stage `trained` trained; resumes with the next image."""
-    images, fingerprint = images_of(work.inputs["references"]), work.inputs[trained].manifest.fingerprint
+    """Count the pixels of the model that the stage `trained` trained."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    count = counting(model, tokenizer, bf16=work.runtime.bf16())
+    return counted(work, trained, counting(model, tokenizer, bf16=work.runtime.bf16()), method=method)
+
+
+def counted(work: Work, trained: str, count: Count, *, method: str) -> Outcome:
+    """Count image by image and add up; resumes with the next image."""
+    images, fingerprint = images_of(work.inputs["references"]), work.inputs[trained].manifest.fingerprint
 
     def rows(batch: Sequence[Shown]) -> list[Rows | Quarantined]:
         return [on_image(work, images[shown[0][0].image_id], partial(count, shown)) for shown in batch]
@@ -99,8 +105,8 @@ def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
     return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
 
 
-def counting(model: Segmenter, tokenizer: Tokenizer, *, bf16: bool) -> Callable[[Shown, Pixels], Rows]:
-    """(drawn objects of an image, pixels) -> counts at the model's size and at the image's own, per split."""
+def counting(model: Segmenter, tokenizer: Tokenizer, *, bf16: bool) -> Count:
+    """Counts at the model's size and at the image's own, per split."""
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor
@@ -122,7 +128,7 @@ def counting(model: Segmenter, tokenizer: Tokenizer, *, bf16: bool) -> Callable[
                     found_SHW = chances(part, (truth_HW.shape[0], truth_HW.shape[1])).cpu()
                     state.update(found_SHW, truth_HW.expand_as(found_SHW))
                     states[one.split, side] = state, sentences + len(found_SHW)
-        return [_row(split, side, *found) for (split, side), found in states.items()]
+        return [counts_row(split, side, *found) for (split, side), found in states.items()]
 
     return count
 
@@ -150,7 +156,8 @@ def _drawn(work: Work) -> dict[str, Shown]:
     return {image_id: shown for image_id, shown in found.items() if shown}
 
 
-def _row(split: str, resolution: str, state: PixelCurve, sentences: int) -> dict[str, Any]:
+def counts_row(split: str, resolution: str, state: PixelCurve, sentences: int) -> dict[str, Any]:
+    """A row of `COUNTS`."""
     background, foreground = state.counts_2K.tolist()
     return {
         "split": split,

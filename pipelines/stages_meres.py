@@ -6,6 +6,7 @@ from assets import curves, labels, meres, meres_report
 from assets.knobs import NoKnobs, ScoreKnobs
 from assets.meres_knobs import MeresKnobs, MeresReportKnobs
 from assets.stage import Outcome, Stage, Work
+from assets.tris.curve import tris_curve
 
 MERES = (
     Stage(
@@ -73,5 +74,6 @@ CURVES = (
     _curve(curves.corrected_curve, "corrected"),
     _curve(curves.supervised_curve, "supervised"),
     _curve(curves.meres_curve, "meres"),
+    _curve(tris_curve, "tris_segmenter"),
 )
 """They judge: no model and no mask reads them."""

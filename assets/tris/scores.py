@@ -37,6 +37,8 @@ from storage.tables import column, write_table
 if TYPE_CHECKING:
     from ops.tris.scores import Localisation, Threshold
 
+SMALL_TOO = "expression, small objects too"
+"""What counts once where ReferIt's tests, as the papers report them, leave small objects out."""
 HITS = ("PointIt", "PointM", "Acc_box")
 TRIS_PAIRS = pa.schema(
     [
@@ -61,7 +63,8 @@ class Judged(Pair):
 def response_scores(work: Work) -> Outcome:
     """Step 1's maps, and PRMS on training images, against the drawn masks; mIoU is what the paper's tables call IoU.
 
-    The object's box is the tight one around its drawn mask.
+    The object's box is the tight one around its drawn mask, in ReferIt that of the annotated region. ReferIt's objects
+    of at most 5 % of the image are left out of the scored splits, as its tests do; rows of their own count all.
     """
     maps = read_maps(work.inputs["response_maps"])
     selected = {row["ref_id"]: row["sent_id"] for row in _rows(work, "selected_responses", "selected")}
@@ -100,18 +103,35 @@ def _drawn(work: Work) -> Iterator[tuple[ObjectRecord, Mask]]:
 
 
 def _written(work: Work, found: Sequence[Judged]) -> Outcome:
-    """The tables `pairs`, `summary` and `slices`."""
+    """The tables `pairs`, `summary` and `slices`; what ReferIt's tests leave out is counted in rows of its own."""
     rows = [{**{name: getattr(one, name) for name in PAIRS.names}, **one.hits} for one in found]
+    left_out = _left_out(work)
+    kept = [one for one in found if one.ref_id not in left_out]
     cells: dict[Cell, list[Judged]] = {}
-    for one in found:
-        cells.setdefault((one.split, one.method, "expression", one.resolution), []).append(one)
+    for per, some in {"expression": kept, SMALL_TOO: found if left_out else ()}.items():
+        for one in some:
+            cells.setdefault((one.split, one.method, per, one.resolution), []).append(one)
     summary = [_row(cell, some) for cell, some in cells.items()]
     slices = sliced(work, cells, _row)
     tables = {"pairs": (rows, TRIS_PAIRS), "summary": (summary, TRIS_SUMMARY), "slices": (slices, TRIS_SLICES)}
     for name, (content, schema) in tables.items():
         write_table(work.slot.work / f"{name}.parquet", pa.Table.from_pylist(content, schema=schema))
     tally = Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))
-    return Outcome(tallies={"pairs": tally}, metrics=headline(found))
+    return Outcome(tallies={"pairs": tally}, metrics=headline(kept))
+
+
+def _left_out(work: Work) -> set[int]:
+    """Scored references of ReferIt whose box is too small for its tests (TRIS spec 1.8); of other data sets none."""
+    from ops.tris.scores import large_enough
+
+    source = work.instance.source
+    if source.config.kind != "referit":
+        return set()
+    return {
+        one.ref_id
+        for one, truth in _drawn(work)
+        if one.split in source.evaluate and not large_enough(tight_box(truth), (truth.shape[0], truth.shape[1]))
+    }
 
 
 def _row(cell: Cell, some: Sequence[Judged]) -> dict[str, Any]:

@@ -255,6 +255,16 @@ def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisPictures) -> None:
     assert (masks[0].numpy() == decode_row(pictures.labels[one.ref_id])).all()
 
 
+def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished) -> None:
+    counts = finished["tris_curve"].table("counts").to_pylist()
+    pairs = [row for row in finished["tris_scores"].table("pairs").to_pylist() if row["method"] == "TRIS"]
+    inside, outside = (np.sum([row[side] for row in counts], axis=0) for side in ("foreground", "background"))
+    shared, joined = (sum(row[name] for row in pairs) for name in ("intersection", "union"))
+    assert inside[501:].sum() <= shared <= inside[500:].sum()  # probabilities are rounded to thousandths
+    assert inside.sum() + outside[501:].sum() <= joined <= inside.sum() + outside[500:].sum()
+    assert sum(row["expressions"] for row in counts) == len(pairs)
+
+
 @pytest.mark.parametrize(
     ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (0, 0, 0, 0))]
 )

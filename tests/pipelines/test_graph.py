@@ -22,6 +22,7 @@ JUDGES = {
     "corrected_curve",
     "supervised_curve",
     "meres_curve",
+    "tris_curve",
     "response_scores",
     "tris_scores",
     "report",
