@@ -63,7 +63,7 @@ class ResponseKnobs(TrisTrainingKnobs):
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained, and the frozen one where it judges."""
-        return (*super().models(), *((weights_name("clip_vit", self.scorer),) if self.calibrate else ()))
+        return (*super().models(), *((weights_name("clip_judge", self.scorer),) if self.calibrate else ()))
 
     def recipe(self) -> dict[str, Any]:
         """Without weights that are null: what was trained before those knobs came stays as it is."""
@@ -83,7 +83,7 @@ class SelectionKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """The frozen CLIP, where it judges."""
-        return (weights_name("clip_vit", self.scorer),) if self.rule == "prms" else ()
+        return (weights_name("clip_judge", self.scorer),) if self.rule == "prms" else ()
 
 
 class RefinementKnobs(Knobs):

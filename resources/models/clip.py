@@ -33,8 +33,8 @@ FULL_SIZES = {
     "RN50": "RN50-quickgelu",
 }
 """Our names, and open_clip's names of the same networks with the activation that OpenAI trained with."""
-EMBEDDED = {"embedded": "clip_vit", "embedded/clip_rn": "clip_rn"}
-"""Names of the small ones, and their folders: with a vision transformer, and the smaller one with a ResNet."""
+EMBEDDED = {"embedded": "clip_vit", **{f"embedded/{name}": name for name in ("clip_vit", "clip_rn", "clip_judge")}}
+"""Names of the small ones, and their folders: with a vision transformer, with a smaller ResNet, and TRIS's judge."""
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
@@ -238,7 +238,7 @@ def load_clip(
     """Load a CLIP for use.
 
     Args:
-        name: `"embedded"`, `"embedded/clip_rn"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
+        name: one of `EMBEDDED`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
         checkpoint: OpenAI's local file (`ViT-B-32.pt`, a TorchScript archive) or a state dict of it (`.pt`,
             `.safetensors`). Nothing is ever downloaded.
         device: where the network runs.

@@ -23,7 +23,7 @@ from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_c
 from resources.models.weights import read_torch
 
 EMBEDDED_NAME = "embedded"
-CLIP_FOLDER, TRUNK_FOLDER = "clip_rn", "irn_trunk"
+CLIP_FOLDER, JUDGE_FOLDER, TRUNK_FOLDER = "clip_rn", "clip_judge", "irn_trunk"
 IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
 BPE_CONTEXT = 77
 """Ids that OpenAI's tokenizer gives before they are cut."""
@@ -97,7 +97,9 @@ def load_scorer(
     name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, rule: Cut = "keep_end", device: str = "cpu"
 ) -> tuple[Scorer, TrisTokenizer]:
     """The frozen CLIP that judges masked images ("embedded" or "ViT-B-32"), and its tokenizer."""
-    clip = load_clip(name, checkpoint=checkpoint, device=device)
+    clip = load_clip(
+        f"{EMBEDDED_NAME}/{JUDGE_FOLDER}" if name == EMBEDDED_NAME else name, checkpoint=checkpoint, device=device
+    )
     return Scorer(clip.model), TrisTokenizer(clip.tokenizer, rule=rule)
 
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from ops.images import normalise, to_tensor
 from ops.tris.response import ResponseConfig, respond
 from ops.tris.segmenter import SegmenterConfig
 from resources.embedded.cards import embedded_folder, load_embedded, read_card
-from resources.embedded.recipes import clip_rn, irn_trunk
+from resources.embedded.recipes import clip_judge, clip_rn, irn_trunk
 from resources.embedded.recipes.clip import architecture, projection_accuracy, recipe_words
 from resources.embedded.recipes.clip_views import draw_picture
-from resources.models.clip import VOCABULARY
+from resources.models.clip import VOCABULARY, load_clip
 from resources.models.tris import (
     TrisTokenizer,
     described,
@@ -136,3 +137,17 @@ def test_the_recipe_of_the_trunk_runs_and_goes_on_from_an_earlier_run(
     card = read_card(tmp_path / "second")
     assert [run["seed"] for run in card["runs"]] == [0, 1]
     assert card["runs"][1]["first_scene"] >= card["runs"][0]["first_scene"] + card["runs"][0]["scenes"]
+
+
+def test_the_judge_finds_objects_behind_masks_and_sees_nothing_in_nothing() -> None:
+    scorer, clip = load_scorer()[0], load_clip("embedded/clip_judge")
+    assert clip_judge.masked_choice(clip, scenes=6) > 0.5  # five objects a scene
+    picture = draw_picture(0)
+    image_3HW = normalise(to_tensor(picture.image_HW3))[None]
+    texts_NE = clip.encode_texts([one.text for thing in picture.things for one in thing.sentences[:1]])
+    masks_N1HW = torch.stack([torch.from_numpy(picture.labels_HW == 1 + at) for at in range(len(texts_NE))])[:, None]
+    images_N3HW = image_3HW.expand(len(texts_NE), -1, -1, -1)
+    with torch.inference_mode():
+        seen_NE = scorer.embed_masked(images_N3HW, masks_N1HW.float())
+        empty_NE = scorer.embed_masked(images_N3HW, torch.zeros(masks_N1HW.shape))
+    assert (texts_NE * seen_NE).sum(1).mean() > (texts_NE * empty_NE).sum(1).mean() + 0.2
