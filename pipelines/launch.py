@@ -4,7 +4,9 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +20,10 @@ from storage.artifact import Artifact, Store, StoreError
 console = Console()
 OWNER = "wordmask/process"
 """Tag of runs that live in a terminal's process: host and process id."""
+BLOCKED = "blocked by limit for pool"
+"""What Dagster says of a step that waits for a slot of its pool."""
+TENDING_SECONDS = 15.0
+"""How often a run looks whether the run that it waits for was killed."""
 
 
 def dagster_home() -> Path:
@@ -52,8 +58,7 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
     }
-    with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance)
+    with dg.DagsterInstance.get() as instance, tended(instance):
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
@@ -82,6 +87,25 @@ def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[St
         if one.stage.name == stage or one.key in wanted:
             wanted |= {one.key, *one.inputs.values()}
     return [one for one in instances if one.key in wanted]
+
+
+@contextmanager
+def tended(instance: dg.DagsterInstance) -> Iterator[None]:
+    """End dead runs at once and every `TENDING_SECONDS`: one may die while this run waits for its slot of a pool."""
+    left = threading.Event()
+
+    def tend() -> None:
+        while not left.wait(TENDING_SECONDS):
+            end_dead_runs(instance)
+
+    end_dead_runs(instance)
+    thread = threading.Thread(target=tend, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -177,11 +201,13 @@ class _StageLines(logging.Handler):
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
             console.print(f"[cyan]{step:>18}[/cyan]  {meta.get('orig_message', record.getMessage())}", highlight=False)
+        elif event is not None and BLOCKED in (event.message or ""):
+            console.print(f"[cyan]{step:>18}[/cyan]  waits for another run to leave its pool", highlight=False)
 
 
 def _terminal_logger(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("wordmask.terminal")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)  # Dagster tells of its events so
     logger.propagate = False
     logger.handlers = [_StageLines()]
     return logger

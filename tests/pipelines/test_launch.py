@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,18 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from assets.stage import StageInstance
-from pipelines.launch import OWNER, console, dagster_home, end_dead_runs, in_use, leading_to, run_experiment, state_of
+from pipelines import launch
+from pipelines.launch import (
+    OWNER,
+    console,
+    dagster_home,
+    end_dead_runs,
+    in_use,
+    leading_to,
+    run_experiment,
+    state_of,
+    tended,
+)
 from resources.store import PROJECT
 from storage.artifact import Store
 from tests.pipelines.planning import planned, write_files
@@ -108,6 +120,28 @@ def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
             dead.run_id: dg.DagsterRunStatus.CANCELED,
             living.run_id: dg.DagsterRunStatus.STARTED,
         }
+
+
+def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "TENDING_SECONDS", 0.5)
+    dagster_home()
+    sleeper = subprocess.Popen(["sleep", "600"])
+    with dg.DagsterInstance.get() as instance:
+        tags = {OWNER: f"{socket.gethostname()}/{sleeper.pid}"}
+        first = create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        pools = instance.event_log_storage
+        pools.initialize_concurrency_limit_to_default("gpu")
+        assert pools.claim_concurrency_slot("gpu", first.run_id, "a_step").is_claimed
+        with tended(instance):
+            assert not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed
+            sleeper.kill()
+            sleeper.wait()
+            until = time.monotonic() + 20
+            while not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed:
+                assert time.monotonic() < until
+                time.sleep(0.2)
 
 
 def test_a_run_may_end_in_a_stage_with_what_it_needs(tmp_path: Path) -> None:
