@@ -49,7 +49,6 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
             "used_by": dg.MetadataValue.json(list(instance.used_by)),
         },
         pool="gpu" if stage.gpu else None,
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL) if stage.gpu else None,
         automation_condition=None if not instance.inputs else OUT_OF_DATE,
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
@@ -58,6 +57,11 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
         except (ValueError, FileNotFoundError, StoreError) as error:  # a person has to act: trying again does not help
             raise dg.Failure(str(error), allow_retries=False) from error
+        except Exception as error:
+            if not stage.gpu:
+                raise
+            # Asked for here, since Dagster's own policy would also try again what a person interrupted.
+            raise dg.RetryRequested(max_retries=2, seconds_to_wait=30 * 2**context.retry_number) from error
         return dg.MaterializeResult(
             data_version=dg.DataVersion(artifact.manifest.fingerprint),
             metadata=describe(artifact),
