@@ -87,9 +87,7 @@ def dataset_index(work: Work) -> Outcome:
     ]
     write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
     metrics = {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
-    return Outcome(
-        tallies={"splits": Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))}, metrics=metrics
-    )
+    return Outcome(tallies={"splits": Tally.computed_anew(len(rows))}, metrics=metrics)
 
 
 def references(work: Work) -> Outcome:
@@ -114,7 +112,7 @@ def references(work: Work) -> Outcome:
     ]
     write_table(folder / "images.parquet", pa.Table.from_pylist(files, schema=IMAGES))
     write_quarantine(work, corpus.quarantined)
-    tally = Tally(reused=0, computed=len(kept), quarantined=len(corpus.quarantined), rows=len(kept))
+    tally = Tally.computed_anew(len(kept), quarantined=len(corpus.quarantined))
     reasons = Counter(row.reason for row in corpus.quarantined).most_common(5)
     return Outcome(
         tallies={"expressions": tally},
@@ -139,7 +137,7 @@ def ground_truth(work: Work) -> Outcome:
         )
     write_table(work.slot.work / "objects.parquet", pa.Table.from_pylist(rows, schema=OBJECTS))
     write_quarantine(work, lost)
-    return Outcome(tallies={"objects": Tally(reused=0, computed=len(rows), quarantined=len(lost), rows=len(rows))})
+    return Outcome(tallies={"objects": Tally.computed_anew(len(rows), quarantined=len(lost))})
 
 
 def write_quarantine(work: Work, lost: Sequence[QuarantinedRow]) -> None:

@@ -112,7 +112,7 @@ def choice_scores(work: Work) -> Outcome:
     write_table(work.slot.work / "text.parquet", pa.Table.from_pylist(rows, schema=TEXT))
     lost = len(objects) - len({pair.ref_id for pair in pairs})
     return Outcome(
-        tallies={"pairs": Tally(reused=0, computed=len(pairs), quarantined=0, rows=len(pairs))},
+        tallies={"pairs": Tally.computed_anew(len(pairs))},
         metrics={"objects without ground truth or choice": lost, **headline(pairs)},
     )
 
@@ -128,7 +128,7 @@ def grounded_scores(work: Work) -> Outcome:
         if one.object_id in truths and sent_id in rows
     ]
     write_pairs(work, pairs, empties=work.knobs_as(ScoreKnobs).empties)
-    tally = Tally(reused=0, computed=len(pairs), quarantined=0, rows=len(pairs))
+    tally = Tally.computed_anew(len(pairs))
     return Outcome(tallies={"pairs": tally}, metrics=headline(pairs))
 
 
@@ -160,7 +160,7 @@ def scores_of(work: Work, source: str, *, method: str) -> Outcome:
             if sent_id in predicted:
                 pairs += _both_sizes(one, sent_id, truth, predicted[sent_id], method=method)
     write_pairs(work, pairs, empties=work.knobs_as(ScoreKnobs).empties)
-    tally = Tally(reused=0, computed=len(pairs), quarantined=0, rows=len(pairs))
+    tally = Tally.computed_anew(len(pairs))
     return Outcome(tallies={"pairs": tally}, metrics=headline(pairs))
 
 

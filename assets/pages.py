@@ -40,7 +40,7 @@ def write_page(work: Work, parts: Sequence[str], gallery: Sequence[Pixels]) -> O
     html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>wordmask: {title}</title>'
     write_bytes(work.slot.work / PAGE, f"{html}<style>{STYLE}</style><body>{body}</body></html>\n".encode())
     return Outcome(
-        tallies={"examples": Tally(reused=0, computed=len(gallery), quarantined=0, rows=len(gallery))},
+        tallies={"examples": Tally.computed_anew(len(gallery))},
         preview=preview_png([("", stacked(gallery[:2]))]) if gallery else None,
     )
 

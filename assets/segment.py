@@ -97,7 +97,7 @@ def projected_classes(work: Work) -> Outcome:
         seen = list(dict.fromkeys(classes)) or query
         rows.append({"ref_id": one.ref_id, "image_id": one.image_id, "query": query, "classes": seen})
     write_table(work.slot.work / "queries.parquet", pa.Table.from_pylist(rows, schema=QUERIES))
-    tally = Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))
+    tally = Tally.computed_anew(len(rows))
     return Outcome(tallies={"queries": tally}, metrics={"different nouns": len(label_of)})
 
 

@@ -161,7 +161,7 @@ def fit(
         write_matches(work)
     steps = len(history.step)
     return Outcome(
-        tallies={"history": Tally(reused=0, computed=steps, quarantined=0, rows=steps)},
+        tallies={"history": Tally.computed_anew(steps)},
         metrics={
             "objects trained on": len(samples),
             "objects whose mask is empty or full": samples.dropped,

@@ -3,11 +3,41 @@
 Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features.
 """
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import BertModel
+
+from ops.swin import SwinConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class HearingConfig:
+    """The sizes of Swin, BERT and their inputs; the defaults are those of LAVT's paper."""
+
+    embed_dim: int = 128
+    """Width of Swin's first stage."""
+    depths: tuple[int, ...] = (2, 2, 18, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    window: int = 12
+    drop_path: float = 0.3
+    language_width: int = 768
+    image_size: int = 480
+    """Side of the square that images are squashed to, in pixels."""
+    max_tokens: int = 20
+
+    @property
+    def swin(self) -> SwinConfig:
+        """The trunk's share of the sizes."""
+        return SwinConfig(
+            embed_dim=self.embed_dim,
+            depths=self.depths,
+            heads=self.heads,
+            window=self.window,
+            drop_path=self.drop_path,
+        )
 
 
 class HearingSegmenter(nn.Module):

@@ -13,39 +13,19 @@ from transformers import BertModel
 
 from ops.decoder import MaskDecoder, upsample
 from ops.fusion import LanguageGate, PixelWordAttention
-from ops.hearing import HearingSegmenter
+from ops.hearing import HearingConfig, HearingSegmenter
 from ops.images import normalise
-from ops.swin import Swin, SwinConfig
+from ops.swin import Swin
 
 
 @dataclass(frozen=True, kw_only=True)
-class LavtConfig:
+class LavtConfig(HearingConfig):
     """Every size of a LAVT; the defaults are the paper's."""
 
-    embed_dim: int = 128
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    heads: tuple[int, ...] = (4, 8, 16, 32)
-    window: int = 12
-    drop_path: float = 0.3
     fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
     decoder_width: int = 512
-    language_width: int = 768
-    image_size: int = 480
-    """Side of the square that images are squashed to, in pixels."""
-    max_tokens: int = 20
     trained_bert_layers: int = 10
     """The first so many layers of BERT learn; its embeddings and the other layers never change (spec 4.7)."""
-
-    @property
-    def swin(self) -> SwinConfig:
-        """The trunk's share of the sizes."""
-        return SwinConfig(
-            embed_dim=self.embed_dim,
-            depths=self.depths,
-            heads=self.heads,
-            window=self.window,
-            drop_path=self.drop_path,
-        )
 
 
 SWIN_B_480 = LavtConfig()

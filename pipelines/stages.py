@@ -32,6 +32,7 @@ from assets.tris.knobs import (
     SelectionKnobs,
     TrisReportKnobs,
 )
+from pipelines.stages_common import measured
 from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
@@ -105,22 +106,7 @@ _ALL = (
         trains=True,
         kinds=frozenset({"pytorch"}),
     ),
-    Stage(
-        name="predictions",
-        version=1,
-        run=predict.predictions,
-        knobs=NoKnobs,
-        needs=("references", "zs_bootstrap"),
-        gpu=True,
-        kinds=frozenset({"pytorch", "parquet"}),
-    ),
-    Stage(
-        name="scores",
-        version=2,
-        run=evaluate.scores,
-        knobs=ScoreKnobs,
-        needs=("references", "predictions", "ground_truth"),
-    ),
+    *measured("zs_bootstrap", predict=predict.predictions, score=evaluate.scores, version=2),
     Stage(
         name="corrected",
         version=1,
@@ -131,22 +117,7 @@ _ALL = (
         trains=True,
         kinds=frozenset({"pytorch"}),
     ),
-    Stage(
-        name="corrected_predictions",
-        version=1,
-        run=predict.corrected_predictions,
-        knobs=NoKnobs,
-        needs=("references", "corrected"),
-        gpu=True,
-        kinds=frozenset({"pytorch", "parquet"}),
-    ),
-    Stage(
-        name="corrected_scores",
-        version=2,
-        run=evaluate.corrected_scores,
-        knobs=ScoreKnobs,
-        needs=("references", "corrected_predictions", "ground_truth"),
-    ),
+    *measured("corrected", predict=predict.corrected_predictions, score=evaluate.corrected_scores, version=2),
     Stage(
         name="supervised",
         version=1,
@@ -157,22 +128,7 @@ _ALL = (
         trains=True,
         kinds=frozenset({"pytorch"}),
     ),
-    Stage(
-        name="supervised_predictions",
-        version=1,
-        run=predict.supervised_predictions,
-        knobs=NoKnobs,
-        needs=("references", "supervised"),
-        gpu=True,
-        kinds=frozenset({"pytorch", "parquet"}),
-    ),
-    Stage(
-        name="supervised_scores",
-        version=2,
-        run=evaluate.supervised_scores,
-        knobs=ScoreKnobs,
-        needs=("references", "supervised_predictions", "ground_truth"),
-    ),
+    *measured("supervised", predict=predict.supervised_predictions, score=evaluate.supervised_scores, version=2),
     *MERES,
     *CURVES,
     Stage(

@@ -1,12 +1,11 @@
 """The stages of MERES, those that make labels for it, and the curves and the page that compare it with other models."""
 
-from collections.abc import Callable
-
 from assets import curves, labels, meres, meres_report
-from assets.knobs import NoKnobs, ScoreKnobs
+from assets.knobs import NoKnobs
 from assets.meres_knobs import MeresKnobs, MeresReportKnobs
-from assets.stage import Outcome, Stage, Work
+from assets.stage import Stage
 from assets.tris.curve import tris_curve
+from pipelines.stages_common import curve, measured
 
 MERES = (
     Stage(
@@ -28,22 +27,7 @@ MERES = (
         trains=True,
         kinds=frozenset({"pytorch"}),
     ),
-    Stage(
-        name="meres_predictions",
-        version=1,
-        run=meres.meres_predictions,
-        knobs=NoKnobs,
-        needs=("references", "meres"),
-        gpu=True,
-        kinds=frozenset({"pytorch", "parquet"}),
-    ),
-    Stage(
-        name="meres_scores",
-        version=1,
-        run=meres.meres_scores,
-        knobs=ScoreKnobs,
-        needs=("references", "meres_predictions", "ground_truth"),
-    ),
+    *measured("meres", predict=meres.meres_predictions, score=meres.meres_scores, version=1),
     Stage(
         name="meres_report",
         version=1,
@@ -57,23 +41,10 @@ MERES = (
 """What `meres` reads beside the references is a matter of its knob `labels`."""
 
 
-def _curve(body: Callable[[Work], Outcome], trained: str) -> Stage:
-    return Stage(
-        name=body.__name__,
-        version=1,
-        run=body,
-        knobs=NoKnobs,
-        needs=("references", trained, "ground_truth"),
-        gpu=True,
-        kinds=frozenset({"pytorch", "parquet"}),
-    )
-
-
 CURVES = (
-    _curve(curves.curve, "zs_bootstrap"),
-    _curve(curves.corrected_curve, "corrected"),
-    _curve(curves.supervised_curve, "supervised"),
-    _curve(curves.meres_curve, "meres"),
-    _curve(tris_curve, "tris_segmenter"),
+    curve("zs_bootstrap", curves.curve),
+    curve("corrected", curves.corrected_curve),
+    curve("supervised", curves.supervised_curve),
+    curve("meres", curves.meres_curve),
+    curve("tris_segmenter", tris_curve),
 )
-"""They judge: no model and no mask reads them."""

@@ -24,6 +24,11 @@ class Tally:
     rows: int
     """Rows of the table."""
 
+    @classmethod
+    def computed_anew(cls, rows: int, *, quarantined: int = 0) -> "Tally":
+        """Of a table that is written at once, a row a unit."""
+        return cls(reused=0, computed=rows, quarantined=quarantined, rows=rows)
+
 
 @dataclass(frozen=True)
 class FileSum:

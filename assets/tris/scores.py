@@ -116,7 +116,7 @@ def _written(work: Work, found: Sequence[Judged]) -> Outcome:
     tables = {"pairs": (rows, TRIS_PAIRS), "summary": (summary, TRIS_SUMMARY), "slices": (slices, TRIS_SLICES)}
     for name, (content, schema) in tables.items():
         write_table(work.slot.work / f"{name}.parquet", pa.Table.from_pylist(content, schema=schema))
-    tally = Tally(reused=0, computed=len(rows), quarantined=0, rows=len(rows))
+    tally = Tally.computed_anew(len(rows))
     return Outcome(tallies={"pairs": tally}, metrics=headline(kept))
 
 

@@ -182,7 +182,7 @@ def _finish(
     write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
     steps = len(history.step)
     return Outcome(
-        tallies={"history": Tally(reused=0, computed=steps, quarantined=0, rows=steps)},
+        tallies={"history": Tally.computed_anew(steps)},
         metrics={
             **counts,
             "final loss": sum(history.loss[-20:]) / len(history.loss[-20:]),

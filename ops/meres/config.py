@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ops import lavt
-from ops.swin import SwinConfig
+from ops.hearing import HearingConfig
 
 Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
 """What guides the decoder (Table 3): BERT's tokens as they are, the enhanced ones, visual expressions, or two of them;
@@ -22,19 +22,13 @@ PoolScale = Literal["mean", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeresConfig:
-    """Every size and switch; the defaults are the paper's full model, or our choice where it is silent."""
+class MeresConfig(HearingConfig):
+    """Every size and switch; the defaults are the paper's full model, or our choice where it is silent.
 
-    embed_dim: int = 128
-    """Width of Swin's first stage; Swin-B [P], its other numbers [I: LAVT, CrossVLT, CGFormer, ReLA]."""
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    heads: tuple[int, ...] = (4, 8, 16, 32)
-    window: int = 12
-    drop_path: float = 0.3
-    language_width: int = 768
-    """D, the width of BERT and of every token of the guidance [P]."""
-    image_size: int = 480
-    """Side of the square that images are squashed to, in pixels [P]."""
+    Of the sizes shared with LAVT, Swin-B, BERT's width (D, that of every token of the guidance) and 480 pixels are [P],
+    Swin's other numbers [I: LAVT, CrossVLT, CGFormer, ReLA].
+    """
+
     max_tokens: int = 21
     """Word pieces with [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]."""
     token_heads: int = 12
@@ -80,17 +74,6 @@ class MeresConfig:
             raise ValueError(f"selected_percent={self.selected_percent} is no share of the pixels: take 1 to 100")
         if self.enhancement_layers < 1:
             raise ValueError('enhancement_layers must be at least 1; guidance="le" does without enhancement')
-
-    @property
-    def swin(self) -> SwinConfig:
-        """The trunk's share of the sizes."""
-        return SwinConfig(
-            embed_dim=self.embed_dim,
-            depths=self.depths,
-            heads=self.heads,
-            window=self.window,
-            drop_path=self.drop_path,
-        )
 
     @property
     def extracts(self) -> bool:
