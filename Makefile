@@ -37,7 +37,7 @@ types: setup
 	$(BIN)/mypy
 
 bench: setup  ## ratios, measured side by side in one run
-	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in tests/benchmarks/bench_*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) || exit 1; done
 
 results: setup  ## the tables of RESULTS.md, over three seeds
 	$(BIN)/wordmask results

@@ -28,7 +28,12 @@ GPU_MODES = ("float32", "bfloat16", "bfloat16, compiled, channels last")
 def new_model() -> Lavt:
     """LAVT of the published size."""
     torch.manual_seed(0)
-    return Lavt(SWIN_B_480, BertModel(BertConfig(), add_pooling_layer=False)).train()
+    return Lavt(SWIN_B_480, new_bert()).train()
+
+
+def new_bert() -> BertModel:
+    """BERT-base."""
+    return BertModel(BertConfig(), add_pooling_layer=False)
 
 
 def example(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -8,16 +8,13 @@ results and gradients must agree. Memory is the peak of all tensors that live at
 import statistics
 import sys
 import time
-import weakref
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ops.meres.selection import keep_mask, masked_pool, pool_weights
+from tests.benchmarks.memory import Held
 
 SAMPLES, TOKENS, PIXELS, WIDTH, PERCENT = 16, 21, 225, 768, 30
 REPEATS = 5
@@ -42,34 +39,6 @@ def seconds(pool: Pool, *inputs: Tensor) -> float:
     start = time.perf_counter()
     gradients(pool, *inputs)
     return time.perf_counter() - start
-
-
-class Held(TorchDispatchMode):
-    """Counts the bytes of all storages that operations made and that are still alive."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self.alive: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation and note what it made; a view or an in-place result makes nothing."""
-        given = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for one in tree_leaves(result):
-            if isinstance(one, Tensor) and (key := one.untyped_storage()._cdata) not in given | self.alive:
-                self.alive.add(key)
-                self._change(one.untyped_storage().nbytes())
-                weakref.finalize(one.untyped_storage(), self._release, key, one.untyped_storage().nbytes())
-        return result
-
-    def _release(self, key: int, size: int) -> None:
-        self.alive.discard(key)
-        self._change(-size)
-
-    def _change(self, size: int) -> None:
-        self.now += size
-        self.peak = max(self.peak, self.now)
 
 
 def peak_mib(pool: Pool, *inputs: Tensor) -> float:
