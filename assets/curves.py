@@ -6,7 +6,7 @@ only counts of pixels per probability stay, image by image. These stages look at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table, write_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ops.meres.curve import PixelCurve
     from ops.prediction import Segmenter
     from resources.models.backbones import Tokenizer
@@ -55,8 +57,10 @@ AREAS = pa.schema(
 )
 Shown = list[tuple[ObjectRecord, Truth]]
 """The objects of an image that are drawn."""
-Count = Callable[[Shown, Pixels], Rows]
-"""(drawn objects of an image, its pixels) -> rows of `COUNTS`."""
+Judged = Iterator[tuple[str, str, "Tensor", "Tensor"]]
+"""Split, resolution, probabilities of the foreground (S, H, W) for S sentences of an object, and its mask (H, W)."""
+Judge = Callable[[Shown, Pixels], Judged]
+"""(drawn objects of an image, its pixels) -> what a model says of them."""
 
 
 def curve(work: Work) -> Outcome:
@@ -82,15 +86,15 @@ def meres_curve(work: Work) -> Outcome:
 def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
     """Count the pixels of the model that the stage `trained` trained."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    return counted(work, trained, counting(model, tokenizer, bf16=work.runtime.bf16()), method=method)
+    return counted(work, trained, partial(_judged, model, tokenizer, work.runtime.bf16()), method=method)
 
 
-def counted(work: Work, trained: str, count: Count, *, method: str) -> Outcome:
+def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:
     """Count image by image and add up; resumes with the next image."""
     images, fingerprint = images_of(work.inputs["references"]), work.inputs[trained].manifest.fingerprint
 
     def rows(batch: Sequence[Shown]) -> list[Rows | Quarantined]:
-        return [on_image(work, images[shown[0][0].image_id], partial(count, shown)) for shown in batch]
+        return [on_image(work, images[shown[0][0].image_id], partial(_counts, judge, shown)) for shown in batch]
 
     units = []
     for image_id, shown in _drawn(work).items():
@@ -105,32 +109,39 @@ def counted(work: Work, trained: str, count: Count, *, method: str) -> Outcome:
     return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
 
 
-def counting(model: Segmenter, tokenizer: Tokenizer, *, bf16: bool) -> Count:
-    """Counts at the model's size and at the image's own, per split."""
+def _judged(model: Segmenter, tokenizer: Tokenizer, bf16: bool, shown: Shown, pixels: Pixels) -> Judged:
+    """At the model's size and at the image's own."""
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor
-    from ops.meres.curve import PixelCurve
     from ops.prediction import chances, quarter_logits
 
     size = model.config.image_size
+    image = resize_image(to_tensor(pixels), height=size, width=size)
+    for one, truth in shown:
+        ids_ST, mask_ST = tokenizer.encode(one.sentences)
+        drawn = torch.from_numpy(truth.mask())
+        sides = {str(size): resize_labels(drawn, height=size, width=size), "original": drawn}
+        for part in quarter_logits(model, image, token_ids_ST=ids_ST, token_mask_ST=mask_ST, bf16=bf16):
+            for side, truth_HW in sides.items():
+                yield one.split, side, chances(part, (truth_HW.shape[0], truth_HW.shape[1])).cpu(), truth_HW
 
-    def count(shown: Shown, pixels: Pixels) -> Rows:
-        image = resize_image(to_tensor(pixels), height=size, width=size)
-        states: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
-        for one, truth in shown:
-            ids_ST, mask_ST = tokenizer.encode(one.sentences)
-            drawn = torch.from_numpy(truth.mask())
-            sides = {str(size): resize_labels(drawn, height=size, width=size), "original": drawn}
-            for part in quarter_logits(model, image, token_ids_ST=ids_ST, token_mask_ST=mask_ST, bf16=bf16):
-                for side, truth_HW in sides.items():
-                    state, sentences = states.get((one.split, side), (PixelCurve(), 0))
-                    found_SHW = chances(part, (truth_HW.shape[0], truth_HW.shape[1])).cpu()
-                    state.update(found_SHW, truth_HW.expand_as(found_SHW))
-                    states[one.split, side] = state, sentences + len(found_SHW)
-        return [counts_row(split, side, *found) for (split, side), found in states.items()]
 
-    return count
+def _counts(judge: Judge, shown: Shown, pixels: Pixels) -> Rows:
+    """Rows of `COUNTS` of one image, a row per split and resolution."""
+    from ops.meres.curve import PixelCurve
+
+    states: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
+    for split, side, found_SHW, truth_HW in judge(shown, pixels):
+        state, sentences = states.get((split, side), (PixelCurve(), 0))
+        state.update(found_SHW, truth_HW.expand_as(found_SHW))
+        states[split, side] = state, sentences + len(found_SHW)
+    rows = []
+    for (split, side), (state, sentences) in states.items():
+        background, foreground = state.counts_2K.tolist()
+        where = {"split": split, "resolution": side, "expressions": sentences}
+        rows.append({**where, "background": background, "foreground": foreground})
+    return rows
 
 
 def gathered(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[PixelCurve, int]]:
@@ -154,18 +165,6 @@ def _drawn(work: Work) -> dict[str, Shown]:
         for image_id, group in objects.items()
     }
     return {image_id: shown for image_id, shown in found.items() if shown}
-
-
-def counts_row(split: str, resolution: str, state: PixelCurve, sentences: int) -> dict[str, Any]:
-    """A row of `COUNTS`."""
-    background, foreground = state.counts_2K.tolist()
-    return {
-        "split": split,
-        "resolution": resolution,
-        "expressions": sentences,
-        "background": background,
-        "foreground": foreground,
-    }
 
 
 def _write(work: Work, found: Mapping[tuple[str, str], tuple[PixelCurve, int]], *, method: str) -> list[dict[str, Any]]:

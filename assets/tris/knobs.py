@@ -56,6 +56,8 @@ class ResponseKnobs(TrisTrainingKnobs):
     """K, calibration negatives of a sample; null: as the losses say."""
     calibrate: bool = True
     """Off: classification alone (paper Table 3)."""
+    calibrate_after: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training that passes before calibration counts; the authors calibrate from the start."""
     exclude_true: bool = False
     """Leave texts of the same image and of the same words out of an image's negatives; the authors do not."""
     scorer: str = "embedded"
@@ -66,8 +68,9 @@ class ResponseKnobs(TrisTrainingKnobs):
         return (*super().models(), *((weights_name("clip_judge", self.scorer),) if self.calibrate else ()))
 
     def recipe(self) -> dict[str, Any]:
-        """Without weights that are null: what was trained before those knobs came stays as it is."""
+        """Without knobs that came later and change nothing: what was trained before them stays as it is."""
         unset = {f"{part}_weight" for part in PARTS if getattr(self, f"{part}_weight") is None}
+        unset |= {"calibrate_after"} if not self.calibrate_after else set()
         return {name: value for name, value in super().recipe().items() if name not in unset}
 
 

@@ -135,7 +135,7 @@ def loss_weights(knobs: ResponseKnobs) -> LossWeights:
     weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
     chosen = {"negatives": knobs.negatives, **{part: getattr(knobs, f"{part}_weight") for part in PARTS}}
     weights = replace(weights, **{name: value for name, value in chosen.items() if value is not None})
-    return weights if knobs.calibrate else replace(weights, positive=0.0, negative=0.0)
+    return weights if knobs.calibrate else weights.uncalibrated
 
 
 def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibration | None:
@@ -156,6 +156,7 @@ def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibr
         scorer=scorer,
         pool=NegativePool([one.image for one in written.objects], written.sentences),
         texts=[torch.stack([embedded[text] for text in said]) for said in written.sentences],
+        after=knobs.calibrate_after,
     )
 
 

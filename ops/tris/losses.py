@@ -4,7 +4,7 @@ Shapes: B images, N texts (text i belongs to image i), h x w cells, K calibratio
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -35,6 +35,11 @@ class LossWeights:
     def calibrated(self) -> bool:
         """Whether any calibration part counts; if not, the scorer need not run."""
         return self.positive != 0 or self.negative != 0
+
+    @property
+    def uncalibrated(self) -> "LossWeights":
+        """Classification alone."""
+        return replace(self, positive=0.0, negative=0.0)
 
 
 Preset = Literal["paper", "first_release", "head"]

@@ -74,6 +74,8 @@ class Calibration:
     pool: NegativePool
     texts: Sequence[Tensor]
     """For each of the O objects its sentences' embeddings by the scorer, (S, E)."""
+    after: float = 0.0
+    """Share of the training's steps that pass before calibration counts; the authors' is 0."""
 
     def of(self, samples: Sequence[Sample], *, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """The scorer's embeddings of the samples' sentences (B, E), and of `count` negatives each (B, K, E)."""
@@ -118,12 +120,14 @@ def train_response(
     """
     if weights.calibrated != (calibration is not None):
         raise ValueError("pass a calibration exactly if the weights count it")
+    alone = calibration.after * plan.epochs * samples.batches(plan.batch_size) if calibration is not None else 0
 
     def backward(batch: Sequence[Sample], step: int) -> Tensor:
         images_B3HW = normalise(samples.images(batch).to(model.device))
         ids_BT = samples.ids(batch).to(model.device)
         own_BE = negatives_BKE = torch.empty(0)
-        if calibration is not None:
+        counted = weights if step >= alone else weights.uncalibrated
+        if calibration is not None and counted.calibrated:
             own_BE, negatives_BKE = calibration.of(batch, count=weights.negatives, seed=plan.seed, step=step)
         exclude_BB = false_negatives(ids_BT, samples.image_rows(batch).to(model.device)) if exclude else None
         loss = partial(
@@ -132,7 +136,7 @@ def train_response(
             texts_BE=own_BE.to(model.device),
             negatives_BKE=negatives_BKE.to(model.device),
             scorer=calibration and calibration.scorer,
-            weights=weights,
+            weights=counted,
             exclude_BB=exclude_BB,
         )
         with _autocast(model.device, plan):

@@ -279,9 +279,10 @@ def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None
     assert not loss_weights(ResponseKnobs(calibrate=False, positive_weight=3)).calibrated
 
 
-def test_weights_that_are_null_change_no_recipe() -> None:
-    assert not {name for name in ResponseKnobs().recipe() if name.endswith("_weight")}
+def test_later_knobs_that_change_nothing_change_no_recipe() -> None:
+    assert not {name for name in ResponseKnobs().recipe() if name.endswith("_weight") or name == "calibrate_after"}
     assert ResponseKnobs(positive_weight=0).recipe()["positive_weight"] == 0
+    assert ResponseKnobs(calibrate_after=0.5).recipe()["calibrate_after"] == 0.5
 
 
 @pytest.mark.parametrize(

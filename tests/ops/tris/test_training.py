@@ -182,6 +182,15 @@ def test_classification_alone_needs_no_scorer(samples: ObjectSamples, calibratio
             train_response(response_model(), samples, PLAN, **wrong)
 
 
+def test_calibration_can_wait_until_classification_has_had_its_share(
+    samples: ObjectSamples, calibration: Calibration
+) -> None:
+    late = replace(calibration, after=0.5)
+    alone = train_response(response_model(), samples, PLAN, weights=WEIGHTS.uncalibrated, calibration=None)
+    waited = train_response(response_model(), samples, PLAN, weights=WEIGHTS, calibration=late)
+    assert [one == other for one, other in zip(alone.loss, waited.loss, strict=True)] == [True] * 3 + [False] * 3
+
+
 def test_texts_of_the_same_image_can_be_left_out_of_the_negatives(
     samples: ObjectSamples, calibration: Calibration
 ) -> None:
