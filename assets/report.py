@@ -34,6 +34,10 @@ SEGMENTERS = (
     ("MERES", "meres", "meres_predictions", "meres_scores"),
 )
 """Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
+PANELS = (
+    "From left to right: the image; S1, the candidates of the object's class, numbered; S2, the one that all sentences of "
+    "the object chose, and the reason; what each trained model draws for the sentence above; the ground truth."
+)
 ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
 
 
@@ -46,7 +50,7 @@ def report(work: Work) -> Outcome:
     gallery = drawn(work, shown, _drawer(work))
     parts = [_head(work), _scores(work), _text(work), _choice_reasons(work)]
     parts += [loss_curve(name, work.inputs[model]) for name, model, *_ in _segmenters(work)]
-    parts += ["<h2>From expression to mask</h2>", *map(figure, gallery)]
+    parts += ["<h2>From expression to mask</h2>", f'<p class="note">{PANELS}</p>', *map(figure, gallery)]
     parts += [_mended(work), slices_html(work, _scored(work), order=ORDER), quarantined(work.inputs)]
     return write_page(work, parts, gallery)
 

@@ -221,7 +221,7 @@ _ALL = (
     ),
     Stage(
         name="report",
-        version=3,
+        version=4,
         run=report.report,
         knobs=ReportKnobs,
         needs=(
