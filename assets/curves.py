@@ -18,6 +18,7 @@ from assets.pictures import precision_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
 from assets.train import read_segmenter
+from assets.training_set import Encoder
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table, write_table
@@ -25,7 +26,6 @@ from storage.tables import column, read_table, write_table
 if TYPE_CHECKING:
     from ops.meres.curve import PixelCurve
     from ops.prediction import Segmenter
-    from resources.models.backbones import Tokenizer
 
 COUNTS = pa.schema(
     [
@@ -105,7 +105,7 @@ def counted(work: Work, trained: str, count: Count, *, method: str) -> Outcome:
     return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
 
 
-def counting(model: Segmenter, tokenizer: Tokenizer, *, bf16: bool) -> Count:
+def counting(model: Segmenter, tokenizer: Encoder, *, bf16: bool) -> Count:
     """Counts at the model's size and at the image's own, per split."""
     import torch
 

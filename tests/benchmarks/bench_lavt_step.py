@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from ops.language import Bert
 from ops.lavt import SWIN_B_480, Lavt, optimiser_groups
 from ops.training.losses import per_sample
 
@@ -28,7 +29,7 @@ GPU_MODES = ("float32", "bfloat16", "bfloat16, compiled, channels last")
 def new_model() -> Lavt:
     """LAVT of the published size."""
     torch.manual_seed(0)
-    return Lavt(SWIN_B_480, BertModel(BertConfig(), add_pooling_layer=False)).train()
+    return Lavt(SWIN_B_480, Bert(BertModel(BertConfig(), add_pooling_layer=False))).train()
 
 
 def example(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
