@@ -128,6 +128,15 @@ def test_cards_of_earlier_trainings_mean_bert_and_a_trunk_that_learnt(build: Any
     assert isinstance(tokenizer_from(card), Tokenizer)
 
 
+def test_random_weights_are_none_of_the_pretrained_ones() -> None:
+    model, tokenizer = build_lavt("embedded", text="clip", random_weights=True)
+    pretrained = load_clip_text()[0].model.state_dict()
+    found = model.language.model.state_dict()
+    assert found.keys() == pretrained.keys()
+    assert not torch.equal(found["token_embedding.weight"], pretrained["token_embedding.weight"])
+    assert tokenizer.max_tokens == model.config.max_tokens == 20
+
+
 def test_full_size_asks_for_the_file_of_clip() -> None:
     with pytest.raises(ValueError, match=r"ViT-L-14-336px\.pt"):
         build_meres("swin_b", text="clip")
