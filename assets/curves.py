@@ -18,6 +18,7 @@ from assets.pictures import precision_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
 from assets.train import read_segmenter
+from assets.training_set import Encoder
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table, write_table
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from ops.meres.curve import PixelCurve
     from ops.prediction import Segmenter
-    from resources.models.backbones import Tokenizer
 
 COUNTS = pa.schema(
     [
@@ -109,7 +109,7 @@ def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:
     return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
 
 
-def _judged(model: Segmenter, tokenizer: Tokenizer, bf16: bool, shown: Shown, pixels: Pixels) -> Judged:
+def _judged(model: Segmenter, tokenizer: Encoder, bf16: bool, shown: Shown, pixels: Pixels) -> Judged:
     """At the model's size and at the image's own."""
     import torch
 

@@ -150,6 +150,14 @@ class BootstrapKnobs(TrainingKnobs):
         """The pretrained towers."""
         return (weights_name("swin", self.swin), weights_name("bert", self.bert))
 
+    def towers(self) -> dict[str, Any]:
+        """The pretrained towers, as `resources.zoo` takes them."""
+        return {"swin": self.swin, "text": "bert", "words": self.bert}
+
+    def switches(self) -> dict[str, Any]:
+        """Knobs that are fields of the network's configuration."""
+        return {}
+
 
 Classes = Literal["all", "seen"]
 """Objects to learn from: all, or those of the seen classes (MERES Table 2, see `ops.novelty`)."""
@@ -159,6 +167,12 @@ class DrawnKnobs(BootstrapKnobs):
     """A training that may learn from drawn masks, whose classes are known."""
 
     classes: Classes = "all"
+    text: Literal["bert", "clip"] = "bert"
+    """The language encoder; MERES's paper takes CLIP's for its Table 2, for a fair comparison."""
+    clip: str = "embedded"
+    """For the text `clip`: whose tower; at full size ViT-L-14-336."""
+    freeze_backbone: bool = False
+    """Swin stays as it was pretrained (CGFormer's way in that setting; MERES spec 10)."""
 
     @model_validator(mode="after")
     def _unseen_classes_pick_no_epoch(self) -> Self:
@@ -166,9 +180,26 @@ class DrawnKnobs(BootstrapKnobs):
             raise ValueError("classes: seen needs select: last, for unseen classes must not pick the epoch")
         return self
 
+    def models(self) -> tuple[str, ...]:
+        """The pretrained towers."""
+        swin, bert = super().models()
+        return (swin, weights_name("clip_vit", self.clip) if self.text == "clip" else bert)
+
+    def towers(self) -> dict[str, Any]:
+        """The pretrained towers, as `resources.zoo` takes them."""
+        return {"swin": self.swin, "text": self.text, "words": self.clip if self.text == "clip" else self.bert}
+
+    def switches(self) -> dict[str, Any]:
+        """Knobs that are fields of the network's configuration."""
+        return {"freeze_backbone": self.freeze_backbone}
+
     def recipe(self) -> dict[str, Any]:
-        """Without `classes` where all are learnt: what was trained before that knob came stays as it is."""
-        return {name: value for name, value in super().recipe().items() if (name, value) != ("classes", "all")}
+        """Without the other encoder's weights, and without younger knobs at their defaults: older trainings stay."""
+        unturned = {"classes": "all", "text": "bert", "freeze_backbone": False}.items()
+        unread = "bert" if self.text == "clip" else "clip"
+        return {
+            name: value for name, value in super().recipe().items() if name != unread and (name, value) not in unturned
+        }
 
 
 class SupervisedKnobs(DrawnKnobs):

@@ -17,7 +17,7 @@ from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of
 from assets.samples import all_candidates
 from assets.stage import Outcome, Work
 from assets.train import read_segmenter
-from assets.training_set import Offer
+from assets.training_set import Encoder, Offer
 from storage.masks import decode
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
@@ -25,7 +25,6 @@ from storage.tables import column, read_table
 
 if TYPE_CHECKING:
     from ops.prediction import Segmenter
-    from resources.models.backbones import Tokenizer
 
 LABELS = pa.schema(
     [
@@ -65,7 +64,7 @@ def corrected_labels(work: Work) -> Outcome:
 
 
 def giving(
-    model: Segmenter, tokenizer: Tokenizer, *, bf16: bool
+    model: Segmenter, tokenizer: Encoder, *, bf16: bool
 ) -> Callable[[Sequence[tuple[ObjectRecord, Offer]], Pixels], Rows]:
     """(objects of an image with what each may take, pixels) -> one row per object."""
     import torch

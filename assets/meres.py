@@ -38,8 +38,7 @@ def meres(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresKnobs)
     seed = knobs.seed + work.instance.source.seed
-    towers = {"swin": knobs.swin, "bert": knobs.bert}
-    start = open_meres(knobs.size, switches=knobs.switches(), **towers, runtime=work.runtime, seed=seed)
+    start = open_meres(knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed)
     matching = MatchingLoss() if knobs.labels == "candidates" else None
     loss = MeresLoss(assign=matching.match) if matching else MeresLoss()
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)

@@ -61,7 +61,7 @@ class MeresKnobs(DrawnKnobs):
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
         own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels"}
         turned = self.model_dump(include=own)
-        return {"select": turned.pop("selection"), **turned}
+        return {**super().switches(), "select": turned.pop("selection"), **turned}
 
 
 class MeresReportKnobs(Knobs):

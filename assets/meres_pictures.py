@@ -67,7 +67,7 @@ class MeresPictures:
         size = self.model.config.image_size
         ids_1T, mask_1T = self.tokenizer.encode(one.sentences[:1])
         square = resize_image(to_tensor(pixels), height=size, width=size)
-        return look(self.model, square, ids_1T[mask_1T.bool()])
+        return look(self.model, square, ids_1T[0], mask_1T[0])
 
 
 def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixels:

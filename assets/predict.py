@@ -12,6 +12,7 @@ from assets.pictures import prediction_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
 from assets.train import read_segmenter
+from assets.training_set import Encoder
 from storage.masks import encode, mask_row
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
@@ -19,7 +20,6 @@ from storage.tables import column
 
 if TYPE_CHECKING:
     from ops.prediction import Segmenter
-    from resources.models.backbones import Tokenizer
 
 PREDICTIONS = pa.schema(
     [
@@ -77,9 +77,7 @@ def predict_sentences(
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 
 
-def segmenting(
-    model: Segmenter, tokenizer: Tokenizer, *, bf16: bool
-) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+def segmenting(model: Segmenter, tokenizer: Encoder, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
     """(objects of an image, pixels) -> one row per sentence."""
     from ops.images import resize_image, to_tensor
     from ops.prediction import predict

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from assets.knobs import Classes
 from assets.records import ObjectRecord, by_image, images_of, objects_of, read_image
 from assets.stage import Work
-from assets.training_set import Offer
+from assets.training_set import Encoder, Offer
 from storage.masks import decode
 
 if TYPE_CHECKING:
     from ops.prediction import Segmenter
-    from resources.models.backbones import Tokenizer
 
 
 def chosen_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
@@ -53,7 +52,7 @@ def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[ObjectRecor
     return lambda one: {one.object_id: drawn[one.object_id]} if one.object_id in drawn else {}
 
 
-def val_score(work: Work, tokenizer: Tokenizer, *, size: int) -> Callable[[Segmenter, int], float]:
+def val_score(work: Work, tokenizer: Encoder, *, size: int) -> Callable[[Segmenter, int], float]:
     """Score an epoch by oIoU at the model's size on the first scored split, as the authors do. Reads ground truth."""
     import torch
 

@@ -18,7 +18,7 @@ from assets.pictures import curve_preview
 from assets.records import ObjectRecord
 from assets.samples import all_candidates, chosen_mask, drawn_mask, val_score
 from assets.stage import Outcome, Work
-from assets.training_set import Offer, training_set
+from assets.training_set import Encoder, Offer, training_set
 from resources.runtime import Runtime
 from resources.zoo import open_lavt
 from storage.artifact import Artifact
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from ops.matching import MatchingLoss
     from ops.prediction import Segmenter
     from ops.training.loop import Groups, Loss, TrainPlan
-    from resources.models.backbones import Tokenizer
 
-    Model = tuple[Segmenter, Tokenizer]
+    Model = tuple[Segmenter, Encoder]
 
 HISTORY = pa.schema(
     [
@@ -76,21 +75,20 @@ def supervised(work: Work) -> Outcome:
     return fit(work, knobs, pretrained(work, knobs), drawn_mask(work, classes=knobs.classes))
 
 
-def pretrained(work: Work, knobs: BootstrapKnobs) -> tuple[Lavt, Tokenizer]:
+def pretrained(work: Work, knobs: BootstrapKnobs) -> tuple[Lavt, Encoder]:
     """LAVT as training finds it: pretrained towers, and everything else at random."""
     seed = knobs.seed + work.instance.source.seed
-    return open_lavt(knobs.size, swin=knobs.swin, bert=knobs.bert, runtime=work.runtime, seed=seed)
+    return open_lavt(knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed)
 
 
 def read_segmenter(artifact: Artifact, runtime: Runtime) -> Model:
     """A trained segmenter of any kind and its tokenizer out of an artifact, on the device."""
-    from resources.models.backbones import Tokenizer
-    from resources.models.referring import segmenter_from
+    from resources.models.referring import segmenter_from, tokenizer_from
 
     state, card = load_weights(artifact.file("weights.safetensors"))
     model = segmenter_from(card["architecture"])
     model.load_state_dict(state)
-    return model.to(runtime.torch_device()), Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
+    return model.to(runtime.torch_device()), tokenizer_from(card)
 
 
 def fit(
@@ -149,11 +147,7 @@ def fit(
     )
     if not team.leads:
         return Outcome()
-    card = {
-        "architecture": architecture_of(model),
-        "vocabulary": list(tokenizer.vocabulary),
-        "max_tokens": tokenizer.max_tokens,
-    }
+    card = {"architecture": architecture_of(model), **tokenizer.card()}
     save_weights(work.slot.work / "weights.safetensors", model.state_dict(), card)
     curve = {name: getattr(history, name) for name in HISTORY.names}
     write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))

@@ -40,6 +40,9 @@ class Encoder(Protocol):
     def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and mask, both int64 (sentences, tokens)."""
 
+    def card(self) -> dict[str, Any]:
+        """What is saved beside weights, as JSON values."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:

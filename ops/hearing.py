@@ -1,6 +1,6 @@
-"""What every segmenter with a BERT shares: the words go through BERT, and the vision half hears its states.
+"""What every segmenter shares: words go through a language encoder, and the vision half hears its states.
 
-Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features.
+Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features.
 """
 
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import BertModel
 
+from ops.language import LanguageEncoder
 from ops.swin import SwinConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class HearingConfig:
-    """The sizes of Swin, BERT and their inputs; the defaults are those of LAVT's paper."""
+    """The sizes of Swin, the language encoder and their inputs; the defaults are those of LAVT's paper."""
 
     embed_dim: int = 128
     """Width of Swin's first stage."""
@@ -27,6 +27,8 @@ class HearingConfig:
     image_size: int = 480
     """Side of the square that images are squashed to, in pixels."""
     max_tokens: int = 20
+    freeze_backbone: bool = False
+    """Whether Swin stays as it was pretrained [C: MERES spec 10]; it then drops no path either."""
 
     @property
     def swin(self) -> SwinConfig:
@@ -41,26 +43,43 @@ class HearingConfig:
 
 
 class HearingSegmenter(nn.Module):
-    """A vision half and its BERT, which stays in eval mode (no dropout) even while it is trained (S+S+C spec 4.4).
+    """A vision half and its language encoder, which stays in eval mode (no dropout) even while it is trained.
 
-    Whoever extends it decides which parameters of BERT learn.
+    That is the authors' way with LAVT (S+S+C spec 4.4); a sentence then always has the same features. Whoever extends
+    it decides which parameters of the encoder learn.
     """
 
-    def __init__(self, config: Any, vision: nn.Module, bert: BertModel) -> None:
-        """`config` has the `language_width` that BERT must have, and the model's `image_size`."""
+    def __init__(self, config: Any, vision: Any, language: LanguageEncoder) -> None:
+        """Join the halves.
+
+        Args:
+            config: a `HearingConfig`, with the `language_width` that the encoder must have.
+            vision: the vision half, a module that has its trunk as `swin`.
+            language: the encoder; its network is registered under its name, by which saved weights tell it.
+
+        Raises:
+            ValueError: the encoder has another width.
+        """
         super().__init__()
-        width = bert.config.hidden_size
-        if width != config.language_width:
-            raise ValueError(f"this BERT is {width} wide, the config expects language_width={config.language_width}")
+        if language.width != config.language_width:
+            raise ValueError(
+                f"this {language.name} is {language.width} wide, the config expects "
+                f"language_width={config.language_width}"
+            )
         self.config = config
         self.vision = vision
-        self.bert = bert
-        bert.eval()
+        self.language = language
+        self.add_module(language.name, language.model)
+        language.model.eval()
+        if config.freeze_backbone:
+            vision.swin.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the vision half; BERT never leaves eval mode."""
+        """Switch the vision half; the language encoder and a frozen trunk never leave eval mode."""
         super().train(mode)
-        self.bert.eval()
+        self.language.model.eval()
+        if self.config.freeze_backbone:
+            self.vision.swin.eval()
         return self
 
     @property
@@ -69,9 +88,8 @@ class HearingSegmenter(nn.Module):
         return next(self.vision.parameters()).device
 
     def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """BERT's last hidden states (B, L, T)."""
-        states = self.bert(input_ids=token_ids_BT, attention_mask=mask_BT).last_hidden_state
-        return states.transpose(1, 2)
+        """States of the tokens (B, L, T), the sentence's own first, see `ops.language`."""
+        return self.language.states(token_ids_BT, mask_BT).transpose(1, 2)
 
     def forward(
         self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None

@@ -1,7 +1,7 @@
 """LAVT: a Swin trunk that hears the sentence after every stage, and a mask decoder (S+S+C spec 4.1-4.7).
 
 One module serves every size; `SWIN_B_480` is the published one, `EMBEDDED` the small one that ships with the project.
-Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features, C channels.
+Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features, C channels.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import BertModel
 
 from ops.decoder import MaskDecoder, upsample
 from ops.fusion import LanguageGate, PixelWordAttention
 from ops.hearing import HearingConfig, HearingSegmenter
 from ops.images import normalise
+from ops.language import Bert, LanguageEncoder
 from ops.swin import Swin
 
 
@@ -25,7 +25,9 @@ class LavtConfig(HearingConfig):
     fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
     decoder_width: int = 512
     trained_bert_layers: int = 10
-    """The first so many layers of BERT learn; its embeddings and the other layers never change (spec 4.7)."""
+    """The first so many layers of BERT learn; its embeddings and the other layers never change (spec 4.7).
+
+    Of CLIP's text tower all layers learn [C: MERES's paper, which has LAVT with it, does not say]."""
 
 
 SWIN_B_480 = LavtConfig()
@@ -83,13 +85,18 @@ class FusedSwin(nn.Module):
 
 
 class LavtVision(nn.Module):
-    """The vision half: everything but BERT."""
+    """The vision half: everything but the language encoder."""
 
     def __init__(self, config: LavtConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = FusedSwin(config)
         self.decoder = MaskDecoder(config.swin.widths, config.decoder_width)
+
+    @property
+    def swin(self) -> Swin:
+        """The trunk."""
+        return self.backbone.swin
 
     def features(
         self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
@@ -106,8 +113,8 @@ class LavtVision(nn.Module):
 
         Args:
             images_I3HW: uint8 RGB, or floats that are normalised already; one a sample unless `image_of_B` is given.
-            language_BLT: BERT's last hidden states, channels first.
-            mask_B1T: 1 on real word pieces.
+            language_BLT: states of the tokens, channels first.
+            mask_B1T: 1 on tokens that are heard.
             image_of_B: row of the image of each sample: images with several sentences then pass the patch embedding
                 and the blocks of the first stage, which hear no language, only once.
         """
@@ -122,40 +129,40 @@ class LavtVision(nn.Module):
 
 
 class Lavt(HearingSegmenter):
-    """LAVT with its BERT, of which the first layers learn."""
+    """LAVT with its language encoder, of which the first layers learn (BERT) or all (CLIP)."""
 
     config: LavtConfig
     vision: LavtVision
 
-    def __init__(self, config: LavtConfig, bert: BertModel) -> None:
-        super().__init__(config, LavtVision(config), bert)
-        if config.trained_bert_layers > len(bert.encoder.layer):
-            raise ValueError(
-                f"trained_bert_layers={config.trained_bert_layers}, but this BERT has {len(bert.encoder.layer)} layers"
-            )
-        bert.requires_grad_(False)
-        bert.encoder.layer[: config.trained_bert_layers].requires_grad_(True)
+    def __init__(self, config: LavtConfig, language: LanguageEncoder) -> None:
+        super().__init__(config, LavtVision(config), language)
+        if isinstance(language, Bert):
+            language.learn(config.trained_bert_layers)
+        else:
+            language.learn()
 
 
 def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of BERT.
+    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
 
     Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
-    pretrained (Swin, BERT) and new parameters are split in two.
+    pretrained (Swin, language) and new parameters are split in two. A frozen Swin is in none.
     """
     undecayed: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     for name, parameter in model.vision.backbone.named_parameters():
+        if model.config.freeze_backbone and name.startswith("swin."):
+            continue
         plain = "norm" in name or "relative_position_bias_table" in name
         (undecayed if plain else decayed).append(parameter)
-    layers = model.bert.encoder.layer[: model.config.trained_bert_layers]
+    language = model.language.model
     groups: Sequence[tuple[str, list[nn.Parameter], float]] = (
         ("backbone norms and position biases", undecayed, 0.0),
         ("backbone", decayed, weight_decay),
         ("decoder", list(model.vision.decoder.parameters()), weight_decay),
-        ("bert", list(layers.parameters()), weight_decay),
+        (model.language.name, [one for one in language.parameters() if one.requires_grad], weight_decay),
     )
-    pretrained = {id(one) for part in (model.vision.backbone.swin, model.bert) for one in part.parameters()}
+    pretrained = {id(one) for part in (model.vision.swin, language) for one in part.parameters()}
     split = (
         (name, [one for one in params if (id(one) in pretrained) == old], decay, pretrained_rate if old else 1.0)
         for name, params, decay in groups

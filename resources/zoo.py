@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from ops.tris.calibration import Scorer
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Cut
-    from resources.models.backbones import Tokenizer
     from resources.models.clip import Clip
     from resources.models.detector import Detector
-    from resources.models.referring import Size
+    from resources.models.referring import Size, Text, Words
     from resources.models.segmenter import Segmenter
     from resources.models.tris import Pretrained, TrisTokenizer
 
@@ -58,22 +57,26 @@ def open_parser(name: str, runtime: Runtime) -> Any:
     return load_parser(name if name == EMBEDDED else str(locate(name, runtime.weights())))
 
 
-def open_lavt(size: Size, *, swin: str, bert: str, runtime: Runtime, seed: int) -> tuple[Lavt, Tokenizer]:
-    """A LAVT with pretrained trunks and new fusion and decoder, on the device, and its tokenizer."""
+def open_lavt(
+    size: Size, *, switches: Mapping[str, Any], text: Text, swin: str, words: str, runtime: Runtime, seed: int
+) -> tuple[Lavt, Words]:
+    """A LAVT with pretrained trunks, `switches` of its configuration turned, on the device, and its tokenizer."""
     from resources.models.referring import build_lavt
 
-    model, tokenizer = build_lavt(size, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed)
+    model, tokenizer = build_lavt(
+        size, switches=switches, text=text, swin=_file(swin, runtime), words=_file(words, runtime), seed=seed
+    )
     return model.to(runtime.torch_device()), tokenizer
 
 
 def open_meres(
-    size: Size, *, switches: Mapping[str, Any], swin: str, bert: str, runtime: Runtime, seed: int
-) -> tuple[Meres, Tokenizer]:
-    """A MERES with pretrained trunks, `switches` of its configuration turned, on the device, and its tokenizer."""
+    size: Size, *, switches: Mapping[str, Any], text: Text, swin: str, words: str, runtime: Runtime, seed: int
+) -> tuple[Meres, Words]:
+    """A MERES, otherwise as `open_lavt`."""
     from resources.models.referring import build_meres
 
     model, tokenizer = build_meres(
-        size, switches=switches, swin=_file(swin, runtime), bert=_file(bert, runtime), seed=seed
+        size, switches=switches, text=text, swin=_file(swin, runtime), words=_file(words, runtime), seed=seed
     )
     return model.to(runtime.torch_device()), tokenizer
 

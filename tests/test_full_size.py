@@ -1,5 +1,7 @@
 """The paper's models at full size with random weights: the same code path as the embedded ones."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -54,7 +56,8 @@ def test_clip_scores_prompted_pictures(picture: NDArray[np.uint8], name: str, wi
     assert len(mean_similarity(texts, images)) == 2
 
 
-def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("text", ["bert", "clip"])
+def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint8], text: Any) -> None:
     import torch
 
     from ops.images import resize_image, to_tensor
@@ -63,7 +66,7 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     from ops.training.loop import TrainPlan, train
     from resources.models.referring import build_lavt
 
-    model, tokenizer = build_lavt("swin_b", random_weights=True)
+    model, tokenizer = build_lavt("swin_b", text=text, random_weights=True)
     size = model.config.image_size
     ids, mask = tokenizer.encode(["the man on the left", "left man"])
     image = resize_image(to_tensor(picture), height=size, width=size)

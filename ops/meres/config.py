@@ -11,12 +11,13 @@ from ops import lavt
 from ops.hearing import HearingConfig
 
 Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
-"""What guides the decoder (Table 3): BERT's tokens as they are, the enhanced ones, visual expressions, or two of them;
-`pixels` are all pixels, unselected."""
+"""What guides the decoder (Table 3): the encoder's tokens as they are, the enhanced ones, visual expressions, or two
+of them; `pixels` are all pixels, unselected."""
 Select = Literal["topk", "sigmoid", "none"]
 """Which pixels a token keeps (Table 4a): the most similar ones, those of positive similarity, or all."""
 Cues = Literal["both", "global", "local"]
-"""Which tokens become visual expressions (Table 4b): all, only [CLS], or all but [CLS]."""
+"""Which tokens become visual expressions (Table 4b): all, only the sentence's own ([CLS] of BERT, the
+end of the text of CLIP), or all but it."""
 PoolScale = Literal["mean", "paper"]
 """Eq. 7's factor 1/K on top of a softmax that sums to 1 already: `paper` applies it, `mean` reads it as a slip."""
 
@@ -30,7 +31,7 @@ class MeresConfig(HearingConfig):
     """
 
     max_tokens: int = 21
-    """Word pieces with [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]."""
+    """With [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]; CLIP's text tower hears 20 [I: CGFormer]."""
     token_heads: int = 12
     """Attention heads of every layer whose queries are tokens [C: BERT's; also CrossVLT's]."""
     enhancement_layers: int = 2

@@ -20,7 +20,7 @@ class VisualExpressions(NamedTuple):
     mask_BR: Tensor
     """True on visual expressions of real words."""
     relevance_BN: Tensor
-    """Cosine of the sentence's token [CLS] with every pixel: what the contrastive loss looks at [P]."""
+    """Cosine of the sentence's own token with every pixel: what the contrastive loss looks at [P]."""
 
 
 class VisualExpressionExtractor(nn.Module):
@@ -48,8 +48,8 @@ class VisualExpressionExtractor(nn.Module):
             pixels_BNC: the coarsest map.
             values_BND: the same pixels in the tokens' space [C: Eq. 7 and 8 need D channels where the paper has C].
             positions_ND: added to keys, never to values [C].
-            tokens_BTD: enhanced linguistic tokens, [CLS] first.
-            mask_BT: True on real word pieces.
+            tokens_BTD: enhanced linguistic tokens, the sentence's own first.
+            mask_BT: True on tokens that are heard.
         """
         similarity_BTN = similarity(self.joint_tokens(tokens_BTD), self.joint_pixels(pixels_BNC))
         rows = {"both": slice(None), "global": slice(0, 1), "local": slice(1, None)}[self.config.cues]

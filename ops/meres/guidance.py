@@ -1,7 +1,7 @@
 """What guides the decoder: linguistic tokens, enhanced by the picture, and visual expressions (MERES spec 3.3, 4.7).
 
-Shapes: B samples, T word pieces, N = h * w pixels of the coarsest map, C its channels, D token width, G tokens of the
-guidance.
+Shapes: B samples, T tokens of the sentence, N = h * w pixels of the coarsest map, C its channels, D token width, G
+tokens of the guidance.
 """
 
 from typing import NamedTuple
@@ -63,7 +63,7 @@ class ValueProjection(nn.Module):
 
 
 class Guide(nn.Module):
-    """From BERT's tokens and the coarsest map to the guidance, as `config.guidance` says (Table 3).
+    """From the encoder's tokens and the coarsest map to the guidance, as `config.guidance` says (Table 3).
 
     Linear layers and the vectors of the kinds start at std 0.02, biases at 0, as in Swin and BERT [C].
     """
@@ -83,7 +83,7 @@ class Guide(nn.Module):
             nn.init.trunc_normal_(self.types, std=0.02)
 
     def forward(self, coarse_BChw: Tensor, tokens_BTD: Tensor, mask_BT: Tensor) -> Guidance:
-        """Guidance from the coarsest map, BERT's last hidden states and their mask (True on real word pieces)."""
+        """Guidance from the coarsest map, the encoder's states and their mask (True on tokens that are heard)."""
         if self.values is None or self.enhancement is None:
             return Guidance(self.norms[0](tokens_BTD), mask_BT, None)
         pixels_BNC = coarse_BChw.flatten(2).transpose(1, 2)

@@ -36,13 +36,14 @@ class Looks:
 
 
 @torch.inference_mode()
-def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor) -> Looks:
+def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Tensor) -> Looks:
     """Let one sentence pass and note where it looks.
 
     Args:
         model: is switched to eval mode.
         image_3SS: uint8 RGB, squashed to the model's square size.
-        token_ids_T: word pieces, [CLS] first, no padding.
+        token_ids_T: of the sentence.
+        token_mask_T: 1 on tokens that are heard; only these come back.
 
     Raises:
         ValueError: the model has not both kinds of tokens, or does not refine visual expressions.
@@ -57,18 +58,20 @@ def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor) -> Looks:
         "decoder": decoder.looks[-1].attention,
     }
     watched = {"guide": guide, "values": guide.values, "maps": decoder, **attentions}
-    ids_1T = token_ids_T[None].to(model.device)
+    ids_1T, mask_1T = (one[None].to(model.device) for one in (token_ids_T, token_mask_T))
     with noted(watched) as calls:
-        model(image_3SS[None].to(model.device), ids_1T, torch.ones_like(ids_1T))
+        model(image_3SS[None].to(model.device), ids_1T, mask_1T)
     weights = {name: attention_weights(one, *calls[name][0])[0].float().cpu() for name, one in attentions.items()}
     finest, *_, coarsest = (one.shape[-2:] for one in calls["maps"][0][0])
-    words, tokens_GD = len(token_ids_T), calls["guide"][1].tokens_BGD[0].float().cpu()
+    guidance, words = calls["guide"][1], len(token_ids_T)
+    tokens_GD, heard_G = guidance.tokens_BGD[0].float().cpu(), guidance.mask_BG[0].cpu()
+    words_T, visual_R = heard_G[:words], heard_G[words:]
     return Looks(
-        words_Thw=weights["words"].unflatten(1, coarsest),
-        visual_Rhw=weights["visual"].unflatten(1, coarsest),
+        words_Thw=weights["words"][words_T].unflatten(1, coarsest),
+        visual_Rhw=weights["visual"][visual_R].unflatten(1, coarsest),
         share_HW=weights["decoder"][:, words:].sum(1).unflatten(0, finest),
-        words_TD=tokens_GD[:words],
-        visual_RD=tokens_GD[words:],
+        words_TD=tokens_GD[:words][words_T],
+        visual_RD=tokens_GD[words:][visual_R],
         pixels_ND=calls["values"][1][0].float().cpu(),
     )
 

@@ -2,18 +2,18 @@
 
 Written from the paper and the MERES spec; no code of its authors is public. `SWIN_B_480` of `ops.meres.config` is the
 published size, `EMBEDDED` the small one. The paper trains 40 epochs of 16 sentences a step at a rate of 3e-5 [P].
-Shapes: B samples, I images, H x W pixels, T word pieces, L width of the language features, C channels.
+Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features, C channels.
 """
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import BertModel
 
 from ops.decoder import upsample
 from ops.hearing import HearingSegmenter
 from ops.images import normalise
+from ops.language import LanguageEncoder
 from ops.meres.config import MeresConfig
 from ops.meres.contrast import Temperature
 from ops.meres.decoder import GuidedDecoder
@@ -31,7 +31,10 @@ class Coarse(NamedTuple):
 
 
 class MeresVision(nn.Module):
-    """Everything but BERT. The trunk hears no language [C: the paper's words; its figure is not known to us]."""
+    """Everything but the language encoder.
+
+    The trunk hears no language [C: the paper's words; its figure is not known to us].
+    """
 
     def __init__(self, config: MeresConfig) -> None:
         super().__init__()
@@ -69,8 +72,8 @@ class MeresVision(nn.Module):
 
         Args:
             images_I3HW: uint8 RGB, or floats that are normalised already; one a sample unless `image_of_B` is given.
-            language_BLT: BERT's last hidden states, channels first; token 0 is [CLS].
-            mask_B1T: 1 on real word pieces.
+            language_BLT: states of the tokens, channels first; token 0 stands for the sentence.
+            mask_B1T: 1 on tokens that are heard.
             image_of_B: row of the image of each sample: the trunk then sees each image only once.
         """
         return self.coarse(images_I3HW, language_BLT, mask_B1T, image_of_B).logits_B2hw
@@ -90,29 +93,28 @@ class MeresVision(nn.Module):
 
 
 class Meres(HearingSegmenter):
-    """MERES with its BERT, uncased and without pooler [P].
+    """MERES with its language encoder: BERT [P], or CLIP's text tower in the generalisation setting [P: Table 2].
 
-    All of BERT's layers learn, its embeddings do not; it stays in eval mode even while it is trained [C: as in LAVT,
-    where a sentence then always has the same features].
+    All of the encoder's layers learn, its embeddings do not; it stays in eval mode even while it is trained [C: as in
+    LAVT, where a sentence then always has the same features].
     """
 
     config: MeresConfig
     vision: MeresVision
 
-    def __init__(self, config: MeresConfig, bert: BertModel) -> None:
-        super().__init__(config, MeresVision(config), bert)
-        bert.requires_grad_(True)
-        bert.embeddings.requires_grad_(False)
+    def __init__(self, config: MeresConfig, language: LanguageEncoder) -> None:
+        super().__init__(config, MeresVision(config), language)
+        language.learn()
 
 
 def optimiser_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW's groups: pretrained (Swin, BERT) and new parameters, each decayed and undecayed, and the temperature.
+    """AdamW's groups: pretrained (Swin, language) and new parameters, each decayed and undecayed, and the temperature.
 
     Undecayed are norms, biases and tables of relative positions [I: LAVT, CrossVLT for the trunk; C: the others too].
     The temperature has its own group, so that it surely moves: in CrossVLT no group holds it. Each group has a `rate`,
     its share of the learning rate; the paper has one rate for all [P].
     """
-    towers = {id(one) for part in (model.vision.swin, model.bert) for one in part.parameters()}
+    towers = {id(one) for part in (model.vision.swin, model.language.model) for one in part.parameters()}
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

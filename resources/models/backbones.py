@@ -7,6 +7,7 @@ Belongs here: reading other people's checkpoints, with every key accounted for. 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -52,6 +53,10 @@ class Tokenizer:
             ids[row, : len(pieces)] = torch.tensor(pieces)
             mask[row, : len(pieces)] = 1
         return ids, mask
+
+    def card(self) -> dict[str, Any]:
+        """What is saved beside weights, as JSON values."""
+        return {"vocabulary": list(self.vocabulary), "max_tokens": self.max_tokens}
 
 
 def new_bert(config: BertConfig) -> BertModel:

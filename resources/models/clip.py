@@ -255,7 +255,7 @@ def load_clip(
         raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
     if checkpoint is not None:
-        weights = {key: value.float() for key, value in _read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
+        weights = {key: value.float() for key, value in read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
         load_strictly(model, weights, source=checkpoint)
     return Clip(model, open_clip.get_tokenizer(FULL_SIZES[name]), device=device)
 
@@ -275,7 +275,7 @@ def build_small_clip(architecture: dict[str, Any]) -> open_clip.CLIP:
     return open_clip.CLIP(**architecture)
 
 
-def _read_state(checkpoint: Path) -> dict[str, Tensor]:
+def read_state(checkpoint: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors file, a TorchScript archive or a plain file of tensors."""
     if checkpoint.suffix == ".safetensors":
         from safetensors.torch import load_file

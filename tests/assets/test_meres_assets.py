@@ -1,21 +1,27 @@
 """MERES on a tiny drawn world, by every source of labels, and the curves and slices that compare it with LAVT."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from assets.factory import run_stage
+from assets.knobs import SupervisedKnobs
 from assets.meres_knobs import MeresKnobs, MeresReportKnobs
 from assets.meres_pictures import inside
 from assets.records import objects_of
 from assets.slices import spatial_bin
-from ops.meres.config import MeresConfig
+from ops.meres.config import EMBEDDED, MeresConfig
 from pipelines.definitions import load_plan
 from pipelines.tables import classes_of
+from resources.models.backbones import load_swin
+from resources.models.clip import load_clip
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from storage.masks import decode
+from storage.recipe import digest
 from storage.weights import load_weights
 
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 6}\nevaluate: [val, testA]\n"
@@ -34,9 +40,9 @@ knobs:
 SEEN = """
 extends: meres_seen
 datasets: [guided]
-targets: [meres, supervised]
+targets: [meres_predictions, supervised]
 knobs:
-  meres: {epochs: 1, batch_size: 24}
+  meres: {epochs: 1, batch_size: 24, freeze_backbone: true}
   supervised: {epochs: 1, batch_size: 24}
 """
 WEAK = f"""
@@ -113,6 +119,53 @@ def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finishe
     used = finished["seen", model].manifest.metrics["objects trained on"]
     assert used == sum(category in SEEN_CLASSES for category in trained) < len(trained)
     assert finished["drawn", model].manifest.metrics["objects trained on"] == len(trained)
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_on_seen_classes_both_models_hear_clip(finished: Finished, model: str) -> None:
+    state, card = load_weights(finished["seen", model].file("weights.safetensors"))
+    assert card["max_tokens"] == 20
+    assert card["architecture"]["clip"]["width"] == 128
+    assert "bert" not in card["architecture"]
+    assert not any(name.startswith("bert.") for name in state)
+    pretrained = load_clip().model.state_dict()
+    still = {name for name in pretrained if torch.equal(pretrained[name], state.get(f"clip.{name}", torch.empty(0)))}
+    assert still == {"token_embedding.weight", "positional_embedding"}
+
+
+def test_a_trained_model_with_clip_predicts_for_every_sentence(finished: Finished) -> None:
+    objects = objects_of(finished["seen", "references"], splits=("val", "testA"))
+    predicted = finished["seen", "meres_predictions"].table("masks")["sent_id"].to_pylist()
+    assert sorted(predicted) == sorted(number for one in objects for number in one.sent_ids)
+
+
+def test_a_frozen_backbone_is_saved_as_it_was_pretrained(finished: Finished) -> None:
+    pretrained = load_swin("embedded", config=EMBEDDED.swin)
+    same = {}
+    for name in ("seen", "drawn"):
+        state, _ = load_weights(finished[name, "meres"].file("weights.safetensors"))
+        same[name] = all(torch.equal(state[f"vision.swin.{key}"], value) for key, value in pretrained.items())
+    assert same == {"seen": True, "drawn": False}
+
+
+def test_younger_knobs_at_their_defaults_leave_earlier_trainings_valid() -> None:
+    digests = {knobs: digest(knobs.recipe()) for knobs in (MeresKnobs(), SupervisedKnobs())}
+    assert list(digests.values()) == ["8e1c0016286333b0a443", "b4d24ce2877a56df3aea"]
+    assert digest(MeresKnobs(clip="ViT-L-14-336").recipe()) == digests[MeresKnobs()]
+    turned: list[dict[str, Any]] = [
+        {"text": "clip"},
+        {"text": "clip", "clip": "ViT-L-14-336"},
+        {"freeze_backbone": True},
+    ]
+    assert len({*digests.values(), *(digest(MeresKnobs(**one).recipe()) for one in turned)}) == 5
+    assert "bert" not in MeresKnobs(text="clip").recipe()
+
+
+def test_the_weights_of_the_encoder_that_is_heard_are_asked_for() -> None:
+    full = SupervisedKnobs(swin="swin_b", bert="bert-base-uncased", clip="ViT-L-14-336", text="clip")
+    assert full.models() == ("swin_b", "ViT-L-14-336")
+    assert SupervisedKnobs(text="clip").models() == ("embedded/swin", "embedded/clip_vit")
+    assert SupervisedKnobs().models() == ("embedded/swin", "embedded/bert")
 
 
 def test_classes_are_known_of_drawn_masks_only() -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from ops.language import Bert
 from ops.lavt import SWIN_B_480, Lavt, optimiser_groups
 from ops.training.losses import per_sample
 
@@ -31,9 +32,9 @@ def new_model() -> Lavt:
     return Lavt(SWIN_B_480, new_bert()).train()
 
 
-def new_bert() -> BertModel:
+def new_bert() -> Bert:
     """BERT-base."""
-    return BertModel(BertConfig(), add_pooling_layer=False)
+    return Bert(BertModel(BertConfig(), add_pooling_layer=False))
 
 
 def example(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

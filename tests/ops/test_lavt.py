@@ -12,6 +12,7 @@ from transformers import BertConfig, BertModel
 
 from ops.decoder import MaskDecoder
 from ops.fusion import LanguageGate, PixelWordAttention, instance_norm
+from ops.language import Bert
 from ops.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimiser_groups, poly
 from ops.prediction import predict
 from ops.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinConfig, relative_position_index, shift_mask
@@ -33,7 +34,7 @@ BERT = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attent
 
 def tiny_lavt(config: LavtConfig = TINY) -> Lavt:
     torch.manual_seed(0)
-    return Lavt(config, BertModel(BertConfig(**BERT), add_pooling_layer=False))
+    return Lavt(config, Bert(BertModel(BertConfig(**BERT), add_pooling_layer=False)))
 
 
 def count(parameters: Any) -> int:
@@ -43,7 +44,7 @@ def count(parameters: Any) -> int:
 @pytest.fixture(scope="module")
 def full_size() -> Lavt:
     with torch.device("meta"):
-        return Lavt(SWIN_B_480, BertModel(BertConfig(), add_pooling_layer=False))
+        return Lavt(SWIN_B_480, Bert(BertModel(BertConfig(), add_pooling_layer=False)))
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,9 @@ def test_full_size_is_optimised_in_the_published_groups(full_size: Lavt) -> None
 
 
 def test_only_the_first_layers_of_bert_learn(full_size: Lavt) -> None:
-    learning = {name.split(".")[2] for name, one in full_size.bert.named_parameters() if one.requires_grad}
+    learning = {name.split(".")[2] for name, one in full_size.language.model.named_parameters() if one.requires_grad}
     assert learning == {str(layer) for layer in range(10)}
-    assert not any(one.requires_grad for one in full_size.bert.embeddings.parameters())
+    assert not any(one.requires_grad for one in full_size.language.model.embeddings.parameters())
 
 
 def test_every_learning_parameter_is_in_one_group(full_size: Lavt) -> None:
@@ -106,7 +107,7 @@ def test_every_learning_parameter_is_in_one_group(full_size: Lavt) -> None:
 
 def test_bert_stays_in_eval_mode(tiny: Lavt) -> None:
     assert tiny.train().vision.training
-    assert not any(part.training for part in tiny.bert.modules())
+    assert not any(part.training for part in tiny.language.model.modules())
     tiny.eval()
 
 

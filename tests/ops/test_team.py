@@ -28,7 +28,7 @@ INERT = ("query.bias", "key.bias", "value.bias", "output.bias")
 
 
 def still_model() -> Lavt:
-    return Lavt(STEADY, new_model().bert)
+    return Lavt(STEADY, new_model().language)
 
 
 def free_port() -> int:

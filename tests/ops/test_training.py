@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from ops.language import Bert
 from ops.lavt import Lavt, LavtConfig
 from ops.training.batches import Batch, InMemorySamples, Sentences, TrainingObject
 from ops.training.course import State
@@ -36,7 +37,7 @@ PLAN = TrainPlan(epochs=3, batch_size=6, lr=1e-3, checkpoint_every_steps=1, log_
 def new_model() -> Lavt:
     torch.manual_seed(0)
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return Lavt(CONFIG, BertModel(BertConfig(intermediate_size=32, **sizes), add_pooling_layer=False))
+    return Lavt(CONFIG, Bert(BertModel(BertConfig(intermediate_size=32, **sizes), add_pooling_layer=False)))
 
 
 def block(top: int, left: int, side: int = 16) -> Tensor:
@@ -365,7 +366,7 @@ def test_pretrained_trunks_learn_at_their_share_of_the_rate() -> None:
     run = Run.start(model, plan, total=100)
     grouped = [one for group in run.optimiser.param_groups for one in group["params"]]
     assert len(grouped) == len({id(one) for one in grouped})
-    pretrained = {id(one) for part in (model.vision.backbone.swin, model.bert) for one in part.parameters()}
+    pretrained = {id(one) for part in (model.vision.backbone.swin, model.language.model) for one in part.parameters()}
     for group in run.optimiser.param_groups:
         assert {id(one) in pretrained for one in group["params"]} == {group["rate"] != 1.0}
 

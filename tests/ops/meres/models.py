@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from ops.language import Bert
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
 
@@ -33,7 +34,7 @@ def tiny_meres(**changes: Any) -> Meres:
     torch.manual_seed(0)
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     bert = BertModel(BertConfig(intermediate_size=32, **sizes), add_pooling_layer=False)
-    return Meres(replace(TINY, **changes), bert)
+    return Meres(replace(TINY, **changes), Bert(bert))
 
 
 def pictures(count: int = 2, size: int = 80) -> Tensor:

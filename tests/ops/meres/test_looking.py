@@ -8,7 +8,9 @@ from torch import nn
 from ops.meres.attention import Attention, never_empty
 from ops.meres.looking import attention_weights, look, noted, principal_plane
 from ops.meres.selection import kept_count
-from tests.ops.meres.models import pictures, tiny_meres, words
+from tests.ops.meres.models import MASK, pictures, tiny_meres, words
+
+ALL = torch.ones(4, dtype=torch.long)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -28,7 +30,7 @@ def test_weights_are_those_of_torchs_attention(masked: bool) -> None:
 
 def test_a_sentence_looks_at_the_whole_picture_and_its_visual_expressions_at_what_they_keep() -> None:
     model, image, ids = tiny_meres(), pictures(1)[0], words()[0, :4]
-    found = look(model, image, ids)
+    found = look(model, image, ids, ALL)
     assert found.words_Thw.shape == found.visual_Rhw.shape == (4, 3, 3)
     for weights in (found.words_Thw, found.visual_Rhw):
         torch.testing.assert_close(weights.sum((1, 2)), torch.ones(4))
@@ -41,22 +43,25 @@ def test_a_sentence_looks_at_the_whole_picture_and_its_visual_expressions_at_wha
 
 def test_tokens_are_those_that_guide_the_decoder_and_padding_changes_nothing() -> None:
     model, image, ids = tiny_meres().eval(), pictures(1), words()[:1]
-    found, mask = look(model, image[0], ids[0, :4]), torch.tensor([[1, 1, 1, 1, 0, 0]])
+    found, mask = look(model, image[0], ids[0], MASK[0]), MASK[:1]
     with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
         model(image, ids, mask)
     guidance = calls["guide"][1]
     expected = guidance.tokens_BGD[guidance.mask_BG]
-    torch.testing.assert_close(torch.cat([found.words_TD, found.visual_RD]), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.cat([found.words_TD, found.visual_RD]), expected)
+    unpadded = look(model, image[0], ids[0, :4], ALL)
+    for name in ("words_Thw", "visual_Rhw", "share_HW", "words_TD", "visual_RD"):
+        torch.testing.assert_close(getattr(found, name), getattr(unpadded, name), atol=1e-5, rtol=1e-4)
 
 
 def test_one_cue_makes_one_visual_expression() -> None:
-    assert look(tiny_meres(cues="global"), pictures(1)[0], words()[0, :4]).visual_Rhw.shape == (1, 3, 3)
+    assert look(tiny_meres(cues="global"), pictures(1)[0], words()[0, :4], ALL).visual_Rhw.shape == (1, 3, 3)
 
 
 @pytest.mark.parametrize("changes", [{"guidance": "le_enh"}, {"guidance": "ve"}, {"refine": False}])
 def test_a_model_without_both_kinds_of_tokens_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="le_enh\\+ve"):
-        look(tiny_meres(**changes), pictures(1)[0], words()[0, :4])
+        look(tiny_meres(**changes), pictures(1)[0], words()[0, :4], ALL)
 
 
 def test_watching_leaves_no_hook_behind() -> None:

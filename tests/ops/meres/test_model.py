@@ -115,11 +115,11 @@ def test_autocast_hardly_changes_the_maps(tiny: Meres) -> None:
 
 def test_bert_learns_in_eval_mode_but_for_its_embeddings(tiny: Meres) -> None:
     assert tiny.train().vision.training
-    assert not any(part.training for part in tiny.bert.modules())
+    assert not any(part.training for part in tiny.language.model.modules())
     tiny.eval()
-    frozen = {name.split(".")[0] for name, one in tiny.bert.named_parameters() if not one.requires_grad}
+    frozen = {name.split(".")[0] for name, one in tiny.language.model.named_parameters() if not one.requires_grad}
     assert frozen == {"embeddings"}
-    assert all(one.requires_grad for one in tiny.bert.encoder.parameters())
+    assert all(one.requires_grad for one in tiny.language.model.encoder.parameters())
 
 
 def test_prediction_takes_it_like_lavt(tiny: Meres) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import BertConfig
 
 from ops.costs import parameters
+from ops.language import Bert
 from ops.meres.config import EMBEDDED, SWIN_B_480
 from ops.meres.model import Meres, optimiser_groups
 from resources.embedded.cards import EMBEDDED as FOLDER
@@ -17,7 +18,7 @@ from resources.models.backbones import load_bert, load_swin, new_bert
 @pytest.fixture(scope="module")
 def model() -> Meres:
     with torch.device("meta"):
-        return Meres(SWIN_B_480, new_bert(BertConfig()))
+        return Meres(SWIN_B_480, Bert(new_bert(BertConfig())))
 
 
 def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
@@ -29,7 +30,7 @@ def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
     assert extractor.refinement is not None
     assert extractor.relationship is not None
     assert parameters(vision.swin, vision.output_norms) == 86_880_376
-    assert parameters(model.bert) == 108_891_648
+    assert parameters(model.language.model) == 108_891_648
     assert [parameters(layer) for layer in guide.enhancement.layers] == [7_087_872] * 2
     assert parameters(extractor.joint_pixels, extractor.joint_tokens) == 918_528
     assert parameters(guide.values) == 788_736
@@ -83,7 +84,7 @@ def test_maps_of_the_trunk(model: Meres, size: int, sides: tuple[int, ...]) -> N
 )
 def test_parts_that_are_off_have_no_parameters(model: Meres, changes: dict[str, int], fewer: int) -> None:
     with torch.device("meta"):
-        smaller = Meres(replace(SWIN_B_480, **changes), new_bert(BertConfig()))  # type: ignore[arg-type]
+        smaller = Meres(replace(SWIN_B_480, **changes), Bert(new_bert(BertConfig())))  # type: ignore[arg-type]
     assert parameters(model) - parameters(smaller) == fewer
 
 
@@ -93,7 +94,7 @@ def test_parts_that_are_off_have_no_parameters(model: Meres, changes: dict[str, 
 )
 def test_the_embedded_size_takes_the_embedded_towers() -> None:
     bert, tokenizer = load_bert("embedded", max_tokens=EMBEDDED.max_tokens)
-    model = Meres(EMBEDDED, bert).eval()
+    model = Meres(EMBEDDED, Bert(bert)).eval()
     model.vision.swin.load_state_dict(load_swin("embedded", config=EMBEDDED.swin), strict=True)
     ids, mask = tokenizer.encode(["left man in red", "the green one"])
     images = torch.zeros(1, 3, EMBEDDED.image_size, EMBEDDED.image_size, dtype=torch.uint8)

@@ -1,0 +1,109 @@
+"""CLIP's text tower without its pictures, embedded or published, and its tokenizer (MERES spec 10).
+
+Belongs here: reading other people's checkpoints. What a segmenter makes of the tower is in `ops.language`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.transformer import QuickGELU, TextTransformer
+from torch import Tensor, nn
+
+from ops.language import ClipText, heard
+from resources.embedded.cards import embedded_folder, load_embedded
+from resources.models.clip import EMBEDDED, FULL_SIZES, VOCABULARY, WordTokenizer, read_state
+from resources.models.weights import load_strictly
+
+PUBLISHED = "ViT-L-14-336"
+"""Its text tower is as wide as BERT-base [I: CGFormer]."""
+FOLDER = EMBEDDED["embedded"]
+MAX_TOKENS = 20
+"""Start and end included [I: CGFormer]."""
+IGNORED = re.compile(r"visual\..*|text_projection|logit_scale|input_resolution|context_length|vocab_size")
+"""Keys of a whole CLIP that its text tower has no place for."""
+
+
+class ClipTokenizer:
+    """Sentences as CLIP's ids, start and end included; one that is too long loses its last words, never its end."""
+
+    def __init__(self, words: Sequence[str], *, max_tokens: int = MAX_TOKENS) -> None:
+        """`words` are those of an embedded CLIP; none: OpenAI's byte pairs."""
+        self.words = tuple(words)
+        self.max_tokens = max_tokens
+        self._ids = (
+            WordTokenizer(words, context_length=max_tokens)
+            if words
+            else open_clip.get_tokenizer(FULL_SIZES[PUBLISHED], context_length=max_tokens)
+        )
+
+    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (see `ops.language.heard`), both int64 (sentences, max_tokens)."""
+        ids_NT: Tensor = self._ids(list(sentences)).long()
+        return ids_NT, heard(ids_NT)
+
+    def card(self) -> dict[str, Any]:
+        """What is saved beside weights, as JSON values."""
+        return {"vocabulary": list(self.words), "max_tokens": self.max_tokens}
+
+
+def new_clip_text(sizes: Mapping[str, Any]) -> ClipText:
+    """A tower with fresh weights.
+
+    Args:
+        sizes: `context_length`, `vocab_size`, `width`, `heads`, `layers`, and whether it has `quick_gelu`.
+    """
+    parts = dict(sizes)
+    activation = QuickGELU if parts.pop("quick_gelu") else nn.GELU
+    return ClipText(TextTransformer(**parts, output_dim=None, act_layer=activation))
+
+
+def sizes_of(text: ClipText) -> dict[str, Any]:
+    """The sizes that `new_clip_text` takes, as JSON values."""
+    tower = text.model
+    blocks = tower.transformer.resblocks
+    return {
+        "context_length": len(tower.positional_embedding),
+        "vocab_size": tower.token_embedding.num_embeddings,
+        "width": text.width,
+        "heads": blocks[0].attn.num_heads,
+        "layers": len(blocks),
+        "quick_gelu": isinstance(blocks[0].mlp.gelu, QuickGELU),
+    }
+
+
+def random_clip_text(width: int) -> tuple[ClipText, ClipTokenizer]:
+    """The tower of ViT-L/14-336, 768 wide, or the embedded one, at random, and the small tokenizer."""
+    return new_clip_text(_published_sizes() if width == 768 else _embedded_sizes()), ClipTokenizer(_embedded_words())
+
+
+def load_clip_text(checkpoint: Path | None = None) -> tuple[ClipText, ClipTokenizer]:
+    """The text tower of the embedded CLIP, or of OpenAI's ViT-L/14-336 from its local file, and its tokenizer.
+
+    Raises:
+        ValueError: the file is missing, or keys are missing or unexpected.
+    """
+    if checkpoint is None:
+        text, words = new_clip_text(_embedded_sizes()), _embedded_words()
+        weights = load_embedded(embedded_folder(FOLDER))[0]
+    else:
+        text, words = new_clip_text(_published_sizes()), []
+        weights = {key: value.float() for key, value in read_state(checkpoint).items()}
+    load_strictly(text.model, weights, source=checkpoint or FOLDER, ignored=IGNORED)
+    return text, ClipTokenizer(words)
+
+
+def _embedded_sizes() -> dict[str, Any]:
+    sizes: dict[str, Any] = load_embedded(embedded_folder(FOLDER))[1]["architecture"]["text_cfg"]
+    return {**sizes, "quick_gelu": False}
+
+
+def _published_sizes() -> dict[str, Any]:
+    config = open_clip.get_model_config(FULL_SIZES[PUBLISHED])
+    return {**config["text_cfg"], "quick_gelu": config["quick_gelu"]}
+
+
+def _embedded_words() -> list[str]:
+    return (embedded_folder(FOLDER) / VOCABULARY).read_text(encoding="utf-8").split()
