@@ -36,7 +36,7 @@ SEGMENTERS = (
 """Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
 PANELS = (
     "From left to right: the image; S1, the candidates of the object's class, numbered; S2, the one that all sentences "
-    "of the object chose, and the reason; what each trained model draws for the sentence above; the ground truth."
+    "of the object chose, and the reason; what each trained model draws for the sentence below; the ground truth."
 )
 ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
 
