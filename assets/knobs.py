@@ -3,7 +3,7 @@
 What does not change a result (device, batch sizes, threads) is in `resources.runtime`, never here.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,8 @@ class Knobs(BaseModel):
     """Base of all knob sets: frozen, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[tuple[str, ...]] = ()
+    """Knobs that are younger than artifacts: at their defaults no recipe has them, and what was made before stays."""
 
     def models(self) -> tuple[str, ...]:
         """Names in the checkpoint registry whose weights shape this stage's result."""
@@ -21,9 +23,14 @@ class Knobs(BaseModel):
         """Stages that only some settings of these knobs read."""
         return ()
 
+    def unread(self) -> tuple[str, ...]:
+        """Knobs that the settings of others leave without effect; no recipe has them."""
+        return ()
+
     def recipe(self) -> dict[str, Any]:
-        """What a recipe digests: every knob, as JSON."""
-        return self.model_dump(mode="json")
+        """What a recipe digests: every other knob, as JSON."""
+        unturned = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=unturned | set(self.unread()))
 
 
 class NoKnobs(Knobs):
@@ -109,10 +116,9 @@ class ChoiceKnobs(Knobs):
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
         return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
 
-    def recipe(self) -> dict[str, Any]:
-        """Without the knobs of GL-CLIP where another rule chooses: what was chosen before they came stays as it is."""
-        unread = () if self.rule == "global_local" else ("global_share", "parser")
-        return {name: value for name, value in super().recipe().items() if name not in unread}
+    def unread(self) -> tuple[str, ...]:
+        """The knobs of GL-CLIP where another rule chooses."""
+        return () if self.rule == "global_local" else ("global_share", "parser")
 
 
 class TrainingKnobs(Knobs):
@@ -166,6 +172,8 @@ Classes = Literal["all", "seen"]
 class DrawnKnobs(BootstrapKnobs):
     """A training that may learn from drawn masks, whose classes are known."""
 
+    later = ("classes", "text", "freeze_backbone")
+
     classes: Classes = "all"
     text: Literal["bert", "clip"] = "bert"
     """The language encoder; MERES's paper takes CLIP's for its Table 2, for a fair comparison."""
@@ -193,13 +201,9 @@ class DrawnKnobs(BootstrapKnobs):
         """Knobs that are fields of the network's configuration."""
         return {"freeze_backbone": self.freeze_backbone}
 
-    def recipe(self) -> dict[str, Any]:
-        """Without the other encoder's weights, and without younger knobs at their defaults: older trainings stay."""
-        unturned = {"classes": "all", "text": "bert", "freeze_backbone": False}.items()
-        unread = "bert" if self.text == "clip" else "clip"
-        return {
-            name: value for name, value in super().recipe().items() if name != unread and (name, value) not in unturned
-        }
+    def unread(self) -> tuple[str, ...]:
+        """The weights of the other encoder."""
+        return ("bert",) if self.text == "clip" else ("clip",)
 
 
 class SupervisedKnobs(DrawnKnobs):

@@ -11,9 +11,8 @@ from assets.predict import predicted_by
 from assets.records import ObjectRecord
 from assets.samples import all_candidates, chosen_mask, drawn_mask, matched_mask, refined_mask
 from assets.stage import Outcome, Work
-from assets.train import fit
+from assets.train import fit, pretrained
 from assets.training_set import Offer
-from resources.zoo import open_meres
 
 OFFERS: Mapping[Labels, Callable[[Work], Callable[[ObjectRecord], Offer]]] = {
     "mask_choices": chosen_mask,
@@ -34,11 +33,10 @@ def meres(work: Work) -> Outcome:
     """
     from ops.matching import MatchingLoss
     from ops.meres.contrast import MeresLoss
-    from ops.meres.model import optimiser_groups
+    from ops.meres.model import Meres, optimiser_groups
 
     knobs = work.knobs_as(MeresKnobs)
-    seed = knobs.seed + work.instance.source.seed
-    start = open_meres(knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed)
+    start = pretrained(work, knobs, Meres)
     matching = MatchingLoss() if knobs.labels == "candidates" else None
     loss = MeresLoss(assign=matching.match) if matching else MeresLoss()
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)

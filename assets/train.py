@@ -20,7 +20,7 @@ from assets.samples import all_candidates, chosen_mask, drawn_mask, val_score
 from assets.stage import Outcome, Work
 from assets.training_set import Encoder, Offer, training_set
 from resources.runtime import Runtime
-from resources.zoo import open_lavt
+from resources.zoo import open_referring
 from storage.artifact import Artifact
 from storage.rows import Tally
 from storage.tables import column, write_table
@@ -28,10 +28,10 @@ from storage.weights import latest_checkpoint, load_weights, save_checkpoint, sa
 
 if TYPE_CHECKING:
     from assets.tris.knobs import TrisTrainingKnobs
-    from ops.lavt import Lavt
     from ops.matching import MatchingLoss
     from ops.prediction import Segmenter
     from ops.training.loop import Groups, Loss, TrainPlan
+    from resources.models.referring import S
 
     Model = tuple[Segmenter, Encoder]
 
@@ -50,8 +50,10 @@ def zs_bootstrap(work: Work) -> Outcome:
     Resumes from its last checkpoint with the weights that an undisturbed run would have. The last epoch is kept, which
     needs no ground truth; `best_on_val` is the authors' way, and the report says when it was used.
     """
+    from ops.lavt import Lavt
+
     knobs = work.knobs_as(BootstrapKnobs)
-    return fit(work, knobs, pretrained(work, knobs), chosen_mask(work))
+    return fit(work, knobs, pretrained(work, knobs, Lavt), chosen_mask(work))
 
 
 def corrected(work: Work) -> Outcome:
@@ -71,14 +73,18 @@ def corrected(work: Work) -> Outcome:
 
 def supervised(work: Work) -> Outcome:
     """Fully supervised LAVT, trained on drawn masks: the upper bound of every table, and never an input of another."""
+    from ops.lavt import Lavt
+
     knobs = work.knobs_as(SupervisedKnobs)
-    return fit(work, knobs, pretrained(work, knobs), drawn_mask(work, classes=knobs.classes))
+    return fit(work, knobs, pretrained(work, knobs, Lavt), drawn_mask(work, classes=knobs.classes))
 
 
-def pretrained(work: Work, knobs: BootstrapKnobs) -> tuple[Lavt, Encoder]:
-    """LAVT as training finds it: pretrained towers, and everything else at random."""
+def pretrained(work: Work, knobs: BootstrapKnobs, kind: type[S]) -> tuple[S, Encoder]:
+    """`Lavt` or `Meres` as training finds it: pretrained towers, and everything else at random."""
     seed = knobs.seed + work.instance.source.seed
-    return open_lavt(knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed)
+    return open_referring(
+        kind, knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed
+    )
 
 
 def read_segmenter(artifact: Artifact, runtime: Runtime) -> Model:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from ops.tris.encoders import token_features
+from ops.clip_text import at_the_end, token_features
 
 if TYPE_CHECKING:  # ops need their attributes, not their import
     from open_clip.transformer import TextTransformer
@@ -88,8 +88,7 @@ class ClipText:
     def states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """States (B, T, L), the end's first, then the words in their order; `mask_BT` is that of `heard`."""
         tokens_BTL = token_features(self.model, ids_BT)
-        rows_B = torch.arange(len(ids_BT), device=ids_BT.device)
-        return torch.cat([tokens_BTL[rows_B, ids_BT.argmax(1)][:, None], tokens_BTL[:, 1:]], 1)
+        return torch.cat([at_the_end(tokens_BTL, ids_BT)[:, None], tokens_BTL[:, 1:]], 1)
 
     def learn(self) -> None:
         """Let all layers and the last norm learn; embeddings of words and places do not [C: as with BERT]."""

@@ -21,7 +21,7 @@ from ops.meres.model import Meres
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from resources.models.clip import build_small_clip
-from resources.models.referring import LAVTS, MERES, Size, build_lavt, build_meres
+from resources.models.referring import CONFIGS, Size, build
 from resources.models.tris import clip_sizes
 
 
@@ -73,23 +73,20 @@ def tris_candidates(clip: str, response: ResponseConfig, segmenter: SegmenterCon
 
 def bert_candidates(size: Size) -> list[Candidate]:
     """LAVT and MERES."""
-    lavt, meres = LAVTS[size], MERES[size]
     return [
         Candidate(
-            name="LAVT",
-            build=lambda: build_lavt(size, random_weights=True)[0],
-            image_size=lavt.image_size,
-            tokens=lavt.max_tokens,
+            name=name,
+            build=partial(_random, kind, size),
+            image_size=CONFIGS[kind][size].image_size,
+            tokens=CONFIGS[kind][size].max_tokens,
             run=_hear,
-        ),
-        Candidate(
-            name="MERES",
-            build=lambda: build_meres(size, random_weights=True)[0],
-            image_size=meres.image_size,
-            tokens=meres.max_tokens,
-            run=_hear,
-        ),
+        )
+        for name, kind in (("LAVT", Lavt), ("MERES", Meres))
     ]
+
+
+def _random(kind: type[Lavt] | type[Meres], size: Size) -> nn.Module:
+    return build(kind, size, random_weights=True)[0]
 
 
 def _hear(model: Lavt | Meres, image_13SS: Tensor, ids_1T: Tensor) -> Tensor:

@@ -10,14 +10,12 @@ from resources.checkpoints import locate
 from resources.runtime import Runtime
 
 if TYPE_CHECKING:
-    from ops.lavt import Lavt
-    from ops.meres.model import Meres
     from ops.tris.calibration import Scorer
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Cut
     from resources.models.clip import Clip
     from resources.models.detector import Detector
-    from resources.models.referring import Size, Text, Words
+    from resources.models.referring import S, Size, Text, Words
     from resources.models.segmenter import Segmenter
     from resources.models.tris import Pretrained, TrisTokenizer
 
@@ -57,28 +55,25 @@ def open_parser(name: str, runtime: Runtime) -> Any:
     return load_parser(name if name == EMBEDDED else str(locate(name, runtime.weights())))
 
 
-def open_lavt(
-    size: Size, *, switches: Mapping[str, Any], text: Text, swin: str, words: str, runtime: Runtime, seed: int
-) -> tuple[Lavt, Words]:
-    """A LAVT with pretrained trunks, `switches` of its configuration turned, on the device, and its tokenizer."""
-    from resources.models.referring import build_lavt
+def open_referring(
+    kind: type[S],
+    size: Size,
+    *,
+    switches: Mapping[str, Any],
+    text: Text,
+    swin: str,
+    words: str,
+    runtime: Runtime,
+    seed: int,
+) -> tuple[S, Words]:
+    """A `Lavt` or `Meres` with pretrained trunks, `switches` of its configuration turned, and its tokenizer."""
+    from resources.models.referring import build
 
-    model, tokenizer = build_lavt(
-        size, switches=switches, text=text, swin=_file(swin, runtime), words=_file(words, runtime), seed=seed
+    model, tokenizer = build(
+        kind, size, switches=switches, text=text, swin=_file(swin, runtime), words=_file(words, runtime), seed=seed
     )
-    return model.to(runtime.torch_device()), tokenizer
-
-
-def open_meres(
-    size: Size, *, switches: Mapping[str, Any], text: Text, swin: str, words: str, runtime: Runtime, seed: int
-) -> tuple[Meres, Words]:
-    """A MERES, otherwise as `open_lavt`."""
-    from resources.models.referring import build_meres
-
-    model, tokenizer = build_meres(
-        size, switches=switches, text=text, swin=_file(swin, runtime), words=_file(words, runtime), seed=seed
-    )
-    return model.to(runtime.torch_device()), tokenizer
+    model.to(runtime.torch_device())
+    return model, tokenizer
 
 
 def open_tris_clip(name: str, runtime: Runtime) -> Pretrained:

@@ -61,12 +61,13 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     import torch
 
     from ops.images import resize_image, to_tensor
+    from ops.lavt import Lavt
     from ops.prediction import predict
     from ops.training.batches import InMemorySamples, TrainingObject
     from ops.training.loop import TrainPlan, train
-    from resources.models.referring import build_lavt
+    from resources.models.referring import build
 
-    model, tokenizer = build_lavt("swin_b", text=text, random_weights=True)
+    model, tokenizer = build(Lavt, "swin_b", text=text, random_weights=True)
     size = model.config.image_size
     ids, mask = tokenizer.encode(["the man on the left", "left man"])
     image = resize_image(to_tensor(picture), height=size, width=size)

@@ -1,6 +1,6 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class TrisTrainingKnobs(Knobs):
 class ResponseKnobs(TrisTrainingKnobs):
     """Step 1: model and losses (TRIS spec 2)."""
 
+    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after")
+
     width: int = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
     language_to_vision: bool = True
@@ -66,12 +68,6 @@ class ResponseKnobs(TrisTrainingKnobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained, and the frozen one where it judges."""
         return (*super().models(), *((weights_name("clip_judge", self.scorer),) if self.calibrate else ()))
-
-    def recipe(self) -> dict[str, Any]:
-        """Without knobs that came later and change nothing: what was trained before them stays as it is."""
-        unset = {f"{part}_weight" for part in PARTS if getattr(self, f"{part}_weight") is None}
-        unset |= {"calibrate_after"} if not self.calibrate_after else set()
-        return {name: value for name, value in super().recipe().items() if name not in unset}
 
 
 class SelectionKnobs(Knobs):

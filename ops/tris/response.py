@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops.clip_text import sentence_features
 from ops.images import normalise
-from ops.tris.encoders import image_maps, sentence_features
+from ops.tris.encoders import image_maps
 from ops.tris.optimisation import optimiser_groups
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.sizes import enlarge

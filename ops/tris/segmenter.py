@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops.clip_text import token_features
 from ops.images import normalise
 from ops.tris.decoder import TopDownDecoder
-from ops.tris.encoders import image_maps, token_features
+from ops.tris.encoders import image_maps
 from ops.tris.fusion import WordFusion
 from ops.tris.optimisation import optimiser_groups
 from ops.tris.sizes import enlarge

@@ -6,7 +6,7 @@ and `resources.models.clip_text`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -30,8 +30,10 @@ if TYPE_CHECKING:  # open_clip takes long to import, and most segmenters have BE
 
 Size = Literal["embedded", "swin_b"]
 Text = Literal["bert", "clip"]
-LAVTS: dict[Size, LavtConfig] = {"embedded": lavt.EMBEDDED, "swin_b": lavt.SWIN_B_480}
-MERES: dict[Size, MeresConfig] = {"embedded": meres.EMBEDDED, "swin_b": meres.SWIN_B_480}
+CONFIGS: Mapping[type, Mapping[Size, Any]] = {
+    Lavt: {"embedded": lavt.EMBEDDED, "swin_b": lavt.SWIN_B_480},
+    Meres: {"embedded": meres.EMBEDDED, "swin_b": meres.SWIN_B_480},
+}
 BERT_SIZES = (
     "vocab_size",
     "hidden_size",
@@ -41,11 +43,11 @@ BERT_SIZES = (
     "max_position_embeddings",
 )
 WORDS: Mapping[Text, str] = {"bert": "<folder of bert-base-uncased>", "clip": "<ViT-L-14-336px.pt>"}
-S = TypeVar("S", Lavt, Meres)
-C = TypeVar("C", LavtConfig, MeresConfig)
+S = TypeVar("S", bound=Lavt | Meres)
 
 
-def build_lavt(
+def build(
+    kind: type[S],
     size: Size,
     *,
     switches: Mapping[str, Any] | None = None,
@@ -54,12 +56,13 @@ def build_lavt(
     words: Path | None = None,
     random_weights: bool = False,
     seed: int = 0,
-) -> tuple[Lavt, Words]:
-    """A LAVT ready to be trained: trunks pretrained, fusion and decoder new (from `seed`).
+) -> tuple[S, Words]:
+    """A LAVT or a MERES ready to be trained: trunks pretrained, all else new (from `seed`).
 
     Args:
+        kind: `Lavt` or `Meres`.
         size: "embedded" takes the trunks that ship with the project, "swin_b" the published ones at the given paths.
-        switches: fields of `LavtConfig` to turn.
+        switches: fields of the network's configuration to turn.
         text: the language encoder; CLIP's text tower hears at most 20 tokens.
         swin: `swin_base_patch4_window12_384_22k.pth`; only for "swin_b".
         words: folder of bert-base-uncased, or OpenAI's `ViT-L-14-336px.pt`; only for "swin_b".
@@ -69,21 +72,21 @@ def build_lavt(
     Raises:
         ValueError: a path is missing or superfluous, or a checkpoint does not fit.
     """
-    return _build(Lavt, LAVTS[size], size, switches or {}, text, swin, words, random_weights=random_weights, seed=seed)
-
-
-def build_meres(
-    size: Size,
-    *,
-    switches: Mapping[str, Any] | None = None,
-    text: Text = "bert",
-    swin: Path | None = None,
-    words: Path | None = None,
-    random_weights: bool = False,
-    seed: int = 0,
-) -> tuple[Meres, Words]:
-    """A MERES ready to be trained; `switches` are fields of `MeresConfig`, the rest is as in `build_lavt`."""
-    return _build(Meres, MERES[size], size, switches or {}, text, swin, words, random_weights=random_weights, seed=seed)
+    if size == "embedded" and (swin or words):
+        raise ValueError("the embedded size brings its own trunks; pass checkpoints with size='swin_b'")
+    if size != "embedded" and not random_weights and (swin is None or words is None):
+        raise ValueError(
+            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
+            "`wordmask doctor` says where people get them"
+        )
+    config = replace(CONFIGS[kind][size], **(switches or {}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        language, tokenizer = _language(text, config, words, random_weights=random_weights)
+        model = kind(replace(config, max_tokens=tokenizer.max_tokens), language)
+    if not random_weights:
+        model.vision.swin.load_state_dict(load_swin(swin or "embedded", config=config.swin))
+    return model, tokenizer
 
 
 def architecture_of(model: Segmenter) -> dict[str, Any]:
@@ -113,36 +116,6 @@ def tokenizer_from(card: Mapping[str, Any]) -> Words:
 
         return ClipTokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
     return Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
-
-
-def _build(
-    make: Callable[[C, LanguageEncoder], S],
-    default: C,
-    size: Size,
-    switches: Mapping[str, Any],
-    text: Text,
-    swin: Path | None,
-    words: Path | None,
-    *,
-    random_weights: bool,
-    seed: int,
-) -> tuple[S, Words]:
-    """The network around its language encoder, everything that is not pretrained drawn from the seed."""
-    if size == "embedded" and (swin or words):
-        raise ValueError("the embedded size brings its own trunks; pass checkpoints with size='swin_b'")
-    if size != "embedded" and not random_weights and (swin is None or words is None):
-        raise ValueError(
-            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
-            "`wordmask doctor` says where people get them"
-        )
-    config = replace(default, **switches)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        language, tokenizer = _language(text, config, words, random_weights=random_weights)
-        model = make(replace(config, max_tokens=tokenizer.max_tokens), language)
-    if not random_weights:
-        model.vision.swin.load_state_dict(load_swin(swin or "embedded", config=config.swin))
-    return model, tokenizer
 
 
 def _language(

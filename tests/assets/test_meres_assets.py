@@ -23,6 +23,7 @@ from storage.artifact import Artifact, Store
 from storage.masks import decode
 from storage.recipe import digest
 from storage.weights import load_weights
+from tests.homes import write_home
 
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 6}\nevaluate: [val, testA]\n"
 TINY = "{epochs: 1, batch_size: 12}"
@@ -68,11 +69,8 @@ Finished = dict[tuple[str, str], Artifact]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """(experiment, stage) -> artifact; everything is run once."""
-    home = tmp_path_factory.mktemp("home")
-    files = (("drawn", DRAWN), ("weak", WEAK), ("offered", CANDIDATES), ("seen", SEEN))
-    for kind, name, text in (("datasets", "guided", WORLD), *(("experiments", *file) for file in files)):
-        (home / kind).mkdir(exist_ok=True)
-        (home / kind / f"{name}.yaml").write_text(text)
+    experiments = {"drawn": DRAWN, "weak": WEAK, "offered": CANDIDATES, "seen": SEEN}
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"guided": WORLD}, experiments=experiments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
         store = Store(home / "store")

@@ -14,6 +14,7 @@ from pipelines.definitions import load_plan
 from resources.runtime import Runtime
 from resources.store import ArtifactStore
 from storage.artifact import Artifact, Store
+from tests.homes import write_home
 
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 4}\n"
 EXPERIMENT = """
@@ -28,10 +29,7 @@ PREPARED = ("dataset_index", "references", "noun_phrases", "projected_classes", 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world with everything that ZSBootstrap reads."""
-    home = tmp_path_factory.mktemp("home")
-    for kind, name, text in (("datasets", "pair", WORLD), ("experiments", "team", EXPERIMENT)):
-        (home / kind).mkdir()
-        (home / kind / f"{name}.yaml").write_text(text)
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"team": EXPERIMENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
         for one in stages():

@@ -8,6 +8,7 @@ from assets.stage import StageInstance
 from pipelines.definitions import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
+from tests.homes import write_home
 
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
 EXPERIMENT = """
@@ -25,10 +26,7 @@ Finished = dict[str, Artifact]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Every stage of Correct, run once."""
-    home = tmp_path_factory.mktemp("home")
-    for kind, name, text in (("datasets", "little", WORLD), ("experiments", "try", EXPERIMENT)):
-        (home / kind).mkdir()
-        (home / kind / f"{name}.yaml").write_text(text)
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
         store = Store(home / "store")

@@ -36,6 +36,7 @@ from storage.arrays import read_array
 from storage.artifact import Artifact, Slot, Store
 from storage.masks import decode
 from storage.weights import load_weights
+from tests.homes import write_home
 
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
 EXPERIMENT = """
@@ -54,11 +55,7 @@ SCORED = ("val", "testA", "testB")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a world and an experiment."""
-    home = tmp_path_factory.mktemp("home")
-    for kind, name, text in (("datasets", "little", WORLD), ("experiments", "try", EXPERIMENT)):
-        (home / kind).mkdir()
-        (home / kind / f"{name}.yaml").write_text(text)
-    return home
+    return write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
 
 
 @pytest.fixture(scope="module")

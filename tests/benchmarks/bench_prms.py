@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ops.clip_text import sentence_features
 from ops.tris.calibration import Scorer
-from ops.tris.encoders import sentence_features
 from ops.tris.prms import agreements
 from resources.models.clip import load_clip
 

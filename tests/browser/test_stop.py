@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.jobs import job_name
 from tests.browser.serving import ask, pages
-from tests.kills.test_interruption import LONG, STEP
-from tests.kills.victim import WORLD
+from tests.homes import write_home
+from tests.kills.victim import LONG, STEP, WORLD
 
 LAUNCH = """mutation {{ launchRun(executionParams: {{
   selector: {{jobName: "{job}", repositoryName: "__repository__", repositoryLocationName: "wordmask"}},
@@ -38,10 +38,7 @@ def training(shown: dict[str, Any]) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_training_that_is_stopped_on_its_page_is_cancelled_and_not_tried_again(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    for folder, name, text in (("datasets", "victim", WORLD), ("experiments", "long", LONG)):
-        (home / folder).mkdir(parents=True)
-        (home / folder / f"{name}.yaml").write_text(text)
+    home = write_home(tmp_path / "home", datasets={"victim": WORLD}, experiments={"long": LONG})
     with pages(home, patience=150.0) as address:
         answer = ask(address, LAUNCH.format(job=job_name("victim", "long")))["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", json.dumps(answer)

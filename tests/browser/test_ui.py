@@ -12,6 +12,7 @@ import pytest
 from resources.store import PROJECT
 from resources.toyref.writer import COUNTS
 from tests.browser.serving import finished, newest_run, pages
+from tests.homes import write_home
 
 CHROMIUM = Path("/usr/bin/chromium")
 SWITCHES = (
@@ -35,13 +36,11 @@ pytestmark = [
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with the tiny embedded world, whose index a terminal run has already made."""
-    home = tmp_path / "home"
-    for folder, name, content in (
-        ("datasets", "tiny", "{kind: toyref, toy: {size: tiny}, experiments: [base]}"),
-        ("experiments", "look", "{datasets: [tiny], targets: [dataset_index]}"),
-    ):
-        (home / folder).mkdir(parents=True)
-        (home / folder / f"{name}.yaml").write_text(content)
+    home = write_home(
+        tmp_path / "home",
+        datasets={"tiny": "{kind: toyref, toy: {size: tiny}, experiments: [base]}"},
+        experiments={"look": "{datasets: [tiny], targets: [dataset_index]}"},
+    )
     code = "from pipelines.launch import run_experiment as run; raise SystemExit(not run('tiny', 'look'))"
     subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, env={**os.environ, "WORDMASK_HOME": str(home)}, check=True

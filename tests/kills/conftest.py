@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.homes import write_home
 from tests.kills.victim import EXPERIMENT, TRIS, WORLD
 
 
@@ -19,9 +20,5 @@ def context() -> ForkServerContext:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    pages = (("datasets", "victim", WORLD), ("experiments", "kill", EXPERIMENT), ("experiments", "tris_kill", TRIS))
-    for kind, name, text in pages:
-        (folder / kind).mkdir(exist_ok=True)
-        (folder / kind / f"{name}.yaml").write_text(text)
-    return folder
+    experiments = {"kill": EXPERIMENT, "tris_kill": TRIS}
+    return write_home(tmp_path_factory.mktemp("home"), datasets={"victim": WORLD}, experiments=experiments)

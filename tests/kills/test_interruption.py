@@ -1,7 +1,6 @@
 """A person stops a run: the step ends at once and is not tried again."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,25 +12,15 @@ import dagster as dg
 import pytest
 
 from resources.store import PROJECT
-from tests.kills.victim import WORLD
+from tests.homes import write_home
+from tests.kills.victim import LONG, STEP, WORLD
 
-LONG = """
-extends: base
-datasets: [victim]
-targets: [scores]
-knobs:
-  zs_bootstrap: {epochs: 400, batch_size: 8}
-"""
 RUN = "from pipelines.cli import app; app()"
-STEP = re.compile(r"step \d+/\d+")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    for folder, name, text in (("datasets", "victim", WORLD), ("experiments", "long", LONG)):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{name}.yaml").write_text(text)
-    return tmp_path
+    return write_home(tmp_path, datasets={"victim": WORLD}, experiments={"long": LONG})
 
 
 @contextmanager

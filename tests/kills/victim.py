@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import time
 from contextlib import suppress
@@ -21,6 +22,13 @@ knobs:
   corrected: {epochs: 4, batch_size: 8}
   meres: {labels: ground_truth, epochs: 4, batch_size: 8}
 """
+LONG = """
+extends: base
+datasets: [victim]
+targets: [scores]
+knobs:
+  zs_bootstrap: {epochs: 400, batch_size: 8}
+"""
 TRIS = """
 extends: tris
 datasets: [victim]
@@ -30,6 +38,8 @@ knobs:
   tris_segmenter: {image_size: 96, epochs: 6, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
 """
 WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
+STEP = re.compile(r"step \d+/\d+")
+"""What a training tells from time to time."""
 TRIS_STAGES = ("tris_response_model", "response_maps", "selected_responses", "refined_labels", "tris_segmenter")
 HOW_OFTEN = [2, pytest.param(10, marks=pytest.mark.slow)]
 PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 
-from ops.lavt import EMBEDDED, SWIN_B_480
+from ops.lavt import EMBEDDED, SWIN_B_480, Lavt
 from ops.swin import Swin, SwinConfig
 from resources.embedded.cards import EMBEDDED as EMBEDDED_FOLDER
 from resources.models.backbones import Tokenizer, load_bert, load_swin, resize_bias
-from resources.models.referring import architecture_of, build_lavt, segmenter_from
+from resources.models.referring import architecture_of, build, segmenter_from
 
 SMALL = SwinConfig(embed_dim=8, depths=(2, 2), heads=(1, 2), window=4)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "man", "red", "##dish", "in", "cafe", "."]
@@ -190,16 +190,16 @@ def test_a_vocabulary_without_special_pieces_is_refused() -> None:
 
 def test_full_size_asks_for_its_checkpoints() -> None:
     with pytest.raises(ValueError, match="bert-base-uncased"):
-        build_lavt("swin_b")
+        build(Lavt, "swin_b")
     with pytest.raises(ValueError, match="brings its own"):
-        build_lavt("embedded", swin=Path("swin.pth"))
+        build(Lavt, "embedded", swin=Path("swin.pth"))
 
 
 @needs_embedded
 def test_the_embedded_lavt_starts_from_its_trunks_and_a_seed() -> None:
-    one, tokenizer = build_lavt("embedded", seed=1)
-    same, _ = build_lavt("embedded", seed=1)
-    other, _ = build_lavt("embedded", seed=2)
+    one, tokenizer = build(Lavt, "embedded", seed=1)
+    same, _ = build(Lavt, "embedded", seed=1)
+    other, _ = build(Lavt, "embedded", seed=2)
     trunk = load_swin("embedded", config=EMBEDDED.swin)
     assert all(torch.equal(value, trunk[name]) for name, value in one.vision.backbone.swin.state_dict().items())
     assert all(torch.equal(value, same.state_dict()[name]) for name, value in one.state_dict().items())
@@ -219,7 +219,7 @@ def test_any_latin_text_tokenises_with_the_embedded_vocabulary() -> None:
 
 @needs_embedded
 def test_an_architecture_rebuilds_the_network() -> None:
-    model, _ = build_lavt("embedded")
+    model, _ = build(Lavt, "embedded")
     description = json.loads(json.dumps(architecture_of(model)))
     again = segmenter_from(description)
     again.load_state_dict(model.state_dict())
@@ -232,7 +232,7 @@ def test_an_architecture_rebuilds_the_network() -> None:
 @pytest.mark.slow
 @needs_embedded
 def test_a_random_full_size_model_runs() -> None:
-    model, tokenizer = build_lavt("swin_b", random_weights=True)
+    model, tokenizer = build(Lavt, "swin_b", random_weights=True)
     ids, mask = tokenizer.encode(["left man in red"])
     with torch.no_grad():
         logits = model.eval()(torch.zeros(1, 3, 480, 480, dtype=torch.uint8), ids, mask)

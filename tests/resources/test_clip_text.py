@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import open_clip
 import pytest
@@ -16,7 +15,7 @@ from resources.models import clip_text
 from resources.models.backbones import Tokenizer
 from resources.models.clip import load_clip
 from resources.models.clip_text import ClipTokenizer, load_clip_text, new_clip_text, sizes_of
-from resources.models.referring import architecture_of, build_lavt, build_meres, segmenter_from, tokenizer_from
+from resources.models.referring import architecture_of, build, segmenter_from, tokenizer_from
 
 SAID = ["the red dog on the left", "man " * 30, ""]
 
@@ -93,9 +92,9 @@ def test_a_file_with_other_keys_is_refused(published: tuple[Path, open_clip.CLIP
         load_clip_text(path)
 
 
-@pytest.mark.parametrize("build", [build_lavt, build_meres])
-def test_a_segmenter_with_clip_comes_back_from_its_card(build: Any) -> None:
-    model, tokenizer = build("embedded", text="clip", switches={"freeze_backbone": True}, seed=1)
+@pytest.mark.parametrize("kind", [Lavt, Meres])
+def test_a_segmenter_with_clip_comes_back_from_its_card(kind: type[Lavt | Meres]) -> None:
+    model, tokenizer = build(kind, "embedded", text="clip", switches={"freeze_backbone": True}, seed=1)
     card = json.loads(json.dumps({"architecture": architecture_of(model), **tokenizer.card()}))
     again = segmenter_from(card["architecture"])
     again.load_state_dict(model.state_dict())
@@ -113,23 +112,23 @@ def test_a_segmenter_with_clip_comes_back_from_its_card(build: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("build", [build_lavt, build_meres])
-def test_cards_of_earlier_trainings_mean_bert_and_a_trunk_that_learnt(build: Any) -> None:
-    model, tokenizer = build("embedded")
+@pytest.mark.parametrize("kind", [Lavt, Meres])
+def test_cards_of_earlier_trainings_mean_bert_and_a_trunk_that_learnt(kind: type[Lavt | Meres]) -> None:
+    model, tokenizer = build(kind, "embedded")
     card = json.loads(json.dumps({"architecture": architecture_of(model), **tokenizer.card()}))
-    family = "lavt" if build is build_lavt else "meres"
+    family = "lavt" if kind is Lavt else "meres"
     assert set(card) == {"architecture", "vocabulary", "max_tokens"}
     assert set(card["architecture"]) == {family, "bert"}
     assert not card["architecture"][family].pop("freeze_backbone")  # earlier ones do not say
     again = segmenter_from(card["architecture"])
-    assert isinstance(again, Lavt if family == "lavt" else Meres)
+    assert isinstance(again, kind)
     again.load_state_dict(model.state_dict())
     assert any(name.startswith("bert.encoder.layer.0.") for name in model.state_dict())
     assert isinstance(tokenizer_from(card), Tokenizer)
 
 
 def test_random_weights_are_none_of_the_pretrained_ones() -> None:
-    model, tokenizer = build_lavt("embedded", text="clip", random_weights=True)
+    model, tokenizer = build(Lavt, "embedded", text="clip", random_weights=True)
     pretrained = load_clip_text()[0].model.state_dict()
     found = model.language.model.state_dict()
     assert found.keys() == pretrained.keys()
@@ -139,6 +138,6 @@ def test_random_weights_are_none_of_the_pretrained_ones() -> None:
 
 def test_full_size_asks_for_the_file_of_clip() -> None:
     with pytest.raises(ValueError, match=r"ViT-L-14-336px\.pt"):
-        build_meres("swin_b", text="clip")
+        build(Meres, "swin_b", text="clip")
     with pytest.raises(ValueError, match="brings its own trunks"):
-        build_meres("embedded", text="clip", words=Path("ViT-L-14-336px.pt"))
+        build(Meres, "embedded", text="clip", words=Path("ViT-L-14-336px.pt"))

@@ -10,7 +10,7 @@ from ops.lavt import EMBEDDED, Lavt
 from ops.meres.config import EMBEDDED as EMBEDDED_MERES
 from ops.meres.model import Meres
 from resources.models.backbones import load_swin
-from resources.models.referring import architecture_of, build_lavt, build_meres, segmenter_from
+from resources.models.referring import architecture_of, build, segmenter_from
 
 
 def described(model: Lavt | Meres) -> Any:
@@ -19,9 +19,9 @@ def described(model: Lavt | Meres) -> Any:
 
 
 def test_the_embedded_meres_starts_from_its_trunk_and_a_seed() -> None:
-    one, tokenizer = build_meres("embedded", seed=1)
-    same, _ = build_meres("embedded", seed=1)
-    other, _ = build_meres("embedded", seed=2)
+    one, tokenizer = build(Meres, "embedded", seed=1)
+    same, _ = build(Meres, "embedded", seed=1)
+    other, _ = build(Meres, "embedded", seed=2)
     trunk = load_swin("embedded", config=EMBEDDED_MERES.swin)
     assert all(torch.equal(value, trunk[name]) for name, value in one.vision.swin.state_dict().items())
     assert all(torch.equal(value, same.state_dict()[name]) for name, value in one.state_dict().items())
@@ -34,12 +34,12 @@ def test_building_a_model_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(4)
     expected = torch.rand(3)
     torch.manual_seed(4)
-    build_meres("embedded", seed=9)
+    build(Meres, "embedded", seed=9)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_turned_switch_and_unequal_sizes_survive_the_description() -> None:
-    model, _ = build_meres("embedded", switches={"guidance": "ve", "selected_percent": 80})
+    model, _ = build(Meres, "embedded", switches={"guidance": "ve", "selected_percent": 80})
     again = segmenter_from(described(model))
     assert isinstance(again, Meres)
     again.load_state_dict(model.state_dict())
@@ -51,8 +51,8 @@ def test_a_turned_switch_and_unequal_sizes_survive_the_description() -> None:
 
 
 def test_a_description_tells_lavt_and_meres_apart() -> None:
-    lavt, _ = build_lavt("embedded")
-    meres, _ = build_meres("embedded")
+    lavt, _ = build(Lavt, "embedded")
+    meres, _ = build(Meres, "embedded")
     assert isinstance(segmenter_from(described(lavt)), Lavt)
     assert isinstance(segmenter_from(described(meres)), Meres)
     assert segmenter_from(described(lavt)).config == EMBEDDED
@@ -60,6 +60,6 @@ def test_a_description_tells_lavt_and_meres_apart() -> None:
 
 def test_full_size_asks_for_its_checkpoints_and_an_unknown_switch_is_refused() -> None:
     with pytest.raises(ValueError, match="bert-base-uncased"):
-        build_meres("swin_b")
+        build(Meres, "swin_b")
     with pytest.raises(TypeError, match="guidence"):
-        build_meres("embedded", switches={"guidence": "le"})
+        build(Meres, "embedded", switches={"guidence": "le"})

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ops.tris.encoders import image_maps, sentence_features, token_features
+from ops.clip_text import sentence_features, token_features
+from ops.tris.encoders import image_maps
 from tests.ops.tris import tiny
 
 
