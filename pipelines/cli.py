@@ -72,7 +72,7 @@ def add(
     experiment: Experiment = "base",
 ) -> None:
     """Register your own folder as a data set for an experiment."""
-    from pipelines.experiments import write_dataset
+    from pipelines.sources import write_dataset
 
     with _clear_errors():
         path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)

@@ -4,7 +4,8 @@ from rich.table import Table
 
 from assets.knobs import SupervisedKnobs
 from assets.tris.knobs import ResponseKnobs, SegmenterKnobs
-from pipelines.experiments import experiment_folders, read_experiments
+from pipelines.experiments import read_experiments
+from pipelines.files import experiment_folders
 from pipelines.stages import STAGES
 from pipelines.tables import folding
 

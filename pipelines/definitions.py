@@ -13,10 +13,12 @@ import dagster as dg
 from assets.factory import build_stage_asset
 from assets.stage import StageInstance
 from pipelines.automation import automations
-from pipelines.experiments import dataset_folders, experiment_folders, read_experiments, read_sources
+from pipelines.experiments import read_experiments
+from pipelines.files import dataset_folders, experiment_folders
 from pipelines.jobs import experiment_jobs
 from pipelines.maintenance import MAINTENANCE
 from pipelines.planner import Identify, plan
+from pipelines.sources import read_datasets
 from pipelines.stages import STAGES
 from resources.checkpoints import checkpoint_folder, identity
 from resources.runtime import Runtime
@@ -29,20 +31,25 @@ def load_plan(
     datasets: Sequence[Path] | None = None,
     identify: Identify | None = None,
 ) -> list[StageInstance]:
-    """Every stage instance that the experiment and data-set files ask for.
+    """Every stage instance that is asked for: by files of experiments and data sets, or since (`ask_for`).
 
     Raises:
         ValueError: a file is wrong; the message names it.
     """
     known = read_experiments(experiments if experiments is not None else experiment_folders(), STAGES)
-    sources = read_sources(datasets if datasets is not None else dataset_folders())
-    pairs = []
-    for experiment in known.values():
-        wanted = [name for name, (_, asks) in sources.items() if name in experiment.datasets or experiment.name in asks]
-        unknown = set(experiment.datasets) - set(sources)
+    there = read_datasets(datasets if datasets is not None else dataset_folders())
+    for what, name, unknown in (
+        *(("experiment", one.name, set(one.datasets) - set(there)) for one in known.values()),
+        *(("data set", name, set(one.experiments) - set(known)) for name, one in there.items()),
+    ):
         if unknown:
-            raise ValueError(f"experiment {experiment.name} names data sets that no file describes: {sorted(unknown)}")
-        pairs += [(name, sources[name][0], experiment) for name in wanted]
+            raise ValueError(f"{what} {name} names what no file describes: {', '.join(sorted(unknown))}")
+    pairs = [
+        (name, dataset.source, experiment)
+        for experiment in known.values()
+        for name, dataset in there.items()
+        if dataset.has(name, experiment)
+    ]
     return plan(pairs, STAGES, identify or _identify)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from assets.stage import AssetPath, StageInstance
 from pipelines.jobs import job_name
+from pipelines.sources import ask_for
 from resources.store import PROJECT, home
 from storage.artifact import Artifact, Store, StoreError
 
@@ -40,6 +41,8 @@ def dagster_home() -> Path:
 def run_experiment(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
 
+    A pair that nobody asked for before is part of the graph from then on.
+
     Args:
         dataset: its name.
         experiment: its name.
@@ -47,10 +50,12 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
         runtime: settings of `resources.runtime.Runtime`.
 
     Raises:
-        ValueError: there is no such pair or stage; the message lists those that exist.
+        ValueError: there is no such experiment, data set or stage; the message lists those that exist.
     """
     from pipelines.definitions import build_defs
 
+    if ask_for(dataset, [experiment]):
+        console.print(f"{experiment} on {dataset} is part of the graph from now on")
     wanted = leading_to(until, planned(dataset, experiment))
     dagster_home()
     job = build_defs(loggers={"console": terminal_logger}).resolve_job_def(job_name(dataset, experiment))
@@ -169,7 +174,7 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     """What an experiment uses on a data set, inputs first.
 
     Raises:
-        ValueError: there is no such pair; the message lists those that exist.
+        ValueError: nobody asked for this pair; says what asks for it, and which pairs there are.
     """
     from pipelines.definitions import load_plan
 
@@ -177,8 +182,11 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     found = in_use(instances, dataset, experiment)
     if not found:
         pairs = sorted({(one.dataset, name) for one in instances for name in one.used_by})
-        known = ", ".join(f"{name} on {data}" for data, name in pairs)
-        raise ValueError(f"experiment {experiment} is not planned on data set {dataset}; planned: {known}")
+        raise ValueError(
+            f"experiment {experiment} was not asked for on data set {dataset}: "
+            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
+            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
+        )
     return found
 
 

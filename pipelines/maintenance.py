@@ -1,7 +1,7 @@
-"""Jobs that look after experiments and the store: register an experiment, collect garbage, verify every byte.
+"""Jobs that look after experiments and the store: ask for experiments, write new ones, collect garbage, verify bytes.
 
 They are launched from Jobs in the UI, where the launchpad shows their settings. What they do is written in
-`pipelines.experiments` and `storage`; here are only the ops around it.
+`pipelines.experiments`, `pipelines.sources` and `storage`; here are only the ops around it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,16 @@ import dagster as dg
 import yaml
 from pydantic import Field, ValidationError
 
-from pipelines.experiments import (
-    ExperimentFile,
-    checked_name,
-    dataset_folders,
-    experiment_folders,
-    read_experiments,
-    read_sources,
-    write_file,
-)
+from pipelines.experiments import ExperimentFile, read_experiments
+from pipelines.files import checked_name, dataset_folders, experiment_folders, write_file
+from pipelines.sources import ask_for, read_datasets
 from pipelines.stages import STAGES
 from resources.store import ArtifactStore, home
 from storage.artifact import Artifact, Store, StoreError
 
 SHOWN = 50
 """Rows of a table in the UI; counts are always whole."""
+RELOAD = "Press Reload definitions (Deployment, code locations) and its assets appear."
 
 
 class NewExperiment(dg.Config):
@@ -42,6 +37,13 @@ class NewExperiment(dg.Config):
     )
     targets: list[str] = Field(default=[], description="Stages to end in; none: as the experiment it extends.")
     datasets: list[str] = Field(default=[], description="Data sets to run on; none: those of the one it extends.")
+
+
+class Wish(dg.Config):
+    """Which experiments to see on which data set."""
+
+    experiments: list[str] = Field(description="Names of experiments, such as [red_ellipse, no_projection].")
+    dataset: str = Field(default="toyref", description="Data set to run them on.")
 
 
 class Collection(dg.Config):
@@ -61,10 +63,9 @@ def register(new: NewExperiment) -> Path:
     """
     path = home() / "experiments" / f"{checked_name(new.name)}.yaml"
     known = read_experiments(experiment_folders(), STAGES)
-    sources = read_sources(dataset_folders())
+    there = read_datasets(dataset_folders())
     parent = known.get(new.extends)
-    asking = [name for name, (_, experiments) in sources.items() if new.extends in experiments]
-    inherited = dict.fromkeys((*(parent.datasets if parent else ()), *asking))
+    inherited = [name for name, dataset in there.items() if parent and dataset.has(name, parent)]
     try:
         file = ExperimentFile(
             extends=new.extends,
@@ -75,9 +76,11 @@ def register(new: NewExperiment) -> Path:
         )
     except ValidationError as error:
         raise ValueError(f"experiment {new.name}: {error}") from error
-    unknown = sorted(set(file.datasets) - set(sources))
+    if parent and not file.datasets:
+        raise ValueError(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
+    unknown = sorted(set(file.datasets) - set(there))
     if unknown:
-        raise ValueError(f"no data set is called {', '.join(unknown)}; known are {', '.join(sources)}")
+        raise ValueError(f"no data set is called {', '.join(unknown)}; known are {', '.join(there)}")
     if new.name in known:
         _demand_equal(file, path)
         return path
@@ -95,9 +98,19 @@ def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> N
         path = register(config)
     except (ValueError, StoreError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    advice = "Press Reload definitions (Deployment, code locations) and its assets appear."
-    context.log.info(f"{path} is there. {advice}")
-    context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": advice})
+    context.log.info(f"{path} is there. {RELOAD}")
+    context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": RELOAD})
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
+    """Remember that the experiments are wanted there."""
+    try:
+        new = ask_for(config.dataset, config.experiments)
+    except (ValueError, StoreError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    context.log.info(f"{len(new)} of {len(config.experiments)} are new. {RELOAD}")
+    context.add_output_metadata({"new": dg.MetadataValue.text(", ".join(new)), "next": RELOAD})
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -153,6 +166,12 @@ def register_experiment() -> None:
 
 
 @dg.job(executor_def=dg.in_process_executor)
+def ask_for_experiments() -> None:
+    """Show experiments that ship, or that you wrote, on a data set. Then press Reload definitions."""
+    add_to_the_graph()
+
+
+@dg.job(executor_def=dg.in_process_executor)
 def collect_garbage() -> None:
     """List artifacts that no asset points at (older results included); `dry_run: false` deletes them."""
     delete_unreferenced()
@@ -164,7 +183,7 @@ def verify_store() -> None:
     compare_checksums()
 
 
-MAINTENANCE = (register_experiment, collect_garbage, verify_store)
+MAINTENANCE = (register_experiment, ask_for_experiments, collect_garbage, verify_store)
 
 
 def _demand_equal(file: ExperimentFile, path: Path) -> None:

@@ -1,7 +1,7 @@
 """The papers' tables on the embedded worlds: which experiments they need, and their figures over seeds as Markdown.
 
 A world is a style of sentences and a seed; other seeds have other scenes and other trainings. The worlds beside
-`toyref` are registered in `<home>/datasets` when they are first asked for, so that a fresh graph stays small.
+`toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,10 @@ import numpy as np
 
 from assets.stage import StageInstance, ToyWorld
 from pipelines import tables_meres, tables_tris
-from pipelines.experiments import DatasetFile, write_file
+from pipelines.files import write_file
 from pipelines.launch import in_use, leading_to, state_of
 from pipelines.rows import CHOSEN, PaperTable, Row
+from pipelines.sources import DatasetFile, ask_for
 from pipelines.tables import classes_of, summary_of
 from resources.store import home
 from storage.artifact import Store
@@ -109,20 +110,16 @@ def world(style: Style, seed: int) -> str:
 
 
 def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[PaperTable]) -> None:
-    """Describe the worlds of these styles and seeds, for all experiments of the tables."""
+    """Describe the worlds of these styles and seeds, and ask for all experiments of the tables on them."""
     experiments = sorted({row.experiment for table in tables for row in table.rows})
     for style in styles:
         for seed in seeds:
-            file = DatasetFile.model_validate(
-                {
-                    "kind": "toyref",
-                    "toy": ToyWorld.model_validate({"style": style, "seed": seed}),
-                    "experiments": experiments,
-                }
-            )
-            if world(style, seed) != "toyref":
-                path = home() / "datasets" / f"{world(style, seed)}.yaml"
-                write_file(path, file, comment="An embedded world of the tables; written by wordmask results.")
+            name = world(style, seed)
+            if name != "toyref":
+                toy = ToyWorld.model_validate({"style": style, "seed": seed})
+                comment = "An embedded world of the tables; written by wordmask results."
+                write_file(home() / "datasets" / f"{name}.yaml", DatasetFile(kind="toyref", toy=toy), comment=comment)
+            ask_for(name, experiments)
 
 
 def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:

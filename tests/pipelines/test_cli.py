@@ -47,10 +47,11 @@ def test_an_unknown_experiment_is_refused_with_exit_code_1(run: Run, command: st
     assert "Traceback" not in said
 
 
-def test_an_unknown_pair_is_told_which_pairs_are_planned(run: Run) -> None:
-    code, said = run("run", "-e", "full")
+def test_a_pair_that_nobody_asked_for_is_told_how_to_ask(run: Run) -> None:
+    code, said = run("status", "-e", "red_ellipse")
     assert code == 1
-    assert "experiment full is not planned on data set toyref" in said
+    assert "experiment red_ellipse was not asked for on data set toyref" in said
+    assert "`wordmask run -d toyref -e red_ellipse`" in said
     assert "base on toyref" in said
 
 

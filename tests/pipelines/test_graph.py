@@ -5,7 +5,8 @@ import pytest
 from assets.meres import OFFERS
 from assets.meres_knobs import SOURCES
 from assets.stage import AssetPath, StageInstance
-from pipelines.experiments import SHIPPED, Experiment, read_experiments
+from pipelines.experiments import Experiment, read_experiments
+from pipelines.files import SHIPPED
 from pipelines.planner import plan
 from pipelines.stages import STAGES
 from tests.pipelines.planning import SOURCE

@@ -10,8 +10,9 @@ import dagster as dg
 import pytest
 
 from pipelines.definitions import load_plan
-from pipelines.experiments import SHIPPED, experiment_folders, read_experiments
-from pipelines.maintenance import collect_garbage, register_experiment, verify_store
+from pipelines.experiments import read_experiments
+from pipelines.files import SHIPPED, experiment_folders
+from pipelines.maintenance import ask_for_experiments, collect_garbage, register_experiment, verify_store
 from pipelines.stages import STAGES
 from resources.store import ArtifactStore
 from storage.artifact import Store
@@ -42,7 +43,7 @@ def launch(
 ) -> dg.ExecuteInProcessResult:
     """Run a job with one op, whose settings are `config`."""
     root = os.environ["WORDMASK_HOME"] + "/store"
-    needs_store = job is not register_experiment
+    needs_store = job not in (register_experiment, ask_for_experiments)
     return job.execute_in_process(
         instance=instance,
         resources={"store": ArtifactStore(root=root)} if needs_store else None,
@@ -104,6 +105,7 @@ def test_an_existing_experiment_never_changes_under_its_name(home: Path, instanc
         ({"name": "odd", "overrides": {"mask_choices": 5}}, "valid dictionary"),
         ({"name": "odd", "targets": ["masks"]}, "no stage is called masks"),
         ({"name": "odd", "datasets": ["nowhere"]}, "no data set is called nowhere"),
+        ({"name": "odd", "extends": "red_ellipse"}, "nobody asked for red_ellipse on a data set"),
     ],
 )
 def test_a_wrong_experiment_is_refused_and_nothing_is_written(
@@ -112,6 +114,24 @@ def test_a_wrong_experiment_is_refused_and_nothing_is_written(
     assert message in said(launch(register_experiment, instance, config=config))
     assert not list(home.glob("experiments/*"))
     assert (SHIPPED / "experiments" / "base.yaml").exists()
+
+
+# ask_for_experiments
+
+
+def test_experiments_that_are_asked_for_are_planned(home: Path, instance: dg.DagsterInstance) -> None:
+    result = launch(ask_for_experiments, instance, config={"experiments": ["base", "red_ellipse"]})
+    assert result.success
+    assert shown(result)["new"] == "red_ellipse"
+    assert "Reload definitions" in shown(result)["next"]
+    own = {one.stage.name for one in load_plan() if one.experiment == "red_ellipse"}
+    assert "mask_choices" in own
+    assert "candidate_masks" not in own
+
+
+def test_asking_for_what_nobody_knows_says_what_there_is(home: Path, instance: dg.DagsterInstance) -> None:
+    result = launch(ask_for_experiments, instance, config={"experiments": ["bsae"]})
+    assert "no experiment is called bsae; known are" in said(result)
 
 
 # collect_garbage

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from assets.stage import StageInstance
-from pipelines.experiments import SHIPPED, read_experiments
+from pipelines.experiments import read_experiments
+from pipelines.files import SHIPPED
 from pipelines.planner import plan
 from pipelines.stages import STAGES
 from tests.pipelines.planning import SOURCE, below, elsewhere, planned

@@ -93,6 +93,7 @@ def test_a_cell_holds_the_measures_that_are_asked_for() -> None:
 @pytest.mark.parametrize("number", [23, 25, 26, 27, 28])
 def test_ablations_of_step_1_cost_nothing_that_comes_after_it(number: int) -> None:
     (table,) = [table for table in TABLES if table.number == number]
+    register(["toyref"], [0], [table])
     instances = load_plan()
     for row in table.rows:
         needed = {one.stage.name for one in leading_to(row.stage, in_use(instances, "toyref", row.experiment))}
@@ -114,6 +115,7 @@ def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(number: int,
     said = {row.experiment: int(found[1]) for row in table.rows if (found := re.match(pattern, row.label))}
     defaults = {"negatives": LossWeights().negatives, "classification_weight": LossWeights().classification}
     assert len(said) == 4
+    register(["toyref"], [0], [table])
     instances = [one for one in load_plan() if one.stage.name == "tris_response_model"]
     for experiment, number_said in said.items():
         (one,) = in_use(instances, "toyref", experiment)
