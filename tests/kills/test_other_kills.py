@@ -7,13 +7,20 @@ import pytest
 
 from tests.kills.victim import HOW_OFTEN, TRIS_STAGES, compare
 
+TRAINED = ("tris_response_model", "refined_labels", "tris_segmenter")
+ROUGHLY = (
+    *((stage, 2) for stage in TRAINED),
+    *(pytest.param(stage, 10, marks=pytest.mark.slow) for stage in (*TRAINED, "selected_responses")),
+    pytest.param("response_maps", 2, marks=pytest.mark.slow),
+)
+"""Response maps of a tiny world are over after a few kills."""
+
 
 @pytest.mark.parametrize("kills", HOW_OFTEN)
 def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
     compare(context, home, tmp_path, "meres", kills=kills, before=())
 
 
-@pytest.mark.parametrize("kills", HOW_OFTEN)
-@pytest.mark.parametrize("stage", ["tris_response_model", "refined_labels", "tris_segmenter"])
+@pytest.mark.parametrize(("stage", "kills"), ROUGHLY)
 def test_tris_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, stage: str, kills: int) -> None:
     compare(context, home, tmp_path, stage, kills=kills, before=TRIS_STAGES[: TRIS_STAGES.index(stage)])
