@@ -32,13 +32,13 @@ def meres(work: Work) -> Outcome:
     does (MERES spec 6, 7).
     """
     from ops.matching import MatchingLoss
-    from ops.meres.contrast import MeresLoss
+    from ops.meres.contrast import MeresLoss, first_candidates
     from ops.meres.model import Meres, optimiser_groups
 
     knobs = work.knobs_as(MeresKnobs)
     start = pretrained(work, knobs, Meres)
     matching = MatchingLoss() if knobs.labels == "candidates" else None
-    loss = MeresLoss(assign=matching.match) if matching else MeresLoss()
+    loss = MeresLoss(assign=matching.match if matching else first_candidates, contrast_weight=knobs.contrast_weight)
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
     found = fit(work, knobs, start, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
     return replace(found, metrics={**found.metrics, "labels": knobs.labels})

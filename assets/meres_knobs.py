@@ -42,6 +42,8 @@ class MeresKnobs(DrawnKnobs):
     """Relationship modelling (Table 4d)."""
     contrastive: bool = True
     """Pixel contrastive loss (Table 4e)."""
+    contrast_weight: float = Field(default=1.0, gt=0)
+    """w_c, beside 2 for the masks; the paper gives no weights (spec 6)."""
     norm_mask: bool = True
     """Whether only kept pixels enter the softmax of Eq. 6 (Table 4f)."""
     pool_scale: Literal["mean", "paper"] = "mean"
@@ -59,7 +61,7 @@ class MeresKnobs(DrawnKnobs):
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
-        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels"}
+        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels", "contrast_weight"}
         turned = self.model_dump(include=own)
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 

@@ -19,7 +19,7 @@ MERES = (
     ),
     Stage(
         name="meres",
-        version=1,
+        version=2,
         run=meres.meres,
         knobs=MeresKnobs,
         needs=("references",),

@@ -10,16 +10,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops.fusion import instance_norm
 from ops.swin import Mlp
 
 
-class Attention(nn.Module):
-    """Multi-head attention whose inner width is that of the queries."""
+def initialise(module: nn.Module) -> None:
+    """Linear layers Xavier uniform, their biases 0 [C: as torch's own `MultiheadAttention` starts].
 
-    def __init__(self, width: int, context_width: int, *, heads: int) -> None:
+    With Swin's and BERT's std of 0.02 the logits of attention shrink with the width, to almost nothing in a small one.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose inner width is that of the queries.
+
+    `contrasted` queries are instance-normalised: each channel over all queries of a sample, so that what they share
+    drops out and what tells them apart decides where they look.
+    """
+
+    def __init__(self, width: int, context_width: int, *, heads: int, contrasted: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
+        self.contrasted = contrasted
+        self.query = nn.Linear(width, width, bias=not contrasted)  # the norm would take a bias away
         self.key = nn.Linear(context_width, width)
         self.value = nn.Linear(context_width, width)
         self.output = nn.Linear(width, width)
@@ -30,9 +48,12 @@ class Attention(nn.Module):
         `keep_BQN` is True where a query may look and holds for all heads; Q may be 1 for a mask that all queries share.
         Every row must keep something.
         """
+        query_BQD = self.query(x_BQD)
+        if self.contrasted:
+            query_BQD = instance_norm(query_BQD).to(query_BQD.dtype)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (self.query(x_BQD), self.key(keys_BNC), self.value(values_BNC))
+            for part in (query_BQD, self.key(keys_BNC), self.value(values_BNC))
         )
         mask = None if keep_BQN is None else keep_BQN[:, None]
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

@@ -1,8 +1,9 @@
 """MERES's decoder: LAVT's, but at every stage the pixels first look at the guidance (MERES spec 5).
 
 [P] a cross-attention layer at each stage, upsampling, concatenation with the finer map, a linear head; [I: LAVT,
-CrossVLT] two 3x3 convolutions a step and their width; [C] pre-norm, 8 heads, no MLP after the attention, since the
-convolutions play that role. Shapes: B samples, C channels, H x W pixels, G tokens of the guidance, D their width.
+CrossVLT] two 3x3 convolutions a step and their width; [I: LAVT] instance-normalised queries; [C] pre-norm, 8 heads, no
+MLP after the attention, since the convolutions play that role.
+Shapes: B samples, C channels, H x W pixels, G tokens of the guidance, D their width.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ops.decoder import DecoderStep
-from ops.meres.attention import Attention
-from ops.swin import initialise
+from ops.meres.attention import Attention, initialise
 
 
 class GuidedPixels(nn.Module):
@@ -20,7 +20,7 @@ class GuidedPixels(nn.Module):
     def __init__(self, width: int, language_width: int, *, heads: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, language_width, heads=heads)
+        self.attention = Attention(width, language_width, heads=heads, contrasted=True)
         initialise(self)
 
     def forward(self, x_BCHW: Tensor, tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:

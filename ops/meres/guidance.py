@@ -9,10 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ops.meres.attention import TokenLayer, sine_positions
+from ops.meres.attention import TokenLayer, initialise, sine_positions
 from ops.meres.config import MeresConfig
 from ops.meres.extractor import VisualExpressionExtractor
-from ops.swin import initialise
 
 
 class Guidance(NamedTuple):
@@ -65,7 +64,7 @@ class ValueProjection(nn.Module):
 class Guide(nn.Module):
     """From the encoder's tokens and the coarsest map to the guidance, as `config.guidance` says (Table 3).
 
-    Linear layers and the vectors of the kinds start at std 0.02, biases at 0, as in Swin and BERT [C].
+    The vectors of the kinds start at std 0.02, as embeddings do in BERT [C].
     """
 
     def __init__(self, config: MeresConfig) -> None:

@@ -196,11 +196,12 @@ def test_enhancement_adds_positions_to_keys_and_never_to_values() -> None:
     assert len(enhancement.layers) == 2
 
 
-def test_new_layers_start_like_the_trunks() -> None:
+@pytest.mark.parametrize("width", [32, 128])
+def test_new_layers_keep_the_size_of_what_they_read(width: int) -> None:
     torch.manual_seed(0)
-    guide = Guide(replace(TINY, language_width=64, joint_width=64))
-    for name in ("values.linear", "enhancement.layers.0.attention.query", "extractor.joint_pixels"):
-        assert guide.get_parameter(f"{name}.weight").std().item() == pytest.approx(0.02, rel=0.05)
+    guide = Guide(replace(TINY, language_width=width, joint_width=width))
+    for name in ("enhancement.layers.0.attention.query", "extractor.joint_tokens"):
+        assert guide.get_parameter(f"{name}.weight").std().item() == pytest.approx(width**-0.5, rel=0.05)
         assert not guide.get_parameter(f"{name}.bias").any()
     assert guide.types is not None
     assert guide.types.std().item() == pytest.approx(0.02, rel=0.2)

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ops.decoder import MaskDecoder
+from ops.fusion import instance_norm
+from ops.meres.attention import Attention
 from ops.meres.decoder import GuidedDecoder, GuidedPixels
 
 WIDTHS, SIZES = [2, 4, 8, 16], [(12, 19), (6, 10), (3, 5), (2, 3)]
@@ -52,12 +54,33 @@ def test_padding_does_not_matter(maps: list[Tensor], decoder: GuidedDecoder) -> 
     torch.testing.assert_close(decoder(maps, tokens, mask)[:1], short)
 
 
-def test_pixels_keep_their_places() -> None:
+def test_pixels_keep_their_places_and_no_pixel_is_special() -> None:
     torch.manual_seed(0)
     look = GuidedPixels(8, 6, heads=2)
     x, tokens, mask = torch.randn(1, 8, 3, 4), torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
     whole = look(x, tokens, mask)
-    torch.testing.assert_close(look(x[:, :, 1:2, 2:3], tokens, mask), whole[:, :, 1:2, 2:3])
+    torch.testing.assert_close(look(x.flip(2, 3), tokens, mask), whole.flip(2, 3))
+    assert not torch.allclose(whole, whole.flip(2, 3))
+
+
+def test_what_all_pixels_share_does_not_say_where_they_look() -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, 6, heads=2, contrasted=True)
+    x, tokens = torch.randn(1, 12, 8), torch.randn(1, 5, 6)
+    torch.testing.assert_close(
+        attention(x + 3 * torch.randn(8), tokens, tokens, None), attention(x, tokens, tokens, None)
+    )
+    assert not torch.allclose(attention(x, tokens, tokens, None)[:, :1], attention(x[:, :1], tokens, tokens, None))
+
+
+@pytest.mark.parametrize("width", [48, 512])
+def test_attention_of_every_width_starts_with_logits_of_the_same_size(width: int) -> None:
+    torch.manual_seed(0)
+    look = GuidedPixels(width, 128, heads=8)
+    pixels, tokens = nn.functional.layer_norm(torch.randn(200, width), (width,)), torch.randn(30, 128)
+    query, key = instance_norm(look.attention.query(pixels)[None])[0], look.attention.key(tokens)
+    logits = query.unflatten(1, (8, -1)).transpose(0, 1) @ key.unflatten(1, (8, -1)).permute(1, 2, 0)
+    assert 0.5 < (logits / (width / 8) ** 0.5).std().item() < 2
 
 
 def test_convolutions_dominate_at_full_size() -> None:
