@@ -172,7 +172,7 @@ Classes = Literal["all", "seen"]
 class DrawnKnobs(BootstrapKnobs):
     """A training that may learn from drawn masks, whose classes are known."""
 
-    later = ("classes", "text", "freeze_backbone")
+    later: ClassVar[tuple[str, ...]] = ("classes", "text", "freeze_backbone")
 
     classes: Classes = "all"
     text: Literal["bert", "clip"] = "bert"
