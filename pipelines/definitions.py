@@ -48,7 +48,7 @@ def load_plan(
         (name, dataset.source, experiment)
         for experiment in known.values()
         for name, dataset in there.items()
-        if dataset.has(name, experiment)
+        if dataset.has(experiment.name, experiment.datasets)
     ]
     return plan(pairs, STAGES, identify or _identify)
 

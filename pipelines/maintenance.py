@@ -65,7 +65,7 @@ def register(new: NewExperiment) -> Path:
     known = read_experiments(experiment_folders(), STAGES)
     there = read_datasets(dataset_folders())
     parent = known.get(new.extends)
-    inherited = [name for name, dataset in there.items() if parent and dataset.has(name, parent)]
+    inherited = [name for name, dataset in there.items() if parent and dataset.has(parent.name, parent.datasets)]
     try:
         file = ExperimentFile(
             extends=new.extends,

@@ -1,6 +1,6 @@
 """Data-set files: what the data are and where they lie, and which experiments are asked for on them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.stage import Source, ToyWorld
-from pipelines.experiments import Experiment, ExperimentFile
+from pipelines.experiments import ExperimentFile
 from pipelines.files import SHIPPED, checked_name, dataset_folders, experiment_folders, read_files, write_file
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.records import Kind
@@ -44,15 +44,16 @@ class DatasetFile(BaseModel):
 class DataSet(NamedTuple):
     """A data set and who is run on it, beside the experiments that name it themselves."""
 
+    name: str
     source: Source
     experiments: tuple[str, ...]
     """Those that its file names."""
     asked: tuple[str, ...]
     """Those that were asked for since (`ask_for`)."""
 
-    def has(self, name: str, experiment: Experiment) -> bool:
-        """Whether the experiment is run on this data set, which is called `name`."""
-        return name in experiment.datasets or experiment.name in self.experiments or experiment.name in self.asked
+    def has(self, experiment: str, datasets: Collection[str]) -> bool:
+        """Whether an experiment is run here whose own file names these data sets."""
+        return self.name in datasets or experiment in self.experiments or experiment in self.asked
 
 
 def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
@@ -63,7 +64,9 @@ def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
     """
     asked = _asked()
     return {
-        path.stem: DataSet(_source(path.stem, file, path.parent), file.experiments, asked.get(path.stem, ()))
+        path.stem: DataSet(
+            path.stem, _source(path.stem, file, path.parent), file.experiments, tuple(asked.get(path.stem, ()))
+        )
         for path, file in read_files(folders, DatasetFile).items()
     }
 
@@ -77,18 +80,17 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     Raises:
         ValueError: there is no such experiment or data set; says which there are.
     """
-    named = {name: file.datasets for name, file in _experiment_files(experiments).items()}
-    datasets = {path.stem: file for path, file in read_files(dataset_folders(), DatasetFile).items()}
+    wanted = _experiment_files(experiments)
+    datasets = read_datasets(dataset_folders())
     if dataset not in datasets:
         raise ValueError(
             f"no data set is called {dataset}; known are {', '.join(datasets)}, and `wordmask add` registers a folder"
         )
-    files = {*datasets[dataset].experiments, *(name for name, sets in named.items() if dataset in sets)}
-    new = [name for name in named if name not in files | {*_asked().get(dataset, ())}]
+    new = [name for name, file in wanted.items() if not datasets[dataset].has(name, file.datasets)]
     if new:
         path = home() / ASKED
         with exclusive(path.with_suffix(".lock"), timeout=60):
-            asked = {name: list(those) for name, those in _asked().items()}
+            asked = _asked()
             asked[dataset] = list(dict.fromkeys((*asked.get(dataset, ()), *new)))
             text = yaml.safe_dump(asked, allow_unicode=True)
             write_bytes(path, f"# Data sets and the experiments that were asked for on them.\n{text}".encode())
@@ -190,10 +192,10 @@ def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
     return {name: known[name] for name in wanted}
 
 
-def _asked() -> dict[str, tuple[str, ...]]:
+def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
-        return TypeAdapter(dict[str, tuple[str, ...]]).validate_python(
+        return TypeAdapter(dict[str, list[str]]).validate_python(
             yaml.safe_load(path.read_text()) if path.exists() else {}
         )
     except (ValidationError, yaml.YAMLError) as error:
