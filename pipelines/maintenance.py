@@ -4,7 +4,8 @@ They are launched from Jobs in the UI, where the launchpad shows their settings.
 `pipelines.experiments`, `pipelines.sources` and `storage`; here are only the ops around it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,13 +92,20 @@ def register(new: NewExperiment) -> Path:
     return path
 
 
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """A refusal fails the op in its own words, and is not tried again."""
+    try:
+        yield
+    except (ValueError, StoreError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
 @dg.op(out=dg.Out(dg.Nothing))
 def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> None:
     """Write the experiment, unless something in it is wrong."""
-    try:
+    with refusals_told():
         path = register(config)
-    except (ValueError, StoreError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
     context.log.info(f"{path} is there. {RELOAD}")
     context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": RELOAD})
 
@@ -105,10 +113,8 @@ def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> N
 @dg.op(out=dg.Out(dg.Nothing))
 def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
     """Remember that the experiments are wanted there."""
-    try:
+    with refusals_told():
         new = ask_for(config.dataset, config.experiments)
-    except (ValueError, StoreError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
     context.log.info(f"{len(new)} of {len(config.experiments)} are new. {RELOAD}")
     context.add_output_metadata({"new": dg.MetadataValue.text(", ".join(new)), "next": RELOAD})
 
