@@ -3,7 +3,7 @@
 Maps stay channels-last. Shapes: B images, H x W tokens, C channels, N tokens of a window, h heads, G windows of a map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -256,12 +256,17 @@ class Swin(nn.Module):
         return outputs
 
 
-def initialise(module: nn.Module) -> None:
-    """Linear layers and bias tables normal with std 0.02 (truncated), biases 0; convolutions keep torch's defaults."""
+def _narrow(weight: Tensor) -> None:
+    """Normal with std 0.02, truncated."""
+    nn.init.trunc_normal_(weight, std=0.02)
+
+
+def initialise(module: nn.Module, draw: Callable[[Tensor], object] = _narrow) -> None:
+    """Linear layers by `draw` and their biases 0; bias tables are narrow, convolutions keep torch's defaults."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
-            nn.init.trunc_normal_(part.weight, std=0.02)
+            draw(part.weight)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, WindowAttention):
-            nn.init.trunc_normal_(part.relative_position_bias_table, std=0.02)
+            _narrow(part.relative_position_bias_table)

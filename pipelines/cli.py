@@ -140,8 +140,11 @@ def results(
     table: Annotated[list[int], typer.Option(help="11 to 15 are MERES's tables, 21 to 29 TRIS's.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
-    """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads."""
-    from pipelines.results import TABLES, markdown, register, runs_of, world
+    """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
+
+    The file is written anew after every run, and what is finished is not run again.
+    """
+    from pipelines.results import TABLES, markdown, register, run_rows
 
     numbers = range(seeds)
     with _clear_errors():
@@ -150,13 +153,17 @@ def results(
             raise ValueError(f"there is no table {unknown}; choose from {[one.number for one in TABLES]}")
         tables = [one for one in TABLES if one.number in table]
         register(style, numbers, tables)
-    for dataset in [] if show else [world(one, seed) for seed in numbers for one in style]:
-        for experiment, stage in runs_of(tables):
-            _run(dataset, experiment, until=stage)
+
+    def write() -> None:
+        out.write_text(markdown(style, numbers, tables))
+
     with _clear_errors():
-        text = markdown(style, numbers, tables)
-    out.write_text(text)
+        failed = [] if show else run_rows(style, numbers, tables, write)
+        write()
     console.print(f"wrote {out}")
+    for command in failed:
+        console.print(f"[red]failed:[/red] {command}")
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

@@ -4,14 +4,14 @@ A world is a style of sentences and a seed; other seeds have other scenes and ot
 `toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from assets.stage import StageInstance, ToyWorld
 from pipelines import tables_meres, tables_tris
 from pipelines.files import write_file
-from pipelines.launch import in_use, leading_to, state_of
+from pipelines.launch import console, in_use, leading_to, run_experiment, state_of
 from pipelines.rows import CHOSEN, PaperTable, Row
 from pipelines.sources import DatasetFile, ask_for
 from pipelines.tables import classes_of, summary_of
@@ -125,6 +125,35 @@ def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[Pap
 def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
     """The (experiment, stage) pairs that the tables read, without repeats."""
     return list(dict.fromkeys((row.experiment, row.stage) for table in tables for row in table.rows))
+
+
+def run_rows(
+    styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable], after: Callable[[], object]
+) -> list[str]:
+    """Run what the tables read and is not finished, seed by seed; a run that fails does not keep the others waiting.
+
+    Args:
+        styles: of sentences.
+        seeds: numbers of worlds, and of trainings on them.
+        tables: registered before.
+        after: called when a run is over.
+
+    Returns:
+        The runs that failed, as people would launch them.
+    """
+    from pipelines.definitions import load_plan
+
+    instances, store = load_plan(), Store(home() / "store")
+    wanted = [(world(style, seed), *pair) for seed in seeds for style in styles for pair in runs_of(tables)]
+    failed = []
+    for number, (dataset, experiment, stage) in enumerate(wanted, 1):
+        if state_of(leading_to(stage, in_use(instances, dataset, experiment))[-1], store) == "ready":
+            continue
+        console.print(f"[bold]run {number} of {len(wanted)}[/bold]: {experiment} on {dataset}, until {stage}")
+        if not run_experiment(dataset, experiment, until=stage):
+            failed.append(f"wordmask run -d {dataset} -e {experiment} --until {stage}")
+        after()
+    return failed
 
 
 def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:

@@ -4,26 +4,19 @@ Shapes: B samples, Q queries, N keys, D width of the queries, h heads.
 """
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops import swin
 from ops.fusion import instance_norm
 from ops.swin import Mlp
 
-
-def initialise(module: nn.Module) -> None:
-    """Linear layers Xavier uniform, their biases 0 [C: as torch's own `MultiheadAttention` starts].
-
-    With Swin's and BERT's std of 0.02 the logits of attention shrink with the width, to almost nothing in a small one.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+initialise = partial(swin.initialise, draw=nn.init.xavier_uniform_)
+"""Linear layers Xavier uniform, their biases 0 [C: as torch's own `MultiheadAttention` starts]. With Swin's and BERT's
+std of 0.02 the logits of attention shrink with the width, to almost nothing in a small one."""
 
 
 class Attention(nn.Module):

@@ -128,6 +128,30 @@ def test_nothing_is_read_before_it_is_finished(tmp_path: Path) -> None:
     assert "| S+S | - | - | - |" in markdown(["toyref"], range(1), TABLES).splitlines()
 
 
+def test_a_table_runs_what_is_not_finished_and_a_failure_does_not_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [
+        PaperTable(number=1, title="", rows=tuple(_choice_of(name) for name in ("base", "sam_select", "gl_clip")))
+    ]
+    register(["toyref"], [0], tables)
+    ran, told = [], []
+
+    def run(dataset: str, experiment: str, *, until: str) -> bool:
+        ran.append((dataset, experiment, until))
+        return experiment != "sam_select"
+
+    finished = {"base"}
+    monkeypatch.setattr(results, "run_experiment", run)
+    monkeypatch.setattr(results, "state_of", lambda one, _: "ready" if finished & set(one.used_by) else "stale")
+    failed = results.run_rows(["toyref"], [0], tables, lambda: told.append(len(ran)))
+    assert ran == [("toyref", name, "choice_scores") for name in ("sam_select", "gl_clip")]
+    assert told == [1, 2]
+    assert failed == ["wordmask run -d toyref -e sam_select --until choice_scores"]
+
+
+def _choice_of(experiment: str) -> Row:
+    return Row(label=experiment, experiment=experiment, stage="choice_scores", method="S+S")
+
+
 def test_world_names_are_told_apart() -> None:
     assert world("toyref", 0) == "toyref"
     assert len({world(style, seed) for style in ("toyref", "toyref+", "toyrefg") for seed in range(3)}) == 9
