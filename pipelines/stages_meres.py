@@ -19,7 +19,7 @@ MERES = (
     ),
     Stage(
         name="meres",
-        version=2,
+        version=3,
         run=meres.meres,
         knobs=MeresKnobs,
         needs=("references",),

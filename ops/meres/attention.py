@@ -4,7 +4,7 @@ Shapes: B samples, Q queries, N keys, D width of the queries, h heads.
 """
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,19 @@ from ops import swin
 from ops.fusion import instance_norm
 from ops.swin import Mlp
 
-initialise = partial(swin.initialise, draw=nn.init.xavier_uniform_)
-"""Linear layers Xavier uniform, their biases 0 [C: as torch's own `MultiheadAttention` starts]. With Swin's and BERT's
-std of 0.02 the logits of attention shrink with the width, to almost nothing in a small one."""
+
+def initialise(module: nn.Module) -> None:
+    """The start of everything new: linear layers Xavier uniform, their biases 0, token layers the identity [C].
+
+    Xavier as in torch's own `MultiheadAttention`: with Swin's and BERT's std of 0.02 logits of attention shrink with
+    the width, to almost nothing in a small one. The identity as in other networks that put new layers behind
+    pretrained ones (Flamingo): what BERT knows has to reach the decoder from the first step on.
+    """
+    swin.initialise(module, nn.init.xavier_uniform_)
+    for part in module.modules():
+        if isinstance(part, TokenLayer):
+            nn.init.zeros_(part.attention.output.weight)
+            nn.init.zeros_(part.mlp.fc2.weight)
 
 
 class Attention(nn.Module):

@@ -1,16 +1,18 @@
 """The small MERES that its tests share."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from ops.language import Bert
+from ops.meres.attention import TokenLayer
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
 
+M = TypeVar("M", bound=nn.Module)
 TINY = MeresConfig(
     embed_dim=8,
     depths=(1, 1, 2, 1),
@@ -30,11 +32,20 @@ TINY = MeresConfig(
 MASK = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
 
 
+def awake(module: M) -> M:
+    """The same module with token layers that no longer start as the identity, as after some training."""
+    for part in module.modules():
+        if isinstance(part, TokenLayer):
+            nn.init.xavier_uniform_(part.attention.output.weight)
+            nn.init.xavier_uniform_(part.mlp.fc2.weight)
+    return module
+
+
 def tiny_meres(**changes: Any) -> Meres:
     torch.manual_seed(0)
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     bert = BertModel(BertConfig(intermediate_size=32, **sizes), add_pooling_layer=False)
-    return Meres(replace(TINY, **changes), Bert(bert))
+    return awake(Meres(replace(TINY, **changes), Bert(bert)))
 
 
 def pictures(count: int = 2, size: int = 80) -> Tensor:

@@ -11,7 +11,7 @@ from ops.meres.config import SWIN_B_480, MeresConfig
 from ops.meres.extractor import VisualExpressionExtractor
 from ops.meres.guidance import Guide, LanguageEnhancement
 from ops.meres.selection import keep_mask, masked_pool, pool_weights, similarity
-from tests.ops.meres.models import MASK, TINY
+from tests.ops.meres.models import MASK, TINY, awake
 
 PIXELS, CHANNELS = 20, TINY.swin.widths[-1]
 WORDS = MASK.bool()
@@ -139,7 +139,7 @@ def guidance_of(config: MeresConfig, side: int = 3, tokens: int = 6) -> Any:
     language = torch.randn(2, tokens, config.language_width)
     mask = torch.ones(2, tokens, dtype=torch.bool)
     mask[0, 4:] = False
-    return Guide(config)(torch.randn(2, config.swin.widths[-1], side, side), language, mask)
+    return awake(Guide(config))(torch.randn(2, config.swin.widths[-1], side, side), language, mask)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,23 @@ def test_raw_language_does_not_depend_on_the_picture() -> None:
     torch.testing.assert_close(one.tokens_BGD, nn.functional.layer_norm(language, (16,)))
 
 
-def test_enhancement_knows_where_pixels_are() -> None:
+def test_new_layers_start_as_the_identity() -> None:
     torch.manual_seed(0)
     guide, language = Guide(replace(TINY, guidance="le_enh")), torch.randn(2, 6, 16)
+    assert guide.enhancement is not None
+    raw = nn.functional.layer_norm(language, (16,))
+    fresh = guide(torch.randn(2, CHANNELS, 3, 3), language, WORDS).tokens_BGD
+    torch.testing.assert_close(fresh, raw)
+    (fresh * torch.randn_like(fresh)).sum().backward()
+    for name, one in guide.enhancement.named_parameters(prefix="enhancement"):
+        if name.endswith(("output.weight", "fc2.weight")):
+            assert one.grad is not None
+            assert one.grad.any(), f"{name} never wakes up"
+
+
+def test_enhancement_knows_where_pixels_are() -> None:
+    torch.manual_seed(0)
+    guide, language = awake(Guide(replace(TINY, guidance="le_enh"))), torch.randn(2, 6, 16)
     coarse = torch.randn(2, CHANNELS, 3, 3)
     one, other = (guide(part, language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
     assert not torch.allclose(one, other)

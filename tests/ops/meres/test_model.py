@@ -104,11 +104,12 @@ def test_the_third_map_is_the_similarity_of_sentence_and_pixels_over_tau(tiny: M
     torch.testing.assert_close(cold[:, 2], warm[:, 2] * torch.tensor(1.0).exp())
 
 
-def test_autocast_hardly_changes_the_maps(tiny: Meres) -> None:
+def test_autocast_hardly_changes_the_maps() -> None:
+    model = tiny_meres(select="none").eval()  # of two pixels that are nearly as similar, another may be kept
     with torch.no_grad():
-        expected = tiny(pictures(), words(), MASK)
+        expected = model(pictures(), words(), MASK)
         with torch.autocast("cpu", torch.bfloat16):
-            found = tiny(pictures(), words(), MASK)
+            found = model(pictures(), words(), MASK)
     assert found.dtype == torch.float32
     assert (found - expected).abs().mean() < 0.05 * expected.std()
 
