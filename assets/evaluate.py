@@ -184,13 +184,13 @@ def truths_of(ground_truth: Artifact) -> dict[str, Truth]:
     return {row["object_id"]: Truth(**{name: row[name] for name in Truth.__dataclass_fields__}) for row in rows}
 
 
-def judged(work: Work) -> list[ObjectRecord]:
-    """The objects of the scored splits, and the first references of the training splits."""
+def judged(work: Work, *, training: int | None = PUBLISHED_REFS) -> list[ObjectRecord]:
+    """The objects of the scored splits, and the first so many references of the training splits (None: all)."""
     source = work.instance.source
-    training = [split for split in source.train if split not in source.evaluate]
+    others = [split for split in source.train if split not in source.evaluate]
     return [
         *objects_of(work.inputs["references"], splits=source.evaluate),
-        *objects_of(work.inputs["references"], splits=training)[:PUBLISHED_REFS],
+        *objects_of(work.inputs["references"], splits=others)[:training],
     ]
 
 

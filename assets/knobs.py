@@ -13,7 +13,7 @@ class Knobs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     later: ClassVar[tuple[str, ...]] = ()
-    """Knobs that are younger than artifacts: at their defaults no recipe has them, and what was made before stays."""
+    """Own knobs that are younger than artifacts: at their defaults no recipe has them, what was made before stays."""
 
     def models(self) -> tuple[str, ...]:
         """Names in the checkpoint registry whose weights shape this stage's result."""
@@ -29,7 +29,8 @@ class Knobs(BaseModel):
 
     def recipe(self) -> dict[str, Any]:
         """What a recipe digests: every other knob, as JSON."""
-        unturned = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
+        younger = {name for kind in type(self).__mro__ for name in getattr(kind, "later", ())}
+        unturned = {name for name in younger if getattr(self, name) == type(self).model_fields[name].default}
         return self.model_dump(mode="json", exclude=unturned | set(self.unread()))
 
 
@@ -121,8 +122,14 @@ class ChoiceKnobs(Knobs):
         return () if self.rule == "global_local" else ("global_share", "parser")
 
 
+Precision = Literal["device", "float32"]
+"""Of a training's forward passes: bfloat16 where the device computes faster that way, or float32 as the authors'."""
+
+
 class TrainingKnobs(Knobs):
     """How LAVT is trained (S+S+C spec 4.7-4.9)."""
+
+    later: ClassVar[tuple[str, ...]] = ("precision",)
 
     epochs: int = 40
     batch_size: int = 60
@@ -136,6 +143,7 @@ class TrainingKnobs(Knobs):
     weight_decay: float = 0.01
     sentences: Literal["one", "two", "all"] = "one"
     """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
+    precision: Precision = "device"
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
     seed: int = 0

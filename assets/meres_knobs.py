@@ -22,7 +22,7 @@ SOURCES: Mapping[Labels, tuple[str, ...]] = {
 class MeresKnobs(DrawnKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
 
-    later = (*DrawnKnobs.later, "contrast_weight")
+    later = ("contrast_weight",)
 
     labels: Labels = "mask_choices"
     """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); TRIS's

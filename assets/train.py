@@ -192,7 +192,7 @@ def course_of(knobs: TrainingKnobs | TrisTrainingKnobs, runtime: Runtime, *, see
         "clip_norm": knobs.clip_norm,
         "weight_decay": knobs.weight_decay,
         "seed": seed,
-        "bf16": runtime.bf16(),
+        "bf16": knobs.precision == "device" and runtime.bf16(),
         "checkpoint_every_steps": runtime.checkpoint_every,
     }
 

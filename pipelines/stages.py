@@ -25,9 +25,11 @@ from assets.tris import predict as tris_predict
 from assets.tris import report as tris_report
 from assets.tris import scores as tris_scores
 from assets.tris.knobs import (
+    JudgedKnobs,
     LocalisationKnobs,
     RefinementKnobs,
     ResponseKnobs,
+    ResponseScoreKnobs,
     SegmenterKnobs,
     SelectionKnobs,
     TrisReportKnobs,
@@ -162,7 +164,7 @@ _ALL = (
         name="response_scores",
         version=1,
         run=tris_scores.response_scores,
-        knobs=LocalisationKnobs,
+        knobs=ResponseScoreKnobs,
         needs=("references", "response_maps", "selected_responses", "ground_truth"),
     ),
     Stage(
@@ -196,7 +198,7 @@ _ALL = (
         name="tris_scores",
         version=2,
         run=tris_scores.tris_scores,
-        knobs=NoKnobs,
+        knobs=JudgedKnobs,
         needs=("references", "refined_labels", "tris_predictions", "ground_truth"),
     ),
     Stage(

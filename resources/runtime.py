@@ -1,4 +1,4 @@
-"""The machine: device, batch sizes, threads, checkpoints. None of it changes a result, so none of it is in a recipe."""
+"""The machine: device, memory, threads, checkpoints. No recipe has it: no result changes but by rounding, see `accumulate`."""
 
 from pathlib import Path
 
@@ -17,7 +17,8 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
     checkpoint_every: int = 50
     """Optimiser steps between checkpoints."""
     accumulate: int = 1
-    """Forward passes per optimiser step: the same batch in less memory."""
+    """Forward passes per optimiser step: the same batch in less memory. Batch norms then see a pass at a time. TRIS's
+    Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = 1
     """Processes that share every batch of a training, on this machine: one for each GPU."""
     checkpoints: str = ""

@@ -1,10 +1,10 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from assets.knobs import Knobs, weights_name
+from assets.knobs import Knobs, Precision, weights_name
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""
@@ -12,6 +12,8 @@ PARTS = ("classification", "positive", "negative")
 
 class TrisTrainingKnobs(Knobs):
     """How either step is trained (TRIS spec 2.7, 5.5)."""
+
+    later: ClassVar[tuple[str, ...]] = ("precision",)
 
     clip: str = "embedded"
     """CLIP with a ResNet tower to start from."""
@@ -29,6 +31,7 @@ class TrisTrainingKnobs(Knobs):
     clip_norm: float | None = None
     """Largest norm of the gradient; the authors do not clip."""
     weight_decay: float = 0.01
+    precision: Precision = "device"
     seed: int = 0
 
     def models(self) -> tuple[str, ...]:
@@ -131,6 +134,19 @@ class LocalisationKnobs(Knobs):
 
     threshold: Literal["raw", "compat_divided"] = "raw"
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
+
+
+class JudgedKnobs(Knobs):
+    """What of the training split is judged."""
+
+    later = ("training_references",)
+
+    training_references: int | None = Field(default=1000, ge=1)
+    """The first so many; null: all, as in TRIS's tables."""
+
+
+class ResponseScoreKnobs(LocalisationKnobs, JudgedKnobs):
+    """How Step 1's maps are judged."""
 
 
 class TrisReportKnobs(Knobs):

@@ -29,7 +29,7 @@ from assets.evaluate import (
 )
 from assets.records import Mask, ObjectRecord
 from assets.stage import Outcome, Work
-from assets.tris.knobs import LocalisationKnobs
+from assets.tris.knobs import JudgedKnobs, ResponseScoreKnobs
 from assets.tris.maps import ResponseMaps, read_maps
 from storage.rows import Tally
 from storage.tables import column, write_table
@@ -63,12 +63,12 @@ class Judged(Pair):
 def response_scores(work: Work) -> Outcome:
     """Step 1's maps, and PRMS on training images, against the drawn masks; mIoU is what the paper's tables call IoU.
 
-    The object's box is the tight one around its drawn mask, in ReferIt that of the annotated region. ReferIt's objects
+    The object's box is the tight one around its drawn mask, also where the data set comes with boxes. ReferIt's objects
     of at most 5 % of the image are left out of the scored splits, as its tests do; rows of their own count all.
     """
     maps = read_maps(work.inputs["response_maps"])
     selected = {row["ref_id"]: row["sent_id"] for row in _rows(work, "selected_responses", "selected")}
-    by_map = partial(_by_map, maps, work.knobs_as(LocalisationKnobs).threshold)
+    by_map = partial(_by_map, maps, work.knobs_as(ResponseScoreKnobs).threshold)
     rows: list[Judged] = []
     for one, truth in _drawn(work):
         rows += by_map(one, truth, {sent_id: sent_id for sent_id in one.sent_ids}, "TRIS Step 1")
@@ -97,7 +97,7 @@ def _rows(work: Work, stage: str, table: str) -> list[dict[str, Any]]:
 def _drawn(work: Work) -> Iterator[tuple[ObjectRecord, Mask]]:
     """The judged objects that are drawn, and their masks."""
     truths = truths_of(work.inputs["ground_truth"])
-    for one in judged(work):
+    for one in judged(work, training=work.knobs_as(JudgedKnobs).training_references):
         if one.object_id in truths:
             yield one, truths[one.object_id].mask()
 
@@ -127,19 +127,19 @@ def _left_out(work: Work) -> set[int]:
     source = work.instance.source
     if source.config.kind != "referit":
         return set()
-    return {
-        one.ref_id
-        for one, truth in _drawn(work)
-        if one.split in source.evaluate and not large_enough(tight_box(truth), (truth.shape[0], truth.shape[1]))
-    }
+    small = set()
+    for one, truth in _drawn(work):
+        x1, y1, x2, y2 = tight_box(truth)
+        box = (x1, y1, x2 - 1, y2 - 1)  # a box of ReferIt names its last pixels
+        if one.split in source.evaluate and not large_enough(box, (truth.shape[0], truth.shape[1])):
+            small.add(one.ref_id)
+    return small
 
 
 def _row(cell: Cell, some: Sequence[Judged]) -> dict[str, Any]:
-    shares: dict[str, float | None] = {}
-    for name in HITS:
-        known = [hit for one in some if (hit := one.hits[name]) is not None]
-        shares[name] = float(np.mean(known)) if known else None
-    return {**summary_row(cell, some, "count"), **shares}
+    from ops.tris.scores import share
+
+    return {**summary_row(cell, some, "count"), **{name: share(one.hits[name] for one in some) for name in HITS}}
 
 
 def _by_map(
@@ -200,8 +200,8 @@ def _judged(
 
 
 def tight_box(mask_HW: Mask) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 around a mask, as COCO's boxes: the far sides are exclusive."""
+    """x1, y1, x2, y2 around a mask, as COCO's boxes: the far sides are exclusive. An empty mask's holds no point."""
     rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
     if not len(rows):
-        return (0, 0, 0, 0)
+        return (-1, -1, -1, -1)
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)

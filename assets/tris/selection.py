@@ -32,7 +32,11 @@ SELECTED = pa.schema(
     [
         column("ref_id", pa.int64(), "reference"),
         column("sent_id", pa.int64(), "expression whose map was selected"),
-        column("agreement", pa.list_(pa.float64()), "of each expression's map: summed cosine with all expressions"),
+        column(
+            "agreement",
+            pa.list_(pa.float64()),
+            "each map's summed cosine with all expressions, or 0 without a choice",
+        ),
         column("rle", pa.binary(), "where the selected map is positive, COCO run-length encoding"),
         column("height", pa.int32(), "of the image"),
         column("width", pa.int32(), "of the image"),

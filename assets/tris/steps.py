@@ -135,6 +135,8 @@ def loss_weights(knobs: ResponseKnobs) -> LossWeights:
     weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
     chosen = {"negatives": knobs.negatives, **{part: getattr(knobs, f"{part}_weight") for part in PARTS}}
     weights = replace(weights, **{name: value for name, value in chosen.items() if value is not None})
+    if knobs.losses == "paper" and knobs.negative_weight is None:
+        weights = replace(weights, negative=float(weights.negatives))  # Eq. 8 sums over K, we average
     return weights if knobs.calibrate else weights.uncalibrated
 
 

@@ -57,7 +57,7 @@ class Scorer(nn.Module):
         """
         masked_M3SS = self.prepare(masks_M1HW) * self.prepare(images_B3HW)
         embedded_ME = self.clip.visual(masked_M3SS)
-        return F.normalize(embedded_ME.to(self.clip.logit_scale.dtype), dim=-1)  # cosines in full precision
+        return F.normalize(embedded_ME.to(self.clip.logit_scale.dtype), dim=-1)
 
     @torch.no_grad()
     def embed_texts(self, ids_NT: Tensor) -> Tensor:

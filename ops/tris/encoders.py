@@ -1,6 +1,6 @@
 """CLIP's picture tower as TRIS reads it: four maps of the ResNet (spec 2.1, 5.1); for its text see `ops.clip_text`.
 
-Works on open_clip's `CLIP` of any size whose picture tower is a `ModifiedResNet`, in float32, with nothing frozen. The
+Works on open_clip's `CLIP` of any size whose picture tower is a `ModifiedResNet`, with nothing frozen. The
 attention pool, which the authors run and throw away, is not run.
 Shapes: B images, C channels, h x w cells.
 """

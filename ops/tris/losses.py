@@ -25,7 +25,7 @@ class LossWeights:
     classification: float = 5.0
     positive: float = 1.0
     negative: float = 2.0
-    """On the mean over K: the paper's Eq. 8, which sums, is K times the mean."""
+    """On the mean over K: the paper's Eq. 8, which sums, is K times the mean (6 in its preset, whose K is 6)."""
     negatives: int = 6
     """K, the calibration negatives drawn for every sample (paper's ablation: 6 is best)."""
     clip_positive: bool = True

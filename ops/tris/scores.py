@@ -4,17 +4,16 @@ The IoUs are `ops.metrics`'; here lives how a map becomes a mask and a point, an
 Shapes: h x w pixels of the model's output, H x W of the image, X boxes, R rows (one per expression).
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ops.decoder import upsample
-from ops.metrics import ScoreState, intersection_union
+from ops.metrics import intersection_union
 from ops.tris.boxes import box_hit
 
 Threshold = Literal["raw", "compat_divided"]
@@ -95,57 +94,10 @@ def score(found: Localisation, truth_HW: ArrayLike | Tensor, boxes_X4: Sequence[
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrisScores:
-    """The numbers of one table cell, as fractions in [0, 1]; NaN when there was no row."""
-
-    miou: float
-    """What the paper's tables call IoU."""
-    oiou: float
-    precision_at_half: float
-    """P@0.5: share of rows with IoU >= 0.5."""
-    point_in_box: float
-    """PointIt."""
-    point_in_mask: float
-    """PointM."""
-    box_accuracy: float
-    """Acc_box; the paper reports it for ReferIt only."""
-    rows: int
-
-
-class TrisScoreState:
-    """Rows gathered so far: update with rows, merge shards, compute at the end."""
-
-    def __init__(self) -> None:
-        self._ious = ScoreState(thresholds=(0.5,))
-        self._hits: list[tuple[bool, bool, bool]] = []
-
-    def update(self, row: Row) -> Self:
-        """Add the counts of one expression."""
-        self._ious.update(row.intersection, row.union)
-        self._hits.append((row.point_in_box, row.point_in_mask, row.box_hit))
-        return self
-
-    def merge(self, other: Self) -> Self:
-        """Add another shard's rows."""
-        self._ious.merge(other._ious)
-        self._hits += other._hits
-        return self
-
-    def compute(self) -> TrisScores:
-        """The numbers over all rows so far."""
-        ious = self._ious.compute()
-        rows = len(self._hits)
-        shares = [sum(column) / rows for column in zip(*self._hits, strict=True)] if rows else [math.nan] * 3
-        return TrisScores(
-            miou=ious.miou,
-            oiou=ious.oiou,
-            precision_at_half=ious.precision[0.5],
-            point_in_box=shares[0],
-            point_in_mask=shares[1],
-            box_accuracy=shares[2],
-            rows=rows,
-        )
+def share(hits: Iterable[bool | None]) -> float | None:
+    """Share of hits among those that are known (None is not), or None where nothing is."""
+    known = [one for one in hits if one is not None]
+    return sum(known) / len(known) if known else None
 
 
 def large_enough(box: Sequence[float], image_size: tuple[int, int]) -> bool:

@@ -6,7 +6,7 @@ Shapes: B samples, H x W pixels, O objects, S sentences of an object, T tokens, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,11 +18,11 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ops.images import normalise
 from ops.training.course import Course, History, Plan, State
-from ops.tris.caching import cached_backward
 from ops.tris.calibration import Scorer, response_loss
 from ops.tris.losses import LossWeights, false_negatives
 from ops.tris.negatives import NegativePool
 from ops.tris.optimisation import Stepping, factor
+from ops.tris.recomputing import recomputing
 from ops.tris.response import ResponseModel
 from ops.tris.samples import ObjectSamples, Sample
 from ops.tris.segmenter import TrisSegmenter, segmentation_losses
@@ -35,8 +35,8 @@ Backward = Callable[[Sequence[Sample], int], Tensor]
 class TrisPlan(Plan):
     """How long and how fast to train either step; the defaults are the authors'.
 
-    What is pretrained is CLIP. Several passes a step are gradient caching in Step 1 (see `caching`), added gradients
-    in Step 2.
+    What is pretrained is CLIP. Step 1 needs its batch whole: `accumulate` above 1 makes it compute CLIP's blocks twice
+    (see `recomputing`). In Step 2 gradients of several passes are added.
     """
 
     epochs: int = 15
@@ -139,9 +139,8 @@ def train_response(
             weights=counted,
             exclude_BB=exclude_BB,
         )
-        with _autocast(model.device, plan):
-            if plan.accumulate > 1:
-                return cached_backward(model, images_B3HW, ids_BT, loss, chunk=plan.chunk)
+        sparing = recomputing(model.clip) if plan.accumulate > 1 else nullcontext()
+        with _autocast(model.device, plan), sparing:
             value = loss(model(images_B3HW, ids_BT))
         value.backward()
         return value.detach()
@@ -180,7 +179,7 @@ def train_segmenter(
 
 
 def _response_total(response_BBhw: Tensor, **rest: Any) -> Tensor:
-    """The loss of Step 1, responses and all after them in full precision but for the scorer."""
+    """The loss of Step 1. Under autocast, responses and the scorer's products are rounded; the sums are in float32."""
     return response_loss(response_BBhw.float(), **rest).total
 
 

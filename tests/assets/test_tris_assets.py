@@ -13,10 +13,13 @@ from rich.console import Console
 
 from assets.evaluate import decode_row, truths_of
 from assets.factory import run_stage
+from assets.knobs import BootstrapKnobs, Precision
 from assets.records import images_of, objects_of, read_image
 from assets.stage import StageInstance, Work
+from assets.train import plan_of as lavt_plan
 from assets.tris.knobs import ResponseKnobs
 from assets.tris.maps import read_maps
+from assets.tris.models import plan_of as tris_plan
 from assets.tris.models import read_irnet, read_response_model, squashed
 from assets.tris.pictures import TrisPictures
 from assets.tris.scores import tight_box
@@ -46,6 +49,7 @@ knobs:
   tris_response_model: {image_size: 96, epochs: 1, batch_size: 12, width: 32}
   refined_labels: {taught_images: 8, epochs: 1, batch_size: 4, crop: 76}
   tris_segmenter: {image_size: 96, epochs: 1, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
+  response_scores: {training_references: 7}
   tris_report: {examples: 2}
 """
 Finished = dict[str, Artifact]
@@ -149,8 +153,8 @@ def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
         *((split, method) for split in SCORED for method in ("TRIS Step 1", "TRIS")),
         *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
     }
-    for split in (*SCORED, "train"):
-        said = sum(len(one.sentences) for one in objects_of(finished["references"], splits=(split,)))
+    for split, first in {**dict.fromkeys(SCORED), "train": 7}.items():
+        said = sum(len(one.sentences) for one in objects_of(finished["references"], splits=(split,))[:first])
         assert found[split, "TRIS Step 1"]["rows"] == said
     for (_, method), row in found.items():
         hits = [row[name] for name in ("PointIt", "PointM", "Acc_box")]
@@ -262,8 +266,17 @@ def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished) -> Non
     assert sum(row["expressions"] for row in counts) == len(pairs)
 
 
+def test_so_many_references_of_train_are_judged(finished: Finished) -> None:
+    judged = [
+        {row["ref_id"] for row in finished[stage].table("pairs").to_pylist() if row["split"] == "train"}
+        for stage in ("response_scores", "tris_scores")
+    ]
+    assert len(judged[0]) == 7
+    assert judged[0] < judged[1]
+
+
 @pytest.mark.parametrize(
-    ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (0, 0, 0, 0))]
+    ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (-1, -1, -1, -1))]
 )
 def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: tuple[int, ...]) -> None:
     assert tight_box(np.array(mask, dtype=bool)) == box
@@ -274,6 +287,20 @@ def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None
     expected = replace(PRESETS["first_release"], classification=2, negative=0, negatives=4)
     assert loss_weights(knobs) == expected
     assert not loss_weights(ResponseKnobs(calibrate=False, positive_weight=3)).calibrated
+
+
+@pytest.mark.parametrize(("more", "negative"), [({}, 6), ({"negatives": 3}, 3), ({"negative_weight": 1}, 1)])
+def test_the_papers_negatives_are_summed(more: dict[str, Any], negative: float) -> None:
+    assert loss_weights(ResponseKnobs(losses="paper", **more)).negative == negative
+
+
+@pytest.mark.parametrize(("precision", "bf16"), [("device", True), ("float32", False)])
+def test_a_training_may_ask_for_full_precision(
+    precision: Precision, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Runtime, "bf16", lambda _: True)
+    assert tris_plan(ResponseKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
+    assert lavt_plan(BootstrapKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
 
 
 def test_later_knobs_that_change_nothing_change_no_recipe() -> None:

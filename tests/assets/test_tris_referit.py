@@ -22,9 +22,9 @@ REGIONS = {
     "7_1": (["the red dog", "left dog"], (0, 0, 20, 30)),
     "7_2": (["the ball"], (30, 5, 33, 8)),
     "8_1": (["the red dog", "big dog"], (5, 5, 25, 25)),
-    "8_2": (["small ball"], (30, 5, 36, 15)),
+    "8_2": (["small ball"], (30, 5, 37, 16)),
 }
-"""Sentences and box x1, y1, x2, y2; 8_2 covers 5 % of its image, not more."""
+"""Sentences and box x1, y1, x2, y2; between its first and its last pixels 8_2 covers 5 % of its image, not more."""
 
 
 def write(root: Path) -> None:

@@ -68,12 +68,13 @@ def test_every_ablation_of_tris_turns_a_knob_and_no_two_the_same() -> None:
             assert all(getattr(whole, name) != value for name, value in change.items())
 
 
-def test_the_full_size_has_the_defaults_but_for_the_models_it_names() -> None:
+def test_the_full_size_has_the_defaults_but_for_models_and_precision() -> None:
     known = read_experiments([SHIPPED / "experiments"], STAGES)["tris_full"].knobs
-    models = {"clip", "scorer", "trunk"}
+    named = {"clip", "scorer", "trunk", "precision"}
     for name in ("tris_response_model", "selected_responses", "refined_labels", "tris_segmenter"):
         knobs = known[name]
-        assert knobs.model_dump(exclude=models) == type(knobs)().model_dump(exclude=models)
+        assert knobs.model_dump(exclude=named) == type(knobs)().model_dump(exclude=named)
+        assert getattr(knobs, "precision", "float32") == "float32"
 
 
 # experiment files

@@ -1,13 +1,11 @@
 """TRIS's measures and their edge cases."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
 from ops.tris.boxes import box_hit, proposals
-from ops.tris.scores import Localisation, Row, TrisScoreState, large_enough, localise, score
+from ops.tris.scores import Localisation, large_enough, localise, score, share
 
 WHOLE_BOX = [(0.0, 0.0, 9.0, 9.0)]
 
@@ -109,50 +107,10 @@ def test_a_box_hits_only_above_one_half_and_only_the_first_counts() -> None:
     assert not score(found(mask), truth, [half, more]).box_hit
 
 
-def rows_of(count: int, seed: int) -> list[Row]:
-    rng = np.random.default_rng(seed)
-    unions = rng.integers(1, 100, count)
-    return [
-        Row(
-            intersection=int(rng.integers(union + 1)),
-            union=int(union),
-            point_in_box=bool(rng.random() < 0.7),
-            point_in_mask=bool(rng.random() < 0.4),
-            box_hit=bool(rng.random() < 0.2),
-        )
-        for union in unions
-    ]
-
-
-def state_of(rows: list[Row]) -> TrisScoreState:
-    state = TrisScoreState()
-    for row in rows:
-        state.update(row)
-    return state
-
-
-def test_averages_are_over_expressions_and_over_pixels() -> None:
-    rows = rows_of(50, seed=1)
-    result = state_of(rows).compute()
-    ious = [row.intersection / row.union for row in rows]
-    assert result.miou == pytest.approx(np.mean(ious))
-    assert result.oiou == sum(row.intersection for row in rows) / sum(row.union for row in rows)
-    assert result.precision_at_half == np.mean([iou >= 0.5 for iou in ious])
-    assert result.point_in_box == np.mean([row.point_in_box for row in rows])
-    assert result.point_in_mask == np.mean([row.point_in_mask for row in rows])
-    assert result.box_accuracy == np.mean([row.box_hit for row in rows])
-    assert result.rows == 50
-
-
-def test_shards_merge_to_the_same_numbers() -> None:
-    rows = rows_of(30, seed=2)
-    assert state_of(rows[:7]).merge(state_of(rows[7:])).compute() == state_of(rows).compute()
-
-
-def test_no_rows_give_no_numbers() -> None:
-    result = TrisScoreState().compute()
-    assert result.rows == 0
-    assert all(math.isnan(one) for one in (result.miou, result.oiou, result.point_in_box, result.box_accuracy))
+def test_a_share_is_of_what_is_known() -> None:
+    assert share([True, None, False, False]) == pytest.approx(1 / 3)
+    assert share([None]) is None
+    assert share([]) is None
 
 
 def test_referit_keeps_boxes_above_five_percent() -> None:

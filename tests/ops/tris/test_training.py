@@ -66,7 +66,7 @@ def segmenter() -> TrisSegmenter:
 Train = Callable[..., tuple[dict[str, Tensor], History]]
 
 
-@pytest.fixture(params=["response", "cached response", "segmenter"])
+@pytest.fixture(params=["response", "recomputed response", "segmenter"])
 def train(request: pytest.FixtureRequest, samples: ObjectSamples, calibration: Calibration) -> Train:
     """Train the step anew; returns weights and curve."""
 
@@ -75,7 +75,7 @@ def train(request: pytest.FixtureRequest, samples: ObjectSamples, calibration: C
             network = segmenter()
             return network.state_dict(), train_segmenter(network, samples, plan, **rest)
         model = response_model()
-        if request.param == "cached response":
+        if request.param == "recomputed response":
             plan = replace(plan, accumulate=2)
         history = train_response(model, samples, plan, weights=WEIGHTS, calibration=calibration, **rest)
         return model.state_dict(), history
