@@ -48,8 +48,12 @@ class GroundTruthKnobs(Knobs):
 class NounKnobs(Knobs):
     """Noun extraction (S+S+C spec 2.1, 2.2)."""
 
+    later = ("compat",)
+
     parser: str = "embedded"
     rule: Literal["spacy", "nltk", "chunk"] = "spacy"
+    compat: bool = False
+    """The nltk rule glues a repeated phrase to the next one, as the authors' does."""
 
     def models(self) -> tuple[str, ...]:
         """The parser."""

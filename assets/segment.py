@@ -73,7 +73,7 @@ def noun_phrases(work: Work) -> Outcome:
     parser = open_parser(knobs.parser, work.runtime)
 
     def rows(batch: Sequence[str]) -> list[Rows | Quarantined]:
-        found = extract(batch, lambda texts: parse_all(parser, texts), rule=knobs.rule)
+        found = extract(batch, lambda texts: parse_all(parser, texts), rule=knobs.rule, compat=knobs.compat)
         return [[{"expression": text, "nouns": nouns}] for text, nouns in zip(batch, found, strict=True)]
 
     sentences = work.inputs["references"].table("expressions")["expression"].unique().to_pylist()

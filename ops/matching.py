@@ -1,8 +1,9 @@
 """Constrained greedy matching of predictions with candidate masks (S+S+C Eq. 3 and Algorithm 1; spec 4.10, 4.11).
 
 Per image: every sentence of an object gets the same mask (constraint 2), no two objects share one (constraint 3), and a
-sample may only take a candidate of its object (constraint 1). Candidates are rows of the image's stack of different
-masks, so that one mask wanted by two objects is one row. Scores carry no gradient.
+sample may only take a candidate of its object (constraint 1). Candidates are rows of the image's stack of masks: one
+candidate that two objects want is one row, and two candidates of different classes are two, even where they are equal.
+Scores carry no gradient.
 
 Shapes: B samples of a batch, S samples and J objects of one image, K masks of one image, H x W pixels.
 """

@@ -1,4 +1,4 @@
-"""The machine: device, memory, threads, checkpoints. No recipe has it: no result changes but by rounding, see `accumulate`."""
+"""The machine: device, memory, threads, checkpoints. No recipe has it: results change by rounding, see `accumulate`."""
 
 from pathlib import Path
 

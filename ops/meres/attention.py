@@ -51,16 +51,20 @@ class Attention(nn.Module):
         `keep_BQN` is True where a query may look and holds for all heads; Q may be 1 for a mask that all queries share.
         Every row must keep something.
         """
+        query, key = self.compared(x_BQD, keys_BNC)
+        mask = None if keep_BQN is None else keep_BQN[:, None]
+        mixed = F.scaled_dot_product_attention(query, key, self._by_head(self.value(values_BNC)), attn_mask=mask)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def compared(self, x_BQD: Tensor, keys_BNC: Tensor) -> tuple[Tensor, Tensor]:
+        """What a softmax over scaled products compares: queries (B, h, Q, D / h) and keys (B, h, N, D / h)."""
         query_BQD = self.query(x_BQD)
         if self.contrasted:
             query_BQD = instance_norm(query_BQD).to(query_BQD.dtype)
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (query_BQD, self.key(keys_BNC), self.value(values_BNC))
-        )
-        mask = None if keep_BQN is None else keep_BQN[:, None]
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        return self._by_head(query_BQD), self._by_head(self.key(keys_BNC))
+
+    def _by_head(self, x_BPD: Tensor) -> Tensor:
+        return x_BPD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class TokenLayer(nn.Module):

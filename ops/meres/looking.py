@@ -96,10 +96,7 @@ def attention_weights(
     attention: Attention, x_BQD: Tensor, keys_BKC: Tensor, _: Tensor, keep_BQK: Tensor | None = None
 ) -> Tensor:
     """Mean over heads of the weights (B, Q, K) by which `attention` gathers values; arguments as it is called with."""
-    query, key = (
-        part.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-        for part in (attention.query(x_BQD), attention.key(keys_BKC))
-    )
+    query, key = attention.compared(x_BQD, keys_BKC)
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     if keep_BQK is not None:
         scores = scores.masked_fill(~keep_BQK[:, None], -torch.inf)

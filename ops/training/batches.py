@@ -180,13 +180,14 @@ class InMemorySamples:
         objects = [self.objects[number] for number, _ in samples]
         images = sorted({one.image for one in objects})
         row_of = {image: row for row, image in enumerate(images)}
+        token_ids_BT = torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples])
         token_mask_BT = torch.stack([self.objects[number].token_mask_ST[row] for number, row in samples])
-        longest = int(token_mask_BT.sum(1).max())  # what lies beyond is padding in every sample
+        longest = int(token_ids_BT.any(0).nonzero().max()) + 1  # padding is 0; the mask leaves CLIP's end out
         return Batch(
             images_I3HW=torch.as_tensor(self.images_N3HW[images]),
             image_of_B=torch.tensor([row_of[one.image] for one in objects]),
             object_of_B=torch.tensor([number for number, _ in samples]),
-            token_ids_BT=torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples])[:, :longest],
+            token_ids_BT=token_ids_BT[:, :longest],
             token_mask_BT=token_mask_BT[:, :longest],
             masks=tuple(torch.as_tensor(self.masks[image]) for image in images),
             candidates=tuple(one.candidates for one in objects),

@@ -65,6 +65,19 @@ def test_what_follows_the_end_does_not_matter(family: str) -> None:
         assert not torch.allclose(model(pictures(), others, heard(WORDS)), expected)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batches_of_a_training_hear_sentences_to_their_end(family: str) -> None:
+    some = samples()
+    batch = some.batch([(0, 0), (1, 0)])
+    assert batch.token_ids_BT.tolist() == [[2, 5, 6, 29]] * 2
+    batch = some.batch([(0, 0), (1, 1)])
+    model = new_model(family).eval()
+    with torch.no_grad():
+        expected = model.language.states(WORDS, heard(WORDS))[:, 0]
+        found = model.language.states(batch.token_ids_BT, batch.token_mask_BT)[:, 0]
+    torch.testing.assert_close(found, expected)
+
+
 def relevance(model: Any, ids: Tensor) -> Tensor:
     with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
         model(pictures(), ids, heard(ids))

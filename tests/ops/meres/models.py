@@ -42,10 +42,15 @@ def awake(module: M) -> M:
 
 
 def tiny_meres(**changes: Any) -> Meres:
+    return awake(new_meres(**changes))
+
+
+def new_meres(**changes: Any) -> Meres:
+    """As training finds it."""
     torch.manual_seed(0)
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     bert = BertModel(BertConfig(intermediate_size=32, **sizes), add_pooling_layer=False)
-    return awake(Meres(replace(TINY, **changes), Bert(bert)))
+    return Meres(replace(TINY, **changes), Bert(bert))
 
 
 def pictures(count: int = 2, size: int = 80) -> Tensor:

@@ -28,6 +28,16 @@ def test_weights_are_those_of_torchs_attention(masked: bool) -> None:
     torch.testing.assert_close(attention_weights(ours, queries, context, context, keep), expected)
 
 
+@pytest.mark.parametrize("contrasted", [False, True])
+def test_weighted_values_are_what_the_layer_gives(contrasted: bool) -> None:
+    torch.manual_seed(0)
+    layer = Attention(8, 6, heads=1, contrasted=contrasted)
+    queries, context = torch.randn(2, 5, 8), torch.randn(2, 7, 6)
+    with torch.no_grad():
+        mixed = attention_weights(layer, queries, context, context) @ layer.value(context)
+        torch.testing.assert_close(layer.output(mixed), layer(queries, context, context, None))
+
+
 def test_a_sentence_looks_at_the_whole_picture_and_its_visual_expressions_at_what_they_keep() -> None:
     model, image, ids = tiny_meres(), pictures(1)[0], words()[0, :4]
     found = look(model, image, ids, ALL)

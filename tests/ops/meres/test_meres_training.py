@@ -13,7 +13,7 @@ from ops.meres.model import Meres, optimiser_groups
 from ops.training.batches import InMemorySamples
 from ops.training.course import State
 from ops.training.loop import TrainPlan, first_candidate, train
-from tests.ops.meres.models import tiny_meres
+from tests.ops.meres.models import new_meres
 from tests.ops.test_training import assert_same, restored, some_samples, stored
 
 PLAN = TrainPlan(epochs=2, batch_size=6, lr=1e-3, checkpoint_every_steps=1)
@@ -27,7 +27,7 @@ def samples() -> InMemorySamples:
 
 
 def new_model(**changes: Any) -> Meres:
-    return tiny_meres(**{**SMALL, **changes})
+    return new_meres(**{**SMALL, **changes})
 
 
 def fit(model: Meres, samples: InMemorySamples, plan: TrainPlan = PLAN, **options: Any) -> list[float]:
