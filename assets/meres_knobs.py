@@ -22,7 +22,7 @@ SOURCES: Mapping[Labels, tuple[str, ...]] = {
 class MeresKnobs(DrawnKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
 
-    later = ("contrast_weight",)
+    later = ("contrast_weight", "pool_temperature", "contrast_at")
 
     labels: Labels = "mask_choices"
     """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); TRIS's
@@ -51,6 +51,11 @@ class MeresKnobs(DrawnKnobs):
     pool_scale: Literal["mean", "paper"] = "mean"
     """`paper` divides a visual expression by the number of its pixels once more (Eq. 7, spec 4.4)."""
 
+    pool_temperature: Literal["one", "learnt"] = "one"
+    """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
+    contrast_at: Literal["image", "cells"] = "image"
+    """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
+
     @model_validator(mode="after")
     def _only_drawn_masks_know_classes(self) -> Self:
         if self.classes == "seen" and self.labels != "ground_truth":
@@ -60,6 +65,11 @@ class MeresKnobs(DrawnKnobs):
     def extra_needs(self) -> tuple[str, ...]:
         """What the source of labels reads, and ground truth where it picks the epoch."""
         return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
+
+    def unread(self) -> tuple[str, ...]:
+        """Of knobs younger than artifacts, what only visual expressions have."""
+        of_expressions = () if "ve" in self.guidance.split("+") else ("pool_temperature", "contrast_at")
+        return (*super().unread(), *of_expressions)
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""

@@ -6,6 +6,7 @@ Shapes: N masks, H x W pixels.
 
 import base64
 import io
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -256,8 +257,8 @@ def curve_svg(
         column, row = place(x, y)
         parts += [
             f'<line x1="{left}" x2="{right}" y1="{row:.1f}" y2="{row:.1f}" stroke="#ddd"/>',
-            _svg_text(left - 6, row + 4, f"{y:.3g}", anchor="end"),
-            _svg_text(column, bottom + 14, f"{x:.4g}"),
+            _svg_text(left - 6, row + 4, _tick(y, (y1 - y0) / 4), anchor="end"),
+            _svg_text(column, bottom + 14, _tick(x, (x1 - x0) / 4)),
         ]
     for number, (name, points) in enumerate(kept.items()):
         colour = "rgb({},{},{})".format(*PALETTE[number % len(PALETTE)])
@@ -276,6 +277,11 @@ def curve_svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{name}" font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
     )
+
+
+def _tick(value: float, step: float) -> str:
+    """A number on an axis, to a tenth of the step between two."""
+    return f"{round(value, 1 - math.floor(math.log10(step))) + 0.0:g}"
 
 
 def _svg_text(x: float, y: float, text: str, *, anchor: str = "middle", more: str = "") -> str:

@@ -20,6 +20,11 @@ Cues = Literal["both", "global", "local"]
 end of the text of CLIP), or all but it."""
 PoolScale = Literal["mean", "paper"]
 """Eq. 7's factor 1/K on top of a softmax that sums to 1 already: `paper` applies it, `mean` reads it as a slip."""
+PoolTemperature = Literal["one", "learnt"]
+"""By what Eq. 6 divides similarities: nothing [P], or the temperature of the contrastive loss (spec 4.4)."""
+ContrastAt = Literal["image", "cells"]
+"""Where Eq. 3 compares: at the size of the image, the relevance enlarged bilinearly [I: CrossVLT], or at the coarsest
+pixels, with the share of each that the mask covers [C]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,8 @@ class MeresConfig(HearingConfig):
     norm_mask: bool = True
     """Whether only the kept pixels enter the softmax of Eq. 6 (Table 4f); Eq. 8 keeps its mask either way [C]."""
     pool_scale: PoolScale = "mean"
+    pool_temperature: PoolTemperature = "one"
+    contrast_at: ContrastAt = "image"
 
     def __post_init__(self) -> None:
         """Refuse sizes that heads do not divide, and shares that keep nothing."""
@@ -73,6 +80,8 @@ class MeresConfig(HearingConfig):
             )
         if not 1 <= self.selected_percent <= 100:
             raise ValueError(f"selected_percent={self.selected_percent} is no share of the pixels: take 1 to 100")
+        if self.pool_temperature == "learnt" and self.extracts and not self.contrasts:
+            raise ValueError('pool_temperature="learnt" needs the contrastive loss, whose temperature it is')
         if self.enhancement_layers < 1:
             raise ValueError('enhancement_layers must be at least 1; guidance="le" does without enhancement')
 

@@ -40,7 +40,13 @@ class VisualExpressionExtractor(nn.Module):
         self.relationship = TokenLayer(width, heads=heads) if config.relate else None
 
     def forward(
-        self, pixels_BNC: Tensor, values_BND: Tensor, positions_ND: Tensor, tokens_BTD: Tensor, mask_BT: Tensor
+        self,
+        pixels_BNC: Tensor,
+        values_BND: Tensor,
+        positions_ND: Tensor,
+        tokens_BTD: Tensor,
+        mask_BT: Tensor,
+        temperature: Tensor | None = None,
     ) -> VisualExpressions:
         """Extract the visual expressions.
 
@@ -50,21 +56,25 @@ class VisualExpressionExtractor(nn.Module):
             positions_ND: added to keys, never to values [C].
             tokens_BTD: enhanced linguistic tokens, the sentence's own first.
             mask_BT: True on tokens that are heard.
+            temperature: of the pooling, if it has one.
         """
         similarity_BTN = similarity(self.joint_tokens(tokens_BTD), self.joint_pixels(pixels_BNC))
         rows = {"both": slice(None), "global": slice(0, 1), "local": slice(1, None)}[self.config.cues]
         mask_BR = mask_BT[:, rows]
-        tokens_BRD = self.gather(similarity_BTN[:, rows], values_BND, positions_ND)
+        tokens_BRD = self.gather(similarity_BTN[:, rows], values_BND, positions_ND, temperature)
         if self.relationship is not None:
             # a padded token must not be looked at: sentences are short, most tokens are padding [C]
             tokens_BRD = self.relationship(tokens_BRD, keep_BQN=never_empty(mask_BR)[:, None])
         return VisualExpressions(tokens_BRD, mask_BR, similarity_BTN[:, 0])
 
-    def gather(self, similarity_BRN: Tensor, values_BND: Tensor, positions_ND: Tensor) -> Tensor:
+    def gather(
+        self, similarity_BRN: Tensor, values_BND: Tensor, positions_ND: Tensor, temperature: Tensor | None = None
+    ) -> Tensor:
         """F_r: each token's pixels averaged (Eq. 7), then looked at once more, the same ones (Eq. 8); (B, R, D)."""
         config = self.config
         keep_BRN = keep_mask(similarity_BRN, select=config.select, percent=config.selected_percent)
-        weights_BRN = pool_weights(similarity_BRN, keep_BRN, norm_mask=config.norm_mask)
+        sharpened_BRN = similarity_BRN if temperature is None else similarity_BRN / temperature
+        weights_BRN = pool_weights(sharpened_BRN, keep_BRN, norm_mask=config.norm_mask)
         pooled_BRD = masked_pool(weights_BRN, values_BND, keep_BRN, scale=config.pool_scale)
         if self.refinement is None or self.value_norm is None:
             return pooled_BRD

@@ -81,8 +81,13 @@ class Guide(nn.Module):
         if self.types is not None:
             nn.init.trunc_normal_(self.types, std=0.02)
 
-    def forward(self, coarse_BChw: Tensor, tokens_BTD: Tensor, mask_BT: Tensor) -> Guidance:
-        """Guidance from the coarsest map, the encoder's states and their mask (True on tokens that are heard)."""
+    def forward(
+        self, coarse_BChw: Tensor, tokens_BTD: Tensor, mask_BT: Tensor, temperature: Tensor | None = None
+    ) -> Guidance:
+        """Guidance from the coarsest map, the encoder's states and their mask (True on tokens that are heard).
+
+        `temperature` is that of the pooling of visual expressions, if it has one.
+        """
         if self.values is None or self.enhancement is None:
             return Guidance(self.norms[0](tokens_BTD), mask_BT, None)
         pixels_BNC = coarse_BChw.flatten(2).transpose(1, 2)
@@ -91,7 +96,7 @@ class Guide(nn.Module):
         tokens_BTD = self.enhancement(tokens_BTD, values_BND, positions_ND)
         parts, relevance_BN = {"le_enh": (tokens_BTD, mask_BT)}, None
         if self.extractor is not None:
-            visual = self.extractor(pixels_BNC, values_BND, positions_ND, tokens_BTD, mask_BT)
+            visual = self.extractor(pixels_BNC, values_BND, positions_ND, tokens_BTD, mask_BT, temperature)
             parts["ve"], relevance_BN = (visual.tokens_BRD, visual.mask_BR), visual.relevance_BN
         else:
             parts["pixels"] = (values_BND, mask_BT.new_ones(values_BND.shape[:2]))

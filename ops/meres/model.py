@@ -5,6 +5,7 @@ published size, `EMBEDDED` the small one. The paper trains 40 epochs of 16 sente
 Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features, C channels.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,9 @@ from ops.meres.contrast import Temperature
 from ops.meres.decoder import GuidedDecoder
 from ops.meres.guidance import Guide
 from ops.swin import Swin
+
+CELL = 32
+"""Side of a coarsest pixel; the last of a row sees less of the image where 32 does not divide it."""
 
 
 class Coarse(NamedTuple):
@@ -58,11 +62,13 @@ class MeresVision(nn.Module):
     ) -> Coarse:
         """Logits and relevance as they come; arguments as in `quarter_logits`."""
         maps = self.features(images_I3HW, image_of_B=image_of_B)
-        guidance = self.guide(maps[-1], language_BLT.transpose(1, 2), mask_B1T.squeeze(1).bool())
+        tau = None if self.temperature is None else self.temperature()
+        pooled_by = tau if self.config.pool_temperature == "learnt" else None
+        guidance = self.guide(maps[-1], language_BLT.transpose(1, 2), mask_B1T.squeeze(1).bool(), pooled_by)
         logits_B2hw = self.decoder(maps, guidance.tokens_BGD, guidance.mask_BG)
-        if self.temperature is None:
+        if tau is None:
             return Coarse(logits_B2hw, None)
-        relevance_BN = guidance.relevance_BN / self.temperature()
+        relevance_BN = guidance.relevance_BN / tau
         return Coarse(logits_B2hw, relevance_BN.unflatten(1, (1, *maps[-1].shape[-2:])))
 
     def quarter_logits(
@@ -87,9 +93,21 @@ class MeresVision(nn.Module):
         the relevance over tau, the logits of Eq. 3, which only `MeresLoss` reads: a forward pass touches every
         parameter, and one tensor leaves it.
         """
-        coarse = self.coarse(images_I3HW, language_BLT, mask_B1T, image_of_B)
-        maps = [part for part in coarse if part is not None]
-        return torch.cat([upsample(part.float(), images_I3HW.shape[-2:]) for part in maps], 1)
+        coarse, size = self.coarse(images_I3HW, language_BLT, mask_B1T, image_of_B), images_I3HW.shape[-2:]
+        logits_B2HW = upsample(coarse.logits_B2hw.float(), size)
+        if coarse.relevance_B1hw is None:
+            return logits_B2HW
+        enlarge = in_blocks if self.config.contrast_at == "cells" else upsample
+        return torch.cat([logits_B2HW, enlarge(coarse.relevance_B1hw.float(), size)], 1)
+
+
+def in_blocks(map_BChw: Tensor, size: Sequence[int]) -> Tensor:
+    """Every pixel (B, C, H, W) gets the value of its cell, the coarsest pixel that saw it.
+
+    Binary cross-entropy is linear in its target: its mean over these pixels compares each cell with the mask's share.
+    """
+    enlarged = map_BChw.repeat_interleave(CELL, -2).repeat_interleave(CELL, -1)
+    return enlarged[..., : size[0], : size[1]]
 
 
 class Meres(HearingSegmenter):

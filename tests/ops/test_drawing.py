@@ -137,6 +137,16 @@ def test_a_curve_is_well_formed_and_skips_what_is_not_finite() -> None:
     assert "train <loss> & co" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [((3.6e-6, 1), ["0", "0.25", "0.5", "0.75", "1"]), ((1, 1000), ["0", "250", "500", "750", "1000"])],
+)
+def test_numbers_on_an_axis_are_short(ends: tuple[float, float], told: list[str]) -> None:
+    svg = ElementTree.fromstring(curve_svg({"a": [(x, x) for x in ends]}, x_label="x", y_label="y", y_range=ends))
+    texts = [one.text for one in svg.iter() if one.tag.endswith("text")]
+    assert texts[:10:2] == texts[1:10:2] == told
+
+
 def test_a_given_range_of_heights_is_kept() -> None:
     svg = ElementTree.fromstring(curve_svg({"a": [(0, 0.5), (1, 0.5)]}, x_label="x", y_label="y", y_range=(0, 1)))
     (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")

@@ -1,12 +1,16 @@
 """The whole of MERES, small: every switch learns with all its parameters, and what cannot matter does not."""
 
+import copy
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from ops.meres.config import MeresConfig
-from ops.meres.model import Meres, optimiser_groups
+from ops.meres.contrast import sample_contrast
+from ops.meres.model import Meres, in_blocks, optimiser_groups
 from ops.prediction import predict
 from tests.ops.meres.models import MASK, pictures, tiny_meres, words
 
@@ -24,6 +28,8 @@ SWITCHES: list[dict[str, Any]] = [
     {"contrastive": False},
     {"norm_mask": False},
     {"pool_scale": "paper"},
+    {"pool_temperature": "learnt"},
+    {"contrast_at": "cells"},
     {"selected_percent": 10},
     {"enhancement_layers": 1},
     {"enhancement_layers": 3},
@@ -104,6 +110,31 @@ def test_the_third_map_is_the_similarity_of_sentence_and_pixels_over_tau(tiny: M
     torch.testing.assert_close(cold[:, 2], warm[:, 2] * torch.tensor(1.0).exp())
 
 
+def test_pooling_may_share_the_temperature(tiny: Meres) -> None:
+    model = tiny_meres(pool_temperature="learnt").eval()
+    assert model.vision.temperature is not None
+    with torch.no_grad():
+        torch.testing.assert_close(model(pictures(), words(), MASK), tiny(pictures(), words(), MASK))  # it starts at 1
+        model.vision.temperature.log_tau.fill_(-2.0)
+        sharp = model(pictures(), words(), MASK)
+        tiny_sharp = copy.deepcopy(tiny)
+        tiny_sharp.load_state_dict(model.state_dict())
+        assert not torch.allclose(sharp[:, :2], tiny_sharp(pictures(), words(), MASK)[:, :2])
+
+
+@pytest.mark.parametrize("size", [96, 80])
+def test_cells_are_contrasted_with_the_share_that_the_mask_covers(size: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    relevance, mask = torch.randn(2, 1, 3, 3, generator=rng), torch.rand(2, size, size, generator=rng) > 0.7
+    found = sample_contrast(in_blocks(relevance, (size, size))[:, 0], mask)
+    costs = torch.zeros(2)
+    for row, column in product(range(3), range(3)):
+        part = mask[:, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32].flatten(1).float()
+        cost = F.binary_cross_entropy_with_logits(relevance[:, 0, row, column], part.mean(1), reduction="none")
+        costs += cost * part.shape[1] / size**2  # the last cells of 80 see 16 pixels a side
+    torch.testing.assert_close(found, costs)
+
+
 def test_autocast_hardly_changes_the_maps() -> None:
     model = tiny_meres(select="none").eval()  # of two pixels that are nearly as similar, another may be kept
     with torch.no_grad():
@@ -161,6 +192,7 @@ def test_every_learning_parameter_is_in_one_group_and_tau_in_its_own() -> None:
         ({"selected_percent": 0}, "1 to 100"),
         ({"enhancement_layers": 0}, "at least 1"),
         ({"language_width": 18}, "multiple of 4"),
+        ({"pool_temperature": "learnt", "contrastive": False}, "needs the contrastive loss"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(change: dict[str, Any], hint: str) -> None:
