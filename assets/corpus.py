@@ -10,10 +10,15 @@ from assets.pictures import image_preview
 from assets.stage import Outcome, StageInstance, Work
 from resources.datasets import QuarantinedRow, check_images, open_dataset, true_mask
 from resources.datasets.reading import sha256_of
+from storage.locks import exclusive
 from storage.masks import mask_row
 from storage.rows import Tally
 from storage.tables import column, write_table
 
+SAID = 5
+"""Rows that the log names."""
+DRAWING_SECONDS = 3600.0
+"""How long to wait for another process that draws the same embedded world."""
 SPLITS = pa.schema(
     [
         column("split", pa.string(), "name of the split"),
@@ -66,10 +71,12 @@ OBJECTS = pa.schema(
 def raw_fingerprint(instance: StageInstance) -> str:
     """Content hash of the raw data; an embedded world is drawn first where it is not there yet."""
     config, toy = instance.source.config, instance.source.toy
-    if toy is not None and not (config.root / config.name).is_dir():
+    if toy is not None:
         from resources.toyref.writer import write_toyref
 
-        write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
+        with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=DRAWING_SECONDS):
+            if not (config.root / config.name).is_dir():
+                write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 
 
@@ -94,6 +101,10 @@ def references(work: Work) -> Outcome:
     """Every usable (image, expression) pair; every image was decoded once. What can not be used is in `quarantine`."""
     corpus = check_images(work.dataset, work.dataset.references())
     kept = [row for row in corpus.references if row.split in work.instance.source.splits]
+    others = Counter(row.split for row in corpus.references) - Counter(row.split for row in kept)
+    if others:
+        known = ", ".join(f"{split} ({count})" for split, count in sorted(others.items()))
+        work.log(f"expressions of splits that are neither trained on nor scored: {known}; `evaluate` may name them")
     if not kept:
         raise ValueError(
             f"no usable reference in the splits {work.instance.source.splits}; the data has {corpus.splits}, "
@@ -141,6 +152,10 @@ def ground_truth(work: Work) -> Outcome:
 
 
 def write_quarantine(work: Work, lost: Sequence[QuarantinedRow]) -> None:
-    """The table of what was left out, and why."""
+    """The table of what was left out, and why; the log has the first few."""
+    for row in lost[:SAID]:
+        work.log(f"left out {row.item} ({row.where}): {row.reason}")
+    if len(lost) > SAID:
+        work.log(f"left out {len(lost) - SAID} more; all are in the table `quarantine`")
     rows = [{name: getattr(row, name) for name in QUARANTINE.names} for row in lost]
     write_table(work.slot.work / "quarantine.parquet", pa.Table.from_pylist(rows, schema=QUARANTINE))

@@ -85,7 +85,7 @@ def run_stage(
     raw = instance.stage.raw(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
-    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
+    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force, log=log) as slot:
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
         else:
@@ -193,8 +193,10 @@ def _quarantine_check(instance: StageInstance, artifact: Artifact, limit: float)
     bad = sum(tally.quarantined for tally in tallies)
     units = sum(tally.reused + tally.computed + tally.quarantined for tally in tallies)
     share = bad / units if units else 0.0
+    limited = "more than a half, so nothing goes on" if share > 0.5 else f"the limit is {limit:.0%}"
     return dg.AssetCheckResult(
         check_name="quarantine",
+        description=f"{bad} of {units} left out ({limited}); the reasons are in the table `quarantine`",
         asset_key=dg.AssetKey(list(instance.key)),
         passed=share <= limit,
         severity=dg.AssetCheckSeverity.ERROR if share > 0.5 else dg.AssetCheckSeverity.WARN,

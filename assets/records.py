@@ -113,9 +113,12 @@ def read_image(work: Work, image: ImageRecord) -> Pixels:
 
 
 def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], Rows]) -> Rows | Quarantined:
-    """The rows that `compute` finds in an image, or why the image cannot be used."""
+    """The rows that `compute` finds in an image, or why it cannot be used: its file, or what a model refuses in it."""
     try:
         pixels = read_image(work, image)
     except ImageProblem as problem:
         return Quarantined(str(problem))
-    return compute(pixels)
+    try:
+        return compute(pixels)
+    except ValueError as problem:
+        return Quarantined(f"{image.image_file} ({image.width} x {image.height}): {problem}")

@@ -156,7 +156,11 @@ def grounded_masks(work: Work) -> Outcome:
     def masks(one: ObjectRecord, pixels: Pixels) -> Rows:
         rows = []
         for sent_id, sentence in zip(one.sent_ids, one.sentences, strict=True):
-            caption = expression_caption(sentence)
+            try:
+                caption = expression_caption(sentence)
+            except ValueError as problem:
+                work.log(f"no mask for sentence {sent_id}: {problem}")
+                continue
             raw = detector.detect(pixels, caption.text)
             box, score = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, caption.spans))
             best, _ = best_of_three(*segmenter.segment(pixels, box[None]))

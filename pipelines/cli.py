@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
     _run(dataset, experiment, until=until, force=force, processes=processes)
-    console.print(f"done; see `wordmask report -d {dataset} -e {experiment}`")
+    console.print(f"done; see `wordmask {'status' if until else 'report'} -d {dataset} -e {experiment}`")
 
 
 @app.command()
@@ -87,7 +87,9 @@ def add(
 @app.command()
 def ui(port: int = 3000) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
-    dagster_home()
+    with _clear_errors():
+        dagster_home()
+    os.environ["WORDMASK_HOME"] = str(home())  # relative to where the person is, which is left below
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT)
@@ -100,18 +102,17 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
     from pipelines.tables import folding
     from storage.artifact import Store
 
-    with _clear_errors():
-        instances = planned(dataset, experiment)
     store = Store(home() / "store")
     table = folding("asset", "state", "rows", "reused", "computed", "quarantined")
-    for instance in instances:
-        artifact = stored(instance, store)
-        tallies = list(artifact.manifest.rows.values()) if artifact else []
-        counts = [
-            str(sum(getattr(tally, name) for tally in tallies))
-            for name in ("rows", "reused", "computed", "quarantined")
-        ]
-        table.add_row("/".join(instance.key), state_of(instance, store), *counts)
+    with _clear_errors():
+        for instance in planned(dataset, experiment):
+            artifact = stored(instance, store)
+            tallies = list(artifact.manifest.rows.values()) if artifact else []
+            counts = [
+                str(sum(getattr(tally, name) for tally in tallies))
+                for name in ("rows", "reused", "computed", "quarantined")
+            ]
+            table.add_row("/".join(instance.key), state_of(instance, store), *counts)
     console.print(table)
 
 
@@ -127,7 +128,8 @@ def report(
     if compare:
         from pipelines.tables import comparison
 
-        console.print(comparison(dataset, baseline=experiment))
+        with _clear_errors():
+            console.print(comparison(dataset, baseline=experiment))
         return
     _print_report(dataset, experiment)
 

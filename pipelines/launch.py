@@ -2,25 +2,28 @@
 
 import logging
 import os
-import shutil
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 
 from assets.stage import AssetPath, StageInstance
 from pipelines.jobs import job_name
 from pipelines.sources import ask_for
 from resources.store import PROJECT, home
 from storage.artifact import Artifact, Store, StoreError
+from storage.files import write_bytes
+from storage.locks import exclusive, is_free
 
 console = Console()
-OWNER = "wordmask/process"
-"""Tag of runs that live in a terminal's process: host and process id."""
+OWNER = "wordmask/alive"
+"""Tag of runs that live in a terminal's process: the name of a lock that it holds, which no other host, container or
+later process with the same number can take for its own."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
 TENDING_SECONDS = 15.0
@@ -28,12 +31,19 @@ TENDING_SECONDS = 15.0
 
 
 def dagster_home() -> Path:
-    """The persistent Dagster instance folder, made with the template on first use, and named in the environment."""
+    """The persistent Dagster instance folder, made with the template on first use, and named in the environment.
+
+    Raises:
+        ValueError: Dagster could not find its files there, for their path would be a pattern or an address.
+    """
     folder = home() / "dagster"
+    odd = sorted(set(str(folder)) & set("[]*?%"))
+    if odd:
+        raise ValueError(f"Dagster cannot work in {folder}: choose a WORDMASK_HOME without {' '.join(odd)}")
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"
-    if not settings.exists():
-        shutil.copyfile(PROJECT / "resources" / "dagster.yaml", settings)
+    if not settings.exists() or not settings.read_bytes():
+        write_bytes(settings, (PROJECT / "resources" / "dagster.yaml").read_bytes())
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
 
@@ -63,17 +73,22 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
     }
-    with dg.DagsterInstance.get() as instance, tended(instance):
+    with owned() as owner, dg.DagsterInstance.get() as instance, tended(instance):
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config=config,
-            tags=_owner(),
+            tags=owner,
             asset_selection=[dg.AssetKey(list(one.key)) for one in wanted],
         )
     for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                name = "/".join(check.asset_key.path)
+                console.print(f"[yellow]{escape(name)}:[/yellow] {escape(str(check.description))}")
         if event.is_step_failure:
-            console.print(f"[red]{event.step_key} failed:[/red] {failure_reason(event)}")
+            console.print(f"[red]{escape(event.step_key or '')} failed:[/red] {escape(failure_reason(event))}")
     return result.success
 
 
@@ -119,34 +134,37 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     Without this the next run would wait for a slot that nobody gives back.
     """
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    dead = [run for run in instance.get_runs(filters=unfinished) if OWNER in run.tags and not _alive(run.tags[OWNER])]
+    tagged = [run for run in instance.get_runs(filters=unfinished) if OWNER in run.tags]
+    dead = [run for run in tagged if is_free(_locks() / run.tags[OWNER])]
     for run in dead:
         instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        (_locks() / run.tags[OWNER]).unlink(missing_ok=True)
     return [run.run_id for run in dead]
 
 
-def _owner() -> dict[str, str]:
-    return {OWNER: f"{socket.gethostname()}/{os.getpid()}"}
+@contextmanager
+def owned() -> Iterator[dict[str, str]]:
+    """The tags of a run of this process, which holds the lock that they name; the kernel drops it with the process."""
+    token = uuid4().hex
+    with exclusive(_locks() / token, timeout=0.0):
+        try:
+            yield {OWNER: token}
+        finally:
+            (_locks() / token).unlink()
 
 
-def _alive(owner: str) -> bool:
-    host, _, pid = owner.rpartition("/")
-    if host != socket.gethostname():
-        return True  # not ours to judge
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _locks() -> Path:
+    return home() / "dagster" / "alive"
 
 
 def failure_reason(event: dg.DagsterEvent) -> str:
-    """The innermost message of a failed step."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
+    """What a stage said when it failed: the first error below those of Dagster itself."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
     return error.message.strip() if error is not None else "no reason was recorded"
 
@@ -208,7 +226,8 @@ class _StageLines(logging.Handler):
         step = (meta.get("step_key") or "").rpartition("__")[2]
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
-            console.print(f"[cyan]{step:>18}[/cyan]  {meta.get('orig_message', record.getMessage())}", highlight=False)
+            said = escape(str(meta.get("orig_message", record.getMessage())))
+            console.print(f"[cyan]{step:>18}[/cyan]  {said}", highlight=False)
         elif event is not None and BLOCKED in (event.message or ""):
             console.print(f"[cyan]{step:>18}[/cyan]  waits for another run to leave its pool", highlight=False)
 

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 def home() -> Path:
     """Where everything lives that running makes: `$WORDMASK_HOME`, else `.wordmask` beside the code."""
-    return Path(os.environ.get("WORDMASK_HOME") or PROJECT / ".wordmask").resolve()
+    return Path(os.environ.get("WORDMASK_HOME") or PROJECT / ".wordmask").expanduser().resolve()
 
 
 class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]

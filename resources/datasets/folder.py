@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resources.datasets.images import ImageProblem, inspect_image, load_image, safe_path
+from resources.datasets.images import ImageProblem, inspect_image, load_mask, safe_path
 from resources.datasets.reading import Layout, Manifest, Truth
 from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
 from resources.datasets.truth import encode_true_mask
@@ -128,10 +128,11 @@ def _reference(line: _Line, config: DatasetConfig, objects: dict[str, _Object]) 
 def _true_object(object_id: str, image_file: str, mask: str, config: DatasetConfig) -> TrueObject:
     header = inspect_image(safe_path(config.root, image_file), max_pixels=config.limits.max_pixels)
     size = (header.width, header.height)
-    pixels_HW3 = load_image(safe_path(config.root, mask), expected_size=size, max_pixels=config.limits.max_pixels)
-    mask_HW = pixels_HW3.any(axis=2)
+    mask_HW = load_mask(safe_path(config.root, mask), expected_size=size, max_pixels=config.limits.max_pixels)
     if not mask_HW.any():
-        raise ImageProblem(f"{mask} is black everywhere; paint the object in any other colour")
+        raise ImageProblem(f"{mask} is black or clear everywhere; paint the object in any other colour")
+    if mask_HW.all():
+        raise ImageProblem(f"{mask} covers its whole image; leave what is not the object black or clear")
     return TrueObject(
         object_id=object_id,
         image_id=image_file,

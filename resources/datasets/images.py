@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
+T = TypeVar("T", bound=np.generic)
 MAX_PIXELS = 50_000_000
 FORMATS = (
     "JPEG",
@@ -79,17 +81,16 @@ def load_image(
     Raises:
         ImageProblem: Missing, empty, truncated, oversized, mis-sized, or in an unusable mode.
     """
-    image = _open(path)
-    try:
-        header = _judge(image, path, expected_size=expected_size, max_pixels=max_pixels)
-        try:
-            image.load()
-            upright = image.transpose(UPRIGHT[header.orientation]) if header.orientation in UPRIGHT else image
-            return _rgb(upright)
-        except _BROKEN as problem:
-            raise ImageProblem(f"{path.name} is truncated or damaged ({_say(problem)}); copy it again") from problem
-    finally:
-        image.close()
+    return _decoded(path, _rgb, expected_size=expected_size, max_pixels=max_pixels)
+
+
+def load_mask(path: Path, *, expected_size: tuple[int, int], max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
+    """Decode a painted mask as HW: True where a pixel has any colour but black, and is not clear.
+
+    Numbers of 16 bits are taken as they are, so that a mask of object numbers counts. Arguments and errors as in
+    `load_image`.
+    """
+    return _decoded(path, _painted, expected_size=expected_size, max_pixels=max_pixels)
 
 
 def inspect_image(
@@ -198,6 +199,34 @@ def _orientation(image: Image.Image) -> int:
     except _BROKEN:
         return 1  # a damaged EXIF block says nothing about the pixels
     return value if value in UPRIGHT else 1
+
+
+def _decoded(
+    path: Path,
+    read: Callable[[Image.Image], NDArray[T]],
+    *,
+    expected_size: tuple[int, int] | None,
+    max_pixels: int,
+) -> NDArray[T]:
+    """What `read` makes of the upright image."""
+    image = _open(path)
+    try:
+        header = _judge(image, path, expected_size=expected_size, max_pixels=max_pixels)
+        try:
+            image.load()
+            upright = image.transpose(UPRIGHT[header.orientation]) if header.orientation in UPRIGHT else image
+            return read(upright)
+        except _BROKEN as problem:
+            raise ImageProblem(f"{path.name} is truncated or damaged ({_say(problem)}); copy it again") from problem
+    finally:
+        image.close()
+
+
+def _painted(image: Image.Image) -> NDArray[np.bool_]:
+    if image.mode in SIXTEEN_BIT_MODES:
+        return np.asarray(image) != 0
+    rgba_HW4 = np.asarray(image.convert("RGBA"))
+    return np.asarray(rgba_HW4[..., :3].any(2) & (rgba_HW4[..., 3] > 0))
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

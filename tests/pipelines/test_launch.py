@@ -1,25 +1,24 @@
 """Running from a terminal, and what a key's artifact is called afterwards."""
 
-import os
-import socket
-import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
+from PIL import Image
 
 from assets.stage import StageInstance
 from pipelines import launch
 from pipelines.launch import (
-    OWNER,
     console,
     dagster_home,
     end_dead_runs,
     in_use,
     leading_to,
+    owned,
     run_experiment,
     state_of,
     tended,
@@ -104,16 +103,43 @@ def test_a_failed_stage_is_named_with_its_reason(home: Path, tmp_path: Path) -> 
     assert "holds neither expressions.jsonl nor expressions.csv" in said
 
 
+def test_what_a_check_found_is_told(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    lines = ["image,expression,split", *(f"[{letter}].png,the thing,val" for letter in "abc"), "d.png,the dot,val"]
+    (folder / "expressions.csv").write_text("\n".join(lines))
+    Image.new("RGB", (40, 30)).save(folder / "d.png")
+    write_files(home / "datasets", {"holes": {"kind": "folder", "root": str(folder), "evaluate": ["val"]}})
+    write_files(home / "experiments", {"corpus": {"targets": ["noun_phrases"], "datasets": ["holes"]}})
+    with console.capture() as heard:
+        assert not run_experiment("holes", "corpus")
+    said = " ".join(heard.get().split())
+    assert "[b].png is missing" in said
+    assert "3 of 4 left out (more than a half, so nothing goes on)" in said
+
+
+def test_a_home_that_dagster_takes_for_a_pattern_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDMASK_HOME", str(tmp_path / "old [1]"))
+    with pytest.raises(ValueError, match=r"without \[ \]"):
+        dagster_home()
+
+
+def test_settings_that_a_full_disk_left_empty_are_written_again(home: Path) -> None:
+    (home / "dagster").mkdir(parents=True)
+    (home / "dagster" / "dagster.yaml").touch()
+    dagster_home()
+    assert (home / "dagster" / "dagster.yaml").read_text() == (PROJECT / "resources" / "dagster.yaml").read_text()
+
+
 def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        gone = subprocess.Popen(["true"])
-        gone.wait()
+    with dg.DagsterInstance.ephemeral() as instance, owned() as of_living, ExitStack() as killed:
+        of_dead = killed.enter_context(owned())
         dead, living = (
-            create_run_for_test(
-                instance, tags={OWNER: f"{socket.gethostname()}/{pid}"}, status=dg.DagsterRunStatus.STARTED
-            )
-            for pid in (gone.pid, os.getpid())
+            create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+            for tags in (of_dead, of_living)
         )
+        assert end_dead_runs(instance) == []
+        killed.close()
         assert end_dead_runs(instance) == [dead.run_id]
         found = {run.run_id: run.status for run in instance.get_runs()}
         assert found == {
@@ -127,17 +153,15 @@ def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
 ) -> None:
     monkeypatch.setattr(launch, "TENDING_SECONDS", 0.5)
     dagster_home()
-    sleeper = subprocess.Popen(["sleep", "600"])
-    with dg.DagsterInstance.get() as instance:
-        tags = {OWNER: f"{socket.gethostname()}/{sleeper.pid}"}
+    with dg.DagsterInstance.get() as instance, ExitStack() as killed:
+        tags = killed.enter_context(owned())
         first = create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
         pools = instance.event_log_storage
         pools.initialize_concurrency_limit_to_default("gpu")
         assert pools.claim_concurrency_slot("gpu", first.run_id, "a_step").is_claimed
         with tended(instance):
             assert not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed
-            sleeper.kill()
-            sleeper.wait()
+            killed.close()
             until = time.monotonic() + 20
             while not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed:
                 assert time.monotonic() < until

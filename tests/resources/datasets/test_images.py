@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.datasets.images import ImageProblem, check_files, inspect_image, load_image, safe_path
+from resources.datasets.images import ImageProblem, check_files, inspect_image, load_image, load_mask, safe_path
 
 from .conftest import picture
 
@@ -50,6 +50,22 @@ def test_the_manifests_size_is_the_upright_one(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg", exif=exif)
     with pytest.raises(ImageProblem, match="is 30 x 40 pixels, the manifest says 40 x 30, its size before its EXIF"):
         load_image(tmp_path / "a.jpg", expected_size=(40, 30))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_a_mask_is_what_is_painted_and_not_clear(tmp_path: Path, mode: str) -> None:
+    painted_HW = np.zeros((6, 8), bool)
+    painted_HW[1:4, 2:7] = True
+    if mode == "I;16":
+        image = Image.fromarray(painted_HW.astype(np.uint16) * 100)  # the number of an object
+    elif mode in ("LA", "RGBA"):
+        grey_HW = np.full((6, 8), 200, np.uint8)  # the same colour everywhere, clear around the object
+        image = Image.merge("LA", [Image.fromarray(grey_HW), Image.fromarray(painted_HW.astype(np.uint8) * 255)])
+        image = image.convert(mode)
+    else:
+        image = Image.fromarray(painted_HW.astype(np.uint8) * 255).convert(mode)
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(load_mask(tmp_path / "mask.png", expected_size=(8, 6)), painted_HW)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK"])
