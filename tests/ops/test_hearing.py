@@ -88,7 +88,7 @@ def test_the_whole_sentence_of_meres_is_the_end_of_the_text() -> None:
     model: Any = new_model("meres", guidance="ve", cues="global").eval()
     with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
         model(pictures(), WORDS, heard(WORDS))
-    tokens_BTL, mask_BT = calls["guide"][0][1:]
+    tokens_BTL, mask_BT = calls["guide"][0][1:3]
     with torch.no_grad():
         pooled_BL = model.language.model(WORDS_IN_FULL)  # open_clip's own pooling; the tower projects nothing
     torch.testing.assert_close(tokens_BTL[:, 0], pooled_BL)
