@@ -71,11 +71,11 @@ OBJECTS = pa.schema(
 def raw_fingerprint(instance: StageInstance) -> str:
     """Content hash of the raw data; an embedded world is drawn first where it is not there yet."""
     config, toy = instance.source.config, instance.source.toy
-    if toy is not None:
+    if toy is not None and not (config.root / config.name).is_dir():
         from resources.toyref.writer import write_toyref
 
         with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=DRAWING_SECONDS):
-            if not (config.root / config.name).is_dir():
+            if not (config.root / config.name).is_dir():  # another process may have drawn it meanwhile
                 write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 

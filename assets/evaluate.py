@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from assets.knobs import ScoreKnobs
+from assets.knobs import PUBLISHED_REFS, ScoreKnobs
 from assets.records import CandidateRecord, Mask, ObjectRecord, candidates_of, objects_of
 from assets.slices import traits_of
 from assets.stage import Outcome, Work
@@ -23,9 +23,6 @@ from storage.tables import column, write_table
 
 if TYPE_CHECKING:
     from ops.metrics import Empties
-
-PUBLISHED_REFS = 1000
-"""The papers measure choices on the first so many references of the training split (spec 7, row 33)."""
 
 Cell = tuple[str, str, str, str]
 """Split, method, what counts once, resolution."""

@@ -196,7 +196,7 @@ def _quarantine_check(instance: StageInstance, artifact: Artifact, limit: float)
     limited = "more than a half, so nothing goes on" if share > 0.5 else f"the limit is {limit:.0%}"
     return dg.AssetCheckResult(
         check_name="quarantine",
-        description=f"{bad} of {units} left out ({limited}); the reasons are in the table `quarantine`",
+        description=f"{bad} of {units} left out ({limited}); why is in the ledgers and the table `quarantine`",
         asset_key=dg.AssetKey(list(instance.key)),
         passed=share <= limit,
         severity=dg.AssetCheckSeverity.ERROR if share > 0.5 else dg.AssetCheckSeverity.WARN,

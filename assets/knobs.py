@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+PUBLISHED_REFS = 1000
+"""The papers measure choices on the first so many references of the training split (S+S+C spec 7, row 33)."""
+
 
 class Knobs(BaseModel):
     """Base of all knob sets: frozen, and an unknown name is an error."""

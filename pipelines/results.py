@@ -147,7 +147,7 @@ def run_rows(
     wanted = [(world(style, seed), *pair) for seed in seeds for style in styles for pair in runs_of(tables)]
     failed = []
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
-        if state_of(leading_to(stage, in_use(instances, dataset, experiment))[-1], store) == "ready":
+        if _finished(instances, store, dataset, experiment, stage):
             continue
         console.print(f"[bold]run {number} of {len(wanted)}[/bold]: {experiment} on {dataset}, until {stage}")
         if not run_experiment(dataset, experiment, until=stage):
@@ -188,14 +188,22 @@ def cells_of(
 ) -> dict[str, tuple[float, ...]]:
     """Split -> the measures, per expression at the image's own size; empty where the run is not finished."""
     store = Store(home() / "store")
-    instance = leading_to(row.stage, in_use(instances, dataset, row.experiment))[-1]
-    if state_of(instance, store) != "ready":
+    instance = _finished(instances, store, dataset, row.experiment, row.stage)
+    if instance is None:
         return {}
     artifact = store.resolve(instance.key)
     part, found = row.method, summary_of({row.stage: artifact}, measures)
     if row.classes:
         part, found = row.classes, classes_of(artifact, measures)
     return {split: cell for (split, of), cell in found.items() if of == part}
+
+
+def _finished(
+    instances: Sequence[StageInstance], store: Store, dataset: str, experiment: str, stage: str
+) -> StageInstance | None:
+    """A stage of an experiment on a data set, if what it makes is up to date."""
+    instance = leading_to(stage, in_use(instances, dataset, experiment))[-1]
+    return instance if state_of(instance, store) == "ready" else None
 
 
 def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from assets.knobs import Knobs, Precision, weights_name
+from assets.knobs import PUBLISHED_REFS, Knobs, Precision, weights_name
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""
@@ -141,7 +141,7 @@ class JudgedKnobs(Knobs):
 
     later = ("training_references",)
 
-    training_references: int | None = Field(default=1000, ge=1)
+    training_references: int | None = Field(default=PUBLISHED_REFS, ge=1)
     """The first so many; null: all, as in TRIS's tables."""
 
 
