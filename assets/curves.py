@@ -83,6 +83,11 @@ def meres_curve(work: Work) -> Outcome:
     return curve_of(work, "meres", method="MERES")
 
 
+def meres_matched_curve(work: Work) -> Outcome:
+    """Precision and recall of the pixels of matched MERES over all thresholds, and the area below (AUC-PR)."""
+    return curve_of(work, "meres_matched", method="MERES, matched")
+
+
 def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
     """Count the pixels of the model that the stage `trained` trained."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)

@@ -264,7 +264,7 @@ class ReportKnobs(Knobs):
     """What the page shows."""
 
     examples: int = 12
-    segmenters: tuple[Literal["corrected", "supervised", "meres"], ...] = ()
+    segmenters: tuple[Literal["corrected", "supervised", "meres", "meres_matched"], ...] = ()
     """Trained models to show beside ZSBootstrap."""
 
     def extra_needs(self) -> tuple[str, ...]:

@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from assets.evaluate import scores_of
-from assets.meres_knobs import Labels, MeresKnobs
+from assets.meres_knobs import Labels, MeresKnobs, MeresMatchedKnobs
 from assets.predict import predicted_by
 from assets.records import ObjectRecord
-from assets.samples import all_candidates, chosen_mask, drawn_mask, matched_mask, refined_mask
+from assets.samples import chosen_mask, drawn_mask, matched_mask, refined_mask
 from assets.stage import Outcome, Work
-from assets.train import fit, pretrained
+from assets.train import fit, matching_of, offers_of, pretrained, read_segmenter
 from assets.training_set import Offer
 
 OFFERS: Mapping[Labels, Callable[[Work], Callable[[ObjectRecord], Offer]]] = {
     "mask_choices": chosen_mask,
     "corrected": matched_mask,
-    "candidates": all_candidates,
     "refined_labels": refined_mask,
     "ground_truth": drawn_mask,
 }
@@ -25,23 +24,34 @@ OFFERS: Mapping[Labels, Callable[[Work], Callable[[ObjectRecord], Offer]]] = {
 
 
 def meres(work: Work) -> Outcome:
-    """MERES from pretrained towers, on S2, last matches of S+S+C, all candidates (S1), TRIS's labels or drawn masks.
+    """MERES from pretrained towers, on S2, last matches of S+S+C, TRIS's labels or drawn masks.
 
-    Candidates are matched anew at every step by constrained greedy matching (S+S+C Eq. 3), for both losses of MERES.
     The paper is fully supervised; only with `labels: ground_truth` are drawn masks read here. Resumes as ZSBootstrap
     does (MERES spec 6, 7).
     """
-    from ops.matching import MatchingLoss
-    from ops.meres.contrast import MeresLoss, first_candidates
+    from ops.meres.contrast import MeresLoss
     from ops.meres.model import Meres, optimiser_groups
 
     knobs = work.knobs_as(MeresKnobs)
     start = pretrained(work, knobs, Meres)
-    matching = MatchingLoss() if knobs.labels == "candidates" else None
-    loss = MeresLoss(assign=matching.match if matching else first_candidates, contrast_weight=knobs.contrast_weight)
+    loss = MeresLoss(contrast_weight=knobs.contrast_weight)
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
-    found = fit(work, knobs, start, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
+    found = fit(work, knobs, start, offer_of, loss=loss, groups=optimiser_groups)
     return replace(found, metrics={**found.metrics, "labels": knobs.labels})
+
+
+def meres_matched(work: Work) -> Outcome:
+    """Training goes on from MERES over all candidates, matched anew at every step (S+S+C Eq. 3), for both its losses.
+
+    Beyond the paper, and what `corrected` is to ZSBootstrap: with MERES on S2 no drawn mask is read.
+    """
+    from ops.meres.contrast import MeresLoss, first_candidates
+    from ops.meres.model import optimiser_groups
+
+    knobs = work.knobs_as(MeresMatchedKnobs)
+    model, matching = read_segmenter(work.inputs["meres"], work.runtime), matching_of(knobs)
+    loss = MeresLoss(assign=matching.match if matching else first_candidates, contrast_weight=knobs.contrast_weight)
+    return fit(work, knobs, model, offers_of(work, matching), loss=loss, matching=matching, groups=optimiser_groups)
 
 
 def meres_predictions(work: Work) -> Outcome:
@@ -49,6 +59,16 @@ def meres_predictions(work: Work) -> Outcome:
     return predicted_by(work, "meres")
 
 
+def meres_matched_predictions(work: Work) -> Outcome:
+    """The mask of matched MERES for every sentence of the scored splits, at the model's size and at the image's."""
+    return predicted_by(work, "meres_matched")
+
+
 def meres_scores(work: Work) -> Outcome:
     """MERES per expression, at the model's size (the paper's headline) and at the image's own."""
     return scores_of(work, "meres_predictions", method="MERES")
+
+
+def meres_matched_scores(work: Work) -> Outcome:
+    """Matched MERES per expression, at the model's size and at the image's own."""
+    return scores_of(work, "meres_matched_predictions", method="MERES, matched")

@@ -5,13 +5,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assets.knobs import DrawnKnobs, Knobs
+from assets.knobs import CorrectKnobs, DrawnKnobs, Knobs
 
-Labels = Literal["mask_choices", "corrected", "candidates", "refined_labels", "ground_truth"]
+Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
 SOURCES: Mapping[Labels, tuple[str, ...]] = {
     "mask_choices": ("mask_choices",),
     "corrected": ("corrected_labels",),
-    "candidates": ("candidate_masks", "mask_choices"),
     "refined_labels": ("refined_labels",),
     "ground_truth": ("ground_truth",),
 }
@@ -25,8 +24,8 @@ class MeresKnobs(DrawnKnobs):
     later = ("contrast_weight", "pool_temperature", "contrast_at")
 
     labels: Labels = "mask_choices"
-    """S2; the last matched candidates of S+S+C; S1, matched anew at every step (constrained, greedy); TRIS's
-    pseudo-labels; or drawn masks as in the paper, which make it a fully supervised model."""
+    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or drawn masks as in the paper, which make it a
+    fully supervised model."""
     epochs: int = 40
     batch_size: int = 16
     learning_rate: float = 3e-5
@@ -76,6 +75,13 @@ class MeresKnobs(DrawnKnobs):
         own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels", "contrast_weight"}
         turned = self.model_dump(include=own)
         return {**super().switches(), "select": turned.pop("selection"), **turned}
+
+
+class MeresMatchedKnobs(CorrectKnobs):
+    """MERES goes on over all candidates, as S+S+C does from ZSBootstrap."""
+
+    contrast_weight: float = Field(default=1.0, gt=0)
+    """As in `MeresKnobs`."""
 
 
 class MeresReportKnobs(Knobs):

@@ -32,6 +32,7 @@ SEGMENTERS = (
     ("S+S+C", "corrected", "corrected_predictions", "corrected_scores"),
     ("supervised", "supervised", "supervised_predictions", "supervised_scores"),
     ("MERES", "meres", "meres_predictions", "meres_scores"),
+    ("MERES, matched", "meres_matched", "meres_matched_predictions", "meres_matched_scores"),
 )
 """Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
 PANELS = (

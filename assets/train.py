@@ -61,14 +61,9 @@ def corrected(work: Work) -> Outcome:
 
     The rule `chosen` keeps training on the chosen masks instead, the paper's "+40 epochs". Resumes as ZSBootstrap does.
     """
-    from ops.matching import MatchingLoss
-
     knobs = work.knobs_as(CorrectKnobs)
-    model = read_segmenter(work.inputs["zs_bootstrap"], work.runtime)
-    if knobs.rule == "chosen":
-        return fit(work, knobs, model, chosen_mask(work))
-    matching = MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
-    return fit(work, knobs, model, all_candidates(work), loss=matching, matching=matching)
+    model, matching = read_segmenter(work.inputs["zs_bootstrap"], work.runtime), matching_of(knobs)
+    return fit(work, knobs, model, offers_of(work, matching), loss=matching, matching=matching)
 
 
 def supervised(work: Work) -> Outcome:
@@ -85,6 +80,20 @@ def pretrained(work: Work, knobs: BootstrapKnobs, kind: type[S]) -> tuple[S, Enc
     return open_referring(
         kind, knobs.size, switches=knobs.switches(), **knobs.towers(), runtime=work.runtime, seed=seed
     )
+
+
+def matching_of(knobs: CorrectKnobs) -> MatchingLoss | None:
+    """How masks are given to objects; none where the chosen masks stay."""
+    from ops.matching import MatchingLoss
+
+    if knobs.rule == "chosen":
+        return None
+    return MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
+
+
+def offers_of(work: Work, matching: MatchingLoss | None) -> Callable[[ObjectRecord], Offer]:
+    """All candidates where they are matched, the chosen masks otherwise."""
+    return all_candidates(work) if matching else chosen_mask(work)
 
 
 def read_segmenter(artifact: Artifact, runtime: Runtime) -> Model:

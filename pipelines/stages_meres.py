@@ -2,7 +2,7 @@
 
 from assets import curves, labels, meres, meres_report
 from assets.knobs import NoKnobs
-from assets.meres_knobs import MeresKnobs, MeresReportKnobs
+from assets.meres_knobs import MeresKnobs, MeresMatchedKnobs, MeresReportKnobs
 from assets.stage import Stage
 from assets.tris.curve import tris_curve
 from pipelines.stages_common import curve, measured
@@ -29,6 +29,17 @@ MERES = (
     ),
     *measured("meres", predict=meres.meres_predictions, score=meres.meres_scores, version=1),
     Stage(
+        name="meres_matched",
+        version=1,
+        run=meres.meres_matched,
+        knobs=MeresMatchedKnobs,
+        needs=("references", "candidate_masks", "mask_choices", "meres"),
+        gpu=True,
+        trains=True,
+        kinds=frozenset({"pytorch"}),
+    ),
+    *measured("meres_matched", predict=meres.meres_matched_predictions, score=meres.meres_matched_scores, version=1),
+    Stage(
         name="meres_report",
         version=1,
         run=meres_report.meres_report,
@@ -46,5 +57,6 @@ CURVES = (
     curve("corrected", curves.corrected_curve),
     curve("supervised", curves.supervised_curve),
     curve("meres", curves.meres_curve),
+    curve("meres_matched", curves.meres_matched_curve),
     curve("tris_segmenter", tris_curve),
 )

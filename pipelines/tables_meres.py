@@ -14,12 +14,17 @@ def _lavt(label: str, experiment: str = "meres", classes: str = "") -> Row:
 TABLES = (
     PaperTable(
         number=11,
-        title="MERES and LAVT on the same labels (over S1, LAVT goes on from S2 and MERES starts anew)",
+        title="MERES and LAVT on the same labels; over S1 both go on from S2",
         rows=(
             Row(label="LAVT on S2 (ZSBootstrap)", experiment="base", stage="scores", method="ZSBootstrap"),
             _meres("MERES on S2", "meres_choices"),
             Row(label="LAVT over S1 (S+S+C)", experiment="correct", stage="corrected_scores", method="S+S+C"),
-            _meres("MERES over S1", "meres_candidates"),
+            Row(
+                label="MERES over S1",
+                experiment="meres_candidates",
+                stage="meres_matched_scores",
+                method="MERES, matched",
+            ),
             _meres("MERES on the last matches of S+S+C", "meres_corrected"),
             _meres("MERES on TRIS's labels", "meres_refined"),
             _lavt("LAVT on ground truth"),

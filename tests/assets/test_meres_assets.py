@@ -58,9 +58,10 @@ knobs:
 CANDIDATES = """
 extends: meres_candidates
 datasets: [guided]
-targets: [meres]
+targets: [meres_matched_scores, meres_matched_curve]
 knobs:
   meres: {epochs: 1, batch_size: 12, guidance: le}
+  meres_matched: {epochs: 1, batch_size: 12}
 """
 SEEN_CLASSES = {"person", "bicycle", "car", "boat", "bird", "bottle", "banana", "apple", "chair", "clock"}
 Finished = dict[tuple[str, str], Artifact]
@@ -87,7 +88,7 @@ def test_meres_reads_its_labels_and_nothing_else_that_could_teach_it(finished: F
     assert read == {
         "drawn": {"references", "ground_truth"},
         "weak": {"references", "corrected_labels"},
-        "offered": {"references", "candidate_masks", "mask_choices"},
+        "offered": {"references", "mask_choices"},
     }
 
 
@@ -173,10 +174,19 @@ def test_classes_are_known_of_drawn_masks_only() -> None:
         MeresKnobs(classes="seen", labels="ground_truth", select="best_on_val")
 
 
-def test_all_candidates_are_matched_while_meres_learns_from_them(finished: Finished) -> None:
-    rows = finished["offered", "meres"].table("matches").to_pylist()
-    assert {row["epoch"] for row in rows} == {0, 1}
-    assert not finished["drawn", "meres"].has("matches.parquet")
+def test_meres_goes_on_over_all_candidates_and_says_what_was_matched(finished: Finished) -> None:
+    start, matched = finished["offered", "meres"], finished["offered", "meres_matched"]
+    assert {row["epoch"] for row in matched.table("matches").to_pylist()} == {0, 1}
+    assert not start.has("matches.parquet")
+    before, card = load_weights(start.file("weights.safetensors"))
+    after, same = load_weights(matched.file("weights.safetensors"))
+    assert same["architecture"] == card["architecture"]
+    drift = (sum((after[name] - value).double().square().sum() for name, value in before.items())) ** 0.5
+    length = (sum(value.double().square().sum() for value in before.values())) ** 0.5
+    assert 0 < drift < 0.2 * length
+    methods = {row["method"] for row in finished["offered", "meres_matched_scores"].table("summary").to_pylist()}
+    assert methods == {"MERES, matched"}
+    assert {row["method"] for row in finished["offered", "meres_matched_curve"].table("areas").to_pylist()} == methods
 
 
 def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> None:
