@@ -9,7 +9,6 @@ import numpy as np
 from assets.evaluate import truths_of
 from assets.records import CandidateRecord, Mask, ObjectRecord, candidates_of, images_of, objects_of, read_image
 from assets.stage import Work
-from resources.datasets import ImageProblem
 
 RIGHT = 0.5
 """IoU with the drawn mask from which on a candidate counts as the right one."""
@@ -83,13 +82,7 @@ def pictures(work: Work, objects: Sequence[Watched], *, mended: int, spoiled: in
     worse = [one for one in objects if one.chosen in one.right and one.last not in one.right]
     shown = [("mended", one) for one in better[:mended]] + [("spoiled", one) for one in worse[:spoiled]]
     images = images_of(work.inputs["references"])
-    found = []
-    for verdict, one in shown:
-        try:
-            found.append((verdict, _draw(one, read_image(work, images[one.one.image_id]))))
-        except ImageProblem as problem:
-            work.log(f"no picture of reference {one.one.ref_id}: {problem}")
-    return found
+    return [(verdict, _draw(one, read_image(work, images[one.one.image_id]))) for verdict, one in shown]
 
 
 def _draw(one: Watched, pixels: np.ndarray) -> np.ndarray:

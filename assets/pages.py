@@ -10,7 +10,6 @@ import numpy as np
 
 from assets.records import Mask, ObjectRecord, Pixels, images_of, read_image
 from assets.stage import Outcome, Work
-from resources.datasets import ImageProblem
 from storage.artifact import Artifact
 from storage.files import write_bytes
 from storage.masks import decode
@@ -131,14 +130,9 @@ def quarantined(inputs: Mapping[str, Artifact]) -> str:
 
 
 def drawn(work: Work, objects: Iterable[ObjectRecord], draw: Callable[[ObjectRecord, Pixels], Pixels]) -> list[Pixels]:
-    """A picture of each object whose image can be read."""
-    images, pictures = images_of(work.inputs["references"]), []
-    for one in objects:
-        try:
-            pictures.append(draw(one, read_image(work, images[one.image_id])))
-        except ImageProblem as problem:
-            work.log(f"no picture of reference {one.ref_id}: {problem}")
-    return pictures
+    """A picture of each object."""
+    images = images_of(work.inputs["references"])
+    return [draw(one, read_image(work, images[one.image_id])) for one in objects]
 
 
 def spread(objects: Sequence[ObjectRecord], count: int) -> list[ObjectRecord]:

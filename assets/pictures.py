@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assets.records import ImageRecord, Mask, Pixels, images_of, read_image
+from assets.records import Mask, Pixels, images_of, read_image
 from assets.stage import Work
-from resources.datasets import ImageProblem, load_image
+from resources.datasets import load_image
 from storage.masks import decode
 from storage.tables import read_table
 
@@ -104,18 +104,9 @@ def _preview(
     panels: list[tuple[str, Pixels]] = []
     for image_id, rows in rows_of.items():
         labels, title = describe(rows)
-        pixels = _pixels(work, images[image_id])
-        if pixels is not None:
-            masks = np.stack([_mask(row) for row in rows])
-            panels.append((title, overlay(pixels, masks, labels=labels if any(labels) else ())))
+        masks = np.stack([_mask(row) for row in rows])
+        panels.append((title, overlay(read_image(work, images[image_id]), masks, labels=labels if any(labels) else ())))
     return preview_png(panels) if panels else None
-
-
-def _pixels(work: Work, image: ImageRecord) -> Pixels | None:
-    try:
-        return read_image(work, image)
-    except ImageProblem:
-        return None
 
 
 def _mask(row: Mapping[str, Any]) -> Mask:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.stage import Work
 from resources.datasets import ImageProblem, load_image
+from resources.datasets.reading import sha256_of
 from storage.artifact import Artifact
 from storage.masks import decode
-from storage.rows import Quarantined, Rows
+from storage.rows import Quarantined
 
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
@@ -104,20 +107,33 @@ def of_classes(candidates: Iterable[CandidateRecord], classes: Iterable[str]) ->
 
 
 def read_image(work: Work, image: ImageRecord) -> Pixels:
-    """The pixels of an image, at the size that the references stage saw.
+    """The pixels of an image, which are those that the stage `references` saw.
 
     Raises:
-        ImageProblem: the file changed or broke since.
+        ImageChangedError: they are not, or the file is gone: every stage would tell of other pixels.
     """
-    return load_image(work.dataset.image_path(image.image_file), expected_size=(image.width, image.height))
-
-
-def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], Rows]) -> Rows | Quarantined:
-    """The rows that `compute` finds in an image, or why it cannot be used: its file, or what a model refuses in it."""
     try:
-        pixels = read_image(work, image)
-    except ImageProblem as problem:
-        return Quarantined(str(problem))
+        path = work.dataset.image_path(image.image_file)
+        if sha256_of(path) == image.sha256:
+            return load_image(path)
+    except (OSError, ImageProblem) as problem:
+        raise ImageChangedError(image.image_file, f"cannot be read any more ({problem})") from problem
+    raise ImageChangedError(image.image_file, "is another file now")
+
+
+class ImageChangedError(RuntimeError):
+    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
+            "images anew; what is finished stays"
+        )
+
+
+def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], T]) -> T | Quarantined:
+    """What `compute` finds in an image, or what a model refuses in it."""
+    pixels = read_image(work, image)
     try:
         return compute(pixels)
     except ValueError as problem:

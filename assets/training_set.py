@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from assets.records import ObjectRecord, by_image, images_of, objects_of, read_image
 from assets.stage import Work
-from resources.datasets import ImageProblem
 from storage.files import make_folder, write_bytes
 from storage.masks import decode
 from storage.stacks import Stack, Stacks, write_stacks
@@ -136,18 +135,14 @@ def _stacks(
     pixels_N3SS: npt.NDArray[np.uint8],
     index: _Index,
 ) -> Iterator[Stack]:
-    """The masks of each image that can be read, while its pixels and its part of the index are filled in."""
+    """The masks of each image, while its pixels and its part of the index are filled in."""
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor
 
     images, size = images_of(work.inputs["references"]), pixels_N3SS.shape[-1]
     for image_id, objects in offered.items():
-        try:
-            image = to_tensor(read_image(work, images[image_id]))
-        except ImageProblem as problem:
-            work.log(f"image {image_id} is left out of training: {problem}")
-            continue
+        image = to_tensor(read_image(work, images[image_id]))
         row = len(index.keys)
         pixels_N3SS[row] = resize_image(image, height=size, width=size).numpy()
         distinct = {key: mask for _, offer in objects for key, mask in offer.items()}
@@ -174,7 +169,7 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
         candidates = tuple(one.pop("candidates"))
         objects.append(TrainingObject(candidates=candidates, token_ids_ST=ids_ST, token_mask_ST=mask_ST, **one))
     return Written(
-        images_N3SS=np.load(folder / IMAGES, mmap_mode="r")[: len(index.keys)],
+        images_N3SS=np.load(folder / IMAGES, mmap_mode="r"),
         masks=Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
         objects=objects,
         sentences=sentences,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from assets.records import ImageRecord, ObjectRecord, by_image, images_of, objects_of, read_image
+from assets.records import ImageRecord, ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
 from assets.tris.models import read_response_model, squashed
 from assets.tris.previews import response_preview
-from resources.datasets import ImageProblem
 from storage.arrays import Layout, Row, fill_array, read_array
 from storage.artifact import Artifact
 from storage.recipe import digest
@@ -147,20 +147,23 @@ def _responses(
     work: Work, model: ResponseModel, tokenizer: TrisTokenizer, batch: Sequence[_Said]
 ) -> Iterator[Row | Quarantined]:
     """A map for each expression; those of one image come one after another and share its encoding."""
-    import torch
-
-    from ops.tris.response import low_responses
-
     together: dict[str, list[_Said]] = {}
     for each in batch:
         together.setdefault(each.image.image_id, []).append(each)
     for group in together.values():
-        try:
-            pixels = read_image(work, group[0].image)
-        except ImageProblem as problem:
-            yield from [Quarantined(str(problem))] * len(group)
-            continue
-        ids, _ = tokenizer.encode([each.one.sentences[each.place] for each in group])
-        rows = torch.zeros(len(group), dtype=torch.long)
-        picture = squashed(pixels, model.config.image_size)[None]
-        yield from low_responses(model, picture, ids, image_of_M=rows).float().cpu().numpy()
+        found = on_image(work, group[0].image, partial(_answers, model, tokenizer, group))
+        yield from [found] * len(group) if isinstance(found, Quarantined) else found
+
+
+def _answers(
+    model: ResponseModel, tokenizer: TrisTokenizer, group: Sequence[_Said], pixels: Pixels
+) -> npt.NDArray[np.float32]:
+    """The maps (M, h, w) of the expressions of an image."""
+    import torch
+
+    from ops.tris.response import low_responses
+
+    ids, _ = tokenizer.encode([each.one.sentences[each.place] for each in group])
+    rows = torch.zeros(len(group), dtype=torch.long)
+    picture = squashed(pixels, model.config.image_size)[None]
+    return low_responses(model, picture, ids, image_of_M=rows).float().cpu().numpy()

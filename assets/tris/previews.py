@@ -10,7 +10,6 @@ import numpy as np
 from assets.pictures import SHOWN
 from assets.records import Pixels, images_of, objects_of, read_image
 from assets.stage import Work
-from resources.datasets import ImageProblem
 from storage.masks import decode
 from storage.tables import read_table
 
@@ -26,10 +25,10 @@ def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) ->
     images, panels = images_of(work.inputs["references"]), []
     for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)[:SHOWN]:
         try:
-            pixels = read_image(work, images[one.image_id])
             map_hw = positive(one.sent_ids[:1])[0]
-        except (ImageProblem, KeyError):  # an image that cannot be read has no map
+        except KeyError:  # quarantined
             continue
+        pixels = read_image(work, images[one.image_id])
         panels.append((one.sentences[0], _lit(pixels, saved_map(map_hw, pixels.shape[:2]).numpy())))
     return preview_png(panels) if panels else None
 
@@ -47,13 +46,9 @@ def label_preview(work: Work, table: str) -> bytes | None:
             rows.setdefault(image_id, []).append(row)
     panels = []
     for image_id, found in rows.items():
-        try:
-            pixels = read_image(work, images[image_id])
-        except ImageProblem:
-            continue
         masks = np.stack([decode(row["rle"], row["height"], row["width"]) for row in found])
         said = " | ".join(objects[row["ref_id"]].sentences[0] for row in found)
-        panels.append((said, overlay(pixels, masks)))
+        panels.append((said, overlay(read_image(work, images[image_id]), masks)))
     return preview_png(panels) if panels else None
 
 
