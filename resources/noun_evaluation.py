@@ -15,6 +15,7 @@ from ops.nouns import Parse, Rule, noun_phrases
 
 WORD = re.compile(r"[a-z0-9]+")
 EXAMPLES = 6
+COLUMNS = frozenset({"dataset", "sent", "category"})
 
 Words = tuple[str, ...]
 
@@ -108,17 +109,20 @@ def evaluate_nouns(
         synonyms: see `read_synonyms`; by default `coco_synonyms.txt` beside `pairs`.
 
     Raises:
-        ValueError: a file or a column is missing.
+        ValueError: a file, a column or a cell is missing.
     """
     table = synonyms or pairs.parent / "coco_synonyms.txt"
     for path in (pairs, table):
         if not path.is_file():
             raise ValueError(f"{path} is missing; --pairs takes a CSV that has coco_synonyms.txt beside it")
     known = read_synonyms(table)
-    with pairs.open(encoding="utf-8", newline="") as file:
+    with pairs.open(encoding="utf-8-sig", newline="") as file:
         records = list(csv.DictReader(file))
-    if lacking := {"dataset", "sent", "category"} - set(records[0] if records else ()):
+    if lacking := COLUMNS - set(records[0] if records else ()):
         raise ValueError(f"{pairs} lacks rows or the columns {', '.join(sorted(lacking))}; see its README")
+    short = [str(number) for number, record in enumerate(records, 1) if any(record[name] is None for name in COLUMNS)]
+    if short:
+        raise ValueError(f"{pairs} has too few cells in its rows {', '.join(short[:10])}, the header not counted")
     extracted = noun_phrases([record["sent"] for record in records], parse, rule=rule)
     rows = [
         _Row(

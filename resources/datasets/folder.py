@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -161,9 +162,11 @@ def _find(config: DatasetConfig) -> Path:
 
 
 def _resolve(root: Path, name: str) -> str:
+    """As the file lies: beside the manifest or in images/, its accents one letter or two, as they are on macOS."""
+    spellings = dict.fromkeys((name, *(normalize(form, name) for form in ("NFC", "NFD"))))
+    places = [place for one in spellings for place in (one, f"images/{one}")]
     try:
-        beside, inside = safe_path(root, name), safe_path(root, f"images/{name}")
-        return f"images/{name}" if not beside.is_file() and inside.is_file() else name
+        return next((place for place in places if safe_path(root, place).is_file()), name)
     except OSError as problem:
         raise ImageProblem(f"the file name {name[:50]!r} can not be used ({problem.strerror})") from problem
 

@@ -251,6 +251,16 @@ def test_shares_count_only_rows_that_contain_a_synonym(tmp_path: Path) -> None:
         evaluate_nouns(tmp_path / "none.csv", lookup)
 
 
+def test_a_spreadsheets_byte_order_mark_is_read_over_and_a_short_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / "coco_synonyms.txt").write_text("person, guy\n")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("\ufeffdataset,sent,category\na,guy left,person\n", encoding="utf-8")
+    assert evaluate_nouns(pairs, lookup).pairs == 1
+    pairs.write_text("dataset,sent,category\na,guy left,person\na,guy right\n")
+    with pytest.raises(ValueError, match="too few cells in its rows 2, the header not counted"):
+        evaluate_nouns(pairs, lookup)
+
+
 def test_a_head_names_a_synonym_of_several_words() -> None:
     assert names(("hydrant",), ("fire", "hydrant"))
     assert names(("red", "fire", "hydrant"), ("fire", "hydrant"))

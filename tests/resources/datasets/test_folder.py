@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 from resources.datasets import DatasetConfig, open_dataset, true_mask
 
 Write = Callable[..., DatasetConfig]
+Form = Literal["NFC", "NFD"]
 
 
 def test_a_csv_of_two_columns_is_enough(folder_set: Write) -> None:
@@ -24,6 +27,16 @@ def test_a_csv_of_two_columns_is_enough(folder_set: Write) -> None:
     assert [(row.width, row.height) for row in corpus.references] == [(40, 30), (20, 30)]
     assert len({row.object_id for row in corpus.references}) == 2
     assert corpus.quarantined == ()
+
+
+@pytest.mark.parametrize(("said", "lies"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_accent_may_be_one_letter_or_two(folder_set: Write, said: Form, lies: Form) -> None:
+    manifest = f"image,expression\n{normalize(said, 'é.jpg')},red half\n"
+    config = folder_set(manifest)
+    name = normalize(lies, "é.jpg")
+    (config.root / "images" / "a.jpg").rename(config.root / "images" / name)
+    corpus = open_dataset(config).references()
+    assert [row.image_file for row in corpus.references] == [f"images/{name}"]
 
 
 def test_rows_that_share_image_and_object_are_one_object(folder_set: Write) -> None:
