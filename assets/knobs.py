@@ -224,6 +224,11 @@ class DrawnKnobs(BootstrapKnobs):
 class SupervisedKnobs(DrawnKnobs):
     """LAVT trained on drawn masks, the upper bound of every table."""
 
+    later = ("loss",)
+
+    loss: Literal["sample", "batch"] = "sample"
+    """Every sample counts the same as on pseudo-labels, or every pixel of a pass as in LAVT's own recipe (spec 4.9)."""
+
     def extra_needs(self) -> tuple[str, ...]:
         """Nothing more: ground truth is read in any case."""
         return ()

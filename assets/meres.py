@@ -34,10 +34,13 @@ def meres(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresKnobs)
     start = pretrained(work, knobs, Meres)
-    loss = MeresLoss(contrast_weight=knobs.contrast_weight)
+    loss = MeresLoss(mask_loss=knobs.mask_loss, contrast_weight=knobs.contrast_weight)
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
     found = fit(work, knobs, start, offer_of, loss=loss, groups=optimiser_groups)
-    return replace(found, metrics={**found.metrics, "labels": knobs.labels})
+    model, _ = start
+    return replace(
+        found, metrics={**found.metrics, "labels": knobs.labels, "tokens heard at most": model.config.max_tokens}
+    )
 
 
 def meres_matched(work: Work) -> Outcome:
@@ -50,8 +53,15 @@ def meres_matched(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresMatchedKnobs)
     model, matching = read_segmenter(work.inputs["meres"], work.runtime), matching_of(knobs)
-    loss = MeresLoss(assign=matching.match if matching else first_candidates, contrast_weight=knobs.contrast_weight)
-    return fit(work, knobs, model, offers_of(work, matching), loss=loss, matching=matching, groups=optimiser_groups)
+    loss = MeresLoss(
+        assign=matching.match if matching else first_candidates,
+        mask_loss=knobs.mask_loss,
+        contrast_weight=knobs.contrast_weight,
+    )
+    offer_of = offers_of(work, matching)
+    found = fit(work, knobs, model, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
+    labels = work.inputs["meres"].manifest.metrics["labels"]
+    return replace(found, metrics={**found.metrics, "labels": labels})
 
 
 def meres_predictions(work: Work) -> Outcome:

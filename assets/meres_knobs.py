@@ -19,9 +19,16 @@ SOURCES: Mapping[Labels, tuple[str, ...]] = {
 
 
 class MeresKnobs(DrawnKnobs):
-    """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for the source of labels."""
+    """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for labels and the epoch kept.
 
-    later = ("contrast_weight", "pool_temperature", "contrast_at")
+    A size that is none is that of `ops.meres.config`.
+    """
+
+    later = (
+        *("contrast_weight", "pool_temperature", "contrast_at", "mask_loss", "max_tokens", "joint_width"),
+        *("enhancement_layers", "enhancement_levels", "positions", "early_fusion", "looking_stages"),
+        "contrasted_queries",
+    )
 
     labels: Labels = "mask_choices"
     """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or drawn masks as in the paper, which make it a
@@ -54,6 +61,23 @@ class MeresKnobs(DrawnKnobs):
     """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
     contrast_at: Literal["image", "cells"] = "image"
     """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
+    mask_loss: Literal["ce2", "bce1"] = "ce2"
+    """Two weighted channels, or one (spec 6)."""
+    early_fusion: Literal["none", "pwam"] = "none"
+    """Whether the trunk hears the sentence as LAVT's does (spec 3.1)."""
+    max_tokens: int | None = Field(default=None, ge=3)
+    """T, tokens of BERT that are heard; CLIP's tower hears 20 (spec 3.2)."""
+    enhancement_layers: int = Field(default=2, ge=1, le=4)
+    enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
+    """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
+    positions: Literal["sine", "none"] = "sine"
+    """What is added to the pixels as keys (spec 3.3)."""
+    joint_width: int | None = Field(default=None, ge=1)
+    """E, where words and pixels are compared (spec 4.2)."""
+    looking_stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
+    """Stages of the decoder that look at the guidance, 1 the finest (spec 5)."""
+    contrasted_queries: bool | None = None
+    """Whether the decoder's pixels are instance-normalised before they look, as LAVT's are; the small size needs it."""
 
     @model_validator(mode="after")
     def _only_drawn_masks_know_classes(self) -> Self:
@@ -66,22 +90,28 @@ class MeresKnobs(DrawnKnobs):
         return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
 
     def unread(self) -> tuple[str, ...]:
-        """Of knobs younger than artifacts, what only visual expressions have."""
-        of_expressions = () if "ve" in self.guidance.split("+") else ("pool_temperature", "contrast_at")
-        return (*super().unread(), *of_expressions)
+        """Of knobs younger than artifacts, those of parts that do not exist."""
+        kinds = self.guidance.split("+")
+        of_expressions = () if "ve" in kinds else ("pool_temperature", "contrast_at", "joint_width")
+        of_enhancement = ("enhancement_layers", "enhancement_levels", "positions") if kinds == ["le"] else ()
+        of_bert = ("max_tokens",) if self.text == "clip" else ()
+        return (*super().unread(), *of_expressions, *of_enhancement, *of_bert)
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
-        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - {"labels", "contrast_weight"}
-        turned = self.model_dump(include=own)
+        untold = {"labels", "contrast_weight", "mask_loss", *self.unread()}
+        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - untold
+        turned = {name: value for name, value in self.model_dump(include=own).items() if value is not None}
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 
 
 class MeresMatchedKnobs(CorrectKnobs):
-    """MERES goes on over all candidates, as S+S+C does from ZSBootstrap."""
+    """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
 
+    batch_size: int = 16
+    learning_rate: float = 3e-5
     contrast_weight: float = Field(default=1.0, gt=0)
-    """As in `MeresKnobs`."""
+    mask_loss: Literal["ce2", "bce1"] = "ce2"
 
 
 class MeresReportKnobs(Knobs):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.stage import Work
+from ops.candidates import spelled
 from resources.datasets import ImageProblem, load_image
 from resources.datasets.reading import sha256_of
 from storage.artifact import Artifact
@@ -102,7 +103,7 @@ def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRecord]]
 
 def of_classes(candidates: Iterable[CandidateRecord], classes: Iterable[str]) -> list[CandidateRecord]:
     """An object's candidates: those of its classes (spec 2.7), and masks of no class (SAM's automatic ones)."""
-    wanted = set(classes)
+    wanted = {spelled(name) for name in classes}
     return [one for one in candidates if not one.label or one.label in wanted]
 
 

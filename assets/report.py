@@ -61,8 +61,8 @@ def _head(work: Work) -> str:
     selection = "; ".join(
         f"{name} by {work.inputs[model].manifest.metrics['epoch chosen by']}" for name, model, *_ in _segmenters(work)
     )
-    names = {"supervised": "the supervised upper bound", "MERES": "MERES"}
-    seen = [names[name] for name, model, *_ in _segmenters(work) if _learnt_from_drawn_masks(work.inputs[model])]
+    taught = [name for name, model, *_ in _segmenters(work) if _learnt_from_drawn_masks(work.inputs[model])]
+    seen = ["the supervised upper bound" if name == "supervised" else name for name in taught]
     except_for = f" but for {' and '.join(seen)}" if seen else ""
     return (
         f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks{except_for}; "

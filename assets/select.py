@@ -129,9 +129,14 @@ def _decide_by_clip(knobs: ChoiceKnobs, judge: Judge, scene: _Scene, pixels: Pix
 
     rule = replace(COMPAT if knobs.compat else FIXED, min_area=knobs.min_area)
     size = pixels.shape[0] * pixels.shape[1]
+
+    def only(areas_N: Sequence[int]) -> tuple[int, ...]:
+        found = choose(areas_N, (), rule=rule, image_area=size).index
+        return (found,) if found >= 0 else ()
+
     asked = [to_score([mask.area for mask in masks], rule=rule, image_area=size) for masks in scene.offered]
-    if knobs.assign == "greedy":  # an object with a single candidate competes for it, too
-        asked = [(0,) if len(masks) == 1 else rows for rows, masks in zip(asked, scene.offered, strict=True)]
+    if knobs.assign == "greedy":  # an object whose choice needs no score competes for it, too
+        asked = [rows or only([mask.area for mask in masks]) for rows, masks in zip(asked, scene.offered, strict=True)]
     needed = {
         masks[row].candidate: masks[row] for masks, rows in zip(scene.offered, asked, strict=True) for row in rows
     }

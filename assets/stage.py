@@ -53,6 +53,13 @@ class Source:
         """Every split that some stage looks at, training first."""
         return tuple(dict.fromkeys((*self.train, *self.evaluate)))
 
+    @property
+    def unusual(self) -> dict[str, list[str]]:
+        """Both kinds of splits where the first one alone does not train, or is scored too; `splits` does not tell."""
+        if (self.train, self.evaluate) == (self.splits[:1], self.splits[1:]):
+            return {}
+        return {"train": list(self.train), "evaluate": list(self.evaluate)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -147,6 +154,5 @@ def own_recipe(stage: Stage, knobs: Knobs, models: Mapping[str, str]) -> str:
 
 def fingerprint(instance: StageInstance, inputs: Mapping[str, str], *, raw: str | None = None) -> str:
     """Digest of the stage's own recipe and the fingerprints of the artifacts (or raw data) it reads."""
-    return digest(
-        {"own": instance.own_recipe, "inputs": dict(inputs), "raw": raw, "splits": list(instance.source.splits)}
-    )
+    division = {"splits": list(instance.source.splits), **instance.source.unusual}
+    return digest({"own": instance.own_recipe, "inputs": dict(inputs), "raw": raw, **division})

@@ -69,9 +69,11 @@ def corrected(work: Work) -> Outcome:
 def supervised(work: Work) -> Outcome:
     """Fully supervised LAVT, trained on drawn masks: the upper bound of every table, and never an input of another."""
     from ops.lavt import Lavt
+    from ops.training.loop import first_candidate, pixels_of_a_pass
 
     knobs = work.knobs_as(SupervisedKnobs)
-    return fit(work, knobs, pretrained(work, knobs, Lavt), drawn_mask(work, classes=knobs.classes))
+    loss = pixels_of_a_pass if knobs.loss == "batch" else first_candidate
+    return fit(work, knobs, pretrained(work, knobs, Lavt), drawn_mask(work, classes=knobs.classes), loss=loss)
 
 
 def pretrained(work: Work, knobs: BootstrapKnobs, kind: type[S]) -> tuple[S, Encoder]:
@@ -168,7 +170,7 @@ def fit(
     write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
     if watch:
         write_matches(work)
-    steps = len(history.step)
+    steps, scores = len(history.step), list(history.scores.values())
     return Outcome(
         tallies={"history": Tally.computed_anew(steps)},
         metrics={
@@ -177,6 +179,7 @@ def fit(
             "final loss": sum(history.loss[-20:]) / len(history.loss[-20:]),
             "epoch kept": history.best_epoch or knobs.epochs,
             "epoch chosen by": "oIoU on val, which reads ground truth" if judge else "being the last",
+            **({"oIoU on val, epoch kept": max(scores), "oIoU on val, last epoch": scores[-1]} if scores else {}),
         },
         preview=curve_preview(history.step, history.loss),
     )

@@ -44,6 +44,11 @@ class Detections:
     """Index into the caption's classes."""
 
 
+def spelled(name: str) -> str:
+    """A class name as captions and candidates have it: lower case, one space between words."""
+    return " ".join(name.lower().split())
+
+
 def caption(classes: Sequence[str]) -> Caption:
     """Join class names to "apple . sports ball ." in alphabetical order, each once, lower case.
 
@@ -52,7 +57,7 @@ def caption(classes: Sequence[str]) -> Caption:
     Raises:
         ValueError: no class at all, an empty name, or one with a "." or "?" in it, which would end its phrase early.
     """
-    names = sorted({" ".join(name.lower().split()) for name in classes})
+    names = sorted({spelled(name) for name in classes})
     if not names:
         raise ValueError("no class to look for: give at least one name")
     if bad := [name for name in names if not name or any(mark in name for mark in _SEPARATORS)]:

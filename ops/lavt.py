@@ -67,21 +67,36 @@ class FusedSwin(nn.Module):
         self, images_I3HW: Tensor, language_BTL: Tensor, mask_BT: Tensor, image_of_B: Tensor | None
     ) -> list[Tensor]:
         """Maps for the decoder, (B, C, H, W), finest first."""
-        stages = self.swin.stages
-        visual = stages[0](self.swin.patch_embed(images_I3HW))
-        if image_of_B is not None:
-            visual = visual[image_of_B]
-        outputs = []
-        for number, stage in enumerate(stages):
-            if number:
-                visual = stage(visual)
-            tokens_BPC = visual.flatten(1, 2)
-            fused_BPC = self.fusions[number](tokens_BPC, language_BTL, mask_BT)
-            output = self.output_norms[number](fused_BPC)
-            outputs.append(output.view(visual.shape).permute(0, 3, 1, 2))
-            if number + 1 < len(stages):
-                visual = stage.downsample(self.gates[number](tokens_BPC, fused_BPC).view(visual.shape))
-        return outputs
+        fused = fused_maps(self.swin, self.fusions, self.gates, images_I3HW, language_BTL, mask_BT, image_of_B)
+        return [norm(one).permute(0, 3, 1, 2) for norm, one in zip(self.output_norms, fused, strict=True)]
+
+
+def fused_maps(
+    swin: Swin,
+    fusions: nn.ModuleList,
+    gates: nn.ModuleList,
+    images_I3HW: Tensor,
+    language_BTL: Tensor,
+    mask_BT: Tensor,
+    image_of_B: Tensor | None,
+) -> list[Tensor]:
+    """What each stage of a trunk makes of pixels and words, F (B, H, W, C), finest first.
+
+    A gate passes it on to the next stage; the blocks of the first stage see each image only once.
+    """
+    visual = swin.stages[0](swin.patch_embed(images_I3HW))
+    if image_of_B is not None:
+        visual = visual[image_of_B]
+    outputs = []
+    for number, stage in enumerate(swin.stages):
+        if number:
+            visual = stage(visual)
+        tokens_BPC = visual.flatten(1, 2)
+        fused_BPC = fusions[number](tokens_BPC, language_BTL, mask_BT)
+        outputs.append(fused_BPC.view(visual.shape))
+        if number + 1 < len(swin.stages):
+            visual = stage.downsample(gates[number](tokens_BPC, fused_BPC).view(visual.shape))
+    return outputs
 
 
 class LavtVision(nn.Module):

@@ -42,7 +42,7 @@ class TrisTrainingKnobs(Knobs):
 class ResponseKnobs(TrisTrainingKnobs):
     """Step 1: model and losses (TRIS spec 2)."""
 
-    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after")
+    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive")
 
     width: int = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
@@ -59,6 +59,8 @@ class ResponseKnobs(TrisTrainingKnobs):
     """Weight of one part; null: as the losses say."""
     negatives: int | None = Field(default=None, ge=1)
     """K, calibration negatives of a sample; null: as the losses say."""
+    clip_positive: bool | None = None
+    """Whether cosines of calibration are kept above 0, where a loss is finite; null: as the losses say."""
     calibrate: bool = True
     """Off: classification alone (paper Table 3)."""
     calibrate_after: float = Field(default=0.0, ge=0, lt=1)

@@ -133,7 +133,11 @@ def loss_weights(knobs: ResponseKnobs) -> LossWeights:
     from ops.tris.losses import PRESETS, LossWeights
 
     weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
-    chosen = {"negatives": knobs.negatives, **{part: getattr(knobs, f"{part}_weight") for part in PARTS}}
+    chosen = {
+        **{part: getattr(knobs, f"{part}_weight") for part in PARTS},
+        "negatives": knobs.negatives,
+        "clip_positive": knobs.clip_positive,
+    }
     weights = replace(weights, **{name: value for name, value in chosen.items() if value is not None})
     if knobs.losses == "paper" and knobs.negative_weight is None:
         weights = replace(weights, negative=float(weights.negatives))  # Eq. 8 sums over K, we average

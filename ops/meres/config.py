@@ -25,6 +25,14 @@ PoolTemperature = Literal["one", "learnt"]
 ContrastAt = Literal["image", "cells"]
 """Where Eq. 3 compares: at the size of the image, the relevance enlarged bilinearly [I: CrossVLT], or at the coarsest
 pixels, with the share of each that the mask covers [C]."""
+EarlyFusion = Literal["none", "pwam"]
+"""Whether the trunk hears the sentence: no [C: the paper's words; its figure is not known to us], or after every stage
+as in LAVT, with pixel-word attention and gates (spec 3.1)."""
+Levels = Literal["coarsest", "finer"]
+"""Where enhancement layers look (spec 3.3): all at the coarsest map [C: the only one that the paper names there], or
+the last one there and each before it at the next finer map [I: CrossVLT has a level a layer]."""
+Positions = Literal["sine", "none"]
+"""What is added to the pixels as keys: 2-D sines [C: CGFormer, ReLA], or nothing (spec 3.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,8 @@ class MeresConfig(HearingConfig):
     """Attention heads of every layer whose queries are tokens [C: BERT's; also CrossVLT's]."""
     enhancement_layers: int = 2
     """[C: the paper writes "layers"]"""
+    enhancement_levels: Levels = "coarsest"
+    positions: Positions = "sine"
     dropout: float = 0.1
     """Of the enhancement layers' branches [C]."""
     joint_width: int = 512
@@ -49,6 +59,12 @@ class MeresConfig(HearingConfig):
     """[I: LAVT, CrossVLT]"""
     decoder_heads: int = 8
     """Attention heads of the decoder [C]."""
+    looking_stages: tuple[int, ...] = (1, 2, 3, 4)
+    """Stages of the decoder whose pixels look at the guidance, 1 the finest [P: each]."""
+    contrasted_queries: bool = True
+    """Whether these pixels are instance-normalised first [I: LAVT's are], see `ops.meres.attention.Attention`; at full
+    size they are not [C]. Without it those of a small network all look at the same words."""
+    early_fusion: EarlyFusion = "none"
 
     guidance: Guidance = "le_enh+ve"
     select: Select = "topk"
@@ -82,8 +98,13 @@ class MeresConfig(HearingConfig):
             raise ValueError(f"selected_percent={self.selected_percent} is no share of the pixels: take 1 to 100")
         if self.pool_temperature == "learnt" and self.extracts and not self.contrasts:
             raise ValueError('pool_temperature="learnt" needs the contrastive loss, whose temperature it is')
-        if self.enhancement_layers < 1:
-            raise ValueError('enhancement_layers must be at least 1; guidance="le" does without enhancement')
+        if not 1 <= self.enhancement_layers <= len(self.depths):
+            raise ValueError(
+                f"enhancement_layers={self.enhancement_layers}: take 1 to {len(self.depths)}, as many as there are "
+                'maps; guidance="le" does without enhancement'
+            )
+        if not self.looking_stages or not set(self.looking_stages) <= set(range(1, len(self.depths) + 1)):
+            raise ValueError(f"looking_stages={self.looking_stages}: name some of the stages 1 to {len(self.depths)}")
 
     @property
     def extracts(self) -> bool:
@@ -96,7 +117,7 @@ class MeresConfig(HearingConfig):
         return self.contrastive and self.extracts
 
 
-SWIN_B_480 = MeresConfig()
+SWIN_B_480 = MeresConfig(contrasted_queries=False)
 EMBEDDED = MeresConfig(
     embed_dim=lavt.EMBEDDED.embed_dim,
     depths=lavt.EMBEDDED.depths,

@@ -6,6 +6,7 @@ Shapes: B samples, S samples that have a mask, N pixels of the coarsest map, H x
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,15 @@ from ops.training.losses import sample_cross_entropy
 
 LEAST, MOST = 0.01, 10.0
 """Bounds of the temperature [C]."""
+MaskLoss = Literal["ce2", "bce1"]
+"""L_seg (spec 6): softmax cross-entropy of two channels with LAVT's class weights, 0.9 and 1.1, a weighted mean over
+pixels [I: LAVT, CrossVLT, ReLA]; or binary cross-entropy of one channel, here the difference of both, unweighted."""
 Assign = Callable[[Tensor, Batch], Matched]
 """Which mask each sample of a batch learns from, given logits (B, 2, H, W); `MatchingLoss.match` is one."""
 
 
 class Temperature(nn.Module):
-    """tau: learnt [P], as the exponent of a parameter that starts at 0 [I: CrossVLT starts at tau = 1] within bounds.
+    """tau: learnt [P], as the exponent of a parameter [C] that starts at 0 [I: CrossVLT], within bounds.
 
     Beyond a bound the value stays there while the gradient still passes, so that tau can come back.
     """
@@ -37,12 +41,12 @@ class Temperature(nn.Module):
         return (self.log_tau + outside.detach()).exp()
 
 
-def sample_contrast(relevance_BHW: Tensor, masks_BHW: Tensor) -> Tensor:
-    """(B,) binary cross-entropy of relevance / tau with the masks, a mean over the pixels of each sample (Eq. 3).
+def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor) -> Tensor:
+    """(B,) binary cross-entropy of logits with the masks, a mean over the pixels of each sample (Eq. 3).
 
-    With tau = 1 a foreground pixel cannot cost less than -log sigmoid(1) = 0.313.
+    Of relevance / tau with tau = 1 a foreground pixel cannot cost less than -log sigmoid(1) = 0.313.
     """
-    terms_BHW = F.binary_cross_entropy_with_logits(relevance_BHW.float(), masks_BHW.float(), reduction="none")
+    terms_BHW = F.binary_cross_entropy_with_logits(logits_BHW.float(), masks_BHW.float(), reduction="none")
     return terms_BHW.flatten(1).mean(1)
 
 
@@ -55,11 +59,12 @@ def first_candidates(logits_B2HW: Tensor, batch: Batch) -> Matched:
 class MeresLoss:
     """w_s L_seg + w_c L_c, both against the mask that each sample is given.
 
-    L_seg is binary cross-entropy [P] with LAVT's class weights, 0.9 and 1.1 [I: LAVT, CrossVLT, ReLA]; every sample
-    counts the same [C], so that matched masks weigh as in S+S+C. Eq. 3 at the size of the image [I: CrossVLT].
+    L_seg is binary cross-entropy [P]; every sample counts the same [C], so that matched masks weigh as in S+S+C. Where
+    L_c compares is a matter of the configuration, see `ops.meres.config.ContrastAt`.
     """
 
     assign: Assign = first_candidates
+    mask_loss: MaskLoss = "ce2"
     mask_weight: float = 2.0
     """w_s [I: CrossVLT; the paper gives no weights]."""
     contrast_weight: float = 1.0
@@ -79,8 +84,14 @@ class MeresLoss:
         images = batch.image_of_B.tolist()
         targets_SHW = torch.stack([batch.masks[images[sample]][matched.candidates[sample]] for sample in taken])
         maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
-        losses_S = self.mask_weight * sample_cross_entropy(maps_SCHW[:, :2], targets_SHW)
+        losses_S = self.mask_weight * self.mask_losses(maps_SCHW[:, :2], targets_SHW)
         if maps_BCHW.shape[1] > 2:
-            losses_S = losses_S + self.contrast_weight * sample_contrast(maps_SCHW[:, 2], targets_SHW)
+            losses_S = losses_S + self.contrast_weight * sample_binary_cross_entropy(maps_SCHW[:, 2], targets_SHW)
         counts_S = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses_S.device)
         return (losses_S * counts_S).sum() / len(batch)
+
+    def mask_losses(self, logits_S2HW: Tensor, targets_SHW: Tensor) -> Tensor:
+        """(S,) L_seg of every sample."""
+        if self.mask_loss == "bce1":
+            return sample_binary_cross_entropy(logits_S2HW[:, 1] - logits_S2HW[:, 0], targets_SHW)
+        return sample_cross_entropy(logits_S2HW, targets_SHW)

@@ -1,8 +1,8 @@
 """MERES's decoder: LAVT's, but at every stage the pixels first look at the guidance (MERES spec 5).
 
 [P] a cross-attention layer at each stage, upsampling, concatenation with the finer map, a linear head; [I: LAVT,
-CrossVLT] two 3x3 convolutions a step and their width; [I: LAVT] instance-normalised queries; [C] pre-norm, 8 heads, no
-MLP after the attention, since the convolutions play that role.
+CrossVLT] two 3x3 convolutions a step and their width; [C] pre-norm, 8 heads, no MLP after the attention, since the
+convolutions play that role.
 Shapes: B samples, C channels, H x W pixels, G tokens of the guidance, D their width.
 """
 
@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from ops.decoder import DecoderStep
 from ops.meres.attention import Attention, initialise
+from ops.meres.config import MeresConfig
 
 
 class GuidedPixels(nn.Module):
     """Pixels look at the guidance, residually."""
 
-    def __init__(self, width: int, language_width: int, *, heads: int) -> None:
+    def __init__(self, width: int, language_width: int, *, heads: int, contrasted: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, language_width, heads=heads, contrasted=True)
+        self.attention = Attention(width, language_width, heads=heads, contrasted=contrasted)
         initialise(self)
 
     def forward(self, x_BCHW: Tensor, tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:
@@ -30,15 +31,27 @@ class GuidedPixels(nn.Module):
         return x_BCHW + gathered_BPC.transpose(1, 2).unflatten(2, x_BCHW.shape[-2:])
 
 
+class UnguidedPixels(nn.Module):
+    """The place of `GuidedPixels` in a stage that does not look."""
+
+    def forward(self, x_BCHW: Tensor, _: Tensor, __: Tensor) -> Tensor:
+        """As before."""
+        return x_BCHW
+
+
 class GuidedDecoder(nn.Module):
     """Top-down decoder with two output channels: 0 background, 1 foreground."""
 
-    def __init__(self, widths: Sequence[int], hidden: int, language_width: int, *, heads: int) -> None:
-        """`widths` are the channels of the maps, finest first."""
+    def __init__(self, config: MeresConfig) -> None:
         super().__init__()
-        laterals = list(reversed(widths))
+        laterals, hidden = list(reversed(config.swin.widths)), config.decoder_width
         coarse = [laterals[0], *[hidden] * (len(laterals) - 1)]
-        self.looks = nn.ModuleList(GuidedPixels(width, language_width, heads=heads) for width in coarse)
+        self.looks = nn.ModuleList(
+            GuidedPixels(width, config.language_width, heads=config.decoder_heads, contrasted=config.contrasted_queries)
+            if len(coarse) - number in config.looking_stages
+            else UnguidedPixels()
+            for number, width in enumerate(coarse)
+        )
         self.steps = nn.ModuleList(
             DecoderStep(above, lateral, hidden) for above, lateral in zip(coarse[:-1], laterals[1:], strict=True)
         )

@@ -4,6 +4,7 @@ Shapes: B samples, T tokens of the sentence, N = h * w pixels of the coarsest ma
 tokens of the guidance.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,8 +28,8 @@ class Guidance(NamedTuple):
 class LanguageEnhancement(nn.Module):
     """Tokens look at all pixels in a few cross-attention layers.
 
-    [P] cross-attention layers, vision as keys and values; [C] their number, and the coarsest map alone, the only one
-    that the paper names there. The picture is squashed and never padded, so no pixel is masked.
+    [P] cross-attention layers, vision as keys and values; [C] their number. The picture is squashed and never padded,
+    so no pixel is masked.
     """
 
     def __init__(self, config: MeresConfig) -> None:
@@ -38,10 +39,10 @@ class LanguageEnhancement(nn.Module):
             for _ in range(config.enhancement_layers)
         )
 
-    def forward(self, tokens_BTD: Tensor, values_BND: Tensor, positions_ND: Tensor) -> Tensor:
-        """Enhanced linguistic tokens (B, T, D)."""
-        for layer in self.layers:
-            tokens_BTD = layer(tokens_BTD, (values_BND + positions_ND, values_BND))
+    def forward(self, tokens_BTD: Tensor, seen: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Enhanced linguistic tokens (B, T, D); `seen` are the keys and values (B, N, D) of each layer."""
+        for layer, context in zip(self.layers, seen, strict=True):
+            tokens_BTD = layer(tokens_BTD, context)
         return tokens_BTD
 
 
@@ -62,7 +63,7 @@ class ValueProjection(nn.Module):
 
 
 class Guide(nn.Module):
-    """From the encoder's tokens and the coarsest map to the guidance, as `config.guidance` says (Table 3).
+    """From the encoder's tokens and the trunk's maps to the guidance, as `config.guidance` says (Table 3).
 
     The vectors of the kinds start at std 0.02, as embeddings do in BERT [C].
     """
@@ -71,8 +72,11 @@ class Guide(nn.Module):
         super().__init__()
         width, kinds = config.language_width, config.guidance.split("+")
         looks = config.guidance != "le"
+        finer = config.enhancement_layers - 1 if looks and config.enhancement_levels == "finer" else 0
+        self.config = config
         self.kinds = kinds
         self.values = ValueProjection(config.swin.widths[-1], width) if looks else None
+        self.finer_values = nn.ModuleList(ValueProjection(one, width) for one in config.swin.widths[-1 - finer : -1])
         self.enhancement = LanguageEnhancement(config) if looks else None
         self.extractor = VisualExpressionExtractor(config) if config.extracts else None
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in kinds)
@@ -82,18 +86,18 @@ class Guide(nn.Module):
             nn.init.trunc_normal_(self.types, std=0.02)
 
     def forward(
-        self, coarse_BChw: Tensor, tokens_BTD: Tensor, mask_BT: Tensor, temperature: Tensor | None = None
+        self, maps: Sequence[Tensor], tokens_BTD: Tensor, mask_BT: Tensor, temperature: Tensor | None = None
     ) -> Guidance:
-        """Guidance from the coarsest map, the encoder's states and their mask (True on tokens that are heard).
+        """Guidance from the trunk's maps, the encoder's states and their mask (True on tokens that are heard).
 
-        `temperature` is that of the pooling of visual expressions, if it has one.
+        The (B, C, h, w) `maps` come finest first. `temperature` is that of the pooling of visual expressions, if it has
+        one.
         """
         if self.values is None or self.enhancement is None:
             return Guidance(self.norms[0](tokens_BTD), mask_BT, None)
-        pixels_BNC = coarse_BChw.flatten(2).transpose(1, 2)
-        values_BND = self.values(pixels_BNC)
-        positions_ND = sine_positions(*coarse_BChw.shape[-2:], values_BND.shape[-1], values_BND.device)
-        tokens_BTD = self.enhancement(tokens_BTD, values_BND, positions_ND)
+        pixels_BNC = maps[-1].flatten(2).transpose(1, 2)
+        values_BND, positions_ND = self.values(pixels_BNC), self.positions(maps[-1])
+        tokens_BTD = self.enhancement(tokens_BTD, self.seen(maps, (values_BND + positions_ND, values_BND)))
         parts, relevance_BN = {"le_enh": (tokens_BTD, mask_BT)}, None
         if self.extractor is not None:
             visual = self.extractor(pixels_BNC, values_BND, positions_ND, tokens_BTD, mask_BT, temperature)
@@ -101,6 +105,23 @@ class Guide(nn.Module):
         else:
             parts["pixels"] = (values_BND, mask_BT.new_ones(values_BND.shape[:2]))
         return self.join([parts[kind] for kind in self.kinds], relevance_BN)
+
+    def positions(self, map_BChw: Tensor) -> Tensor:
+        """What keys of a map get beside their values, (N, D)."""
+        height, width = map_BChw.shape[-2:]
+        if self.config.positions == "none":
+            return map_BChw.new_zeros(height * width, self.config.language_width)
+        return sine_positions(height, width, self.config.language_width, map_BChw.device)
+
+    def seen(self, maps: Sequence[Tensor], coarsest: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values (B, N, D) of every enhancement layer."""
+        if self.config.enhancement_levels == "coarsest":
+            return [coarsest] * self.config.enhancement_layers
+        finer = []
+        for project, one in zip(self.finer_values, maps[-1 - len(self.finer_values) : -1], strict=True):
+            values_BND = project(one.flatten(2).transpose(1, 2))
+            finer.append((values_BND + self.positions(one), values_BND))
+        return [*finer, coarsest]
 
     def join(self, parts: list[tuple[Tensor, Tensor]], relevance_BN: Tensor | None) -> Guidance:
         """Normalise each kind of tokens, tell them apart by a learnt vector [C] and put them in a row [P]."""

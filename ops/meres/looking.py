@@ -48,8 +48,11 @@ def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Ten
     Raises:
         ValueError: the model has not both kinds of tokens, or does not refine visual expressions.
     """
-    if model.config.guidance != "le_enh+ve" or not model.config.refine:
-        raise ValueError("this MERES has no words beside refined visual expressions: take guidance 'le_enh+ve', refine")
+    if model.config.guidance != "le_enh+ve" or not model.config.refine or 1 not in model.config.looking_stages:
+        raise ValueError(
+            "this MERES has no words beside refined visual expressions in its last stage: "
+            "take guidance 'le_enh+ve', refine and looking_stages with 1"
+        )
     model.eval()
     guide, decoder = model.vision.guide, model.vision.decoder
     attentions: dict[str, Any] = {

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ops.decoder import upsample
+from ops.fusion import LanguageGate, PixelWordAttention
 from ops.hearing import HearingSegmenter
 from ops.images import normalise
 from ops.language import LanguageEncoder
+from ops.lavt import fused_maps
 from ops.meres.config import MeresConfig
 from ops.meres.contrast import Temperature
 from ops.meres.decoder import GuidedDecoder
@@ -35,10 +37,7 @@ class Coarse(NamedTuple):
 
 
 class MeresVision(nn.Module):
-    """Everything but the language encoder.
-
-    The trunk hears no language [C: the paper's words; its figure is not known to us].
-    """
+    """Everything but the language encoder."""
 
     def __init__(self, config: MeresConfig) -> None:
         super().__init__()
@@ -48,23 +47,37 @@ class MeresVision(nn.Module):
         self.output_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
         self.guide = Guide(config)
         self.temperature = Temperature() if config.contrasts else None
-        self.decoder = GuidedDecoder(widths, config.decoder_width, config.language_width, heads=config.decoder_heads)
+        self.decoder = GuidedDecoder(config)
+        if config.early_fusion == "pwam":
+            self.fusions = nn.ModuleList(PixelWordAttention(width, config.language_width) for width in widths)
+            self.gates = nn.ModuleList(LanguageGate(width) for width in widths[:-1])
 
-    def features(self, images_I3HW: Tensor, *, image_of_B: Tensor | None = None) -> list[Tensor]:
-        """The four normalised maps, (B, C, H, W), finest first; each image is seen once, however many sentences."""
+    def features(
+        self, images_I3HW: Tensor, language_BTL: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
+    ) -> list[Tensor]:
+        """The four normalised maps, (B, C, H, W), finest first.
+
+        A trunk that hears no language sees each image once, however many sentences.
+        """
         if not images_I3HW.is_floating_point():
             images_I3HW = normalise(images_I3HW)
-        maps = [norm(x_IHWC) for norm, x_IHWC in zip(self.output_norms, self.swin(images_I3HW), strict=True)]
-        return [(one if image_of_B is None else one[image_of_B]).permute(0, 3, 1, 2) for one in maps]
+        if self.config.early_fusion == "pwam":
+            maps = fused_maps(self.swin, self.fusions, self.gates, images_I3HW, language_BTL, mask_BT, image_of_B)
+            image_of_B = None
+        else:
+            maps = self.swin(images_I3HW)
+        normed = [norm(one) for norm, one in zip(self.output_norms, maps, strict=True)]
+        return [(one if image_of_B is None else one[image_of_B]).permute(0, 3, 1, 2) for one in normed]
 
     def coarse(
         self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, image_of_B: Tensor | None = None
     ) -> Coarse:
         """Logits and relevance as they come; arguments as in `quarter_logits`."""
-        maps = self.features(images_I3HW, image_of_B=image_of_B)
+        language_BTL, mask_BT = language_BLT.transpose(1, 2), mask_B1T.squeeze(1)
+        maps = self.features(images_I3HW, language_BTL, mask_BT, image_of_B=image_of_B)
         tau = None if self.temperature is None else self.temperature()
         pooled_by = tau if self.config.pool_temperature == "learnt" else None
-        guidance = self.guide(maps[-1], language_BLT.transpose(1, 2), mask_B1T.squeeze(1).bool(), pooled_by)
+        guidance = self.guide(maps, language_BTL, mask_BT.bool(), pooled_by)
         logits_B2hw = self.decoder(maps, guidance.tokens_BGD, guidance.mask_BG)
         if tau is None:
             return Coarse(logits_B2hw, None)

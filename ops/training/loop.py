@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ops.lavt import optimiser_groups
 from ops.training.batches import Batch, SampleSource, Sentences
 from ops.training.course import Course, History, Plan, State
-from ops.training.losses import per_sample
+from ops.training.losses import batch_lavt, per_sample
 from ops.training.team import Team
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -43,6 +43,11 @@ class TrainPlan(Plan):
 def first_candidate(logits_B2HW: Tensor, batch: Batch) -> Tensor:
     """Weighted cross-entropy against each sample's pseudo-label (ZSBootstrap)."""
     return per_sample(logits_B2HW, batch.targets_BHW())
+
+
+def pixels_of_a_pass(logits_B2HW: Tensor, batch: Batch) -> Tensor:
+    """Weighted cross-entropy against each sample's mask, one weighted mean over all their pixels (LAVT)."""
+    return batch_lavt(logits_B2HW, batch.targets_BHW())
 
 
 def train(

@@ -51,7 +51,7 @@ extends: meres_corrected
 datasets: [guided]
 targets: [meres]
 knobs:
-  meres: {TINY}
+  meres: {{epochs: 1, batch_size: 12, guidance: le}}
   zs_bootstrap: {TINY}
   corrected: {TINY}
 """
@@ -60,8 +60,8 @@ extends: meres_candidates
 datasets: [guided]
 targets: [meres_matched_scores, meres_matched_curve]
 knobs:
-  meres: {epochs: 1, batch_size: 12, guidance: le}
-  meres_matched: {epochs: 1, batch_size: 12}
+  meres: {epochs: 1, batch_size: 12}
+  meres_matched: {epochs: 1, batch_size: 12, contrast_weight: 0.1}
 """
 SEEN_CLASSES = {"person", "bicycle", "car", "boat", "bird", "bottle", "banana", "apple", "chair", "clock"}
 Finished = dict[tuple[str, str], Artifact]
@@ -93,17 +93,18 @@ def test_meres_reads_its_labels_and_nothing_else_that_could_teach_it(finished: F
 
 
 def test_meres_comes_back_as_it_was_built_with_its_switches_and_words(finished: Finished) -> None:
-    for name, guidance in (("drawn", "le_enh+ve"), ("offered", "le")):
+    for name, guidance in (("drawn", "le_enh+ve"), ("weak", "le")):
         state, card = load_weights(finished[name, "meres"].file("weights.safetensors"))
         assert card["architecture"]["meres"]["guidance"] == guidance
         assert card["max_tokens"] == 21
         assert any("extractor" in key for key in state) == (guidance != "le")
+    assert finished["drawn", "meres"].manifest.metrics["tokens heard at most"] == 21
 
 
 def test_every_switch_is_a_field_of_the_network() -> None:
-    switches = MeresKnobs(selection="none", cues="local", norm_mask=False).switches()
+    switches = MeresKnobs(selection="none", cues="local", norm_mask=False, joint_width=32).switches()
     config = MeresConfig(**switches)
-    assert (config.select, config.cues, config.norm_mask) == ("none", "local", False)
+    assert (config.select, config.cues, config.norm_mask, config.joint_width) == ("none", "local", False, 32)
     assert MeresConfig(**MeresKnobs().switches()) == MeresConfig()
 
 
@@ -187,6 +188,7 @@ def test_meres_goes_on_over_all_candidates_and_says_what_was_matched(finished: F
     methods = {row["method"] for row in finished["offered", "meres_matched_scores"].table("summary").to_pylist()}
     assert methods == {"MERES, matched"}
     assert {row["method"] for row in finished["offered", "meres_matched_curve"].table("areas").to_pylist()} == methods
+    assert matched.manifest.metrics["labels"] == start.manifest.metrics["labels"] == "mask_choices"
 
 
 def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> None:

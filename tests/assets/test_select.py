@@ -1,9 +1,16 @@
 """Constrained matching at stage 2: objects of an image compete for its masks by CLIP's similarity."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
-from assets.records import CandidateRecord, ImageRecord, ObjectRecord
-from assets.select import _matched, _Scene
+import numpy as np
+import torch
+
+from assets.knobs import ChoiceKnobs
+from assets.records import CandidateRecord, ImageRecord, ObjectRecord, of_classes
+from assets.select import _decide_by_clip, _matched, _Scene
 from ops.choice import Choice
 
 
@@ -33,6 +40,28 @@ def test_a_single_candidate_is_taken_and_excluded() -> None:
     found = _matched([by_clip(1, 20.0, 25.0), single], [{4: 20.0, 7: 25.0}, {7: 28.0}], scene((4, 7), (7,)))
     assert [choice.index for choice in found] == [0, 0]
     assert [choice.reason for choice in found] == ["matched", "single"]
+
+
+def test_an_object_with_one_large_candidate_takes_it_from_others() -> None:
+    views = {4: torch.tensor([1.0, 0.0]), 7: torch.tensor([0.0, 1.0]), 8: torch.tensor([0.6, 0.8])}
+    texts = {"first": torch.tensor([1.0, 0.0]), "second": torch.tensor([0.8, 0.6])}
+    judge = SimpleNamespace(
+        texts=lambda said: torch.stack([texts[one] for one in said]),
+        pictures=lambda _, masks: [views[mask.candidate] for mask in masks],
+    )
+    competing = scene((4, 7), (4, 8))
+    small = [replace(one, area=1 if one.candidate == 7 else 9) for one in competing.offered[0]]
+    objects = [replace(one, sentences=[said]) for one, said in zip(competing.objects, texts, strict=True)]
+    competing = replace(competing, objects=objects, offered=[small, competing.offered[1]])
+    knobs = ChoiceKnobs(assign="greedy", min_area=5)
+    rows = _decide_by_clip(knobs, cast(Any, judge), competing, np.zeros((3, 3, 3), np.uint8))
+    assert [row["chosen"] for row in rows] == [4, 8]
+    assert [row["reason"] for row in rows] == ["only large one", "matched"]
+
+
+def test_letter_case_and_spaces_of_a_class_do_not_matter() -> None:
+    assert of_classes([mask(1)], ["Cup "]) == [mask(1)]
+    assert of_classes([mask(1)], ["cupboard"]) == []
 
 
 def test_left_overs_keep_their_own_best_and_objects_without_candidates_nothing() -> None:

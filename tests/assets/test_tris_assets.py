@@ -287,6 +287,8 @@ def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None
     expected = replace(PRESETS["first_release"], classification=2, negative=0, negatives=4)
     assert loss_weights(knobs) == expected
     assert not loss_weights(ResponseKnobs(calibrate=False, positive_weight=3)).calibrated
+    assert not expected.clip_positive
+    assert loss_weights(ResponseKnobs(losses="first_release", clip_positive=True)).clip_positive
 
 
 @pytest.mark.parametrize(("more", "negative"), [({}, 6), ({"negatives": 3}, 3), ({"negative_weight": 1}, 1)])

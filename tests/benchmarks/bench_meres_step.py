@@ -19,7 +19,7 @@ from ops import lavt
 from ops.hearing import HearingSegmenter
 from ops.meres import model as meres
 from ops.meres.config import SWIN_B_480
-from ops.meres.contrast import MeresLoss, sample_contrast
+from ops.meres.contrast import MeresLoss, sample_binary_cross_entropy
 from ops.meres.model import Meres
 from ops.training.losses import sample_cross_entropy
 from tests.benchmarks.bench_lavt_step import example, new_bert, new_model
@@ -37,7 +37,7 @@ def meres_loss(maps_BCHW: Tensor, masks_BHW: Tensor) -> Tensor:
     """The two parts of `MeresLoss` on masks that are given."""
     maps_BCHW = maps_BCHW.float()
     parts_B = MeresLoss.mask_weight * sample_cross_entropy(maps_BCHW[:, :2], masks_BHW)
-    return (parts_B + MeresLoss.contrast_weight * sample_contrast(maps_BCHW[:, 2], masks_BHW)).mean()
+    return (parts_B + MeresLoss.contrast_weight * sample_binary_cross_entropy(maps_BCHW[:, 2], masks_BHW)).mean()
 
 
 def learn(model: HearingSegmenter, loss: Callable[[Tensor, Tensor], Tensor], inputs: tuple[Tensor, ...]) -> None:

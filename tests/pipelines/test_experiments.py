@@ -1,10 +1,11 @@
 """Experiment files: what those that ship say, inheritance, refusals."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from assets.meres_knobs import MeresKnobs
 from pipelines.experiments import read_experiments
 from pipelines.files import SHIPPED
 from pipelines.stages import STAGES
@@ -29,7 +30,9 @@ def test_meres_and_lavt_learn_on_equal_terms(experiment: str, lavt: str) -> None
     knobs = read_experiments([SHIPPED / "experiments"], STAGES)[experiment].knobs
     stage = "meres_matched" if lavt == "corrected" else "meres"
     ours, theirs = knobs[stage].model_dump(), knobs[lavt].model_dump()
+    assert theirs.pop("loss", "sample") == "sample"  # the only one of MERES
     assert {name: ours[name] for name in theirs} == theirs
+    assert ours["contrast_weight"] == knobs["meres"].model_dump()["contrast_weight"]
 
 
 def test_every_source_of_labels_teaches_meres_on_the_same_terms() -> None:
@@ -83,6 +86,18 @@ def test_the_full_size_has_the_defaults_but_for_models_and_precision() -> None:
         knobs = known[name]
         assert knobs.model_dump(exclude=named) == type(knobs)().model_dump(exclude=named)
         assert getattr(knobs, "precision", "float32") == "float32"
+
+
+def test_meres_at_full_size_has_its_papers_terms() -> None:
+    known = read_experiments([SHIPPED / "experiments"], STAGES)
+    named = {"size", "swin", "bert", "labels", "select"}
+    whole = cast(MeresKnobs, known["meres_full"].knobs["meres"])
+    assert whole.model_dump(exclude=named) == MeresKnobs().model_dump(exclude=named)
+    assert (whole.epochs, whole.batch_size, whole.learning_rate) == (40, 16, 3e-5)
+    open_terms = {"classes": "seen", "text": "clip", "clip": "ViT-L-14-336", "epochs": 50, "select": "last"}
+    for stage in ("meres", "supervised"):
+        seen, closed = (known[name].knobs[stage].model_dump() for name in ("meres_seen_full", "meres_full"))
+        assert {name: value for name, value in seen.items() if value != closed[name]} == open_terms
 
 
 # experiment files

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assets.stage import StageInstance
+from assets.stage import StageInstance, fingerprint
 from pipelines.experiments import read_experiments
 from pipelines.files import SHIPPED
 from pipelines.planner import plan
@@ -52,6 +52,22 @@ def test_an_ablation_owns_its_changed_stage_and_what_lies_below_and_nothing_else
     assert owned(instances, "blur") == expected
     shared = instances["set", "blur", "mask_choices"].inputs
     assert {key[1] for key in shared.values()} == {"base"}
+
+
+def test_what_trains_and_what_is_scored_tell_artifacts_apart(tmp_path: Path) -> None:
+    divisions = [
+        (("train",), ("val", "testA")),
+        (("train", "val"), ("testA",)),
+        (("train",), ("train", "val", "testA")),
+        (("train", "val"), ("val", "testA")),
+    ]
+    found = []
+    for train, evaluate in divisions:
+        source = replace(SOURCE, train=train, evaluate=evaluate)
+        assert source.splits == ("train", "val", "testA")
+        one = planned(tmp_path, {"base": BASE}, source=source)["set", "base", "zs_bootstrap"]
+        found.append(fingerprint(one, {"references": "r", "mask_choices": "c"}))
+    assert len(set(found)) == len(divisions)
 
 
 def test_two_ablations_with_the_same_change_share_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_tris_at_full_size_costs_what_its_supplement_says() -> None:
 @pytest.mark.slow
 def test_lavt_and_meres_at_full_size() -> None:
     lavt, meres = costs_of(bert_candidates("swin_b"), repeats=1, device="cpu")
-    assert (lavt.parameters, meres.parameters) == (227_739_514, 254_102_907)
+    assert (lavt.parameters, meres.parameters) == (227_739_514, 254_105_467)
     last_gate = 2 * 15 * 15 * 1024**2 / 1e9  # published code computes it for nothing, ours does not
     assert lavt.multiply_adds.products / 1e9 == pytest.approx(199 - last_gate, abs=0.1)
 

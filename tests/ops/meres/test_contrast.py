@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ops.matching import Matched, MatchingLoss
-from ops.meres.contrast import MeresLoss, Temperature, sample_contrast
+from ops.meres.contrast import MeresLoss, Temperature, sample_binary_cross_entropy
 from ops.training.batches import Batch
 from ops.training.losses import per_sample
 
@@ -59,21 +59,30 @@ def test_contrast_is_binary_cross_entropy_over_the_pixels_of_each_sample() -> No
     maps, masks = some_maps(3)[:, 2], some_maps(3)[:, 0] > 0
     chances = 1 / (1 + np.exp(-maps.double().numpy()))
     expected = -np.where(masks.numpy(), np.log(chances), np.log(1 - chances)).reshape(3, -1).mean(1)
-    assert sample_contrast(maps, masks).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert sample_binary_cross_entropy(maps, masks).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 def test_at_temperature_one_a_foreground_pixel_costs_at_least_0_313() -> None:
     everywhere = torch.ones(1, SIDE, SIDE)
-    assert sample_contrast(everywhere, everywhere.bool()).item() == pytest.approx(0.313, abs=5e-4)
+    assert sample_binary_cross_entropy(everywhere, everywhere.bool()).item() == pytest.approx(0.313, abs=5e-4)
 
 
 def test_the_objective_weighs_two_to_one_against_the_first_candidates() -> None:
     maps, batch = some_maps(2), batch_of(((1, 0), (2,)))
     targets = batch.masks[0][[1, 2]]
-    expected = 2 * per_sample(maps[:, :2], targets) + sample_contrast(maps[:, 2], targets).mean()
+    expected = 2 * per_sample(maps[:, :2], targets) + sample_binary_cross_entropy(maps[:, 2], targets).mean()
     torch.testing.assert_close(MeresLoss()(maps, batch), expected)
     without = MeresLoss()(maps[:, :2], batch)
     torch.testing.assert_close(without, 2 * per_sample(maps[:, :2], targets))
+
+
+def test_one_channel_is_the_difference_of_both_and_all_its_pixels_weigh_the_same() -> None:
+    maps, batch = some_maps(2), batch_of(((1, 0), (2,)))
+    targets = batch.masks[0][[1, 2]].double()
+    chances = (maps[:, 1] - maps[:, 0]).double().sigmoid()
+    expected = -2 * (targets * chances.log() + (1 - targets) * (1 - chances).log()).mean()
+    found = MeresLoss(mask_loss="bce1")(maps[:, :2], batch)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_both_parts_learn_from_the_mask_that_matching_gives() -> None:
@@ -85,7 +94,7 @@ def test_both_parts_learn_from_the_mask_that_matching_gives() -> None:
     loss = MeresLoss(assign=matching.match)
     targets = batch.masks[0][given]
     mask_part = 2 * matching(maps[:, :2], batch)
-    torch.testing.assert_close(loss(maps, batch), mask_part + sample_contrast(maps[:, 2], targets).mean())
+    torch.testing.assert_close(loss(maps, batch), mask_part + sample_binary_cross_entropy(maps[:, 2], targets).mean())
 
 
 def test_the_random_rule_is_drawn_once_for_both_parts() -> None:
@@ -96,7 +105,7 @@ def test_the_random_rule_is_drawn_once_for_both_parts() -> None:
         given = matching.match(maps[:, :2], batch).candidates
         torch.manual_seed(seed)
         targets = batch.masks[0][given]
-        expected = 2 * per_sample(maps[:, :2], targets) + sample_contrast(maps[:, 2], targets).mean()
+        expected = 2 * per_sample(maps[:, :2], targets) + sample_binary_cross_entropy(maps[:, 2], targets).mean()
         torch.testing.assert_close(MeresLoss(assign=matching.match)(maps, batch), expected)
 
 

@@ -139,7 +139,7 @@ def guidance_of(config: MeresConfig, side: int = 3, tokens: int = 6) -> Any:
     language = torch.randn(2, tokens, config.language_width)
     mask = torch.ones(2, tokens, dtype=torch.bool)
     mask[0, 4:] = False
-    return awake(Guide(config))(torch.randn(2, config.swin.widths[-1], side, side), language, mask)
+    return awake(Guide(config))([torch.randn(2, config.swin.widths[-1], side, side)], language, mask)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_guidance_at_full_size() -> None:
 def test_raw_language_does_not_depend_on_the_picture() -> None:
     torch.manual_seed(0)
     guide, language = Guide(replace(TINY, guidance="le")), torch.randn(2, 6, 16)
-    one, other = (guide(torch.randn(2, CHANNELS, 3, 3), language, WORDS) for _ in range(2))
+    one, other = (guide([torch.randn(2, CHANNELS, 3, 3)], language, WORDS) for _ in range(2))
     assert torch.equal(one.tokens_BGD, other.tokens_BGD)
     torch.testing.assert_close(one.tokens_BGD, nn.functional.layer_norm(language, (16,)))
 
@@ -182,7 +182,7 @@ def test_new_layers_start_as_the_identity() -> None:
     guide, language = Guide(replace(TINY, guidance="le_enh")), torch.randn(2, 6, 16)
     assert guide.enhancement is not None
     raw = nn.functional.layer_norm(language, (16,))
-    fresh = guide(torch.randn(2, CHANNELS, 3, 3), language, WORDS).tokens_BGD
+    fresh = guide([torch.randn(2, CHANNELS, 3, 3)], language, WORDS).tokens_BGD
     torch.testing.assert_close(fresh, raw)
     (fresh * torch.randn_like(fresh)).sum().backward()
     for name, one in guide.enhancement.named_parameters(prefix="enhancement"):
@@ -191,11 +191,30 @@ def test_new_layers_start_as_the_identity() -> None:
             assert one.grad.any(), f"{name} never wakes up"
 
 
+def test_enhancement_may_look_at_finer_maps_first() -> None:
+    torch.manual_seed(0)
+    guide = awake(Guide(replace(TINY, guidance="le_enh", enhancement_layers=3, enhancement_levels="finer")))
+    maps = [torch.randn(2, width, 12 // 2**n, 12 // 2**n) for n, width in enumerate(TINY.swin.widths)]
+    language = torch.randn(2, 6, 16)
+    before = guide(maps, language, WORDS).tokens_BGD
+    for number, matters in enumerate((False, True, True, True)):
+        others = [torch.randn_like(one) if n == number else one for n, one in enumerate(maps)]
+        assert torch.equal(guide(others, language, WORDS).tokens_BGD, before) != matters
+
+
+def test_without_positions_enhancement_does_not_know_where_pixels_are() -> None:
+    torch.manual_seed(0)
+    guide = awake(Guide(replace(TINY, guidance="le_enh", positions="none")))
+    coarse, language = torch.randn(2, CHANNELS, 3, 3), torch.randn(2, 6, 16)
+    one, other = (guide([part], language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
+    torch.testing.assert_close(one, other)
+
+
 def test_enhancement_knows_where_pixels_are() -> None:
     torch.manual_seed(0)
     guide, language = awake(Guide(replace(TINY, guidance="le_enh"))), torch.randn(2, 6, 16)
     coarse = torch.randn(2, CHANNELS, 3, 3)
-    one, other = (guide(part, language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
+    one, other = (guide([part], language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
     assert not torch.allclose(one, other)
 
 
@@ -206,7 +225,7 @@ def test_enhancement_adds_positions_to_keys_and_never_to_values() -> None:
     expected = tokens
     for layer in enhancement.layers:
         expected = layer(expected, (values + positions, values))
-    torch.testing.assert_close(enhancement(tokens, values, positions), expected)
+    torch.testing.assert_close(enhancement(tokens, [(values + positions, values)] * 2), expected)
     assert len(enhancement.layers) == 2
 
 
@@ -225,7 +244,7 @@ def test_kinds_of_tokens_are_told_apart_by_a_learnt_vector() -> None:
     torch.manual_seed(0)
     guide = Guide(TINY)
     assert guide.types is not None
-    given = (torch.randn(2, CHANNELS, 3, 3), torch.randn(2, 6, 16), WORDS)
+    given = ([torch.randn(2, CHANNELS, 3, 3)], torch.randn(2, 6, 16), WORDS)
     before = guide(*given).tokens_BGD
     with torch.no_grad():
         guide.types[1] += 1.0

@@ -8,9 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from ops.decoder import MaskDecoder
 from ops.fusion import instance_norm
 from ops.meres.attention import Attention
+from ops.meres.config import SWIN_B_480, MeresConfig
 from ops.meres.decoder import GuidedDecoder, GuidedPixels
 
 WIDTHS, SIZES = [2, 4, 8, 16], [(12, 19), (6, 10), (3, 5), (2, 3)]
+SMALL = MeresConfig(embed_dim=2, heads=(1, 1, 1, 1), decoder_width=8, language_width=8, token_heads=2, decoder_heads=2)
 
 
 @pytest.fixture
@@ -21,14 +23,14 @@ def maps() -> list[Tensor]:
 @pytest.fixture
 def decoder() -> GuidedDecoder:
     torch.manual_seed(0)
-    return GuidedDecoder(WIDTHS, 8, 6, heads=2).eval()
+    return GuidedDecoder(SMALL).eval()
 
 
 def test_it_equals_lavts_decoder_when_the_attention_says_nothing(maps: list[Tensor], decoder: GuidedDecoder) -> None:
     plain = MaskDecoder(WIDTHS, 8).eval()
     state = decoder.state_dict()
     plain.load_state_dict({name: value for name, value in state.items() if not name.startswith("looks")})
-    guidance = torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool)
+    guidance = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
     assert not torch.allclose(decoder(maps, *guidance), plain(maps))
     for look in decoder.looks:
         nn.init.zeros_(look.get_parameter("attention.output.weight"))
@@ -42,13 +44,13 @@ def test_every_stage_listens_to_the_guidance(maps: list[Tensor], decoder: Guided
         if number != stage:
             nn.init.zeros_(look.get_parameter("attention.output.weight"))
     mask = torch.ones(2, 5, dtype=torch.bool)
-    one, other = (decoder(maps, torch.randn(2, 5, 6), mask) for _ in range(2))
+    one, other = (decoder(maps, torch.randn(2, 5, 8), mask) for _ in range(2))
     assert not torch.equal(one, other)
 
 
 def test_padding_does_not_matter(maps: list[Tensor], decoder: GuidedDecoder) -> None:
-    tokens, mask = torch.randn(2, 5, 6), torch.tensor([[True, True, False, True, False], [True] * 5])
-    noisy = torch.where(mask[..., None], tokens, torch.randn(2, 5, 6))
+    tokens, mask = torch.randn(2, 5, 8), torch.tensor([[True, True, False, True, False], [True] * 5])
+    noisy = torch.where(mask[..., None], tokens, torch.randn(2, 5, 8))
     torch.testing.assert_close(decoder(maps, noisy, mask), decoder(maps, tokens, mask))
     short = decoder([one[:1] for one in maps], tokens[:1, [0, 1, 3]], torch.ones(1, 3, dtype=torch.bool))
     torch.testing.assert_close(decoder(maps, tokens, mask)[:1], short)
@@ -56,7 +58,7 @@ def test_padding_does_not_matter(maps: list[Tensor], decoder: GuidedDecoder) -> 
 
 def test_pixels_keep_their_places_and_no_pixel_is_special() -> None:
     torch.manual_seed(0)
-    look = GuidedPixels(8, 6, heads=2)
+    look = GuidedPixels(8, 6, heads=2, contrasted=True)
     x, tokens, mask = torch.randn(1, 8, 3, 4), torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
     whole = look(x, tokens, mask)
     torch.testing.assert_close(look(x.flip(2, 3), tokens, mask), whole.flip(2, 3))
@@ -76,7 +78,7 @@ def test_what_all_pixels_share_does_not_say_where_they_look() -> None:
 @pytest.mark.parametrize("width", [48, 512])
 def test_attention_of_every_width_starts_with_logits_of_the_same_size(width: int) -> None:
     torch.manual_seed(0)
-    look = GuidedPixels(width, 128, heads=8)
+    look = GuidedPixels(width, 128, heads=8, contrasted=True)
     pixels, tokens = nn.functional.layer_norm(torch.randn(200, width), (width,)), torch.randn(30, 128)
     query, key = instance_norm(look.attention.query(pixels)[None])[0], look.attention.key(tokens)
     logits = query.unflatten(1, (8, -1)).transpose(0, 1) @ key.unflatten(1, (8, -1)).permute(1, 2, 0)
@@ -85,7 +87,7 @@ def test_attention_of_every_width_starts_with_logits_of_the_same_size(width: int
 
 def test_convolutions_dominate_at_full_size() -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        decoder = GuidedDecoder([128, 256, 512, 1024], 512, 768, heads=8).eval()
+        decoder = GuidedDecoder(SWIN_B_480).eval()
         maps = [torch.empty(1, 128 * 2**n, 120 // 2**n, 120 // 2**n) for n in range(4)]
         decoder(maps, torch.empty(1, 42, 768), torch.ones(1, 42, dtype=torch.bool))
     macs = {name: sum(count.values()) / 2e9 for name, count in counter.get_flop_counts().items()}

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ops.images import normalise
+from ops.lavt import FusedSwin, LavtConfig
 from ops.meres.config import MeresConfig
-from ops.meres.contrast import sample_contrast
+from ops.meres.contrast import sample_binary_cross_entropy
 from ops.meres.model import Meres, in_blocks, optimiser_groups
 from ops.prediction import predict
-from tests.ops.meres.models import MASK, pictures, tiny_meres, words
+from tests.ops.meres.models import MASK, TINY, pictures, tiny_meres, words
 
 GUIDANCES = [{"guidance": name} for name in ("le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve")]
 SWITCHES: list[dict[str, Any]] = [
@@ -33,6 +35,12 @@ SWITCHES: list[dict[str, Any]] = [
     {"selected_percent": 10},
     {"enhancement_layers": 1},
     {"enhancement_layers": 3},
+    {"enhancement_layers": 3, "enhancement_levels": "finer"},
+    {"enhancement_levels": "finer", "guidance": "le_enh"},
+    {"positions": "none"},
+    {"early_fusion": "pwam"},
+    {"looking_stages": (1, 3)},
+    {"contrasted_queries": False},
 ]
 
 
@@ -78,6 +86,31 @@ def test_one_image_with_two_sentences_equals_the_image_given_twice(tiny: Meres) 
     with torch.no_grad():
         shared = tiny(images, ids, MASK, image_of_B=torch.tensor([0, 0]))
         torch.testing.assert_close(shared, tiny(images[[0, 0]], ids, MASK))
+
+
+def test_a_trunk_that_hears_the_sentence_is_lavts_trunk() -> None:
+    model, images, language = tiny_meres(early_fusion="pwam").eval(), pictures(), torch.randn(2, 6, 16)
+    shared = {name: getattr(TINY, name) for name in ("embed_dim", "depths", "heads", "window", "drop_path")}
+    lavt = FusedSwin(LavtConfig(**shared, language_width=16)).eval()
+    parts = {name for name in model.vision.state_dict() if name.startswith(("swin.", "fusions.", "gates.", "output"))}
+    lavt.load_state_dict({name: model.vision.state_dict()[name] for name in parts}, strict=False)
+    with torch.no_grad():
+        expected = lavt(normalise(images), language, MASK, None)
+        found = model.vision.features(images, language, MASK)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+        twice = model.vision.features(images[:1], language, MASK, image_of_B=torch.tensor([0, 0]))
+        torch.testing.assert_close(twice[3][:1], found[3][:1])
+        assert not torch.allclose(twice[3][0], twice[3][1])
+
+
+def test_a_stage_that_does_not_look_has_no_attention(tiny: Meres) -> None:
+    some = tiny_meres(looking_stages=(1, 3))
+    fewer = {name for name, _ in tiny.named_parameters()} - {name for name, _ in some.named_parameters()}
+    assert {name.rpartition(".looks.")[2].partition(".")[0] for name in fewer} == {"0", "2"}
+    for stages in ((), (0,), (1, 5)):
+        with pytest.raises(ValueError, match="name some of the stages 1 to 4"):
+            tiny_meres(looking_stages=stages)
 
 
 def test_the_trunk_sees_each_image_once_and_hears_no_language(tiny: Meres) -> None:
@@ -126,7 +159,7 @@ def test_pooling_may_share_the_temperature(tiny: Meres) -> None:
 def test_cells_are_contrasted_with_the_share_that_the_mask_covers(size: int) -> None:
     rng = torch.Generator().manual_seed(0)
     relevance, mask = torch.randn(2, 1, 3, 3, generator=rng), torch.rand(2, size, size, generator=rng) > 0.7
-    found = sample_contrast(in_blocks(relevance, (size, size))[:, 0], mask)
+    found = sample_binary_cross_entropy(in_blocks(relevance, (size, size))[:, 0], mask)
     costs = torch.zeros(2)
     for row, column in product(range(3), range(3)):
         part = mask[:, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32].flatten(1).float()
@@ -190,7 +223,7 @@ def test_every_learning_parameter_is_in_one_group_and_tau_in_its_own() -> None:
         ({"decoder_heads": 3}, "heads"),
         ({"heads": (3, 2, 2, 4)}, "heads"),
         ({"selected_percent": 0}, "1 to 100"),
-        ({"enhancement_layers": 0}, "at least 1"),
+        ({"enhancement_layers": 0}, "take 1 to 4"),
         ({"language_width": 18}, "multiple of 4"),
         ({"pool_temperature": "learnt", "contrastive": False}, "needs the contrastive loss"),
     ],
@@ -225,7 +258,7 @@ def test_uint8_images_are_normalised_with_imagenets_statistics(tiny: Meres) -> N
 
 def test_every_map_is_normalised_over_its_channels(tiny: Meres) -> None:
     with torch.no_grad():
-        maps = tiny.vision.features(pictures())
+        maps = tiny.vision.features(pictures(), torch.empty(2, 6, 16), MASK)
     assert [one.shape[1] for one in maps] == [8, 16, 32, 64]
     for one in maps:
         torch.testing.assert_close(one.mean(1), torch.zeros_like(one[:, 0]), atol=1e-5, rtol=0)

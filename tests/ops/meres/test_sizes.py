@@ -36,8 +36,8 @@ def test_parameters_agree_with_the_breakdown(model: Meres) -> None:
     assert parameters(guide.values) == 788_736
     assert parameters(extractor.refinement) == parameters(extractor.relationship) == 7_087_872
     assert parameters(vision.decoder.steps, vision.decoder.head) == 20_651_010
-    assert [parameters(look) for look in vision.decoder.looks] == [3_675_136] + [1_313_280] * 3
-    assert parameters(model) == 254_102_907
+    assert [parameters(look) for look in vision.decoder.looks] == [3_676_160] + [1_313_792] * 3
+    assert parameters(model) == 254_105_467
     assert parameters(model) / 1e6 == pytest.approx(254.1, abs=0.1)
     learning = sum(one.numel() for one in model.parameters() if one.requires_grad)
     assert learning / 1e6 == pytest.approx(230.3, abs=0.1)
@@ -66,7 +66,7 @@ def test_groups_of_the_optimiser_at_full_size(model: Meres) -> None:
 @pytest.mark.parametrize(("size", "sides"), [(480, (120, 60, 30, 15)), (416, (104, 52, 26, 13))])
 def test_maps_of_the_trunk(model: Meres, size: int, sides: tuple[int, ...]) -> None:
     with torch.device("meta"), torch.no_grad():
-        maps = model.eval().vision.features(torch.empty(1, 3, size, size))
+        maps = model.eval().vision.features(torch.empty(1, 3, size, size), torch.empty(1, 21, 768), torch.empty(1, 21))
     expected = [(1, width, side, side) for width, side in zip((128, 256, 512, 1024), sides, strict=True)]
     assert [tuple(one.shape) for one in maps] == expected
 
