@@ -39,8 +39,8 @@ types: setup
 bench: setup  ## ratios, measured side by side in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) || exit 1; done
 
-results: setup  ## the tables of RESULTS.md, over three seeds
-	$(BIN)/wordmask results
+results: setup  ## the tables of RESULTS.md, over three seeds: days on two cores
+	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 11 12 13 14 15 16 21 23 24 25 26 27 28 29,--table $(table))
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
 	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \

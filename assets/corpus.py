@@ -9,12 +9,14 @@ from assets.knobs import GroundTruthKnobs
 from assets.pictures import image_preview
 from assets.stage import Outcome, StageInstance, Work
 from resources.datasets import QuarantinedRow, check_images, open_dataset, true_mask
-from resources.datasets.reading import sha256_of
+from storage.files import sha256_of
 from storage.locks import exclusive
 from storage.masks import mask_row
 from storage.rows import Tally
 from storage.tables import column, write_table
 
+CONTENT = "content"
+"""The metric of `dataset_index` that says which raw data it saw."""
 SAID = 5
 """Rows that the log names."""
 DRAWING_SECONDS = 3600.0
@@ -71,12 +73,14 @@ OBJECTS = pa.schema(
 def raw_fingerprint(instance: StageInstance) -> str:
     """Content hash of the raw data; an embedded world is drawn first where it is not there yet."""
     config, toy = instance.source.config, instance.source.toy
-    if toy is not None and not (config.root / config.name).is_dir():
-        from resources.toyref.writer import write_toyref
+    if toy is not None:
+        from resources.toyref.writer import demand_world, write_toyref
 
-        with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=DRAWING_SECONDS):
-            if not (config.root / config.name).is_dir():  # another process may have drawn it meanwhile
-                write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
+        if not (config.root / config.name).is_dir():
+            with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=DRAWING_SECONDS):
+                if not (config.root / config.name).is_dir():  # another process may have drawn it meanwhile
+                    write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
+        demand_world(config.root / config.name, size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 
 
@@ -93,8 +97,16 @@ def dataset_index(work: Work) -> Outcome:
         for split in corpus.splits
     ]
     write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
-    metrics = {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
+    metrics: dict[str, float | int | str] = {CONTENT: raw_fingerprint(work.instance)}
+    metrics |= {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
     return Outcome(tallies={"splits": Tally.computed_anew(len(rows))}, metrics=metrics)
+
+
+def _demand_unchanged(work: Work) -> None:
+    """Refuse what was read from other raw data than `dataset_index` hashed."""
+    seen = work.inputs["dataset_index"].manifest.metrics.get(CONTENT)
+    if seen is not None and raw_fingerprint(work.instance) != seen:
+        raise ValueError("the raw data changed while they were read: start a new run, which reads them anew")
 
 
 def references(work: Work) -> Outcome:
@@ -123,6 +135,7 @@ def references(work: Work) -> Outcome:
     ]
     write_table(folder / "images.parquet", pa.Table.from_pylist(files, schema=IMAGES))
     write_quarantine(work, corpus.quarantined)
+    _demand_unchanged(work)
     tally = Tally.computed_anew(len(kept), quarantined=len(corpus.quarantined))
     reasons = Counter(row.reason for row in corpus.quarantined).most_common(5)
     return Outcome(
@@ -148,6 +161,7 @@ def ground_truth(work: Work) -> Outcome:
         )
     write_table(work.slot.work / "objects.parquet", pa.Table.from_pylist(rows, schema=OBJECTS))
     write_quarantine(work, lost)
+    _demand_unchanged(work)
     return Outcome(tallies={"objects": Tally.computed_anew(len(rows), quarantined=len(lost))})
 
 

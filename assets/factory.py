@@ -7,17 +7,19 @@ import base64
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
 import dagster as dg
 
 from assets.spread import spread
-from assets.stage import StageInstance, Work, fingerprint
+from assets.stage import HOPELESS, StageInstance, Work, fingerprint
 from resources.runtime import Runtime
 from resources.store import ArtifactStore
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
+from storage.tables import description as described
 
 AC = dg.AutomationCondition
 _CHANGED = AC.code_version_changed() | AC.any_deps_match(AC.data_version_changed() | AC.will_be_requested())
@@ -55,7 +57,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
-        except (ValueError, FileNotFoundError, StoreError) as error:  # a person has to act: trying again does not help
+        except HOPELESS as error:  # a person has to act: trying again does not help
             raise dg.Failure(str(error), allow_retries=False) from error
         except Exception as error:
             if not stage.gpu:
@@ -80,12 +82,13 @@ def run_stage(
     launch: Callable[[Sequence[str]], object] = subprocess.check_call,
 ) -> Artifact:
     """Make or find the instance's artifact and point its key at it."""
+    store = replace(store, log=log)
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
     raw = instance.stage.raw(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
-    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force, log=log) as slot:
+    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
         else:
@@ -181,7 +184,7 @@ def _column_schema(artifact: Artifact, table: str) -> dg.MetadataValue:
         dg.TableColumn(
             name=field.name,
             type=str(field.type),
-            description=(field.metadata or {}).get(b"description", b"").decode() or None,
+            description=described(field) or None,
         )
         for field in artifact.schema(table)
     ]

@@ -42,9 +42,7 @@ def open_judge(knobs: ChoiceKnobs, runtime: Runtime) -> Judge:
         return Prompted(knobs=knobs, clip=clip)
     from resources.models.parser import parse_all
 
-    return GlobalLocal(
-        clip=clip, parse=partial(parse_all, open_parser(knobs.parser, runtime)), share=knobs.global_share
-    )
+    return GlobalLocal(clip=clip, parse=partial(parse_all, open_parser(knobs.parser)), share=knobs.global_share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,7 @@ class CandidateKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter."""
         segmenter = weights_name("segmenter", self.segmenter)
-        return (segmenter,) if self.source == "everything" else (weights_name("detector", self.detector), segmenter)
+        return (segmenter,) if self.source == "everything" else (*detector_names(self.detector), segmenter)
 
 
 class ChoiceKnobs(Knobs):
@@ -253,7 +253,7 @@ class GroundedKnobs(Knobs):
 
     def models(self) -> tuple[str, ...]:
         """Detector and segmenter."""
-        return (weights_name("detector", self.detector), weights_name("segmenter", self.segmenter))
+        return (*detector_names(self.detector), weights_name("segmenter", self.segmenter))
 
 
 class ScoreKnobs(Knobs):
@@ -280,3 +280,8 @@ class ReportKnobs(Knobs):
 def weights_name(kind: str, name: str) -> str:
     """The registry name of the weights that a knob names."""
     return f"embedded/{kind}" if name == "embedded" else name
+
+
+def detector_names(name: str) -> tuple[str, ...]:
+    """The registry names of a detector: Grounding DINO reads BERT's vocabulary and sizes."""
+    return (weights_name("detector", name), *(() if name == "embedded" else ("bert-base-uncased",)))

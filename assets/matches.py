@@ -43,6 +43,11 @@ def watching(work: Work, data: TrainingSet, matching: MatchingLoss) -> Watch:
     @torch.inference_mode()
     def watch(model: Segmenter, epoch: int) -> None:
         model.eval()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(epoch)  # for matching by chance
+            note(model, epoch)
+
+    def note(model: Segmenter, epoch: int) -> None:
         rows = []
         for image in sorted(samples.objects_of_image)[:WATCHED_IMAGES]:
             mine = samples.objects_of_image[image]

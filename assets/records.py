@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from assets.stage import Work
 from ops.candidates import spelled
-from resources.datasets import ImageProblem, load_image
-from resources.datasets.reading import sha256_of
+from resources.datasets import ImageChangedError, ImageProblem, load_image
 from storage.artifact import Artifact
+from storage.files import sha256_of
 from storage.masks import decode
 from storage.rows import Quarantined
 
@@ -120,16 +120,6 @@ def read_image(work: Work, image: ImageRecord) -> Pixels:
     except (OSError, ImageProblem) as problem:
         raise ImageChangedError(image.image_file, f"cannot be read any more ({problem})") from problem
     raise ImageChangedError(image.image_file, "is another file now")
-
-
-class ImageChangedError(RuntimeError):
-    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(
-            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
-            "images anew; what is finished stays"
-        )
 
 
 def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], T]) -> T | Quarantined:

@@ -1,8 +1,12 @@
 """Segment: nouns of every sentence, their classes, and the candidate masks of every image (S1)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from assets.knobs import CandidateKnobs, GroundedKnobs, NounKnobs, ProjectionKnobs
@@ -13,6 +17,10 @@ from storage.masks import mask_row
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 from storage.tables import column, read_table, write_table
+
+if TYPE_CHECKING:
+    from resources.models.detector import Detector
+    from resources.models.segmenter import Segmenter
 
 NOUNS = pa.schema(
     [
@@ -70,7 +78,7 @@ def noun_phrases(work: Work) -> Outcome:
     from resources.zoo import open_parser
 
     knobs = work.knobs_as(NounKnobs)
-    parser = open_parser(knobs.parser, work.runtime)
+    parser = open_parser(knobs.parser)
 
     def rows(batch: Sequence[str]) -> list[Rows | Quarantined]:
         found = extract(batch, lambda texts: parse_all(parser, texts), rule=knobs.rule, compat=knobs.compat)
@@ -146,38 +154,46 @@ def candidate_masks(work: Work) -> Outcome:
 
 def grounded_masks(work: Work) -> Outcome:
     """Baseline "G-DINO + SAM": SAM's best mask of the most confident box for the expression itself (spec 3.6)."""
-    from ops.candidates import best_of_three, expression_caption, token_spans, top_box
     from resources.zoo import open_detector, open_segmenter
 
     knobs = work.knobs_as(GroundedKnobs)
-    detector, segmenter = open_detector(knobs.detector, work.runtime), open_segmenter(knobs.segmenter, work.runtime)
     images = images_of(work.inputs["references"])
-
-    def masks(one: ObjectRecord, pixels: Pixels) -> Rows:
-        rows = []
-        for sent_id, sentence in zip(one.sent_ids, one.sentences, strict=True):
-            try:
-                caption = expression_caption(sentence)
-            except ValueError as problem:
-                work.log(f"no mask for sentence {sent_id}: {problem}")
-                continue
-            raw = detector.detect(pixels, caption.text)
-            box, score = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, caption.spans))
-            best, _ = best_of_three(*segmenter.segment(pixels, box[None]))
-            rows.append({"sent_id": sent_id, "detector_score": score, **mask_row(best[0])})
-        return rows
+    masks = partial(
+        _grounded, open_detector(knobs.detector, work.runtime), open_segmenter(knobs.segmenter, work.runtime), work.log
+    )
 
     def rows(batch: Sequence[ObjectRecord]) -> list[Rows | Quarantined]:
         return [on_image(work, images[one.image_id], partial(masks, one)) for one in batch]
 
     units = [
-        Unit(key=digest([one.ref_id, images[one.image_id].sha256, one.sentences]), payload=one)
+        Unit(key=digest([one.ref_id, images[one.image_id].sha256, one.sent_ids, one.sentences]), payload=one)
         for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)
     ]
     tally = fill_table(
         work.slot, "masks", units, rows, schema=GROUNDED, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
     return Outcome(tallies={"masks": tally})
+
+
+def _grounded(
+    detector: Detector, segmenter: Segmenter, log: Callable[[str], None], one: ObjectRecord, pixels: Pixels
+) -> Rows:
+    """A mask for each sentence of an object; an empty one for a sentence without words."""
+    from ops.candidates import best_of_three, expression_caption, token_spans, top_box
+
+    rows = []
+    for sent_id, sentence in zip(one.sent_ids, one.sentences, strict=True):
+        score, mask = 0.0, np.zeros(pixels.shape[:2], np.bool_)
+        try:
+            caption = expression_caption(sentence)
+        except ValueError as problem:
+            log(f"an empty mask for sentence {sent_id}: {problem}")
+        else:
+            raw = detector.detect(pixels, caption.text)
+            box, score = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, caption.spans))
+            mask = best_of_three(*segmenter.segment(pixels, box[None]))[0][0]
+        rows.append({"sent_id": sent_id, "detector_score": score, **mask_row(mask)})
+    return rows
 
 
 def _project(work: Work, knobs: ProjectionKnobs, nouns: Sequence[str]) -> dict[str, str]:

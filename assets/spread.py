@@ -19,9 +19,8 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
-from assets.stage import Outcome, Work
+from assets.stage import HOPELESS, Outcome, Work
 from resources.runtime import Runtime
-from storage.artifact import StoreError
 from storage.files import write_bytes
 
 PATIENCE = timedelta(hours=12)
@@ -72,7 +71,7 @@ def main(folder: Path) -> None:
         work = Work(**parts, runtime=runtime, rank=rank, ranks=ranks, log=log)
         try:
             answer: Any = work.instance.stage.run(work)
-        except (ValueError, FileNotFoundError, StoreError) as error:
+        except HOPELESS as error:
             write_bytes(folder / "answer.pickle", pickle.dumps(str(error)))
             raise
         if rank == 0:

@@ -13,14 +13,16 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from assets.knobs import Knobs
-from resources.datasets import Dataset, DatasetConfig, open_dataset
+from resources.datasets import Dataset, DatasetConfig, ImageChangedError, open_dataset
 from resources.runtime import Runtime
-from storage.artifact import Artifact, Slot
+from storage.artifact import Artifact, Slot, StoreError
 from storage.recipe import digest
 from storage.rows import Tally
 
 AssetPath = tuple[str, ...]
 K = TypeVar("K", bound=Knobs)
+HOPELESS = (ValueError, FileNotFoundError, FloatingPointError, StoreError, ImageChangedError)
+"""What a body raises when a person has to act; trying again would end the same."""
 
 
 class ToyWorld(BaseModel):

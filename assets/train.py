@@ -141,7 +141,7 @@ def fit(
     judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
     watch = watching(work, data, matching) if matching and team.leads else None
     checkpoints = work.slot.scratch / "checkpoints"
-    resume = latest_checkpoint(checkpoints)
+    resume = latest_checkpoint(checkpoints, log=work.log)
     if watch and resume is None:
         watch(model, 0)
 

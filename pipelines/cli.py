@@ -139,7 +139,7 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[str], typer.Option(help="Styles of sentences.")] = ["toyref"],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="11 to 15 are MERES's tables, 21 to 29 TRIS's.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    table: Annotated[list[int], typer.Option(help="11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
@@ -187,7 +187,7 @@ def nouns(
         Path | None, typer.Option(help="Words of each class; default: coco_synonyms.txt beside the pairs.")
     ] = None,
     rule: Annotated[NounRule, typer.Option(help="How nouns are found.")] = NounRule.spacy,
-    parser: Annotated[str, typer.Option(help="Parser: embedded, an installed package or a folder.")] = "embedded",
+    parser: Annotated[str, typer.Option(help="Parser: embedded or en_core_web_md.")] = "embedded",
 ) -> None:
     """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
     from pipelines.tables import noun_table

@@ -6,7 +6,6 @@ Nothing that this module reaches imports torch or spaCy.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -17,7 +16,7 @@ from pipelines.experiments import read_experiments
 from pipelines.files import dataset_folders, experiment_folders
 from pipelines.jobs import experiment_jobs
 from pipelines.maintenance import MAINTENANCE
-from pipelines.planner import Identify, plan
+from pipelines.planner import plan
 from pipelines.sources import read_datasets
 from pipelines.stages import STAGES
 from resources.checkpoints import checkpoint_folder, identity
@@ -29,7 +28,6 @@ def load_plan(
     *,
     experiments: Sequence[Path] | None = None,
     datasets: Sequence[Path] | None = None,
-    identify: Identify | None = None,
 ) -> list[StageInstance]:
     """Every stage instance that is asked for: by files of experiments and data sets, or since (`ask_for`).
 
@@ -50,15 +48,13 @@ def load_plan(
         for name, dataset in there.items()
         if dataset.has(experiment.name, experiment.datasets)
     ]
-    return plan(pairs, STAGES, identify or _identify)
+    return plan(pairs, STAGES, _identify)
 
 
 def build_defs(
     *,
     experiments: Sequence[Path] | None = None,
     datasets: Sequence[Path] | None = None,
-    store_root: Path | None = None,
-    resources: Mapping[str, Any] | None = None,
     loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
     """A fresh `Definitions`; arguments replace the shipped folders, the store's root and single resources."""
@@ -71,9 +67,8 @@ def build_defs(
         sensors=sensors,
         schedules=schedules,
         resources={
-            "store": ArtifactStore(root=str(store_root or home() / "store")),
+            "store": ArtifactStore(root=str(home() / "store")),
             "runtime": Runtime(),
-            **(resources or {}),
         },
         loggers=loggers,
         executor=dg.multiprocess_executor.configured(

@@ -135,7 +135,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     tagged = [run for run in instance.get_runs(filters=unfinished) if OWNER in run.tags]
-    dead = [run for run in tagged if is_free(_locks() / run.tags[OWNER])]
+    free = {run.run_id for run in tagged if is_free(_locks() / run.tags[OWNER])}
+    dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in free]  # some ended meanwhile
     for run in dead:
         instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
@@ -164,7 +165,7 @@ def failure_reason(event: dg.DagsterEvent) -> str:
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     error = data.error
-    while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith(("Dagster", "RetryReq")):
         error = error.cause
     return error.message.strip() if error is not None else "no reason was recorded"
 

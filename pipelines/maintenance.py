@@ -57,7 +57,7 @@ class Collection(dg.Config):
 def register(new: NewExperiment) -> Path:
     """Validate a new experiment together with all others and write it to `<home>/experiments/<name>.yaml`.
 
-    Registering the same again changes nothing.
+    Registering the same again changes nothing, while its parent runs on the same data sets.
 
     Raises:
         ValueError: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from assets.pages import PAGE
@@ -56,7 +57,11 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
 
 
 def comparison(dataset: str, *, baseline: str) -> RenderableType:
-    """Every finished experiment on a data set, with the difference to the baseline in mIoU points."""
+    """Every finished experiment on a data set, with the difference to the baseline in mIoU points.
+
+    Raises:
+        ValueError: nobody asked for the baseline there; says for what they did.
+    """
     from pipelines.definitions import load_plan
 
     instances = [one for one in load_plan() if one.dataset == dataset]
@@ -64,6 +69,9 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
         name: summary_of(_ready(in_use(instances, dataset, name)))
         for name in dict.fromkeys(name for one in instances for name in one.used_by)
     }
+    if baseline not in found:
+        known = ", ".join(found) or "none: nothing was asked for there"
+        raise ValueError(f"no experiment {baseline} to compare with on data set {dataset}; its experiments: {known}")
     splits = list(dict.fromkeys(split for cells in found.values() for split, _ in cells if split != "train"))
     table = folding(
         "experiment", "masks", *(f"{split} oIoU / mIoU" for split in splits), title=f"{dataset}, baseline {baseline}"
@@ -109,10 +117,9 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
     """
     from resources.models.parser import parse_all
     from resources.noun_evaluation import evaluate_nouns
-    from resources.runtime import Runtime
     from resources.zoo import open_parser
 
-    nlp = open_parser(parser, Runtime())
+    nlp = open_parser(parser)
     found = evaluate_nouns(pairs, lambda texts: parse_all(nlp, texts), rule=rule, synonyms=synonyms)
     shares = folding(
         "data set", "hits", "sentences with a class word", "share", title=f"Noun rule {rule}, {found.pairs} pairs"
@@ -124,7 +131,7 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
     )
     for kind in found.failures:
         lines = [f"{said} ({category}) -> {', '.join(nouns) or 'none'}" for said, category, nouns in kind.examples]
-        misses.add_row(kind.kind, str(kind.count), "\n".join(lines))
+        misses.add_row(kind.kind, str(kind.count), escape("\n".join(lines)))
     return Group(shares, misses)
 
 
@@ -136,7 +143,8 @@ def doctor_table(*, thorough: bool) -> tuple[Table, bool]:
     table = folding("what", "verdict", "found", "what to do")
     colours = {"good": "green", "note": "yellow", "bad": "red"}
     for check in checks:
-        table.add_row(check.topic, f"[{colours[check.verdict]}]{check.verdict}[/]", check.found, check.advice)
+        verdict = f"[{colours[check.verdict]}]{check.verdict}[/]"
+        table.add_row(check.topic, verdict, escape(check.found), escape(check.advice))
     return table, all(check.verdict != "bad" for check in checks)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.files import sha256_of
+
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
 EMBEDDED_FOLDER = Path(__file__).resolve().parent / "embedded"
 State = Literal["present", "missing", "wrong size", "wrong hash", "embedded"]
@@ -315,7 +317,7 @@ def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
 def _examine_embedded(checkpoint: Checkpoint) -> Finding:
     folder = EMBEDDED_FOLDER / checkpoint.path
     weights = folder / WEIGHTS
-    if weights.is_file() and _recorded_digest(folder / CARD) != _sha256(weights):
+    if weights.is_file() and _recorded_digest(folder / CARD) != sha256_of(weights):
         advice = f"{weights} is not the file its card describes; restore both files of {checkpoint.source}"
         return Finding(name=checkpoint.name, state="wrong hash", advice=advice)
     return Finding(name=checkpoint.name, state="embedded", advice=f"used by {checkpoint.stage}")
@@ -327,7 +329,7 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         return "wrong size", f"{path} has {size:,} bytes, published are {file.size:,}"
-    if thorough and file.sha256 is not None and (found := _sha256(path)) != file.sha256:
+    if thorough and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
         return "wrong hash", f"{path} hashes to {found[:12]}, published is {file.sha256[:12]}"
     return None
 
@@ -342,7 +344,7 @@ def _digest(file: CheckpointFile, path: Path) -> str:
 def _embedded_digest(folder: Path) -> str:
     """Over everything that makes the model; the card's date and scores do not."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
-    lines = [f"{path.relative_to(folder).as_posix()} {_sha256(path)}" for path in files]
+    lines = [f"{path.relative_to(folder).as_posix()} {sha256_of(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -361,7 +363,7 @@ def _remembered_digest(path: Path) -> str:
         remembered = json.loads(memory.read_bytes())
         if {key: remembered[key] for key in seen} == seen:
             return str(remembered["sha256"])
-    digest = _sha256(path)
+    digest = sha256_of(path)
     with contextlib.suppress(OSError):  # a read-only folder only costs the time to hash again
         partial = memory.with_name(f"{memory.name}.{os.getpid()}")
         partial.write_text(json.dumps({**seen, "sha256": digest}), encoding="utf-8")
@@ -375,8 +377,3 @@ def _installed(package: str) -> Path | None:
         return None
     configs = sorted(Path(spec.origin).parent.glob("*/config.cfg"))
     return configs[0].parent if configs else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from resources.checkpoints import Finding, examine
 
 Verdict = Literal["good", "note", "bad"]
 PACKAGES = ("torch", "torchvision", "dagster", "dagster-webserver", "transformers", "spacy", "open_clip_torch")
-PYTHON = ((3, 11), (3, 13))
+PYTHON = ((3, 11), (3, 12))
 """First version that works, first that does not."""
 FREE_DISK = 5 * 10**9
 """Bytes that a demo run and its artifacts fit into."""

@@ -1,6 +1,4 @@
-"""The machine: device, memory, threads, checkpoints. No recipe has it: results change by rounding, see `accumulate`."""
-
-from pathlib import Path
+"""The machine: device, memory, threads. No recipe has it: results change by rounding, see `accumulate`."""
 
 import dagster as dg
 
@@ -21,8 +19,6 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = 1
     """Processes that share every batch of a training, on this machine: one for each GPU."""
-    checkpoints: str = ""
-    """Folder of full-size weights; empty: the registry's default."""
     quarantine_limit: float = 0.05
     """Share of quarantined units above which a stage's `quarantine` check fails; above a half it stops the run."""
     force: bool = False
@@ -37,12 +33,6 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.device != "auto":
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
-
-    def weights(self) -> Path:
-        """Where full-size weights are looked for."""
-        from resources.checkpoints import checkpoint_folder
-
-        return Path(self.checkpoints) if self.checkpoints else checkpoint_folder()
 
     def bf16(self) -> bool:
         """Whether the device computes faster in bfloat16: recent CUDA cards, and CPUs with instructions for it."""

@@ -3,6 +3,7 @@
 Shapes: K masks of a stack, H x W pixels.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
@@ -55,6 +56,8 @@ def write_stacks(path: Path, stacks: Iterable[Stack]) -> list[int]:
             count, height, width = stack_KHW.shape
             file.write(np.packbits(stack_KHW.reshape(count, height * width), axis=1).tobytes())
             counts.append(count)
+        file.flush()
+        os.fsync(file.fileno())
     return counts
 
 

@@ -47,7 +47,7 @@ def _head(work: Work) -> str:
 
 def _scores(work: Work) -> str:
     rows = [row for stage in SCORED for row in work.inputs[stage].table("summary").to_pylist()]
-    return scores_html(rows, order=ORDER, columns=("split", "method", "rows", "oIoU", "mIoU", "P@0.5", *HITS))
+    return scores_html(rows, order=ORDER, columns=("split", "method", "per", "rows", "oIoU", "mIoU", "P@0.5", *HITS))
 
 
 def _with_history(work: Work) -> dict[str, str]:

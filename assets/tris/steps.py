@@ -51,7 +51,7 @@ def tris_response_model(work: Work) -> Outcome:
 
     knobs = work.knobs_as(ResponseKnobs)
     seed = knobs.seed + work.instance.source.seed
-    start = open_tris_clip(knobs.clip, work.runtime)
+    start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     model = new_response_model(start, response_config(knobs), seed=seed).to(work.runtime.torch_device())
     written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
@@ -84,7 +84,7 @@ def tris_segmenter(work: Work) -> Outcome:
 
     knobs = work.knobs_as(SegmenterKnobs)
     seed = knobs.seed + work.instance.source.seed
-    start = open_tris_clip(knobs.clip, work.runtime)
+    start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
     labels = {row["ref_id"]: row for row in work.inputs["refined_labels"].table("labels").to_pylist()}

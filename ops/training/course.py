@@ -122,7 +122,9 @@ class Course:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimiser.step()
         if not math.isfinite(value.item()):
-            raise FloatingPointError(f"the loss is {value.item()} at step {self.step}; lower lr={self.plan.lr}")
+            raise FloatingPointError(
+                f"the loss is {value.item()} at step {self.step}; lower the learning rate, {self.plan.lr:g} now"
+            )
         self.history.append(loss=value.item(), lr=rate, samples_per_second=count / (perf_counter() - began))
 
     def line(self) -> str:

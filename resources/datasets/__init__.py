@@ -4,7 +4,7 @@
 """
 
 from resources.datasets import folder, refer, referit
-from resources.datasets.images import ImageProblem, inspect_image, load_image, safe_path
+from resources.datasets.images import ImageChangedError, ImageProblem, inspect_image, load_image, safe_path
 from resources.datasets.reading import Dataset, Layout, check_images
 from resources.datasets.records import (
     Corpus,
@@ -42,6 +42,7 @@ __all__ = [
     "Corpus",
     "Dataset",
     "DatasetConfig",
+    "ImageChangedError",
     "ImageProblem",
     "Limits",
     "QuarantinedRow",

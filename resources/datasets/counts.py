@@ -69,7 +69,7 @@ def check_counts(name: str, split_by: str, found: Mapping[str, SplitCount], *, e
     if differences:
         raise ValueError(
             f"{name} ({split_by}) is not the published set: {'; '.join(differences)}. Fetch it again, or set "
-            "expect_published_counts to false for a set that is meant to differ"
+            "`published: false` in its file for a set that is meant to differ"
         )
 
 

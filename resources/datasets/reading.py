@@ -24,6 +24,7 @@ from resources.datasets.records import (
     TrueObject,
     split_names,
 )
+from storage.files import sha256_of
 
 READER_VERSION = 1
 """Part of every fingerprint: raise it when the same files are to be read differently."""
@@ -183,12 +184,6 @@ def expression_problem(expression: str, limits: Limits) -> str | None:
     except UnicodeEncodeError:
         return "the expression is no valid Unicode text; save the manifest as UTF-8"
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _identity(path: Path, *, content: bool = True) -> str:

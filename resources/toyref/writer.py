@@ -115,6 +115,20 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
     partial.replace(root)
 
 
+def demand_world(folder: Path, *, size: Size, seed: int) -> None:
+    """Refuse a style's folder that was written for another size or seed.
+
+    Raises:
+        ValueError: says what to do.
+    """
+    info = json.loads((folder / "instances.json").read_bytes())["info"]
+    if (info["size"], info["seed"]) != (size, seed):
+        raise ValueError(
+            f"{folder.parent} holds a world of size {info['size']} and seed {info['seed']}, asked for are {size} and "
+            f"{seed}: delete that folder, or give the data set another name"
+        )
+
+
 def scene_seeds(split: str, *, count: int, seed: int) -> range:
     """The scene seeds of one split of the data set with this seed."""
     start = SPLIT_SEED_RANGES[split].start + seed * SEED_STRIDE

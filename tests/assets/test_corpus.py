@@ -1,6 +1,7 @@
 """The data set enters: the embedded world, and a person's own folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import dagster as dg
 import pytest
 from PIL import Image
 
-from assets.factory import build_stage_asset
+from assets.corpus import raw_fingerprint
+from assets.factory import build_stage_asset, run_stage
 from assets.stage import Source, ToyWorld
 from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
@@ -126,6 +128,29 @@ def test_a_broken_picture_is_left_out_with_a_reason_and_the_rest_goes_on(mine: C
     (lost,) = references.table("quarantine").to_pylist()
     assert lost["reason"]
     assert metadata_of(result, "references")["expressions: quarantined"] == 1
+
+
+def test_a_world_of_another_size_or_seed_is_not_taken_for_the_one_that_is_asked_for(toyref: Corpus) -> None:
+    assert toyref.run().success
+    (index,) = [one for one in toyref.planned.values() if one.stage.name == "dataset_index"]
+    asked = replace(index, source=replace(index.source, toy=ToyWorld(size="tiny", seed=5)))
+    with pytest.raises(ValueError, match="holds a world of size tiny and seed 0, asked for are tiny and 5: delete"):
+        raw_fingerprint(asked)
+
+
+@pytest.mark.parametrize("stage", ["references", "ground_truth"])
+def test_data_that_change_after_they_were_indexed_are_read_by_nobody(mine: Corpus, tmp_path: Path, stage: str) -> None:
+    index, *_ = mine.planned.values()
+    later = next(one for one in mine.planned.values() if one.stage.name == stage)
+    store = mine.store
+    run_stage(index, store, Runtime(), lambda _: None)
+    table = tmp_path / "mine" / "expressions.csv"
+    before = table.read_text()
+    table.write_text(before.replace("the red one", "the green one"))
+    with pytest.raises(ValueError, match="changed while they were read: start a new run"):
+        run_stage(later, store, Runtime(), lambda _: None)
+    table.write_text(before)
+    assert run_stage(later, store, Runtime(), lambda _: None).manifest.stage == stage
 
 
 def test_data_without_a_usable_row_say_why(mine: Corpus, tmp_path: Path) -> None:

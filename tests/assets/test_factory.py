@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from resources.datasets import ImageChangedError
 from tests.assets.toy import Toy, data_version, key_of, metadata_of, why
 
 
@@ -92,7 +93,15 @@ def test_a_broken_run_goes_on_where_it_stopped(toy: Toy) -> None:
     assert products(toy) == [2 * number for number in range(10)]
 
 
-@pytest.mark.parametrize("error", [ValueError("no mask to train on"), FileNotFoundError("swint_ogc: get it there")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no mask to train on"),
+        FileNotFoundError("swint_ogc: get it there"),
+        FloatingPointError("the loss is nan at step 7"),
+        ImageChangedError("a.png", "is another file now"),
+    ],
+)
 def test_what_a_person_must_mend_is_told_and_not_tried_again(toy: Toy, error: Exception) -> None:
     toy.gpu, toy.error = True, error
     result = toy.run()

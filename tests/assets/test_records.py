@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from assets import records
-from assets.records import ImageChangedError, ImageRecord, on_image, read_image
+from assets.records import ImageRecord, on_image, read_image
 from assets.stage import Work
-from resources.datasets.reading import sha256_of
+from resources.datasets import ImageChangedError
+from storage.files import sha256_of
 from storage.rows import Quarantined
 
 IMAGE = ImageRecord(image_id="strip.png", image_file="strip.png", width=3000, height=2, sha256="")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from assets.knobs import CandidateKnobs
-from assets.records import CandidateRecord, Mask, Pixels, candidates_of
-from assets.segment import _finder
+from assets.records import CandidateRecord, Mask, ObjectRecord, Pixels, candidates_of
+from assets.segment import _finder, _grounded
 from assets.stage import Work
 from ops.candidates import caption
 from resources import zoo
@@ -100,3 +100,14 @@ def test_boxes_are_prompts_otherwise_and_everything_needs_no_box() -> None:
 )
 def test_recipes_name_the_models_that_a_source_uses(source: Any, models: tuple[str, ...]) -> None:
     assert CandidateKnobs(source=source).models() == models
+
+
+def test_a_sentence_without_words_has_an_empty_mask() -> None:
+    one = ObjectRecord(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], sentences=["cup", ". ?"])
+    said: list[str] = []
+    rows = _grounded(cast(Any, Detector()), cast(Any, Segmenter()), said.append, one, PIXELS)
+    masks = [decode(row["rle"], 20, 30) for row in rows]
+    assert [row["sent_id"] for row in rows] == [4, 5]
+    assert np.array_equal(masks[0], block(2, 3, 10, 12))
+    assert not masks[1].any()
+    assert said == ["an empty mask for sentence 5: the expression '. ?' holds no word"]

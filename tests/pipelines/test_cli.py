@@ -102,7 +102,13 @@ def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkey
     assert "set WORDMASK_HOME to another folder" in said
 
 
+def test_a_comparison_with_what_nobody_asked_for_is_refused(run: Run) -> None:
+    code, said = run("report", "--compare", "-e", "red_ellipse")
+    assert code == 1
+    assert "no experiment red_ellipse to compare with on data set toyref; its experiments: base" in said
+
+
 def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
     code, said = run("results", "--table", "9", "--show")
     assert code == 1
-    assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 21, 23, 24, 25, 26, 27, 28, 29]" in said
+    assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 21, 23, 24, 25, 26, 27, 28, 29]" in said

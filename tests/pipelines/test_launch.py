@@ -16,6 +16,7 @@ from pipelines.launch import (
     console,
     dagster_home,
     end_dead_runs,
+    failure_reason,
     in_use,
     leading_to,
     owned,
@@ -175,3 +176,17 @@ def test_a_run_may_end_in_a_stage_with_what_it_needs(tmp_path: Path) -> None:
     assert leading_to(None, instances) == instances
     with pytest.raises(ValueError, match="no stage is called report"):
         leading_to("report", instances)
+
+
+def test_why_a_stage_failed_is_told_after_it_was_tried_again_too() -> None:
+    @dg.op
+    def stage() -> None:
+        raise dg.RetryRequested(max_retries=0) from RuntimeError("out of memory")
+
+    @dg.job
+    def alone() -> None:
+        stage()
+
+    result = alone.execute_in_process(raise_on_error=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure_reason(failure) == "RuntimeError: out of memory"
