@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -35,6 +35,8 @@ class DatasetFile(BaseModel):
     manifest: str | None = None
     """Table of image and expression (`folder` kind)."""
     split_map: dict[str, str] = {}
+    image_identity: Literal["content", "stat"] = "content"
+    """How images enter the fingerprint: hashed, or by size and time of change for very large sets."""
     train: tuple[str, ...] = ("train",)
     evaluate: tuple[str, ...] = Field(default=("val", "testA", "testB"), min_length=1)
     toy: ToyWorld | None = None
@@ -143,6 +145,7 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
         expect_published_counts=file.published,
         manifest=file.manifest,
         split_map=file.split_map,
+        image_identity=file.image_identity,
     )
     return Source(config=config, train=file.train, evaluate=file.evaluate, toy=file.toy)
 

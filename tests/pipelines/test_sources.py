@@ -36,6 +36,14 @@ def test_relative_roots_are_relative_to_the_file(tmp_path: Path) -> None:
     assert read_datasets([folder])["one"].source.config.root == tmp_path.resolve() / "pictures"
 
 
+def test_what_a_file_says_of_its_images_reaches_the_reader(tmp_path: Path) -> None:
+    folder = write_files(
+        tmp_path, {"one": {"kind": "refer", "root": "x", "published": False, "image_identity": "stat"}}
+    )
+    config = read_datasets([folder])["one"].source.config
+    assert (config.expect_published_counts, config.image_identity) == (False, "stat")
+
+
 def test_a_data_set_without_scored_splits_is_refused(tmp_path: Path) -> None:
     folder = write_files(tmp_path, {"one": {"kind": "folder", "root": "x", "evaluate": []}})
     with pytest.raises(ValueError, match="evaluate"):
