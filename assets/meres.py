@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from assets.evaluate import scores_of
 from assets.meres_knobs import Labels, MeresKnobs, MeresMatchedKnobs
@@ -34,7 +35,7 @@ def meres(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresKnobs)
     start = pretrained(work, knobs, Meres)
-    loss = MeresLoss(mask_loss=knobs.mask_loss, contrast_weight=knobs.contrast_weight)
+    loss = MeresLoss(**terms_of(knobs))
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
     found = fit(work, knobs, start, offer_of, loss=loss, groups=optimiser_groups)
     model, _ = start
@@ -53,15 +54,16 @@ def meres_matched(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresMatchedKnobs)
     model, matching = read_segmenter(work.inputs["meres"], work.runtime), matching_of(knobs)
-    loss = MeresLoss(
-        assign=matching.match if matching else first_candidates,
-        mask_loss=knobs.mask_loss,
-        contrast_weight=knobs.contrast_weight,
-    )
+    loss = MeresLoss(assign=matching.match if matching else first_candidates, **terms_of(knobs))
     offer_of = offers_of(work, matching)
     found = fit(work, knobs, model, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
     labels = work.inputs["meres"].manifest.metrics["labels"]
     return replace(found, metrics={**found.metrics, "labels": labels})
+
+
+def terms_of(knobs: MeresKnobs | MeresMatchedKnobs) -> dict[str, Any]:
+    """The knobs that are fields of `ops.meres.contrast.MeresLoss`."""
+    return {name: getattr(knobs, name) for name in ("mask_loss", "contrast_weight", "contrast_over")}
 
 
 def meres_predictions(work: Work) -> Outcome:

@@ -25,8 +25,8 @@ class MeresKnobs(DrawnKnobs):
     """
 
     later = (
-        *("contrast_weight", "pool_temperature", "contrast_at", "mask_loss", "max_tokens", "joint_width"),
-        *("enhancement_layers", "enhancement_levels", "positions", "early_fusion", "looking_stages"),
+        *("contrast_weight", "pool_temperature", "contrast_at", "contrast_over", "mask_loss", "max_tokens"),
+        *("enhancement_layers", "enhancement_levels", "positions", "joint_width", "early_fusion", "looking_stages"),
         "contrasted_queries",
     )
 
@@ -61,6 +61,8 @@ class MeresKnobs(DrawnKnobs):
     """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
     contrast_at: Literal["image", "cells"] = "image"
     """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
+    contrast_over: Literal["pixels", "halves"] = "pixels"
+    """What the contrastive loss is a mean over: all pixels, or those inside and outside of the mask, half and half."""
     mask_loss: Literal["ce2", "bce1"] = "ce2"
     """Two weighted channels, or one (spec 6)."""
     early_fusion: Literal["none", "pwam"] = "none"
@@ -92,14 +94,14 @@ class MeresKnobs(DrawnKnobs):
     def unread(self) -> tuple[str, ...]:
         """Of knobs younger than artifacts, those of parts that do not exist."""
         kinds = self.guidance.split("+")
-        of_expressions = () if "ve" in kinds else ("pool_temperature", "contrast_at", "joint_width")
+        of_expressions = () if "ve" in kinds else ("pool_temperature", "contrast_at", "contrast_over", "joint_width")
         of_enhancement = ("enhancement_layers", "enhancement_levels", "positions") if kinds == ["le"] else ()
         of_bert = ("max_tokens",) if self.text == "clip" else ()
         return (*super().unread(), *of_expressions, *of_enhancement, *of_bert)
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
-        untold = {"labels", "contrast_weight", "mask_loss", *self.unread()}
+        untold = {"labels", "contrast_weight", "contrast_over", "mask_loss", *self.unread()}
         own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - untold
         turned = {name: value for name, value in self.model_dump(include=own).items() if value is not None}
         return {**super().switches(), "select": turned.pop("selection"), **turned}
@@ -111,6 +113,7 @@ class MeresMatchedKnobs(CorrectKnobs):
     batch_size: int = 16
     learning_rate: float = 3e-5
     contrast_weight: float = Field(default=1.0, gt=0)
+    contrast_over: Literal["pixels", "halves"] = "pixels"
     mask_loss: Literal["ce2", "bce1"] = "ce2"
 
 

@@ -85,6 +85,8 @@ TABLES = (
             _meres("20 tokens", "meres_20_tokens"),
             _meres("one unweighted channel", "meres_one_channel"),
             _meres("contrastive loss in full", "meres_full_contrast"),
+            _meres("contrastive loss over both halves", "meres_balanced"),
+            _meres("the same in full, visual expressions alone", "meres_visual_balanced"),
             _meres("contrast at the coarsest pixels", "meres_contrast_cells"),
             _meres("temperature in the pooling", "meres_pool_temperature"),
             _meres("guidance in the two coarsest stages", "meres_coarse_looks"),

@@ -21,6 +21,9 @@ LEAST, MOST = 0.01, 10.0
 MaskLoss = Literal["ce2", "bce1"]
 """L_seg (spec 6): softmax cross-entropy of two channels with LAVT's class weights, 0.9 and 1.1, a weighted mean over
 pixels [I: LAVT, CrossVLT, ReLA]; or binary cross-entropy of one channel, here the difference of both, unweighted."""
+ContrastOver = Literal["pixels", "halves"]
+"""What Eq. 3 is a mean over: all pixels [I: CrossVLT]; or those inside and those outside of the mask, half and half [C:
+where objects are small, saying no everywhere costs little, and cosines near -1 hardly learn]."""
 Assign = Callable[[Tensor, Batch], Matched]
 """Which mask each sample of a batch learns from, given logits (B, 2, H, W); `MatchingLoss.match` is one."""
 
@@ -50,6 +53,17 @@ def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor) -> Tensor
     return terms_BHW.flatten(1).mean(1)
 
 
+def sample_contrast(relevance_BHW: Tensor, masks_BHW: Tensor, *, over: ContrastOver = "pixels") -> Tensor:
+    """(B,) L_c of relevance / tau (Eq. 3)."""
+    if over == "pixels":
+        return sample_binary_cross_entropy(relevance_BHW, masks_BHW)
+    inside_BP = masks_BHW.flatten(1).float()
+    logits_BP = relevance_BHW.flatten(1).float()
+    terms_BP = F.binary_cross_entropy_with_logits(logits_BP, inside_BP, reduction="none")
+    halves = [(terms_BP * part_BP).sum(1) / part_BP.sum(1).clamp(min=1) for part_BP in (inside_BP, 1 - inside_BP)]
+    return (halves[0] + halves[1]) / 2
+
+
 def first_candidates(logits_B2HW: Tensor, batch: Batch) -> Matched:
     """Every sample learns from its first candidate, whatever the logits are."""
     return Matched(candidates=[rows[0] for rows in batch.candidates], counts=[1] * len(batch))
@@ -69,6 +83,7 @@ class MeresLoss:
     """w_s [I: CrossVLT; the paper gives no weights]."""
     contrast_weight: float = 1.0
     """w_c [I: CrossVLT]."""
+    contrast_over: ContrastOver = "pixels"
 
     def __call__(self, maps_BCHW: Tensor, batch: Batch) -> Tensor:
         """The loss, a scalar, divided by all samples of the batch, those without a mask included.
@@ -86,7 +101,8 @@ class MeresLoss:
         maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
         losses_S = self.mask_weight * self.mask_losses(maps_SCHW[:, :2], targets_SHW)
         if maps_BCHW.shape[1] > 2:
-            losses_S = losses_S + self.contrast_weight * sample_binary_cross_entropy(maps_SCHW[:, 2], targets_SHW)
+            contrasts_S = sample_contrast(maps_SCHW[:, 2], targets_SHW, over=self.contrast_over)
+            losses_S = losses_S + self.contrast_weight * contrasts_S
         counts_S = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses_S.device)
         return (losses_S * counts_S).sum() / len(batch)
 
