@@ -110,6 +110,8 @@ class MeresKnobs(DrawnKnobs):
 class MeresMatchedKnobs(CorrectKnobs):
     """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
 
+    later = ("contrast_over", "mask_loss")
+
     batch_size: int = 16
     learning_rate: float = 3e-5
     contrast_weight: float = Field(default=1.0, gt=0)
