@@ -333,7 +333,7 @@ def test_autocast_trains_to_nearly_the_same_loss(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(samples: InMemorySamples) -> None:
-    with pytest.raises(FloatingPointError, match="lower lr"):
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
         train(new_model(), samples, PLAN, loss=lambda logits, _: logits.sum() * float("nan"))
 
 
