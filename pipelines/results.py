@@ -4,7 +4,7 @@ A world is a style of sentences and a seed; other seeds have other scenes and ot
 `toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -174,13 +174,20 @@ def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
     for style in styles:
         for table in tables:
             lines += ["", f"## {style}, Table {table.number}: {table.title}", ""]
-            head = f"| masks: {' / '.join(table.measures)} | "
-            lines += [head + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
-            for row in table.rows:
-                found = [cells_of(instances, world(style, seed), row, table.measures) for seed in seeds]
-                columns = [_told([one.get(split) for one in found]) for split in table.splits]
-                lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
+            worlds = [world(style, seed) for seed in seeds]
+            found = [[cells_of(instances, one, row, table.measures) for one in worlds] for row in table.rows]
+            lines += _grid(table, found) if any(map(any, found)) else ["No row of it is finished."]
     return "\n".join(lines) + "\n"
+
+
+def _grid(table: PaperTable, found: Sequence[Sequence[Mapping[str, tuple[float, ...]]]]) -> list[str]:
+    """A table's lines, given the cells of every row and seed."""
+    head = f"| masks: {' / '.join(table.measures)} | "
+    lines = [head + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
+    for row, of_seeds in zip(table.rows, found, strict=True):
+        columns = [_told([one.get(split) for one in of_seeds]) for split in table.splits]
+        lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
+    return lines
 
 
 def cells_of(
