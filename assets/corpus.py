@@ -97,7 +97,8 @@ def dataset_index(work: Work) -> Outcome:
         for split in corpus.splits
     ]
     write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
-    metrics: dict[str, float | int | str] = {CONTENT: raw_fingerprint(work.instance)}
+    assert work.raw is not None, "the graph hashes the raw data first"
+    metrics: dict[str, float | int | str] = {CONTENT: work.raw}
     metrics |= {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
     return Outcome(tallies={"splits": Tally.computed_anew(len(rows))}, metrics=metrics)
 

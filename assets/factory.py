@@ -94,7 +94,14 @@ def run_stage(
         else:
             reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
             work = Work(
-                instance=instance, inputs=inputs, slot=slot, reuse=reuse, runtime=runtime, log=log, launch=launch
+                instance=instance,
+                inputs=inputs,
+                slot=slot,
+                reuse=reuse,
+                runtime=runtime,
+                log=log,
+                raw=raw,
+                launch=launch,
             )
             _commit(work, mark)
         # still locked, so that no collection of garbage comes between

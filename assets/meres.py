@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from assets.evaluate import scores_of
 from assets.meres_knobs import Labels, MeresKnobs, MeresMatchedKnobs
@@ -35,7 +34,7 @@ def meres(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresKnobs)
     start = pretrained(work, knobs, Meres)
-    loss = MeresLoss(**terms_of(knobs))
+    loss = MeresLoss(**knobs.loss_terms())
     offer_of = drawn_mask(work, classes="seen") if knobs.classes == "seen" else OFFERS[knobs.labels](work)
     found = fit(work, knobs, start, offer_of, loss=loss, groups=optimiser_groups)
     model, _ = start
@@ -54,16 +53,11 @@ def meres_matched(work: Work) -> Outcome:
 
     knobs = work.knobs_as(MeresMatchedKnobs)
     model, matching = read_segmenter(work.inputs["meres"], work.runtime), matching_of(knobs)
-    loss = MeresLoss(assign=matching.match if matching else first_candidates, **terms_of(knobs))
+    loss = MeresLoss(assign=matching.match if matching else first_candidates, **knobs.loss_terms())
     offer_of = offers_of(work, matching)
     found = fit(work, knobs, model, offer_of, loss=loss, matching=matching, groups=optimiser_groups)
     labels = work.inputs["meres"].manifest.metrics["labels"]
     return replace(found, metrics={**found.metrics, "labels": labels})
-
-
-def terms_of(knobs: MeresKnobs | MeresMatchedKnobs) -> dict[str, Any]:
-    """The knobs that are fields of `ops.meres.contrast.MeresLoss`."""
-    return {name: getattr(knobs, name) for name in ("mask_loss", "contrast_weight", "contrast_over")}
 
 
 def meres_predictions(work: Work) -> Outcome:

@@ -18,7 +18,22 @@ SOURCES: Mapping[Labels, tuple[str, ...]] = {
 `assets.meres.OFFERS`."""
 
 
-class MeresKnobs(DrawnKnobs):
+class MeresLossKnobs(Knobs):
+    """What both trainings of MERES know of its loss."""
+
+    contrast_weight: float = Field(default=1.0, gt=0)
+    """w_c, beside 2 for the masks; the paper gives no weights (spec 6)."""
+    contrast_over: Literal["pixels", "halves"] = "pixels"
+    """What the contrastive loss is a mean over: all pixels, or those inside and outside of the mask, half and half."""
+    mask_loss: Literal["ce2", "bce1"] = "ce2"
+    """Two weighted channels, or one (spec 6)."""
+
+    def loss_terms(self) -> dict[str, Any]:
+        """The fields of `ops.meres.contrast.MeresLoss` that they set."""
+        return self.model_dump(include=set(MeresLossKnobs.model_fields))
+
+
+class MeresKnobs(MeresLossKnobs, DrawnKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for labels and the epoch kept.
 
     A size that is none is that of `ops.meres.config`.
@@ -50,8 +65,6 @@ class MeresKnobs(DrawnKnobs):
     """Relationship modelling (Table 4d)."""
     contrastive: bool = True
     """Pixel contrastive loss (Table 4e)."""
-    contrast_weight: float = Field(default=1.0, gt=0)
-    """w_c, beside 2 for the masks; the paper gives no weights (spec 6)."""
     norm_mask: bool = True
     """Whether only kept pixels enter the softmax of Eq. 6 (Table 4f)."""
     pool_scale: Literal["mean", "paper"] = "mean"
@@ -61,10 +74,6 @@ class MeresKnobs(DrawnKnobs):
     """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
     contrast_at: Literal["image", "cells"] = "image"
     """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
-    contrast_over: Literal["pixels", "halves"] = "pixels"
-    """What the contrastive loss is a mean over: all pixels, or those inside and outside of the mask, half and half."""
-    mask_loss: Literal["ce2", "bce1"] = "ce2"
-    """Two weighted channels, or one (spec 6)."""
     early_fusion: Literal["none", "pwam"] = "none"
     """Whether the trunk hears the sentence as LAVT's does (spec 3.1)."""
     max_tokens: int | None = Field(default=None, ge=3)
@@ -101,22 +110,19 @@ class MeresKnobs(DrawnKnobs):
 
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
-        untold = {"labels", "contrast_weight", "contrast_over", "mask_loss", *self.unread()}
+        untold = {"labels", *MeresLossKnobs.model_fields, *self.unread()}
         own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - untold
         turned = {name: value for name, value in self.model_dump(include=own).items() if value is not None}
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 
 
-class MeresMatchedKnobs(CorrectKnobs):
+class MeresMatchedKnobs(MeresLossKnobs, CorrectKnobs):
     """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
 
     later = ("contrast_over", "mask_loss")
 
     batch_size: int = 16
     learning_rate: float = 3e-5
-    contrast_weight: float = Field(default=1.0, gt=0)
-    contrast_over: Literal["pixels", "halves"] = "pixels"
-    mask_loss: Literal["ce2", "bce1"] = "ce2"
 
 
 class MeresReportKnobs(Knobs):

@@ -132,6 +132,8 @@ class Work:
     reuse: Sequence[Artifact]
     runtime: Runtime
     log: Callable[[str], None]
+    raw: str | None = None
+    """Fingerprint of the stage's raw data, where it reads any."""
     launch: Callable[[Sequence[str]], object] = subprocess.check_call
     """Runs a command and waits for it; the orchestrator puts its own way here, which streams logs and can cancel."""
     rank: int = 0

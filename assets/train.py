@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -155,7 +154,7 @@ def fit(
         samples,
         plan_of(knobs, work.runtime, seed=knobs.seed + work.instance.source.seed),
         resume=resume,
-        save=partial(_keep, checkpoints),
+        save=partial(save_checkpoint, checkpoints),
         log=work.log,
         loss=loss or first_candidate,
         on_epoch=after,
@@ -207,7 +206,3 @@ def course_of(knobs: TrainingKnobs | TrisTrainingKnobs, runtime: Runtime, *, see
         "bf16": knobs.precision == "device" and runtime.bf16(),
         "checkpoint_every_steps": runtime.checkpoint_every,
     }
-
-
-def _keep(folder: Path, state: Mapping[str, Any]) -> None:
-    save_checkpoint(folder / f"{state['step']:08d}.pt", state)

@@ -57,7 +57,7 @@ def build_defs(
     datasets: Sequence[Path] | None = None,
     loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
-    """A fresh `Definitions`; arguments replace the shipped folders, the store's root and single resources."""
+    """A fresh `Definitions`; the folders replace the shipped ones."""
     instances = load_plan(experiments=experiments, datasets=datasets)
     jobs = experiment_jobs(instances)
     sensors, schedules = automations(instances)

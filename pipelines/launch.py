@@ -24,6 +24,8 @@ console = Console()
 OWNER = "wordmask/alive"
 """Tag of runs that live in a terminal's process: the name of a lock that it holds, which no other host, container or
 later process with the same number can take for its own."""
+WRAPPERS = ("Dagster", "RetryRequested")
+"""How the errors begin that wrap a stage's own."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
 TENDING_SECONDS = 15.0
@@ -165,7 +167,7 @@ def failure_reason(event: dg.DagsterEvent) -> str:
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     error = data.error
-    while error is not None and error.cause is not None and (error.cls_name or "").startswith(("Dagster", "RetryReq")):
+    while error is not None and error.cause is not None and (error.cls_name or "").startswith(WRAPPERS):
         error = error.cause
     return error.message.strip() if error is not None else "no reason was recorded"
 

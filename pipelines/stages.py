@@ -34,7 +34,7 @@ from assets.tris.knobs import (
     SelectionKnobs,
     TrisReportKnobs,
 )
-from pipelines.stages_common import measured
+from pipelines.stages_common import measured, segmenter
 from pipelines.stages_meres import CURVES, MERES
 
 _ALL = (
@@ -98,38 +98,16 @@ _ALL = (
         knobs=ScoreKnobs,
         needs=("references", "grounded_masks", "ground_truth"),
     ),
-    Stage(
-        name="zs_bootstrap",
-        version=2,
-        run=train.zs_bootstrap,
-        knobs=BootstrapKnobs,
-        needs=("references", "mask_choices"),
-        gpu=True,
-        trains=True,
-        kinds=frozenset({"pytorch"}),
-    ),
+    segmenter(train.zs_bootstrap, version=2, knobs=BootstrapKnobs, needs=("references", "mask_choices")),
     *measured("zs_bootstrap", predict=predict.predictions, score=evaluate.scores, version=2),
-    Stage(
-        name="corrected",
+    segmenter(
+        train.corrected,
         version=1,
-        run=train.corrected,
         knobs=CorrectKnobs,
         needs=("references", "candidate_masks", "mask_choices", "zs_bootstrap"),
-        gpu=True,
-        trains=True,
-        kinds=frozenset({"pytorch"}),
     ),
     *measured("corrected", predict=predict.corrected_predictions, score=evaluate.corrected_scores, version=2),
-    Stage(
-        name="supervised",
-        version=1,
-        run=train.supervised,
-        knobs=SupervisedKnobs,
-        needs=("references", "ground_truth"),
-        gpu=True,
-        trains=True,
-        kinds=frozenset({"pytorch"}),
-    ),
+    segmenter(train.supervised, version=1, knobs=SupervisedKnobs, needs=("references", "ground_truth")),
     *measured("supervised", predict=predict.supervised_predictions, score=evaluate.supervised_scores, version=2),
     *MERES,
     *CURVES,

@@ -1,11 +1,25 @@
-"""Stages that every trained segmenter has alike: its masks, their scores, and its curve."""
+"""Stages that every trained segmenter has alike: its training, its masks, their scores, and its curve."""
 
 from collections.abc import Callable
 
-from assets.knobs import NoKnobs, ScoreKnobs
+from assets.knobs import Knobs, NoKnobs, ScoreKnobs
 from assets.stage import Outcome, Stage, Work
 
 Body = Callable[[Work], Outcome]
+
+
+def segmenter(body: Body, *, version: int, knobs: type[Knobs], needs: tuple[str, ...]) -> Stage:
+    """A training whose batches several processes may share."""
+    return Stage(
+        name=body.__name__,
+        version=version,
+        run=body,
+        knobs=knobs,
+        needs=needs,
+        gpu=True,
+        trains=True,
+        kinds=frozenset({"pytorch"}),
+    )
 
 
 def measured(trained: str, *, predict: Body, score: Body, version: int) -> tuple[Stage, Stage]:

@@ -5,7 +5,7 @@ from assets.knobs import NoKnobs
 from assets.meres_knobs import MeresKnobs, MeresMatchedKnobs, MeresReportKnobs
 from assets.stage import Stage
 from assets.tris.curve import tris_curve
-from pipelines.stages_common import curve, measured
+from pipelines.stages_common import curve, measured, segmenter
 
 MERES = (
     Stage(
@@ -17,26 +17,13 @@ MERES = (
         gpu=True,
         kinds=frozenset({"pytorch", "parquet"}),
     ),
-    Stage(
-        name="meres",
-        version=3,
-        run=meres.meres,
-        knobs=MeresKnobs,
-        needs=("references",),
-        gpu=True,
-        trains=True,
-        kinds=frozenset({"pytorch"}),
-    ),
+    segmenter(meres.meres, version=3, knobs=MeresKnobs, needs=("references",)),
     *measured("meres", predict=meres.meres_predictions, score=meres.meres_scores, version=1),
-    Stage(
-        name="meres_matched",
+    segmenter(
+        meres.meres_matched,
         version=1,
-        run=meres.meres_matched,
         knobs=MeresMatchedKnobs,
         needs=("references", "candidate_masks", "mask_choices", "meres"),
-        gpu=True,
-        trains=True,
-        kinds=frozenset({"pytorch"}),
     ),
     *measured("meres_matched", predict=meres.meres_matched_predictions, score=meres.meres_matched_scores, version=1),
     Stage(

@@ -56,28 +56,28 @@ def load_weights(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         raise StoreError(f"{path} or its card is missing or damaged ({error}); make or fetch both again.") from error
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any], *, keep: int = KEPT_CHECKPOINTS) -> None:
-    """Write a training state in one step, then delete all but the `keep` last checkpoints (by name) of its folder.
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state in one step, as `<step>.pt`, then delete all but the last two checkpoints of the folder.
 
     Args:
-        path: `<folder of one training run>/<step>.pt`, the step with leading zeros so that names sort; a slot's
-            `scratch` is the place for the folder.
-        state: tensors, numbers, strings, and lists, tuples and dicts of these (what `weights_only` loads).
-        keep: checkpoints left in the folder.
+        folder: of one training run; a slot's `scratch` is the place for it.
+        state: tensors, numbers, strings, and lists, tuples and dicts of these (what `weights_only` loads); its `step`
+            names the file.
 
     Raises:
-        ValueError: the name does not end in `.pt`, or sorts before a checkpoint that is there already.
+        ValueError: a later step is there already.
         StoreError: the disk refuses; earlier checkpoints stay.
     """
     import torch
 
-    if path.suffix != ".pt" or any(earlier.name > path.name for earlier in _checkpoints(path.parent)):
-        raise ValueError(f"{path} must end in .pt and sort after the checkpoints beside it; write the step with zeros.")
+    path = folder / f"{state['step']:08d}.pt"
+    if any(earlier.name > path.name for earlier in _checkpoints(folder)):
+        raise ValueError(f"{folder} holds a later checkpoint than step {state['step']}; go on from that one.")
     buffer = io.BytesIO()  # in memory first: torch hides the disk's own error when it writes to a full one
     torch.save(dict(state), buffer)
     write_bytes(path, buffer.getbuffer())
-    with explain(path.parent):
-        for leftover in (*_checkpoints(path.parent)[keep:], *path.parent.glob(f"*{TEMPORARY}")):
+    with explain(folder):
+        for leftover in (*_checkpoints(folder)[KEPT_CHECKPOINTS:], *folder.glob(f"*{TEMPORARY}")):
             leftover.unlink()
 
 

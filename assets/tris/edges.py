@@ -76,7 +76,7 @@ def _follow(work: Work, training: IrnetTraining, seeds: Sequence[Mapping[str, An
         device = next(training.net.parameters()).device
         losses.append(training.advance(pictures.to(device), labels.to(device)).total.item())
         if training.step % work.runtime.checkpoint_every == 0 or training.step == total:
-            save_checkpoint(folder / f"{training.step:08d}.pt", {**training.state(), "losses": losses})
+            save_checkpoint(folder, {**training.state(), "losses": losses})
             work.log(f"IRNet: step {training.step}/{total}  loss {np.mean(losses[-20:]):.4f}")
     return losses
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -64,7 +63,7 @@ def tris_response_model(work: Work) -> Outcome:
         calibration=calibration_of(work, knobs, written),
         exclude=knobs.exclude_true,
         resume=latest_checkpoint(checkpoints, log=work.log),
-        save=partial(_keep, checkpoints),
+        save=partial(save_checkpoint, checkpoints),
         log=work.log,
     )
     cut = {"sentences cut to 20 tokens": _cut_share(written, start.clip.tokenizer)}
@@ -101,7 +100,7 @@ def tris_segmenter(work: Work) -> Outcome:
         ObjectSamples(written.images_N3SS, written.objects, written.masks),
         plan_of(knobs, work.runtime, seed=seed, stepping=knobs.stepping),
         resume=latest_checkpoint(checkpoints, log=work.log),
-        save=partial(_keep, checkpoints),
+        save=partial(save_checkpoint, checkpoints),
         log=work.log,
     )
     counts = {"objects": len(written.objects), "objects without a label": len(labels) - len(written.objects)}
@@ -171,10 +170,6 @@ def _cut_share(written: Written, tokenize: Any) -> float:
 
     said = [text for sentences in written.sentences for text in sentences]
     return float(overlong(tokenize(said)).float().mean())
-
-
-def _keep(folder: Path, state: Mapping[str, Any]) -> None:
-    save_checkpoint(folder / f"{state['step']:08d}.pt", state)
 
 
 def _finish(

@@ -44,22 +44,15 @@ class Temperature(nn.Module):
         return (self.log_tau + outside.detach()).exp()
 
 
-def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor) -> Tensor:
-    """(B,) binary cross-entropy of logits with the masks, a mean over the pixels of each sample (Eq. 3).
+def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor, *, over: ContrastOver = "pixels") -> Tensor:
+    """(B,) binary cross-entropy of logits with the masks, a mean over the pixels of each sample (Eq. 3) or its halves.
 
     Of relevance / tau with tau = 1 a foreground pixel cannot cost less than -log sigmoid(1) = 0.313.
     """
-    terms_BHW = F.binary_cross_entropy_with_logits(logits_BHW.float(), masks_BHW.float(), reduction="none")
-    return terms_BHW.flatten(1).mean(1)
-
-
-def sample_contrast(relevance_BHW: Tensor, masks_BHW: Tensor, *, over: ContrastOver = "pixels") -> Tensor:
-    """(B,) L_c of relevance / tau (Eq. 3)."""
-    if over == "pixels":
-        return sample_binary_cross_entropy(relevance_BHW, masks_BHW)
     inside_BP = masks_BHW.flatten(1).float()
-    logits_BP = relevance_BHW.flatten(1).float()
-    terms_BP = F.binary_cross_entropy_with_logits(logits_BP, inside_BP, reduction="none")
+    terms_BP = F.binary_cross_entropy_with_logits(logits_BHW.flatten(1).float(), inside_BP, reduction="none")
+    if over == "pixels":
+        return terms_BP.mean(1)
     halves = [(terms_BP * part_BP).sum(1) / part_BP.sum(1).clamp(min=1) for part_BP in (inside_BP, 1 - inside_BP)]
     return (halves[0] + halves[1]) / 2
 
@@ -101,7 +94,7 @@ class MeresLoss:
         maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
         losses_S = self.mask_weight * self.mask_losses(maps_SCHW[:, :2], targets_SHW)
         if maps_BCHW.shape[1] > 2:
-            contrasts_S = sample_contrast(maps_SCHW[:, 2], targets_SHW, over=self.contrast_over)
+            contrasts_S = sample_binary_cross_entropy(maps_SCHW[:, 2], targets_SHW, over=self.contrast_over)
             losses_S = losses_S + self.contrast_weight * contrasts_S
         counts_S = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses_S.device)
         return (losses_S * counts_S).sum() / len(batch)
