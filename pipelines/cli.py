@@ -144,7 +144,7 @@ def results(
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
 
-    The file is written anew after every run, and what is finished is not run again.
+    Their sections of the file are written anew after every run, and what is finished is not run again.
     """
     from pipelines.results import TABLES, markdown, register, run_rows
 
@@ -157,7 +157,7 @@ def results(
         register(style, numbers, tables)
 
     def write() -> None:
-        out.write_text(markdown(style, numbers, tables))
+        out.write_text(markdown(style, numbers, tables, out.read_text() if out.exists() else ""))
 
     with _clear_errors():
         failed = [] if show else run_rows(style, numbers, tables, write)

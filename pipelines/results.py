@@ -4,6 +4,7 @@ A world is a style of sentences and a seed; other seeds have other scenes and ot
 `toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -29,6 +30,16 @@ def _corrected(label: str, experiment: str) -> Row:
     return Row(label=label, experiment=experiment, stage="corrected_scores", method="S+S+C")
 
 
+HEAD = """# Results
+
+Embedded models on embedded worlds, several seeds, each with its own scenes (train and test) and its own training.
+Per expression, at the image's own size, in percent, the measures that a table's head names: mean ± standard
+deviation over the seeds.
+Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.
+No number compares with a paper's: the world is drawn, and the models are small.
+Above every table stands the command that writes it.
+
+"""
 _BOOTSTRAP = Row(label="ZSBootstrap", experiment="base", stage="scores", method="ZSBootstrap")
 TABLES = (
     PaperTable(
@@ -156,28 +167,40 @@ def run_rows(
     return failed
 
 
-def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
-    """The tables over finished runs; a row that some seed has not finished says how many have."""
+def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable], earlier: str = "") -> str:
+    """The tables over finished runs; a row that some seed has not finished says how many have.
+
+    Args:
+        styles: of sentences.
+        seeds: numbers of worlds, and of trainings on them.
+        tables: registered before.
+        earlier: what an earlier call made; its other tables stay, and so do those that have no finished row here.
+
+    Returns:
+        A page with a section for each style and table.
+    """
     from pipelines.definitions import load_plan
 
     instances = load_plan()
-    lines = [
-        "# Results",
-        "",
-        f"Written by `wordmask results{_options(styles, seeds, tables)}`: embedded models on embedded worlds,",
-        f"{len(seeds)} seed(s), each with its own scenes (train and test) and its own training.",
-        "Per expression, at the image's own size, in percent, the measures that a table's head names: mean ± standard",
-        "deviation over the seeds.",
-        "Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.",
-        "No number compares with a paper's: the world is drawn, and the models are small.",
-    ]
+    sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
+        worlds = [world(style, seed) for seed in seeds]
         for table in tables:
-            lines += ["", f"## {style}, Table {table.number}: {table.title}", ""]
-            worlds = [world(style, seed) for seed in seeds]
+            name, title = f"{style}, Table {table.number}", f": {table.title}"
             found = [[cells_of(instances, one, row, table.measures) for one in worlds] for row in table.rows]
-            lines += _grid(table, found) if any(map(any, found)) else ["No row of it is finished."]
-    return "\n".join(lines) + "\n"
+            if any(map(any, found)):
+                command = f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.number}`"
+                sections[name] = "\n".join([title, "", command, "", *_grid(table, found), "", ""])
+            else:
+                sections.setdefault(name, f"{title}\n\nNo row of it is finished.\n\n")
+    told = [f"## {name}{sections[name]}" for name in sorted(sections, key=_place)]
+    return HEAD + "".join(told).rstrip("\n") + "\n"
+
+
+def _place(name: str) -> tuple[Style, int]:
+    """Style and number of a section's table; what people wrote themselves comes last."""
+    found = re.fullmatch(r"(\S+), Table (\d+)", name)
+    return (found[1], int(found[2])) if found else ("~", 0)
 
 
 def _grid(table: PaperTable, found: Sequence[Sequence[Mapping[str, tuple[float, ...]]]]) -> list[str]:
@@ -211,11 +234,6 @@ def _finished(
     """A stage of an experiment on a data set, if what it makes is up to date."""
     instance = leading_to(stage, in_use(instances, dataset, experiment))[-1]
     return instance if state_of(instance, store) == "ready" else None
-
-
-def _options(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable]) -> str:
-    chosen = [f" --style {style}" for style in styles] + [f" --table {table.number}" for table in tables]
-    return f" --seeds {len(seeds)}" + "".join(chosen)
 
 
 def _told(cells: Sequence[Sequence[float] | None]) -> str:

@@ -125,6 +125,24 @@ def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(number: int,
         assert number_said + (knob == "batch_size") == (defaults[knob] if value is None else value)
 
 
+def test_tables_that_nobody_asked_for_stay_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (
+        PaperTable(number=number, title="one: two", rows=(_choice_of("base"),), splits=("val",)) for number in (2, 10)
+    )
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.3, 0.5)})
+    page = markdown(["toyref"], range(1), [second])
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.4, 0.6)})
+    both = markdown(["toyref+", "toyref"], range(1), [first], page)
+    titles = re.findall("## (.*):", both)
+    assert titles == ["toyref, Table 2: one", "toyref, Table 10: one", "toyref+, Table 2: one"]
+    assert re.findall("base [|] (.*) [|]", both) == ["40.0 / 60.0", "30.0 / 50.0", "40.0 / 60.0"]
+    assert "`wordmask results --seeds 1 --style toyref+ --table 2`" in both
+    assert markdown(["toyref"], range(1), [second, first], both).count("40.0 / 60.0") == 3
+    monkeypatch.setattr(results, "cells_of", lambda *_: {})
+    assert markdown(["toyref"], range(1), [first], both) == both
+    assert markdown(["toyref"], range(1), [first], f"{both}\n## Notes\n\nMine.\n") == f"{both}\n## Notes\n\nMine.\n"
+
+
 def test_nothing_is_read_before_it_is_finished(tmp_path: Path) -> None:
     register(["toyref"], [0], TABLES)
     lines = markdown(["toyref"], range(1), TABLES).splitlines()
