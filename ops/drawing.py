@@ -208,6 +208,13 @@ def png_bytes(image_HW3: Picture, *, colours: int | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def mask_png(mask_HW: NDArray[np.bool_]) -> bytes:
+    """The mask as PNG, white on black, one bit a pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask_HW).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = PREVIEW_BYTES) -> bytes:
     """`side_by_side` as the tallest PNG of at most `max_bytes`; the writing keeps its size.
 

@@ -1,4 +1,4 @@
-"""The command line: demo, ui, run, add, status, report, results, cost, nouns, doctor."""
+"""The command line: demo, ui, run, add, status, report, export, segment, results, cost, nouns, doctor."""
 
 import os
 import signal
@@ -132,6 +132,37 @@ def report(
             console.print(comparison(dataset, baseline=experiment))
         return
     _print_report(dataset, experiment)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option(help="Folder to write into; every stage gets one below it.")],
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
+    png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
+) -> None:
+    """Write the masks of finished stages as COCO annotations, and as pictures."""
+    from pipelines.outputs import export as write
+
+    with _clear_errors():
+        console.print(write(dataset, experiment, to, stages=stage, png=png))
+
+
+@app.command()
+def segment(
+    picture: Annotated[Path, typer.Argument(help="Any picture; it need not belong to a data set.")],
+    sentences: Annotated[list[str], typer.Argument(help="What to segment, a sentence for each mask.")],
+    to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
+) -> None:
+    """Segment what sentences say of a picture, with the model that an experiment has trained."""
+    from pipelines.outputs import segment as find
+
+    with _clear_errors():
+        console.print(find(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
 
 
 @app.command()

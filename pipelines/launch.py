@@ -186,6 +186,12 @@ def state_of(instance: StageInstance, store: Store) -> str:
     return "ready" if artifact.planned == instance.recipe and inputs == artifact.manifest.inputs else "stale"
 
 
+def ready(instances: Sequence[StageInstance]) -> dict[str, Artifact]:
+    """Stage name -> artifact, of the instances that are up to date."""
+    store = Store(home() / "store")
+    return {one.stage.name: store.resolve(one.key) for one in instances if state_of(one, store) == "ready"}
+
+
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
     """The instances of one experiment on one data set, inputs first."""
     return [one for one in instances if one.dataset == dataset and experiment in one.used_by]

@@ -12,11 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from assets.pages import PAGE
-from assets.stage import StageInstance
-from pipelines.launch import in_use, planned, state_of
+from pipelines.launch import in_use, planned, ready
 from pipelines.rows import IOUS
 from resources.store import home
-from storage.artifact import Artifact, Store
+from storage.artifact import Artifact
 
 if TYPE_CHECKING:
     from ops.nouns import Rule
@@ -66,7 +65,7 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
 
     instances = [one for one in load_plan() if one.dataset == dataset]
     found = {
-        name: summary_of(_ready(in_use(instances, dataset, name)))
+        name: summary_of(ready(in_use(instances, dataset, name)))
         for name in dict.fromkeys(name for one in instances for name in one.used_by)
     }
     if baseline not in found:
@@ -158,19 +157,14 @@ def folding(*names: str, title: str | None = None, show_lines: bool = False) -> 
 
 def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:
     used = planned(dataset, experiment)
-    ready = _ready(used)
-    missing = [one.stage.name for one in used if one.stage.name not in ready]
+    found = ready(used)
+    missing = [one.stage.name for one in used if one.stage.name not in found]
     if missing:
         raise ValueError(
             f"{experiment} on {dataset}: {', '.join(missing)} not ready; "
             f"run `wordmask run -d {dataset} -e {experiment}`"
         )
-    return ready
-
-
-def _ready(instances: Sequence[StageInstance]) -> dict[str, Artifact]:
-    store = Store(home() / "store")
-    return {one.stage.name: store.resolve(one.key) for one in instances if state_of(one, store) == "ready"}
+    return found
 
 
 def _rows(artifact: Artifact) -> list[dict[str, Any]]:

@@ -66,6 +66,13 @@ def mask_row(mask_HW: BoolArray) -> dict[str, Any]:
     return {"rle": encode(mask_HW), "height": mask_HW.shape[0], "width": mask_HW.shape[1]}
 
 
+def annotation(rle: bytes, height: int, width: int) -> dict[str, Any]:
+    """`segmentation`, `area` (pixels) and `bbox` (x, y, width, height) of a mask, as COCO's JSON has them."""
+    (mask,) = _objects([rle], height, width)
+    box, pixels = coco.toBbox(mask).tolist(), int(coco.area(mask))
+    return {"segmentation": {"size": [height, width], "counts": rle.decode("ascii")}, "area": pixels, "bbox": box}
+
+
 def area(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
     """Foreground pixels of each mask, shape (N,)."""
     if not rles:

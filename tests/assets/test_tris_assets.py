@@ -11,6 +11,7 @@ import torch
 import yaml
 from rich.console import Console
 
+from assets.applied import masks_for
 from assets.evaluate import decode_row, truths_of
 from assets.factory import run_stage
 from assets.knobs import BootstrapKnobs, Precision
@@ -95,6 +96,16 @@ def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finish
     assert array.dtype == np.float16
     assert attributes["image_size"] == 96
     assert "corners not aligned" in attributes["rule"]
+
+
+def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finished: Finished, home: Path) -> None:
+    one = objects_of(finished["references"], splits=("val",))[0]
+    file = images_of(finished["references"])[one.image_id].image_file
+    (picture,) = (home / "worlds/little").rglob(Path(file).name)
+    rows = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
+    masks = masks_for(finished["tris_segmenter"], load_image(picture), one.sentences, Runtime(threads=1))
+    for sent_id, mask in zip(one.sent_ids, masks, strict=True):
+        assert (mask == decode_row(rows[sent_id])).all()
 
 
 def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Finished, home: Path) -> None:
