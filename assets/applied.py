@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.predict import segmenting
 from assets.records import Mask, ObjectRecord, Pixels
-from assets.train import read_segmenter
+from assets.train import bf16_of, read_segmenter
 from assets.tris import models as tris_models
 from assets.tris.predict import segmented
 from resources.runtime import Runtime
@@ -41,7 +41,7 @@ def masks_for(
         segment = partial(segmented, *tris_models.read_segmenter(trained, runtime), threshold)
     else:
         model, tokenizer = read_segmenter(trained, runtime)
-        segment = segmenting(model, tokenizer, bf16=runtime.bf16())
+        segment = segmenting(model, tokenizer, bf16=bf16_of(trained, runtime))
     asked = ObjectRecord(
         ref_id=0,
         object_id="",

@@ -17,7 +17,7 @@ from assets.evaluate import Truth, truths_of
 from assets.pictures import precision_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
-from assets.train import read_segmenter
+from assets.train import bf16_of, read_segmenter
 from assets.training_set import Encoder
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
@@ -91,7 +91,9 @@ def meres_matched_curve(work: Work) -> Outcome:
 def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
     """Count the pixels of the model that the stage `trained` trained."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    return counted(work, trained, partial(_judged, model, tokenizer, work.runtime.bf16()), method=method)
+    return counted(
+        work, trained, partial(_judged, model, tokenizer, bf16_of(work.inputs[trained], work.runtime)), method=method
+    )
 
 
 def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:

@@ -65,7 +65,7 @@ def export_masks(references: Artifact, masked: Artifact, folder: Path, *, png: b
     Args:
         references: what was said of which image.
         masked: has a table of masks, see `masks_table`.
-        folder: where to; what an earlier export wrote is replaced.
+        folder: where to; files of an earlier export are written over.
         png: whether masks are drawn, too, at the image's size: 255 on the object, 0 elsewhere.
 
     Raises:

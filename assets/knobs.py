@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resources.runtime import Precision
+
 PUBLISHED_REFS = 1000
 """The papers measure choices on the first so many references of the training split (S+S+C spec 7, row 33)."""
 
@@ -129,10 +131,6 @@ class ChoiceKnobs(Knobs):
         return () if self.rule == "global_local" else ("global_share", "parser")
 
 
-Precision = Literal["device", "float32"]
-"""Of a training's forward passes: bfloat16 where the device computes faster that way, or float32 as the authors'."""
-
-
 class TrainingKnobs(Knobs):
     """How LAVT is trained (S+S+C spec 4.7-4.9)."""
 
@@ -151,6 +149,7 @@ class TrainingKnobs(Knobs):
     sentences: Literal["one", "two", "all"] = "one"
     """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
     precision: Precision = "device"
+    """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
     seed: int = 0

@@ -16,7 +16,7 @@ import pyarrow as pa
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.samples import all_candidates
 from assets.stage import Outcome, Work
-from assets.train import read_segmenter
+from assets.train import bf16_of, read_segmenter
 from assets.training_set import Encoder, Offer
 from storage.masks import decode
 from storage.recipe import digest
@@ -46,7 +46,8 @@ def corrected_labels(work: Work) -> Outcome:
     references, images = work.inputs["references"], images_of(work.inputs["references"])
     sources = [work.inputs[name].manifest.fingerprint for name in ("corrected", "candidate_masks", "mask_choices")]
     offer_of = all_candidates(work)
-    give = giving(*read_segmenter(work.inputs["corrected"], work.runtime), bf16=work.runtime.bf16())
+    corrected = work.inputs["corrected"]
+    give = giving(*read_segmenter(corrected, work.runtime), bf16=bf16_of(corrected, work.runtime))
 
     def rows(batch: Sequence[list[tuple[ObjectRecord, Offer]]]) -> list[Rows | Quarantined]:
         return [on_image(work, images[group[0][0].image_id], partial(give, group)) for group in batch]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from assets.knobs import CorrectKnobs
 from assets.stage import Work
 from assets.training_set import TrainingSet
 from storage.tables import column, read_table, write_table
@@ -39,6 +40,7 @@ def watching(work: Work, data: TrainingSet, matching: MatchingLoss) -> Watch:
 
     samples, folder = data.samples, work.slot.scratch / "matches"
     folder.mkdir(exist_ok=True)
+    bf16 = work.runtime.bf16(work.knobs_as(CorrectKnobs).precision)
 
     @torch.inference_mode()
     def watch(model: Segmenter, epoch: int) -> None:
@@ -53,7 +55,7 @@ def watching(work: Work, data: TrainingSet, matching: MatchingLoss) -> Watch:
             mine = samples.objects_of_image[image]
             said = [(number, row) for number in mine for row in range(samples.sentences_of(number, "all"))]
             batch = samples.batch(said).to(model.device)
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=work.runtime.bf16()):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
                 logits = model(batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B)
             found = dict(
                 zip((number for number, _ in said), matching.match(logits.float(), batch).candidates, strict=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from assets.pictures import prediction_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
-from assets.train import read_segmenter
+from assets.train import bf16_of, read_segmenter
 from assets.training_set import Encoder
 from storage.masks import encode, mask_row
 from storage.recipe import digest
@@ -52,7 +52,8 @@ def supervised_predictions(work: Work) -> Outcome:
 def predicted_by(work: Work, trained: str) -> Outcome:
     """The masks of the model that the stage `trained` trained, for every sentence of the scored splits."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    return predict_sentences(work, trained, segmenting(model, tokenizer, bf16=work.runtime.bf16()), schema=PREDICTIONS)
+    segment = segmenting(model, tokenizer, bf16=bf16_of(work.inputs[trained], work.runtime))
+    return predict_sentences(work, trained, segment, schema=PREDICTIONS)
 
 
 def predict_sentences(

@@ -107,6 +107,11 @@ def read_segmenter(artifact: Artifact, runtime: Runtime) -> Model:
     return model.to(runtime.torch_device()), tokenizer_from(card)
 
 
+def bf16_of(trained: Artifact, runtime: Runtime) -> bool:
+    """Whether a trained model computes in bfloat16: as in its training."""
+    return runtime.bf16(trained.manifest.recipe["knobs"].get("precision", "device"))
+
+
 def fit(
     work: Work,
     knobs: TrainingKnobs,
@@ -203,6 +208,6 @@ def course_of(knobs: TrainingKnobs | TrisTrainingKnobs, runtime: Runtime, *, see
         "clip_norm": knobs.clip_norm,
         "weight_decay": knobs.weight_decay,
         "seed": seed,
-        "bf16": knobs.precision == "device" and runtime.bf16(),
+        "bf16": runtime.bf16(knobs.precision),
         "checkpoint_every_steps": runtime.checkpoint_every,
     }

@@ -1,6 +1,11 @@
 """The machine: device, memory, threads. No recipe has it: results change by rounding, see `accumulate`."""
 
+from typing import Literal
+
 import dagster as dg
+
+Precision = Literal["device", "float32"]
+"""What the device is fastest in, or full precision."""
 
 
 class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -34,10 +39,12 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
-    def bf16(self) -> bool:
-        """Whether the device computes faster in bfloat16: recent CUDA cards, and CPUs with instructions for it."""
+    def bf16(self, precision: Precision = "device") -> bool:
+        """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""
         import torch
 
+        if precision == "float32":
+            return False
         if self.torch_device().startswith("cuda"):
             return torch.cuda.is_bf16_supported()
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

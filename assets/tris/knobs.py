@@ -4,7 +4,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from assets.knobs import PUBLISHED_REFS, Knobs, Precision, weights_name
+from assets.knobs import PUBLISHED_REFS, Knobs, weights_name
+from resources.runtime import Precision
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""

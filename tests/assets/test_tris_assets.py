@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -14,9 +15,10 @@ from rich.console import Console
 from assets.applied import masks_for
 from assets.evaluate import decode_row, truths_of
 from assets.factory import run_stage
-from assets.knobs import BootstrapKnobs, Precision
+from assets.knobs import BootstrapKnobs
 from assets.records import images_of, objects_of, read_image
 from assets.stage import StageInstance, Work
+from assets.train import bf16_of
 from assets.train import plan_of as lavt_plan
 from assets.tris.knobs import ResponseKnobs
 from assets.tris.maps import read_maps
@@ -35,7 +37,7 @@ from ops.tris.response import respond
 from pipelines.definitions import load_plan
 from pipelines.tables import report_table
 from resources.datasets import load_image
-from resources.runtime import Runtime
+from resources.runtime import Precision, Runtime
 from storage.arrays import read_array
 from storage.artifact import Artifact, Slot, Store
 from storage.masks import decode
@@ -314,9 +316,11 @@ def test_the_papers_negatives_are_summed(more: dict[str, Any], negative: float) 
 def test_a_training_may_ask_for_full_precision(
     precision: Precision, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Runtime, "bf16", lambda _: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert tris_plan(ResponseKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
     assert lavt_plan(BootstrapKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
+    trained = SimpleNamespace(manifest=SimpleNamespace(recipe={"knobs": {"precision": precision}}))
+    assert bf16_of(cast(Artifact, trained), Runtime()) == bf16
 
 
 def test_later_knobs_that_change_nothing_change_no_recipe() -> None:
