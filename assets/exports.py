@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,13 +128,14 @@ def _coco(images: Mapping[str, ImageRecord], given: Iterable[_Given]) -> bytes:
     return json.dumps(page, ensure_ascii=False).encode()
 
 
-def _table(given: Iterable[_Given]) -> bytes:
-    """A line for each sentence; masks of sentences are objects of their own."""
+def _table(given: Sequence[_Given]) -> bytes:
+    """A line for each sentence; where an object has several masks, each is an object of its own."""
+    masks_of = Counter(mask.one.object_id for mask in given)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for mask in given:
-        of = "" if mask.sent_id is None else f", sentence {mask.sent_id}"
+        name = mask.one.object_id if masks_of[mask.one.object_id] == 1 else f"{mask.one.object_id}, {mask.file}"
         for sentence in mask.said.values():
-            writer.writerow((mask.image.image_file, sentence, f"{mask.one.object_id}{of}", mask.one.split, mask.file))
+            writer.writerow((mask.image.image_file, sentence, name, mask.one.split, mask.file))
     return text.getvalue().encode()

@@ -11,7 +11,7 @@ from assets.exports import export_masks, masks_table
 from assets.tris.knobs import LocalisationKnobs
 from pipelines.launch import planned, ready
 from pipelines.tables import folding
-from resources.datasets import ImageProblem, load_image
+from resources.datasets import ImageProblem, Limits, expression_problem, load_image
 from resources.runtime import Runtime
 from storage.files import write_bytes
 
@@ -44,7 +44,7 @@ def segment(
     """Write a mask for each sentence of a picture, and all of them drawn over it; what was found, for the terminal.
 
     Raises:
-        ValueError: the picture cannot be read, or no such model is finished; says which are.
+        ValueError: the picture cannot be read, a sentence is none, or no such model is finished; says which are.
         StoreError: the disk refuses.
     """
     from ops.drawing import indices, mask_png, overlay, png_bytes
@@ -53,6 +53,9 @@ def segment(
         pixels = load_image(picture)
     except (OSError, ImageProblem) as problem:
         raise ValueError(f"{picture} cannot be read: {problem}") from problem
+    for sentence in sentences:
+        if reason := expression_problem(sentence, Limits()):
+            raise ValueError(f"{sentence!r}: {reason}")
     used = planned(dataset, experiment)
     found = ready(used)
     trained = [name for name in SEGMENTERS if name in found]

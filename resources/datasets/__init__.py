@@ -5,7 +5,7 @@
 
 from resources.datasets import folder, refer, referit
 from resources.datasets.images import ImageChangedError, ImageProblem, inspect_image, load_image, safe_path
-from resources.datasets.reading import Dataset, Layout, check_images
+from resources.datasets.reading import Dataset, Layout, check_images, expression_problem
 from resources.datasets.records import (
     Corpus,
     DatasetConfig,
@@ -49,6 +49,7 @@ __all__ = [
     "Reference",
     "TrueObject",
     "check_images",
+    "expression_problem",
     "in_split",
     "inspect_image",
     "load_image",

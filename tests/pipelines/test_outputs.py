@@ -112,6 +112,8 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
         assert drawn.size == (image.width, image.height)
     with pytest.raises(ValueError, match=r"no finished supervised.*finished are zs_bootstrap"):
         segment(Path(copy), ["it"], tmp_path, dataset="little", experiment="try", model="supervised")
+    with pytest.raises(ValueError, match="the expression is empty"):
+        segment(Path(copy), ["it", " "], tmp_path, dataset="little", experiment="try")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ValueError, match=r"text.png cannot be read"):
         segment(tmp_path / "text.png", ["it"], tmp_path, dataset="little", experiment="try")
