@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.predict import segmenting
 from assets.records import Mask, ObjectRecord, Pixels
-from assets.train import bf16_of, read_segmenter
-from assets.tris import models as tris_models
+from assets.tris.models import read_segmenter
 from assets.tris.predict import segmented
 from resources.runtime import Runtime
 from storage.artifact import Artifact
@@ -38,10 +37,9 @@ def masks_for(
     """
     segment: Callable[[Sequence[ObjectRecord], Pixels], Rows]
     if trained.manifest.stage == TRIS:
-        segment = partial(segmented, *tris_models.read_segmenter(trained, runtime), threshold)
+        segment = partial(segmented, *read_segmenter(trained, runtime), threshold)
     else:
-        model, tokenizer = read_segmenter(trained, runtime)
-        segment = segmenting(model, tokenizer, bf16=bf16_of(trained, runtime))
+        segment = segmenting(trained, runtime)
     asked = ObjectRecord(
         ref_id=0,
         object_id="",

@@ -91,9 +91,8 @@ def meres_matched_curve(work: Work) -> Outcome:
 def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
     """Count the pixels of the model that the stage `trained` trained."""
     model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    return counted(
-        work, trained, partial(_judged, model, tokenizer, bf16_of(work.inputs[trained], work.runtime)), method=method
-    )
+    judge = partial(_judged, model, tokenizer, bf16_of(work.inputs[trained], work.runtime))
+    return counted(work, trained, judge, method=method)
 
 
 def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:

@@ -56,7 +56,7 @@ def masks_table(artifact: Artifact) -> str | None:
     return next((table for table, has in columns.items() if has >= RLE and has & {"ref_id", "sent_id"}), None)
 
 
-def export_masks(references: Artifact, masked: Artifact, folder: Path, *, png: bool) -> Exported:
+def export_masks(references: Artifact, masked: Artifact, table: str, folder: Path, *, png: bool) -> Exported:
     """Write `annotations.json`, and with `png` a picture of each mask below `masks/` and `expressions.csv`.
 
     The annotations are COCO's (run-length encoded, one category) with `ref_id`, `object_id`, `split`, `sent_ids` and
@@ -65,33 +65,34 @@ def export_masks(references: Artifact, masked: Artifact, folder: Path, *, png: b
 
     Args:
         references: what was said of which image.
-        masked: has a table of masks, see `masks_table`.
+        masked: what a stage made.
+        table: its table of masks, see `masks_table`.
         folder: where to; files of an earlier export are written over.
         png: whether masks are drawn, too, at the image's size: 255 on the object, 0 elsewhere.
 
     Raises:
         StoreError: the disk refuses.
     """
-    from ops.drawing import mask_png
+    from ops.drawing import png_bytes
 
     images = images_of(references)
-    found = list(_given(references, images, masked))
+    found = list(_given(references, images, masked, table))
     given = [one for one in found if one is not None]
     write_bytes(folder / "annotations.json", _coco(images, given))
     if png:
         for one in given:
-            write_bytes(folder / one.file, mask_png(decode(one.rle, one.height, one.width)))
+            write_bytes(folder / one.file, png_bytes(decode(one.rle, one.height, one.width)))
         write_bytes(folder / "expressions.csv", _table(given))
     return Exported(masks=len(given), missing=len(found) - len(given))
 
 
-def _given(references: Artifact, images: Mapping[str, ImageRecord], masked: Artifact) -> Iterator[_Given | None]:
+def _given(
+    references: Artifact, images: Mapping[str, ImageRecord], masked: Artifact, table: str
+) -> Iterator[_Given | None]:
     """Row by row of the table of masks; None where there is no pixel."""
     objects = objects_of(references)
     of_ref = {one.ref_id: one for one in objects}
     of_sentence = {sent_id: one for one in objects for sent_id in one.sent_ids}
-    table = masks_table(masked)
-    assert table is not None, f"{masked.manifest.stage} gives no masks"
     columns = [name for name in ("ref_id", "sent_id", *RLE) if name in masked.schema(table).names]
     for row in masked.table(table, columns=columns).to_pylist():
         sent_id = row.get("sent_id")

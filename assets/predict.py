@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,14 +11,12 @@ from assets.pictures import prediction_preview
 from assets.records import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
 from assets.stage import Outcome, Work
 from assets.train import bf16_of, read_segmenter
-from assets.training_set import Encoder
+from resources.runtime import Runtime
+from storage.artifact import Artifact
 from storage.masks import encode, mask_row
 from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column
-
-if TYPE_CHECKING:
-    from ops.prediction import Segmenter
 
 PREDICTIONS = pa.schema(
     [
@@ -51,8 +48,7 @@ def supervised_predictions(work: Work) -> Outcome:
 
 def predicted_by(work: Work, trained: str) -> Outcome:
     """The masks of the model that the stage `trained` trained, for every sentence of the scored splits."""
-    model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    segment = segmenting(model, tokenizer, bf16=bf16_of(work.inputs[trained], work.runtime))
+    segment = segmenting(work.inputs[trained], work.runtime)
     return predict_sentences(work, trained, segment, schema=PREDICTIONS)
 
 
@@ -78,12 +74,13 @@ def predict_sentences(
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 
 
-def segmenting(model: Segmenter, tokenizer: Encoder, *, bf16: bool) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
-    """(objects of an image, pixels) -> one row per sentence."""
+def segmenting(trained: Artifact, runtime: Runtime) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+    """What a trained model does: (objects of an image, pixels) -> one row per sentence."""
     from ops.images import resize_image, to_tensor
     from ops.prediction import predict
 
-    size = model.config.image_size
+    model, tokenizer = read_segmenter(trained, runtime)
+    size, bf16 = model.config.image_size, bf16_of(trained, runtime)
 
     def segment(objects: Sequence[ObjectRecord], pixels: Pixels) -> Rows:
         ids, mask = tokenizer.encode([text for one in objects for text in one.sentences])

@@ -198,20 +198,16 @@ def stacked(rows: Sequence[Picture]) -> Picture:
     )
 
 
-def png_bytes(image_HW3: Picture, *, colours: int | None = None) -> bytes:
-    """The picture as PNG; with `colours`, through a palette of that many, which is several times smaller."""
-    picture = Image.fromarray(image_HW3)
+def png_bytes(image: Picture | NDArray[np.bool_], *, colours: int | None = None) -> bytes:
+    """A picture as PNG, or a mask, white on black in one bit a pixel.
+
+    With `colours`, a picture goes through a palette of that many, which is several times smaller.
+    """
+    picture = Image.fromarray(image)
     if colours is not None:
         picture = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def mask_png(mask_HW: NDArray[np.bool_]) -> bytes:
-    """The mask as PNG, white on black, one bit a pixel."""
-    buffer = io.BytesIO()
-    Image.fromarray(mask_HW).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -24,16 +24,16 @@ def export(dataset: str, experiment: str, folder: Path, *, stages: Sequence[str]
         StoreError: the disk refuses.
     """
     found = ready(planned(dataset, experiment))
-    masked = {name: artifact for name, artifact in found.items() if masks_table(artifact)}
-    lacking = sorted(set(stages) - set(masked))
-    if lacking or not masked:
+    tables = {name: table for name, artifact in found.items() if (table := masks_table(artifact))}
+    lacking = sorted(set(stages) - set(tables))
+    if lacking or not tables:
         raise ValueError(
             f"no masks of {', '.join(lacking) or 'any stage'} yet: `wordmask run -d {dataset} -e {experiment}` makes "
-            f"them; finished are {', '.join(masked) or 'none'}"
+            f"them; finished are {', '.join(tables) or 'none'}"
         )
     told = folding("stage", "masks", "without a pixel", "folder")
-    for name in stages or masked:
-        done = export_masks(found["references"], masked[name], folder / name, png=png)
+    for name in stages or tables:
+        done = export_masks(found["references"], found[name], tables[name], folder / name, png=png)
         told.add_row(name, str(done.masks), str(done.missing), str(folder / name))
     return told
 
@@ -47,7 +47,7 @@ def segment(
         ValueError: the picture cannot be read, a sentence is none, or no such model is finished; says which are.
         StoreError: the disk refuses.
     """
-    from ops.drawing import indices, mask_png, overlay, png_bytes
+    from ops.drawing import indices, overlay, png_bytes
 
     try:
         pixels = load_image(picture)
@@ -71,7 +71,7 @@ def segment(
     labels = indices(len(masks))
     for label, sentence, mask in zip(labels, sentences, masks, strict=True):
         file = folder / f"{picture.stem}_{label}.png"
-        write_bytes(file, mask_png(mask))
+        write_bytes(file, png_bytes(mask))
         told.add_row(label, sentence, f"{100 * mask.mean():.1f} %" if mask.any() else "nothing", str(file))
     drawn = overlay(pixels, np.stack(masks), labels=labels)
     write_bytes(folder / f"{picture.stem}_overlay.png", png_bytes(drawn))
