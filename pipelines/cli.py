@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.launch import console, dagster_home, planned, run_experiment, state_of, stored
+from pipelines.commands.run import console, dagster_home, planned, run_experiment, state_of, stored
 from resources.store import PROJECT, home
 
 app = typer.Typer(
@@ -72,7 +72,7 @@ def add(
     experiment: Experiment = "base",
 ) -> None:
     """Register your own folder as a data set for an experiment."""
-    from pipelines.sources import write_dataset
+    from pipelines.config.dataset_files import write_dataset
 
     with _clear_errors():
         path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
@@ -99,7 +99,7 @@ def ui(port: int = 3000) -> None:
 @app.command()
 def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None:
     """Say which stages are ready, stale or missing, and with how many rows."""
-    from pipelines.tables import folding
+    from pipelines.commands.terminal_tables import folding
     from storage.artifact import Store
 
     store = Store(home() / "store")
@@ -126,7 +126,7 @@ def report(
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
     if compare:
-        from pipelines.tables import comparison
+        from pipelines.commands.terminal_tables import comparison
 
         with _clear_errors():
             console.print(comparison(dataset, baseline=experiment))
@@ -143,7 +143,7 @@ def export(
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
 ) -> None:
     """Write the masks of finished stages as COCO annotations, and as pictures."""
-    from pipelines.outputs import export as write
+    from pipelines.commands.outputs import export as write
 
     with _clear_errors():
         console.print(write(dataset, experiment, to, stages=stage, png=png))
@@ -159,7 +159,7 @@ def segment(
     model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
 ) -> None:
     """Segment what sentences say of a picture, with the model that an experiment has trained."""
-    from pipelines.outputs import segment as find
+    from pipelines.commands.outputs import segment as find
 
     with _clear_errors():
         console.print(find(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
@@ -177,7 +177,7 @@ def results(
 
     Their sections of the file are written anew after every run, and what is finished is not run again.
     """
-    from pipelines.results import TABLES, markdown, register, run_rows
+    from pipelines.commands.results import TABLES, markdown, register, run_rows
 
     numbers = range(seeds)
     with _clear_errors():
@@ -205,7 +205,7 @@ def cost(
     repeats: Annotated[int, typer.Option(min=0, help="Passes to time; 0 only counts.")] = 5,
 ) -> None:
     """Count parameters and multiply-adds of TRIS, LAVT and MERES, and time them with random weights."""
-    from pipelines.costs import cost_table
+    from pipelines.commands.costs import cost_table
 
     with _clear_errors():
         console.print(cost_table(size, repeats=repeats))
@@ -221,7 +221,7 @@ def nouns(
     parser: Annotated[str, typer.Option(help="Parser: embedded or en_core_web_md.")] = "embedded",
 ) -> None:
     """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
-    from pipelines.tables import noun_table
+    from pipelines.commands.terminal_tables import noun_table
 
     with _clear_errors():
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
@@ -230,7 +230,7 @@ def nouns(
 @app.command()
 def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")] = False) -> None:
     """Say what is there, what is missing, and what to do about it."""
-    from pipelines.tables import doctor_table
+    from pipelines.commands.terminal_tables import doctor_table
 
     table, healthy = doctor_table(thorough=thorough)
     console.print(table)
@@ -246,7 +246,7 @@ def _run(dataset: str, experiment: str, *, until: str | None = None, **runtime: 
 
 
 def _print_report(dataset: str, experiment: str) -> None:
-    from pipelines.tables import report_table
+    from pipelines.commands.terminal_tables import report_table
 
     with _clear_errors():
         console.print(report_table(dataset, experiment))

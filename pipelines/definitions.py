@@ -9,15 +9,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.factory import build_stage_asset
-from assets.stage import StageInstance
-from pipelines.automation import automations
-from pipelines.experiments import read_experiments
-from pipelines.files import dataset_folders, experiment_folders
-from pipelines.jobs import experiment_jobs
-from pipelines.maintenance import MAINTENANCE
-from pipelines.planner import plan
-from pipelines.sources import read_datasets
+from assets.framework.asset_factory import build_stage_asset
+from assets.framework.stage import StageInstance
+from pipelines.config.dataset_files import read_datasets
+from pipelines.config.experiment_files import read_experiments
+from pipelines.config.yaml_files import dataset_folders, experiment_folders
+from pipelines.graph.automation import automations
+from pipelines.graph.jobs import experiment_jobs
+from pipelines.graph.maintenance import MAINTENANCE
+from pipelines.graph.planner import plan
 from pipelines.stages import STAGES
 from resources.checkpoints import checkpoint_folder, identity
 from resources.runtime import Runtime

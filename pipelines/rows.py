@@ -18,7 +18,7 @@ class Row:
     stage: str
     method: str
     classes: str = ""
-    """Only expressions of `seen` or `unseen` classes, see `ops.novelty`; empty: all."""
+    """Only expressions of `seen` or `unseen` classes, see `ops.open_vocabulary_split`; empty: all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,10 @@ Raise a version when the same knobs would now give another result; `tests/pipeli
 code of a stage changed and its version did not.
 """
 
-from assets import corpus, evaluate, predict, report, segment, select, train
-from assets.knobs import (
+from assets.data import corpus
+from assets.evaluation import iou_scores as evaluate
+from assets.framework.stage import Stage
+from assets.knobs_old import (
     BootstrapKnobs,
     CandidateKnobs,
     ChoiceKnobs,
@@ -19,11 +21,16 @@ from assets.knobs import (
     ScoreKnobs,
     SupervisedKnobs,
 )
-from assets.stage import Stage
-from assets.tris import labels, maps, selection, steps
+from assets.segmenters import predict
+from assets.ssc import mask_choices as select
+from assets.ssc import report, segment, train
+from assets.tris import localisation_scores as tris_scores
 from assets.tris import predict as tris_predict
+from assets.tris import prms as selection
+from assets.tris import pseudo_labels as labels
 from assets.tris import report as tris_report
-from assets.tris import scores as tris_scores
+from assets.tris import response_maps as maps
+from assets.tris import train as steps
 from assets.tris.knobs import (
     JudgedKnobs,
     LocalisationKnobs,

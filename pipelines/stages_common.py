@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from assets.knobs import Knobs, NoKnobs, ScoreKnobs
-from assets.stage import Outcome, Stage, Work
+from assets.framework.stage import Outcome, Stage, Work
+from assets.knobs_old import Knobs, NoKnobs, ScoreKnobs
 
 Body = Callable[[Work], Outcome]
 

@@ -1,10 +1,13 @@
 """The stages of MERES, those that make labels for it, and the curves and the page that compare it with other models."""
 
-from assets import curves, labels, meres, meres_report
-from assets.knobs import NoKnobs
-from assets.meres_knobs import MeresKnobs, MeresMatchedKnobs, MeresReportKnobs
-from assets.stage import Stage
-from assets.tris.curve import tris_curve
+from assets.evaluation import precision_recall as curves
+from assets.framework.stage import Stage
+from assets.knobs_old import NoKnobs
+from assets.meres import report as meres_report
+from assets.meres import train as meres
+from assets.meres.knobs import MeresKnobs, MeresMatchedKnobs, MeresReportKnobs
+from assets.ssc import corrected_labels as labels
+from assets.tris.precision_recall import tris_curve
 from pipelines.stages_common import curve, measured, segmenter
 
 MERES = (

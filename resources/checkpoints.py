@@ -83,7 +83,7 @@ def _embedded(model: str, *, stage: str, recipe: str = "", licence: str = "Apach
         name=f"embedded/{model}",
         stage=stage,
         licence=licence,
-        source=f"this project; `python -m resources.embedded.recipes.{recipe or model}` makes it again",
+        source=f"this project; `python -m assets.pretraining.{recipe or model}` makes it again",
         path=model,
         files=(CheckpointFile(path=f"{model}/{CARD}"),),
         embedded=True,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.nouns import Parse, Rule, noun_phrases
+from ops.ssc.nouns import Parse, Rule, noun_phrases
 
 WORD = re.compile(r"[a-z0-9]+")
 EXAMPLES = 6
@@ -104,7 +104,7 @@ def evaluate_nouns(
 
     Args:
         pairs: CSV with columns `dataset`, `sent` and `category`.
-        parse: the parser, see `ops.nouns.noun_phrases`.
+        parse: the parser, see `ops.ssc.nouns.noun_phrases`.
         rule: noun rule.
         synonyms: see `read_synonyms`; by default `coco_synonyms.txt` beside `pairs`.
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import zarr
 
 from storage.artifact import Artifact, Slot
+from storage.digest import digest
 from storage.files import StoreError, explain, safe_part, sha256_of, write_bytes
 from storage.manifest import Tally
-from storage.pieces import Record
+from storage.parquet_shards import Record
 from storage.progress import Progress
-from storage.recipe import digest
 from storage.rows import Quarantined, Unit, distinct_keys, write_ledger
 
 T = TypeVar("T")

@@ -24,6 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.digest import digest
 from storage.files import (
     TEMPORARY,
     StoreError,
@@ -38,7 +39,6 @@ from storage.files import (
 from storage.garbage import Garbage, find_garbage, put_aside
 from storage.locks import exclusive
 from storage.manifest import MANIFEST, FileSum, Manifest, Tally, read_manifest
-from storage.recipe import digest
 from storage.tables import read_schema, read_table
 
 __all__ = ["Artifact", "Garbage", "Manifest", "Slot", "Store", "StoreError", "Tally"]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from storage.manifest import Tally
-from storage.pieces import Record
+from storage.parquet_shards import Record
 
 LOG_SECONDS = 5.0
 

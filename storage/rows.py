@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from storage.artifact import Artifact, Slot
+from storage.digest import digest
 from storage.files import safe_part
 from storage.manifest import Tally
-from storage.pieces import Entry, Record, RowReader, artifact_piece, shard_pieces, write_shard
+from storage.parquet_shards import Entry, Record, RowReader, artifact_piece, shard_pieces, write_shard
 from storage.progress import Progress
-from storage.recipe import digest
 from storage.tables import column, write_chunks, write_table
 
 __all__ = ["Quarantined", "Rows", "Tally", "Unit", "fill_table"]

@@ -17,8 +17,8 @@ def picture() -> NDArray[np.uint8]:
 
 
 def test_grounding_dino_swin_t_answers_in_pixels_of_the_picture(picture: NDArray[np.uint8]) -> None:
-    from ops.candidates import caption, keep_detections, token_spans
-    from resources.models.detector import load_detector
+    from ops.ssc.detections import caption, keep_detections, token_spans
+    from resources.models.grounding_dino import load_detector
 
     asked = caption(["dog", "sports ball"])
     raw = load_detector("swint_ogc", random_weights_seed=0).detect(picture, asked.text)
@@ -31,8 +31,8 @@ def test_grounding_dino_swin_t_answers_in_pixels_of_the_picture(picture: NDArray
 
 
 def test_sam_vit_b_gives_three_masks_a_box(picture: NDArray[np.uint8]) -> None:
-    from ops.candidates import best_of_three
-    from resources.models.segmenter import load_segmenter
+    from ops.ssc.detections import best_of_three
+    from resources.models.sam import load_segmenter
 
     boxes = np.array([[10, 10, 200, 200], [50, 60, 300, 280]], dtype=np.float32)
     masks, scores = load_segmenter("vit_b", random_weights=True).segment(picture, boxes)
@@ -43,8 +43,8 @@ def test_sam_vit_b_gives_three_masks_a_box(picture: NDArray[np.uint8]) -> None:
 
 @pytest.mark.parametrize(("name", "width"), [("ViT-B-32", 512), ("ViT-L-14-336", 768)])
 def test_clip_scores_prompted_pictures(picture: NDArray[np.uint8], name: str, width: int) -> None:
-    from ops.choice import mean_similarity, reverse_blur
     from ops.images import to_tensor
+    from ops.ssc.mask_selection import mean_similarity, reverse_blur
     from resources.models.clip import load_clip
 
     clip = load_clip(name, random_weights=True)
@@ -61,9 +61,9 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     import torch
 
     from ops.images import resize_image, to_tensor
-    from ops.lavt import Lavt
-    from ops.prediction import predict
-    from ops.training.batches import InMemorySamples, TrainingObject
+    from ops.segmenters.lavt import Lavt
+    from ops.segmenters.prediction import predict
+    from ops.training.dataset import InMemorySamples, TrainingObject
     from ops.training.loop import TrainPlan, train
     from resources.models.referring import build
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
+
 FLOORS = {"pipelines": 4, "assets": 3, "resources": 2, "ops": 1, "storage": 1}
 TOP_LEVEL = {"pyproject.toml", "README.md", "RESULTS.md", "LICENSE", "NOTICE", "Makefile", "requirements.lock"}
 TOP_LEVEL |= {"workspace.yaml", "tests", *FLOORS}

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from assets.factory import run_stage
+from assets.framework.asset_factory import run_stage
 from pipelines.definitions import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
+from tests.paths import SHARED
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "refer_mini"
+DATA = SHARED / "data" / "refer_mini"
 SETS = {
     "refcoco": ("refcoco", "unc", "testA, testB"),
     "refcoco_plus": ("refcoco+", "unc", "testA, testB"),

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from assets.knobs import PUBLISHED_REFS, Knobs, weights_name
+from assets.knobs_old import PUBLISHED_REFS, Knobs, weights_name
 from resources.runtime import Precision
 
 PARTS = ("classification", "positive", "negative")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.predict import predict_sentences
-from assets.records import ObjectRecord, Pixels
-from assets.stage import Outcome, Work
+from assets.data.tables import ObjectRecord, Pixels
+from assets.framework.stage import Outcome, Work
+from assets.segmenters.predict import predict_sentences
 from assets.tris.knobs import LocalisationKnobs
-from assets.tris.models import read_segmenter, squashed
+from assets.tris.load import read_segmenter, squashed
 from storage.masks import mask_row
 from storage.rows import Rows
 from storage.tables import column
 
 if TYPE_CHECKING:
-    from ops.tris.scores import Threshold
+    from ops.evaluation.localisation import Threshold
     from ops.tris.segmenter import TrisSegmenter
     from resources.models.tris import TrisTokenizer
 
@@ -52,7 +52,7 @@ def segmented(
     """Rows of the table `masks` for every sentence of an image's objects."""
     import torch
 
-    from ops.tris.scores import localise
+    from ops.evaluation.localisation import localise
     from ops.tris.segmenter import segment
 
     said = [(one.ref_id, sent_id) for one in objects for sent_id in one.sent_ids]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.pictures import SHOWN
-from assets.records import Pixels, images_of, objects_of, read_image
-from assets.stage import Work
+from assets.data.tables import Pixels, images_of, objects_of, read_image
+from assets.framework.stage import Work
+from assets.reports.previews import SHOWN
 from storage.masks import decode
 from storage.tables import read_table
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) -> bytes | None:
     """The first images, brightened where they respond to their first expression."""
-    from ops.drawing import preview_png
     from ops.tris.prms import saved_map
+    from ops.visualisation import preview_png
 
     images, panels = images_of(work.inputs["references"]), []
     for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)[:SHOWN]:
@@ -35,7 +35,7 @@ def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) ->
 
 def label_preview(work: Work, table: str) -> bytes | None:
     """The first images of a table with `ref_id`, `rle`, `height` and `width`, with the masks of their objects."""
-    from ops.drawing import overlay, preview_png
+    from ops.visualisation import overlay, preview_png
 
     images = images_of(work.inputs["references"])
     objects = {one.ref_id: one for one in objects_of(work.inputs["references"])}

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from html import escape
 
-from assets.pages import drawn, figure, loss_curve, quarantined, scores_html, slices_html, spread, toy_note, write_page
-from assets.stage import Outcome, Work
+from assets.framework.stage import Outcome, Work
+from assets.reports.html import (
+    drawn,
+    figure,
+    loss_curve,
+    quarantined,
+    scores_html,
+    slices_html,
+    spread,
+    toy_note,
+    write_page,
+)
+from assets.tris.figures import TrisPictures
 from assets.tris.knobs import TrisReportKnobs
-from assets.tris.pictures import TrisPictures
-from assets.tris.scores import HITS
+from assets.tris.localisation_scores import HITS
 
 ORDER = ("TRIS Step 1", "PRMS", "refined labels", "TRIS")
 """Methods as the stages follow each other."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from assets.records import ObjectRecord, Pixels, images_of, on_image
-from assets.stage import Work
+from assets.data.tables import ObjectRecord, Pixels, images_of, on_image
+from assets.framework.stage import Work
 from assets.tris.knobs import RefinementKnobs
-from assets.tris.maps import ResponseMaps
+from assets.tris.response_maps import ResponseMaps
+from storage.digest import digest
 from storage.masks import encode
-from storage.recipe import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 from storage.tables import column
 

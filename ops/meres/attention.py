@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops import swin
-from ops.fusion import instance_norm
-from ops.swin import Mlp
+from ops.backbones import swin
+from ops.backbones.swin import Mlp
+from ops.segmenters.pwam import instance_norm
 
 
 def initialise(module: nn.Module) -> None:

@@ -7,8 +7,8 @@ from: [P] the paper says so, [I: x] inferred from the public code x, [C] our cho
 from dataclasses import dataclass
 from typing import Literal
 
-from ops import lavt
-from ops.hearing import HearingConfig
+from ops.segmenters import lavt
+from ops.segmenters.base import HearingConfig
 
 Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
 """What guides the decoder (Table 3): the encoder's tokens as they are, the enhanced ones, visual expressions, or two

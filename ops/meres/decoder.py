@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ops.decoder import DecoderStep
 from ops.meres.attention import Attention, initialise
 from ops.meres.config import MeresConfig
+from ops.segmenters.lavt_decoder import DecoderStep
 
 
 class GuidedPixels(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ops.meres.attention import TokenLayer, initialise, sine_positions
 from ops.meres.config import MeresConfig
-from ops.meres.extractor import VisualExpressionExtractor
+from ops.meres.visual_expressions import VisualExpressionExtractor
 
 
 class Guidance(NamedTuple):

@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ops.decoder import upsample
-from ops.fusion import LanguageGate, PixelWordAttention
-from ops.hearing import HearingSegmenter
+from ops.backbones.language import LanguageEncoder
+from ops.backbones.swin import Swin
 from ops.images import normalise
-from ops.language import LanguageEncoder
-from ops.lavt import fused_maps
 from ops.meres.config import MeresConfig
-from ops.meres.contrast import Temperature
+from ops.meres.contrastive_loss import Temperature
 from ops.meres.decoder import GuidedDecoder
 from ops.meres.guidance import Guide
-from ops.swin import Swin
+from ops.segmenters.base import HearingSegmenter
+from ops.segmenters.lavt import fused_maps
+from ops.segmenters.lavt_decoder import upsample
+from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
 CELL = 32
 """Side of a coarsest pixel; the last of a row sees less of the image where 32 does not divide it."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ops.lavt import poly
+from ops.segmenters.lavt import poly
 
 State = dict[str, Any]
 NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")

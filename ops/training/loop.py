@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ops.lavt import optimiser_groups
-from ops.training.batches import Batch, SampleSource, Sentences
+from ops.segmenters.lavt import optimiser_groups
 from ops.training.course import Course, History, Plan, State
+from ops.training.dataset import Batch, SampleSource, Sentences
+from ops.training.distributed import Team
 from ops.training.losses import batch_lavt, per_sample
-from ops.training.team import Team
 
 Model = TypeVar("Model", bound=nn.Module)
 ALONE = Team()

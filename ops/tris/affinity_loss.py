@@ -1,6 +1,6 @@
 """What IRNet learns: neighbours of one label are alike and drift to one point, others are not (TRIS spec 4.3, 4.4).
 
-Shapes: B pictures, H x W pixels of the quarter-size grid, O offsets, S inner sources (see `ops.tris.paths`).
+Shapes: B pictures, H x W pixels of the quarter-size grid, O offsets, S inner sources (see `ops.tris.pixel_pairs`).
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.tris.paths import affinities, offsets_O2, partners, sources
+from ops.tris.pixel_pairs import affinities, offsets_O2, partners, sources
 
 LABELS = 21
 """Labels from here on are no labels: 255 is to be ignored."""

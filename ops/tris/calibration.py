@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops.clip_text import sentence_features
-from ops.decoder import upsample
+from ops.backbones.clip_text import sentence_features
+from ops.segmenters.lavt_decoder import upsample
 from ops.tris.losses import (
     LossWeights,
     Parts,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ops.decoder import upsample
+from ops.segmenters.lavt_decoder import upsample
 from ops.tris.calibration import Scorer
 
 EPSILON = 1e-5

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ops.tris.instances import instances
-from ops.tris.walk import random_walk
+from ops.tris.instance_clusters import instances
+from ops.tris.random_walk import random_walk
 
 THRESHOLD = 0.25
 """Share of an object's strongest response that makes a pixel foreground."""

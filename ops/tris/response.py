@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops.clip_text import sentence_features
+from ops.backbones.clip_text import sentence_features
+from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
-from ops.tris.encoders import image_maps
-from ops.tris.optimisation import optimiser_groups
 from ops.tris.prompt import BilateralPrompt
+from ops.tris.schedule import optimiser_groups
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 

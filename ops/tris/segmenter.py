@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops.clip_text import token_features
+from ops.backbones.clip_text import token_features
+from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.decoder import TopDownDecoder
-from ops.tris.encoders import image_maps
 from ops.tris.fusion import WordFusion
-from ops.tris.optimisation import optimiser_groups
+from ops.tris.schedule import optimiser_groups
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 

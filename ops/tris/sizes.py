@@ -1,7 +1,7 @@
 """Enlargement inside TRIS's networks (spec 2.4, 5.4).
 
 On the way from a network's output to the image's own size, and to the scorer, corners are aligned instead: that is
-`ops.decoder.upsample`.
+`ops.segmenters.lavt_decoder.upsample`.
 """
 
 from collections.abc import Sequence

@@ -18,13 +18,13 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ops.images import normalise
 from ops.training.course import Course, History, Plan, State
+from ops.tris.activation_checkpointing import recomputing
 from ops.tris.calibration import Scorer, response_loss
+from ops.tris.dataset import ObjectSamples, Sample
 from ops.tris.losses import LossWeights, false_negatives
 from ops.tris.negatives import NegativePool
-from ops.tris.optimisation import Stepping, factor
-from ops.tris.recomputing import recomputing
 from ops.tris.response import ResponseModel
-from ops.tris.samples import ObjectSamples, Sample
+from ops.tris.schedule import Stepping, factor
 from ops.tris.segmenter import TrisSegmenter, segmentation_losses
 
 Backward = Callable[[Sequence[Sample], int], Tensor]

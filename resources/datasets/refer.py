@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from resources.datasets.counts import SplitCount, check_counts
+from resources.datasets.published_counts import SplitCount, check_counts
 from resources.datasets.reading import Layout, Manifest, Truth
 from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
 from resources.datasets.truth import segmentation_problem

@@ -30,7 +30,7 @@ def embedded_folder(name: str) -> Path:
     folder = EMBEDDED / name
     if not (folder / CARD).is_file():
         raise ValueError(
-            f"no embedded model {name!r} in {EMBEDDED}; train it with `python -m resources.embedded.recipes.{name}`"
+            f"no embedded model {name!r} in {EMBEDDED}; train it with `python -m assets.pretraining.{name}`"
         )
     return folder
 

@@ -1,6 +1,6 @@
 """CLIP's text tower without its pictures, embedded or published, and its tokenizer (MERES spec 10).
 
-Belongs here: reading other people's checkpoints. What a segmenter makes of the tower is in `ops.language`.
+Belongs here: reading other people's checkpoints. What a segmenter makes of the tower is in `ops.backbones.language`.
 """
 
 import re
@@ -12,7 +12,7 @@ import open_clip
 from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 
-from ops.language import ClipText, heard
+from ops.backbones.language import ClipText, heard
 from resources.embedded.cards import embedded_folder, load_embedded
 from resources.models.clip import EMBEDDED, FULL_SIZES, VOCABULARY, WordTokenizer, read_state
 from resources.models.weights import load_strictly
@@ -40,7 +40,7 @@ class ClipTokenizer:
         )
 
     def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (see `ops.language.heard`), both int64 (sentences, max_tokens)."""
+        """Ids and mask (see `ops.backbones.language.heard`), both int64 (sentences, max_tokens)."""
         ids_NT: Tensor = self._ids(list(sentences)).long()
         return ids_NT, heard(ids_NT)
 

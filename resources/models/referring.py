@@ -1,6 +1,6 @@
 """Referring segmenters: new ones on pretrained trunks, and trained ones from the description beside their weights.
 
-Belongs here: which network a description means. Reading other people's checkpoints is in `resources.models.backbones`
+Belongs here: which network a description means. Reading other people's checkpoints is in `resources.models.swin_bert`
 and `resources.models.clip_text`.
 """
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import torch
 from transformers import BertConfig
 
-from ops import lavt
-from ops.language import Bert, ClipText, LanguageEncoder
-from ops.lavt import Lavt, LavtConfig
+from ops.backbones.language import Bert, ClipText, LanguageEncoder
 from ops.meres import config as meres
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
-from ops.prediction import Segmenter
-from resources.models.backbones import Tokenizer, embedded_tokenizer, load_bert, load_swin, new_bert, random_bert
+from ops.segmenters import lavt
+from ops.segmenters.lavt import Lavt, LavtConfig
+from ops.segmenters.prediction import Segmenter
+from resources.models.swin_bert import Tokenizer, embedded_tokenizer, load_bert, load_swin, new_bert, random_bert
 
 if TYPE_CHECKING:  # open_clip takes long to import, and most segmenters have BERT
     from resources.models.clip_text import ClipTokenizer

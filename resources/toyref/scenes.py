@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.toyref.looks import MAKES, SCALES, sample_look
-from resources.toyref.shapes import Canvas
-from resources.toyref.things import DRAW
+from resources.toyref.attributes import MAKES, SCALES, sample_look
+from resources.toyref.renderers.people_animals import Canvas
+from resources.toyref.renderers.things import DRAW
 
 Focus = Literal["any", "people", "things"]
 Box = tuple[int, int, int, int]

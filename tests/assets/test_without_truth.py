@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from assets.factory import build_stage_asset
-from assets.predict import PREDICTIONS
-from assets.records import images_of, objects_of
-from assets.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
-from assets.select import CHOICES
-from assets.stage import Outcome, Source, Work
-from assets.train import HISTORY
+from assets.data.tables import images_of, objects_of
+from assets.framework.asset_factory import build_stage_asset
+from assets.framework.stage import Outcome, Source, Work
+from assets.segmenters.predict import PREDICTIONS
+from assets.ssc.mask_choices import CHOICES
+from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
+from assets.ssc.train import HISTORY
 from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime

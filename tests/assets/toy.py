@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from assets.factory import build_stage_asset
-from assets.knobs import Knobs, NoKnobs
-from assets.stage import Outcome, Source, Stage, StageInstance, Work
-from ops.drawing import preview_png
-from pipelines.experiments import read_experiments
-from pipelines.planner import plan
+from assets.framework.asset_factory import build_stage_asset
+from assets.framework.stage import Outcome, Source, Stage, StageInstance, Work
+from assets.knobs_old import Knobs, NoKnobs
+from ops.visualisation import preview_png
+from pipelines.config.experiment_files import read_experiments
+from pipelines.graph.planner import plan
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime
 from resources.store import ArtifactStore
 from storage.artifact import Store
-from storage.recipe import digest
+from storage.digest import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 from storage.tables import column, write_table
 

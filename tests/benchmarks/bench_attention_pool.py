@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.costs import multiply_adds
+from ops.evaluation.flop_count import multiply_adds
 from ops.tris.calibration import Scorer, response_loss
 from ops.tris.losses import LossWeights
 from ops.tris.response import ResponseConfig, ResponseModel

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ops.language import Bert
-from ops.lavt import SWIN_B_480, Lavt, optimiser_groups
+from ops.backbones.language import Bert
+from ops.segmenters.lavt import SWIN_B_480, Lavt, optimiser_groups
 from ops.training.losses import per_sample
 
 FLOP_PER_SAMPLE = 3 * 2 * 199e9

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ops.meres.selection import keep_mask, masked_pool, pool_weights
+from ops.meres.adaptive_selection import keep_mask, masked_pool, pool_weights
 from tests.benchmarks.memory import Held
 
 SAMPLES, TOKENS, PIXELS, WIDTH, PERCENT = 16, 21, 225, 768, 30

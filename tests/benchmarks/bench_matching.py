@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.matching import MatchingLoss
-from ops.training.batches import Batch
+from ops.ssc.matching import MatchingLoss
+from ops.training.dataset import Batch
 
 IMAGES, OBJECTS, CANDIDATES, SIDE = 5, 3, 4, 480
 REPEATS = 5

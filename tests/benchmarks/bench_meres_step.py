@@ -15,12 +15,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ops import lavt
-from ops.hearing import HearingSegmenter
 from ops.meres import model as meres
 from ops.meres.config import SWIN_B_480
-from ops.meres.contrast import MeresLoss, sample_binary_cross_entropy
+from ops.meres.contrastive_loss import MeresLoss, sample_binary_cross_entropy
 from ops.meres.model import Meres
+from ops.segmenters import lavt
+from ops.segmenters.base import HearingSegmenter
 from ops.training.losses import sample_cross_entropy
 from tests.benchmarks.bench_lavt_step import example, new_bert, new_model
 from tests.benchmarks.memory import Held

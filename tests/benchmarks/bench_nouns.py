@@ -11,10 +11,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from ops.nouns import noun_phrases
-from resources.models.parser import load_parser, parse_all
+from ops.ssc.nouns import noun_phrases
+from resources.models.spacy_parser import load_parser, parse_all
+from tests.paths import SHARED
 
-PAIRS = Path(__file__).parents[2] / ".." / "shared/data/class_projection/expression_to_coco_class.csv"
+PAIRS = SHARED / "data/class_projection/expression_to_coco_class.csv"
 CHUNK = 400
 
 

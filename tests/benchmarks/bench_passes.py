@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import resources.zoo
-from assets.factory import run_stage
-from assets.stage import StageInstance
+import resources.models.loading
+from assets.framework.asset_factory import run_stage
+from assets.framework.stage import StageInstance
 from ops.images import gaussian_blur
 from pipelines.definitions import load_plan
 from resources.runtime import Runtime
@@ -78,10 +78,16 @@ def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
         return opened
 
     with (
-        patch("ops.choice.gaussian_blur", counting_blur),
-        patch.object(resources.zoo, "open_clip_model", keeping("clip", resources.zoo.open_clip_model)),
-        patch.object(resources.zoo, "open_detector", keeping("detector", resources.zoo.open_detector)),
-        patch.object(resources.zoo, "open_segmenter", keeping("segmenter", resources.zoo.open_segmenter)),
+        patch("ops.ssc.mask_selection.gaussian_blur", counting_blur),
+        patch.object(
+            resources.models.loading, "open_clip_model", keeping("clip", resources.models.loading.open_clip_model)
+        ),
+        patch.object(
+            resources.models.loading, "open_detector", keeping("detector", resources.models.loading.open_detector)
+        ),
+        patch.object(
+            resources.models.loading, "open_segmenter", keeping("segmenter", resources.models.loading.open_segmenter)
+        ),
     ):
         store = Store(home / "store")
         made = {one.stage.name: run_stage(one, store, Runtime(), lambda _: None) for one in planned()}

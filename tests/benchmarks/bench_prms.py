@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.clip_text import sentence_features
+from ops.backbones.clip_text import sentence_features
 from ops.tris.calibration import Scorer
 from ops.tris.prms import agreements
 from resources.models.clip import load_clip

@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ops.choice import reverse_blur
 from ops.images import to_tensor
+from ops.ssc.mask_selection import reverse_blur
+from tests.paths import SHARED
 
 Prompted = Callable[[], NDArray[np.uint8]]
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "../shared/data/coco_tiny/images"
+PHOTOGRAPHS = SHARED / "data/coco_tiny/images"
 SIZE = (640, 480)
 SIGMA = 50.0
 MASKS = 5

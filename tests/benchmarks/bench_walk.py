@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.tris.pseudo_labels import grid_size
-from ops.tris.walk import BETA, DOUBLINGS, affinity, random_walk
+from ops.tris.random_walk import BETA, DOUBLINGS, affinity, random_walk
 
 SMALL, LARGE = (192, 256), (480, 640)
 OBJECTS = 8

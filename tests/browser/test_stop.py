@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.jobs import job_name
+from pipelines.graph.jobs import job_name
 from tests.browser.serving import ask, pages
 from tests.homes import write_home
 from tests.kills.victim import LONG, STEP, WORLD

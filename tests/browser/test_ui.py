@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resources.store import PROJECT
-from resources.toyref.writer import COUNTS
+from resources.toyref.refcoco_writer import COUNTS
 from tests.browser.serving import finished, newest_run, pages
 from tests.homes import write_home
 
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
         datasets={"tiny": "{kind: toyref, toy: {size: tiny}, experiments: [base]}"},
         experiments={"look": "{datasets: [tiny], targets: [dataset_index]}"},
     )
-    code = "from pipelines.launch import run_experiment as run; raise SystemExit(not run('tiny', 'look'))"
+    code = "from pipelines.commands.run import run_experiment as run; raise SystemExit(not run('tiny', 'look'))"
     subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, env={**os.environ, "WORDMASK_HOME": str(home)}, check=True
     )

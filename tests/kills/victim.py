@@ -48,7 +48,7 @@ PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "proj
 def run_stages(home: str, store_root: str, names: tuple[str, ...]) -> None:
     """In a process of its own: run the named stages, with frequent commits."""
     os.environ["WORDMASK_HOME"] = home
-    from assets.factory import run_stage
+    from assets.framework.asset_factory import run_stage
     from pipelines.definitions import load_plan
     from resources.runtime import Runtime
 

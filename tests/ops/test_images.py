@@ -1,7 +1,5 @@
 """Pixels before a network: blur, resizing, normalisation."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -23,9 +21,10 @@ from ops.images import (
     to_array,
     to_tensor,
 )
+from tests.paths import SHARED
 
 MODES: tuple[BlurMode, ...] = ("fast", "exact")
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "../shared/data/coco_tiny/images/train2017"
+PHOTOGRAPHS = SHARED / "data/coco_tiny/images/train2017"
 
 
 def noise(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:

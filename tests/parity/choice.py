@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from ops import choice as stage2
-from ops.choice import COMPAT, choose, mean_similarity
+from ops.evaluation.iou import ScoreState, intersection_union, mean_iou, overall_iou, precision_at, row_ious
 from ops.images import IMAGENET, gaussian_blur, normalise, resize_image, resize_labels, to_array, to_tensor
-from ops.metrics import ScoreState, intersection_union, mean_iou, overall_iou, precision_at, row_ious
+from ops.ssc import mask_selection as stage2
+from ops.ssc.mask_selection import COMPAT, choose, mean_similarity
 
 Arrays = Mapping[str, np.ndarray]
 Check = tuple[str, float, float]

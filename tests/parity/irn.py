@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ops.tris.affinity_loss import affinity_losses, label_pairs
 from ops.tris.crf import THRESHOLDS, clean_up, seed_labels
-from ops.tris.instances import centroids, instances
-from ops.tris.paths import affinities, partners, paths, sources
+from ops.tris.instance_clusters import centroids, instances
+from ops.tris.pixel_pairs import affinities, partners, paths, sources
 from ops.tris.pseudo_labels import enlarged, on_grid, refined_masks, relative
-from ops.tris.walk import affinity, random_walk, transition
+from ops.tris.random_walk import affinity, random_walk, transition
 
 Arrays = Mapping[str, np.ndarray]
 Result = tuple[str, float, float]

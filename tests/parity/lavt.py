@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ops.decoder import MaskDecoder, upsample
-from ops.fusion import LanguageGate, PixelWordAttention
-from ops.lavt import LavtConfig, LavtVision
-from ops.swin import PatchMerging, SwinBlock, shift_mask
+from ops.backbones.swin import PatchMerging, SwinBlock, shift_mask
+from ops.segmenters.lavt import LavtConfig, LavtVision
+from ops.segmenters.lavt_decoder import MaskDecoder, upsample
+from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
 Arrays = Mapping[str, np.ndarray]
 Result = tuple[str, float, float]

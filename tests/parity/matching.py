@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops.matching import NONE, Matched, MatchingLoss, soft_iou
-from ops.training.batches import Batch
+from ops.ssc.matching import NONE, Matched, MatchingLoss, soft_iou
+from ops.training.dataset import Batch
 from ops.training.losses import batch_lavt, per_sample, sample_cross_entropy
 from tests.parity.lavt import Arrays, Result, compare
 

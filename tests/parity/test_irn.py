@@ -1,7 +1,6 @@
 """The refinement's blocks: how much of a CRF may differ, and other seeds and sizes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +8,12 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
-from ops.tris.walk import random_walk
+from ops.tris.random_walk import random_walk
 from tests.parity import irn
 from tests.parity.__main__ import Check, strain
+from tests.paths import SHARED
 
-VECTORS = Path(__file__).resolve().parents[2] / "../shared/vectors/tris"
+VECTORS = SHARED / "vectors/tris"
 Arrays = dict[str, np.ndarray]
 
 

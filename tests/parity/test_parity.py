@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tests.parity.__main__ import BLOCKS, BORROWED, run, strain
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "../shared/vectors"
 
 

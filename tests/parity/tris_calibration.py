@@ -9,7 +9,7 @@ from open_clip import CLIP
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.clip_text import sentence_features, token_features
+from ops.backbones.clip_text import sentence_features, token_features
 from ops.tris.calibration import Scorer, cosines
 from ops.tris.losses import CLIP_RANGE, PRESETS, LossWeights, negative_calibration, positive_calibration, weigh
 from ops.tris.prms import agreements, saved_map, select

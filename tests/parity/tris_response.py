@@ -9,8 +9,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, resize_labels, to_array, to_tensor
-from ops.tris.encoders import image_maps
 from ops.tris.losses import classification_loss, focal_mask_penalty, mask_shares, scores
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.response import ResponseConfig, ResponseHead, own_responses

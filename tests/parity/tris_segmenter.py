@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ops.decoder import upsample
-from ops.metrics import ScoreState
+from ops.evaluation.iou import ScoreState
+from ops.evaluation.localisation import Localisation, Row, divided, localise, score, share
+from ops.segmenters.lavt_decoder import upsample
 from ops.tris.boxes import proposals
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.optimisation import factor
-from ops.tris.scores import Localisation, Row, divided, localise, score, share
+from ops.tris.schedule import factor
 from ops.tris.segmenter import segmentation_losses
 from ops.tris.sizes import enlarge
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from assets.stage import Source, Stage, StageInstance
-from pipelines.experiments import read_experiments
-from pipelines.planner import plan
+from assets.framework.stage import Source, Stage, StageInstance
+from pipelines.config.experiment_files import read_experiments
+from pipelines.graph.planner import plan
 from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
 

@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 FOLLOWED = ("assets", "ops", "resources")
 LEFT_OUT = (
-    "assets.knobs",
-    "assets.meres_knobs",
-    "assets.pictures",
-    "assets.stage",
+    "assets.knobs_old",
+    "assets.meres.knobs",
+    "assets.reports.previews",
+    "assets.framework.stage",
     "assets.tris.knobs",
     "resources.checkpoints",
     "resources.runtime",
-    "resources.toyref.writer",
+    "resources.toyref.refcoco_writer",
 )
 """Recipes hold knobs and weights, fingerprints hold raw data (drawn worlds too), and pictures are for people."""
 
 READERS = ("resources.datasets", "open_dataset")
-"""What the stages of `assets.corpus` reach through `work.dataset`; later stages only read their tables."""
+"""What the stages of `assets.data.corpus` reach through `work.dataset`; later stages only read their tables."""
 
 Definition = tuple[str, str]
 """Module and name of something at its top level."""
@@ -44,7 +45,7 @@ class Module:
 def code_of(body: Callable[..., object]) -> dict[str, str]:
     """Module -> digest of all that a stage's body reaches in it."""
     found = reached((body.__module__, body.__name__))
-    if body.__module__ == "assets.corpus":
+    if body.__module__ == "assets.data.corpus":
         found |= reached(READERS)
     parts: dict[str, list[str]] = {}
     for module, name in sorted(found):

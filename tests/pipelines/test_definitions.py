@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.stage import AssetPath, StageInstance
+from assets.framework.stage import AssetPath, StageInstance
 from pipelines.definitions import build_defs, load_plan
-from pipelines.maintenance import MAINTENANCE
+from pipelines.graph.maintenance import MAINTENANCE
 from tests.pipelines.planning import below, write_files
 
 BASE: dict[str, Any] = {"targets": ["choice_scores"], "datasets": ["set"], "knobs": {"mask_choices": {"sigma": 9.0}}}

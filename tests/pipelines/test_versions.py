@@ -56,8 +56,14 @@ def test_the_record_names_no_stage_that_is_gone() -> None:
 
 def test_a_stage_is_made_by_its_own_module_and_by_the_ops_behind_it() -> None:
     modules = set(code_of(STAGES["mask_choices"].run))
-    assert modules >= {"assets.select", "assets.records", "ops.choice", "ops.images", "resources.models.clip"}
-    assert not modules & {"assets.pictures", "ops.drawing", "ops.lavt", "resources.runtime"}
+    assert modules >= {
+        "assets.ssc.mask_choices",
+        "assets.data.tables",
+        "ops.ssc.mask_selection",
+        "ops.images",
+        "resources.models.clip",
+    }
+    assert not modules & {"assets.reports.previews", "ops.visualisation", "ops.segmenters.lavt", "resources.runtime"}
 
 
 def test_the_first_stages_are_made_by_the_readers_of_every_layout() -> None:
@@ -66,9 +72,9 @@ def test_the_first_stages_are_made_by_the_readers_of_every_layout() -> None:
 
 
 def test_a_function_that_nobody_calls_is_not_part_of_a_stage() -> None:
-    found = reached(("assets.segment", "noun_phrases"))
-    assert ("ops.nouns", "noun_phrases") in found
-    assert ("assets.segment", "candidate_masks") not in found
+    found = reached(("assets.ssc.segment", "noun_phrases"))
+    assert ("ops.ssc.nouns", "noun_phrases") in found
+    assert ("assets.ssc.segment", "candidate_masks") not in found
 
 
 def tree(code: str) -> str:

@@ -93,7 +93,7 @@ def test_a_card_that_is_no_object_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_named_with_its_recipe() -> None:
-    with pytest.raises(ValueError, match=r"recipes\.unicorn"):
+    with pytest.raises(ValueError, match=r"pretraining\.unicorn"):
         embedded_folder("unicorn")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from storage.artifact import Artifact, Store
-from storage.recipe import digest
+from storage.digest import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 from storage.tables import column
 

@@ -11,8 +11,8 @@ import zarr
 
 from storage.arrays import Layout, Row, fill_array, read_array
 from storage.artifact import Artifact, Store, StoreError
+from storage.digest import digest
 from storage.manifest import Tally
-from storage.recipe import digest
 from storage.rows import Quarantined, Unit
 from tests.storage.filling import RECIPE, contents
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.artifact import Artifact, Store, StoreError, Tally
-from storage.recipe import digest
+from storage.digest import digest
 from tests.storage.filling import KEY, RECIPE, compute, contents, make, numbers
 
 

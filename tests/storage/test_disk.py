@@ -10,9 +10,8 @@ import pytest
 
 from storage.artifact import Store, StoreError
 from storage.files import explain, write_bytes
+from tests.paths import ROOT
 from tests.storage.filling import KEY, contents, make, numbers
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 LIMITED = textwrap.dedent(
     """
@@ -37,7 +36,7 @@ LIMITED = textwrap.dedent(
 def test_a_disk_that_fills_up_in_the_middle_keeps_finished_shards_and_a_later_run_resumes(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     run = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(store.root)], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", LIMITED, str(store.root)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 1
     assert run.stderr.startswith(f"StoreError: Cannot write {store.root}/partial/numbers/f1/scratch/numbers/000000040-")
@@ -56,7 +55,7 @@ def test_a_disk_that_is_full_for_the_final_table_keeps_all_shards(tmp_path: Path
     program = program.replace("numbers(60)", "numbers(600)")
     store = Store(tmp_path / "store")
     run = subprocess.run(
-        [sys.executable, "-c", program, str(store.root)], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(store.root)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.stderr.startswith(f"StoreError: Cannot write {store.root}/partial/numbers/f1/content/numbers.parquet")
     _, tally = make(store, numbers(600))

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from storage.artifact import Store
+from tests.paths import ROOT
 from tests.storage.filling import KEY, RECIPE, contents, make, numbers
 
-PROJECT = Path(__file__).resolve().parents[2]
 KILLS = 10
 UNITS = 150
 
 
 def start(root: Path, seconds: float) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.storage.filling", str(root), str(seconds), str(UNITS)]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,10 @@ from storage.masks import (
     merge,
     rasterise,
 )
+from tests.paths import SHARED
 
 Bool = NDArray[np.bool_]
-VECTORS = Path(__file__).resolve().parents[3] / "shared/vectors/ssc"
+VECTORS = SHARED / "vectors/ssc"
 
 SIDES = st.integers(1, 70)
 MASKS = st.tuples(st.integers(0, 4), SIDES, SIDES).flatmap(lambda shape: hnp.arrays(np.bool_, shape))

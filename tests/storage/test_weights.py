@@ -10,8 +10,7 @@ import torch
 
 from storage.files import StoreError
 from storage.weights import latest_checkpoint, load_checkpoint, load_weights, save_checkpoint, save_weights
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def state(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -163,7 +162,7 @@ def test_half_written_checkpoints_are_swept_by_the_next(tmp_path: Path) -> None:
 
 
 def test_storage_loads_neither_torch_nor_dagster() -> None:
-    modules = [f"storage.{path.stem}" for path in (PROJECT / "storage").glob("[!_]*.py")]
+    modules = [f"storage.{path.stem}" for path in (ROOT / "storage").glob("[!_]*.py")]
     program = f"import sys, {', '.join(modules)}; sys.exit(sorted({{'torch', 'dagster'}} & set(sys.modules)) or 0)"
-    run = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")

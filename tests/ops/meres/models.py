@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from ops.language import Bert
+from ops.backbones.language import Bert
 from ops.meres.attention import TokenLayer
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres

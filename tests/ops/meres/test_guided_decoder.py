@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ops.decoder import MaskDecoder
-from ops.fusion import instance_norm
 from ops.meres.attention import Attention
 from ops.meres.config import SWIN_B_480, MeresConfig
 from ops.meres.decoder import GuidedDecoder, GuidedPixels
+from ops.segmenters.lavt_decoder import MaskDecoder
+from ops.segmenters.pwam import instance_norm
 
 WIDTHS, SIZES = [2, 4, 8, 16], [(12, 19), (6, 10), (3, 5), (2, 3)]
 SMALL = MeresConfig(embed_dim=2, heads=(1, 1, 1, 1), decoder_width=8, language_width=8, token_heads=2, decoder_heads=2)

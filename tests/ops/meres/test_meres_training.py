@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ops.matching import MatchingLoss
-from ops.meres.contrast import MeresLoss
+from ops.meres.contrastive_loss import MeresLoss
 from ops.meres.model import Meres, optimiser_groups
-from ops.training.batches import InMemorySamples
+from ops.ssc.matching import MatchingLoss
 from ops.training.course import State
+from ops.training.dataset import InMemorySamples
 from ops.training.loop import TrainPlan, first_candidate, train
 from tests.ops.meres.models import new_meres
-from tests.ops.test_training import assert_same, restored, some_samples, stored
+from tests.ops.training.test_training import assert_same, restored, some_samples, stored
 
 PLAN = TrainPlan(epochs=2, batch_size=6, lr=1e-3, checkpoint_every_steps=1)
 SMALL: dict[str, Any] = {"image_size": 48, "max_tokens": 5, "selected_percent": 50}

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from ops.images import normalise
-from ops.lavt import FusedSwin, LavtConfig
 from ops.meres.config import MeresConfig
-from ops.meres.contrast import sample_binary_cross_entropy
+from ops.meres.contrastive_loss import sample_binary_cross_entropy
 from ops.meres.model import Meres, in_blocks, optimiser_groups
-from ops.prediction import predict
+from ops.segmenters.lavt import FusedSwin, LavtConfig
+from ops.segmenters.prediction import predict
 from tests.ops.meres.models import MASK, TINY, pictures, tiny_meres, words
 
 GUIDANCES = [{"guidance": name} for name in ("le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve")]

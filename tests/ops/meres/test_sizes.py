@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from transformers import BertConfig
 
-from ops.costs import parameters
-from ops.language import Bert
+from ops.backbones.language import Bert
+from ops.evaluation.flop_count import parameters
 from ops.meres.config import EMBEDDED, SWIN_B_480
 from ops.meres.model import Meres, optimiser_groups
 from resources.embedded.cards import EMBEDDED as FOLDER
-from resources.models.backbones import load_bert, load_swin, new_bert
+from resources.models.swin_bert import load_bert, load_swin, new_bert
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ops.tris.affinity_loss import TINY, affinity_losses, label_pairs
-from ops.tris.paths import affinities, paths, sources
+from ops.tris.pixel_pairs import affinities, paths, sources
 
 
 def plain(edges: torch.Tensor, drift: torch.Tensor, labels: torch.Tensor, radius: int) -> list[float]:

@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import torch
 
-from ops.costs import multiply_adds, parameters
+from ops.evaluation.flop_count import multiply_adds, parameters
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ops.tris.instances import instances
+from ops.tris.instance_clusters import instances
 from ops.tris.pseudo_labels import enlarged, grid_size, on_grid, refined_masks, relative
-from ops.tris.walk import random_walk
-from tests.ops.tris.test_instances import towards
+from ops.tris.random_walk import random_walk
+from tests.ops.tris.test_instance_clusters import towards
 
 
 def two_boxes() -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.optimisation import factor
+from ops.tris.schedule import factor
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter, segment, segmentation_losses
 from tests.ops.tris import tiny
 

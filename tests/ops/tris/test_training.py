@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ops.training.batches import TrainingObject
 from ops.training.course import History, State
+from ops.training.dataset import TrainingObject
 from ops.tris.calibration import Scorer
+from ops.tris.dataset import ObjectSamples
 from ops.tris.losses import LossWeights
 from ops.tris.negatives import NegativePool
 from ops.tris.response import ResponseConfig, ResponseModel
-from ops.tris.samples import ObjectSamples
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from ops.tris.training import Calibration, TrisPlan, train_response, train_segmenter
 from tests.ops.tris import tiny

@@ -13,13 +13,14 @@ import pytest
 from PIL import Image
 
 from resources.datasets import DatasetConfig
+from tests.paths import SHARED
 
 IMAGES = Path("images/mscoco/images/train2014")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data"
+    folder = SHARED / "data"
     if not folder.is_dir():
         pytest.skip("../shared/data is not there")
     return folder

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from resources.datasets import DatasetConfig, Limits, TrueObject, check_images, open_dataset, true_mask
-from resources.datasets.counts import PUBLISHED, SplitCount, check_counts
 from resources.datasets.images import ImageProblem
+from resources.datasets.published_counts import PUBLISHED, SplitCount, check_counts
 from resources.datasets.records import in_split
 from resources.datasets.refer import load_plain_pickle
 from resources.datasets.truth import encode_true_mask

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resources.toyref.phrasing import TYPOS
+from resources.toyref.realisation import TYPOS
 from resources.toyref.scenes import Scene, SceneObject
 
 COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown", "gray"]

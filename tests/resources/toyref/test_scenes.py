@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from resources.toyref.renderers.people_animals import PALETTE
 from resources.toyref.scenes import CLASSES, SIZES, Scene, draw_scene
-from resources.toyref.shapes import PALETTE
 
 SEEDS = range(40)
 

@@ -1,0 +1,214 @@
+"""From planned stage instances to Dagster assets: claim, run, commit, point, tell.
+
+One function makes every asset: caching, resume, refusal of stale inputs, metadata and checks are the same everywhere.
+"""
+
+import base64
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+
+import dagster as dg
+
+from assets.framework.distributed import spread
+from assets.framework.stage import HOPELESS, StageInstance, Work, fingerprint
+from resources.runtime import Runtime
+from resources.store import ArtifactStore
+from storage.artifact import Artifact, Store, StoreError
+from storage.files import write_bytes
+from storage.tables import description as described
+
+AC = dg.AutomationCondition
+_CHANGED = AC.code_version_changed() | AC.any_deps_match(AC.data_version_changed() | AC.will_be_requested())
+OUT_OF_DATE = (
+    _CHANGED.since_last_handled()  # type: ignore[misc]  # its self type is narrower than what | returns
+    & ~AC.any_deps_missing()
+    & ~AC.any_deps_in_progress()
+    & ~AC.in_progress()
+).with_label("recipe or input changed")
+
+LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
+
+
+def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
+    """The asset of one stage instance."""
+    stage = instance.stage
+
+    @dg.asset(
+        key=dg.AssetKey(list(instance.key)),
+        deps=[dg.AssetKey(list(key)) for key in instance.inputs.values()],
+        group_name=f"{instance.dataset}__{instance.experiment}",
+        code_version=instance.code_version,
+        description=stage.description,
+        kinds=set(stage.kinds),
+        tags={"dataset": instance.dataset, "experiment": instance.experiment, "stage": stage.name},
+        metadata={
+            "knobs": dg.MetadataValue.json(instance.knobs.model_dump(mode="json")),
+            "changed": dg.MetadataValue.json(dict(instance.changed)),
+            "used_by": dg.MetadataValue.json(list(instance.used_by)),
+        },
+        pool="gpu" if stage.gpu else None,
+        automation_condition=None if not instance.inputs else OUT_OF_DATE,
+        check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
+    )
+    def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        try:
+            artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
+        except HOPELESS as error:  # a person has to act: trying again does not help
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except Exception as error:
+            if not stage.gpu:
+                raise
+            # Asked for here, since Dagster's own policy would also try again what a person interrupted.
+            raise dg.RetryRequested(max_retries=2, seconds_to_wait=30 * 2**context.retry_number) from error
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(artifact.manifest.fingerprint),
+            metadata=describe(artifact),
+            check_results=[_quarantine_check(instance, artifact, runtime.quarantine_limit)],
+        )
+
+    return materialize
+
+
+def run_stage(
+    instance: StageInstance,
+    store: Store,
+    runtime: Runtime,
+    log: Callable[[str], None],
+    *,
+    launch: Callable[[Sequence[str]], object] = subprocess.check_call,
+) -> Artifact:
+    """Make or find the instance's artifact and point its key at it."""
+    store = replace(store, log=log)
+    inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
+    demand_agreement(instance, inputs)
+    raw = instance.stage.raw(instance) if instance.stage.raw else None
+    mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
+    recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
+    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
+        if slot.complete:
+            log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
+        else:
+            reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
+            work = Work(
+                instance=instance,
+                inputs=inputs,
+                slot=slot,
+                reuse=reuse,
+                runtime=runtime,
+                log=log,
+                raw=raw,
+                launch=launch,
+            )
+            _commit(work, mark)
+        # still locked, so that no collection of garbage comes between
+        store.point(instance.key, instance.stage.name, mark, planned=instance.recipe)
+    return store.resolve(instance.key)
+
+
+def resolve_input(store: Store, instance: StageInstance, name: str) -> Artifact:
+    """The artifact that `instance` reads as `name`; refused unless it was made by the planned recipe.
+
+    Raises:
+        dagster.Failure: the input is missing or was made by other settings; says which asset to materialize.
+    """
+    key = instance.inputs[name]
+    try:
+        artifact = store.resolve(key)
+    except StoreError as error:
+        raise dg.Failure(f"{error} Materialize {'/'.join(key)} first.", allow_retries=False) from error
+    if artifact.planned != instance.planned_inputs[name]:
+        raise dg.Failure(
+            f"{'/'.join(key)} was made with other settings than the experiment files ask for; materialize it first.",
+            allow_retries=False,
+        )
+    return artifact
+
+
+def demand_agreement(instance: StageInstance, inputs: Mapping[str, Artifact]) -> None:
+    """Refuse inputs that were made from different states of the data, as after new data reached only some of them.
+
+    Raises:
+        dagster.Failure: an input was made from another artifact than the one that lies beside it now.
+    """
+    for name, artifact in inputs.items():
+        for read, mark in artifact.manifest.inputs.items():
+            if read in inputs and inputs[read].manifest.fingerprint != mark:
+                raise dg.Failure(
+                    f"{'/'.join(instance.inputs[name])} was made from an earlier {'/'.join(instance.inputs[read])}; "
+                    "materialize it first.",
+                    allow_retries=False,
+                )
+
+
+def describe(artifact: Artifact) -> dict[str, dg.MetadataValue]:
+    """What the UI shows of an artifact: rows, columns, tallies, numbers, picture."""
+    manifest = artifact.manifest
+    metadata: dict[str, dg.MetadataValue] = {"dagster/uri": dg.MetadataValue.path(str(artifact.path))}
+    for table, tally in manifest.rows.items():
+        for name in ("rows", "reused", "computed", "quarantined"):
+            metadata[f"{table}: {name}"] = dg.MetadataValue.int(getattr(tally, name))
+    if manifest.rows:
+        main = next(iter(manifest.rows))
+        metadata["dagster/row_count"] = dg.MetadataValue.int(manifest.rows[main].rows)
+        if artifact.has(f"{main}.parquet"):  # a page counts its examples and has no table
+            metadata["dagster/column_schema"] = _column_schema(artifact, main)
+    for name, number in manifest.metrics.items():
+        metadata[name] = (
+            dg.MetadataValue.text(number) if isinstance(number, str) else dg.MetadataValue.float(float(number))
+        )
+    if artifact.has("preview.png"):
+        picture = base64.b64encode(artifact.file("preview.png").read_bytes()).decode()
+        metadata["preview"] = dg.MetadataValue.md(f"![preview](data:image/png;base64,{picture})")
+    return metadata
+
+
+def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
+    """Run a command whose lines appear on the page of the run, and which ends when the run is cancelled."""
+    dg.PipesSubprocessClient().run(context=context.op_execution_context, command=command)
+
+
+def _commit(work: Work, mark: str) -> None:
+    instance = work.instance
+    together = instance.stage.trains and work.runtime.processes > 1
+    outcome = spread(work) if together else instance.stage.run(work)
+    if outcome.preview is not None:
+        write_bytes(work.slot.work / "preview.png", outcome.preview)
+    work.slot.commit(
+        inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
+        rows=outcome.tallies,
+        metrics=outcome.metrics,
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        extra={"key": list(instance.key), "models": dict(instance.models), "fingerprint": mark},
+    )
+
+
+def _column_schema(artifact: Artifact, table: str) -> dg.MetadataValue:
+    columns = [
+        dg.TableColumn(
+            name=field.name,
+            type=str(field.type),
+            description=described(field) or None,
+        )
+        for field in artifact.schema(table)
+    ]
+    return dg.MetadataValue.table_schema(dg.TableSchema(columns=columns))
+
+
+def _quarantine_check(instance: StageInstance, artifact: Artifact, limit: float) -> dg.AssetCheckResult:
+    tallies = artifact.manifest.rows.values()
+    bad = sum(tally.quarantined for tally in tallies)
+    units = sum(tally.reused + tally.computed + tally.quarantined for tally in tallies)
+    share = bad / units if units else 0.0
+    limited = "more than a half, so nothing goes on" if share > 0.5 else f"the limit is {limit:.0%}"
+    return dg.AssetCheckResult(
+        check_name="quarantine",
+        description=f"{bad} of {units} left out ({limited}); why is in the ledgers and the table `quarantine`",
+        asset_key=dg.AssetKey(list(instance.key)),
+        passed=share <= limit,
+        severity=dg.AssetCheckSeverity.ERROR if share > 0.5 else dg.AssetCheckSeverity.WARN,
+        metadata={"quarantined": bad, "units": units, "share": share, "limit": limit},
+    )

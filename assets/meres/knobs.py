@@ -1,0 +1,138 @@
+"""Knobs of MERES: what it learns from, and the switches of its ablations (MERES spec 9)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from assets.knobs_old import CorrectKnobs, DrawnKnobs, Knobs
+
+Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
+SOURCES: Mapping[Labels, tuple[str, ...]] = {
+    "mask_choices": ("mask_choices",),
+    "corrected": ("corrected_labels",),
+    "refined_labels": ("refined_labels",),
+    "ground_truth": ("ground_truth",),
+}
+"""The stages that each source of labels reads. Another source is a name in `Labels`, a row here, and a row of
+`assets.meres.train.OFFERS`."""
+
+
+class MeresLossKnobs(Knobs):
+    """What both trainings of MERES know of its loss."""
+
+    contrast_weight: float = Field(default=1.0, gt=0)
+    """w_c, beside 2 for the masks; the paper gives no weights (spec 6)."""
+    contrast_over: Literal["pixels", "halves"] = "pixels"
+    """What the contrastive loss is a mean over: all pixels, or those inside and outside of the mask, half and half."""
+    mask_loss: Literal["ce2", "bce1"] = "ce2"
+    """Two weighted channels, or one (spec 6)."""
+
+    def loss_terms(self) -> dict[str, Any]:
+        """The fields of `ops.meres.contrastive_loss.MeresLoss` that they set."""
+        return self.model_dump(include=set(MeresLossKnobs.model_fields))
+
+
+class MeresKnobs(MeresLossKnobs, DrawnKnobs):
+    """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for labels and the epoch kept.
+
+    A size that is none is that of `ops.meres.config`.
+    """
+
+    later = (
+        *("contrast_weight", "pool_temperature", "contrast_at", "contrast_over", "mask_loss", "max_tokens"),
+        *("enhancement_layers", "enhancement_levels", "positions", "joint_width", "early_fusion", "looking_stages"),
+        "contrasted_queries",
+    )
+
+    labels: Labels = "mask_choices"
+    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or drawn masks as in the paper, which make it a
+    fully supervised model."""
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 3e-5
+    guidance: Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"] = "le_enh+ve"
+    """What guides the decoder (Table 3)."""
+    selection: Literal["topk", "sigmoid", "none"] = "topk"
+    """Which pixels a token keeps (Table 4a)."""
+    selected_percent: int = Field(default=30, ge=1, le=100)
+    """k (Figure 5)."""
+    cues: Literal["both", "global", "local"] = "both"
+    """Which tokens become visual expressions (Table 4b)."""
+    refine: bool = True
+    """Semantic refinement (Table 4c)."""
+    relate: bool = True
+    """Relationship modelling (Table 4d)."""
+    contrastive: bool = True
+    """Pixel contrastive loss (Table 4e)."""
+    norm_mask: bool = True
+    """Whether only kept pixels enter the softmax of Eq. 6 (Table 4f)."""
+    pool_scale: Literal["mean", "paper"] = "mean"
+    """`paper` divides a visual expression by the number of its pixels once more (Eq. 7, spec 4.4)."""
+
+    pool_temperature: Literal["one", "learnt"] = "one"
+    """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
+    contrast_at: Literal["image", "cells"] = "image"
+    """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
+    early_fusion: Literal["none", "pwam"] = "none"
+    """Whether the trunk hears the sentence as LAVT's does (spec 3.1)."""
+    max_tokens: int | None = Field(default=None, ge=3)
+    """T, tokens of BERT that are heard; CLIP's tower hears 20 (spec 3.2)."""
+    enhancement_layers: int = Field(default=2, ge=1, le=4)
+    enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
+    """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
+    positions: Literal["sine", "none"] = "sine"
+    """What is added to the pixels as keys (spec 3.3)."""
+    joint_width: int | None = Field(default=None, ge=1)
+    """E, where words and pixels are compared (spec 4.2)."""
+    looking_stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
+    """Stages of the decoder that look at the guidance, 1 the finest (spec 5)."""
+    contrasted_queries: bool | None = None
+    """Whether the decoder's pixels are instance-normalised before they look, as LAVT's are; the small size needs it."""
+
+    @model_validator(mode="after")
+    def _only_drawn_masks_know_classes(self) -> Self:
+        if self.classes == "seen" and self.labels != "ground_truth":
+            raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
+        return self
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """What the source of labels reads, and ground truth where it picks the epoch."""
+        return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
+
+    def unread(self) -> tuple[str, ...]:
+        """Of knobs younger than artifacts, those of parts that do not exist."""
+        kinds = self.guidance.split("+")
+        of_expressions = () if "ve" in kinds else ("pool_temperature", "contrast_at", "contrast_over", "joint_width")
+        of_enhancement = ("enhancement_layers", "enhancement_levels", "positions") if kinds == ["le"] else ()
+        of_bert = ("max_tokens",) if self.text == "clip" else ()
+        return (*super().unread(), *of_expressions, *of_enhancement, *of_bert)
+
+    def switches(self) -> dict[str, Any]:
+        """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
+        untold = {"labels", *MeresLossKnobs.model_fields, *self.unread()}
+        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - untold
+        turned = {name: value for name, value in self.model_dump(include=own).items() if value is not None}
+        return {**super().switches(), "select": turned.pop("selection"), **turned}
+
+
+class MeresMatchedKnobs(MeresLossKnobs, CorrectKnobs):
+    """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
+
+    later = ("contrast_over", "mask_loss")
+
+    batch_size: int = 16
+    learning_rate: float = 3e-5
+
+
+class MeresReportKnobs(Knobs):
+    """What MERES's page shows."""
+
+    examples: int = Field(default=6, ge=1)
+    """Expressions of the scored splits."""
+    beside: tuple[Literal["corrected", "supervised"], ...] = ("supervised",)
+    """LAVTs whose scores and curves are shown, too."""
+
+    def extra_needs(self) -> tuple[str, ...]:
+        """Those scores and curves."""
+        return tuple(f"{model}_{judged}" for model in self.beside for judged in ("scores", "curve"))

@@ -1,0 +1,190 @@
+"""Train the embedded BERT: masked words in sentences about toy scenes, and what a sentence says of its object.
+
+    python -m assets.pretraining.bert --out resources/embedded/bert --minutes 5
+
+From every word the attributes of the object that is meant are guessed, as far as the sentence lets on; no picture is
+seen. The vocabulary is every word of the toy sentences plus single characters, so that any text can be tokenised.
+
+Shapes: N sentences, B of a batch, T word pieces, A attributes.
+"""
+
+import argparse
+import shlex
+import string
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
+
+from assets.pretraining.attributes import (
+    Labels,
+    attribute_accuracy,
+    attribute_loss,
+    attribute_rows,
+    label_lists,
+)
+from assets.pretraining.pacing import paced_steps
+from ops.segmenters.lavt import EMBEDDED
+from resources.embedded.cards import save_embedded
+from resources.models.swin_bert import Tokenizer, new_bert
+from resources.toyref.expressions import STYLES, describe, vocabulary
+from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.scenes import Scene, draw_scene
+
+FIRST_SEED = RECIPE_SEEDS_START + 60_000_000
+FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 69_000_000
+SCENES_PER_MINUTE = 1000
+MOST_SCENES = 6000
+BATCH = 96
+MASKED_SHARE = 0.2
+"""Share of words to be guessed; of these 80 % are masked, 10 % replaced, 10 % left, as in BERT."""
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+ARCHITECTURE = {
+    "hidden_size": EMBEDDED.language_width,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 4 * EMBEDDED.language_width,
+    "max_position_embeddings": 64,
+}
+
+
+def word_pieces() -> list[str]:
+    """The small vocabulary: special tokens, characters alone and inside words, and the words of the toy world."""
+    characters = [*string.ascii_lowercase, *string.digits]
+    pieces = [*SPECIAL, *characters, *(f"##{one}" for one in characters), *string.punctuation, *vocabulary()]
+    return list(dict.fromkeys(pieces))
+
+
+def sentences(scenes: Iterable[tuple[int, Scene]], labels: Labels) -> tuple[list[str], Tensor]:
+    """Sentences of all styles about every object of the (seed, scene) pairs, and its attributes (N, A)."""
+    texts: list[str] = []
+    rows: list[list[int]] = []
+    for seed, scene in scenes:
+        rng = np.random.default_rng(seed)
+        for style in STYLES:
+            for index, thing in enumerate(scene.objects):
+                said = [one.text for one in describe(scene, index, style=style, rng=rng)]
+                texts += said
+                rows += [attribute_rows(scene, thing, labels)] * len(said)
+    return texts, torch.tensor(rows)
+
+
+class Guesses(nn.Module):
+    """BERT with two heads: masked words, tied to the word embeddings, and attributes of what is meant."""
+
+    def __init__(self, bert: BertModel, labels: Labels) -> None:
+        super().__init__()
+        width, words = bert.config.hidden_size, bert.config.vocab_size
+        self.bert = bert
+        self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.bias = nn.Parameter(torch.zeros(words))
+        self.sizes = [len(values) for values in labels.values()]
+        self.attributes = nn.Linear(width, sum(self.sizes))
+
+    def forward(self, ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Scores (B, T, words), and of every attribute (B, T, values)."""
+        states = self.bert(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        words = F.linear(self.transform(states), self.bert.embeddings.word_embeddings.weight, self.bias)
+        return words.float(), self.attributes(states).float().split(self.sizes, -1)
+
+
+def hide(ids_BT: Tensor, rng: torch.Generator, *, words: int) -> tuple[Tensor, Tensor]:
+    """Ids with some words hidden, and which ones (bool); special tokens never are."""
+    chosen_BT = (torch.rand(ids_BT.shape, generator=rng) < MASKED_SHARE) & (ids_BT >= len(SPECIAL))
+    fate_BT = torch.rand(ids_BT.shape, generator=rng)
+    others_BT = torch.randint(len(SPECIAL), words, ids_BT.shape, generator=rng)
+    hidden_BT = torch.where(fate_BT < 0.8, SPECIAL.index("[MASK]"), torch.where(fate_BT < 0.9, others_BT, ids_BT))
+    return torch.where(chosen_BT, hidden_BT, ids_BT), chosen_BT
+
+
+@torch.inference_mode()
+def evaluate(model: Guesses, ids_NT: Tensor, mask_NT: Tensor, rows_NA: Tensor, labels: Labels) -> dict[str, float]:
+    """Accuracy and loss on hidden words of held-out sentences, and of attributes, guessed from the first word piece."""
+    model.eval()
+    rng = torch.Generator().manual_seed(0)
+    hidden_NT, chosen_NT = hide(ids_NT, rng, words=model.bert.config.vocab_size)
+    scores, truth = model(hidden_NT, mask_NT)[0][chosen_NT], ids_NT[chosen_NT]
+    logits = model(ids_NT, mask_NT)[1]
+    return {
+        "masked_word_accuracy": float((scores.argmax(-1) == truth).float().mean()),
+        "masked_word_loss": float(F.cross_entropy(scores, truth)),
+        **attribute_accuracy([logit[:, 0] for logit in logits], rows_NA, labels),
+    }
+
+
+def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None]) -> dict[str, float]:
+    """Train for `minutes` (writing sentences and scoring come on top), write the folder `out`, return the scores."""
+    torch.manual_seed(seed)
+    start = time.monotonic()
+    rng = torch.Generator().manual_seed(seed)
+    tokenizer = Tokenizer(word_pieces(), max_tokens=EMBEDDED.max_tokens)
+    count = int(np.clip(SCENES_PER_MINUTE * minutes, 20, MOST_SCENES))
+    scenes = [(number, draw_scene(number)) for number in range(FIRST_SEED, FIRST_SEED + count)]
+    labels = label_lists([scene for _, scene in scenes])
+    texts, rows_NA = sentences(scenes, labels)
+    ids_NT, mask_NT = tokenizer.encode(texts)
+    log(f"{len(ids_NT)} sentences about {count} scenes in {time.monotonic() - start:.0f} s")
+    architecture = {"vocab_size": len(tokenizer.vocabulary), **ARCHITECTURE}
+    model = Guesses(new_bert(BertConfig(**architecture)), labels).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    for tick in paced_steps(optimiser, minutes=minutes):
+        picks = torch.randint(len(ids_NT), (BATCH,), generator=rng)
+        hidden_BT, chosen_BT = hide(ids_NT[picks], rng, words=len(tokenizer.vocabulary))
+        real_BT = mask_NT[picks].bool()
+        with torch.autocast("cpu", torch.bfloat16):
+            words, attributes = model(hidden_BT, mask_NT[picks])
+        rows_MA = rows_NA[picks, None].expand(*real_BT.shape, -1)[real_BT]
+        word_loss = F.cross_entropy(words[chosen_BT], ids_NT[picks][chosen_BT])
+        attributes_loss = attribute_loss([logit[real_BT] for logit in attributes], rows_MA, labels)
+        optimiser.zero_grad()
+        (word_loss + attributes_loss).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if tick.report:
+            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  words {word_loss:.3f}  attributes {attributes_loss:.2f}")
+    seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (200 if minutes >= 1 else 4))
+    texts, rows_NA = sentences([(number, draw_scene(number)) for number in seeds], labels)
+    scores = evaluate(model, *tokenizer.encode(texts), rows_NA, labels)
+    log(f"{scores}")
+    card = {
+        "name": "embedded BERT",
+        "model": "transformers' BertModel, small, without pooler",
+        "data": f"toyref sentences of all styles, scene seeds {FIRST_SEED} to {FIRST_SEED + count - 1}, "
+        "which no split uses",
+        "objective": "masked words; class, looks and standing of the object that a sentence means (no pictures)",
+        "command": shlex.join(["python", "-m", "assets.pretraining.bert", *sys.argv[1:]]),
+        "minutes": minutes,
+        "seed": seed,
+        "steps": tick.step + 1,
+        "seconds": round(time.monotonic() - start),
+        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "scored_on": f"sentences of scenes from seed {FIRST_HELD_OUT_SEED} on, attributes as far as they are said",
+        "limits": "Knows the words of the toy sentences; other words fall into single letters.",
+        "architecture": architecture,
+        "licence": "Apache-2.0",
+    }
+    save_embedded(out, model.bert.state_dict(), card)
+    (out / "vocab.txt").write_text("\n".join(tokenizer.vocabulary) + "\n", encoding="utf-8")
+    return scores
+
+
+def say(line: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Train the embedded BERT.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    train(options.out, minutes=options.minutes, seed=options.seed, log=say)

@@ -1,0 +1,138 @@
+"""Train the embedded trunk of IRNet: what ImageNet is to the published ResNet-50, drawn scenes are to this one.
+
+    python -m assets.pretraining.irn_trunk --out resources/embedded/irn_trunk --minutes 3
+
+The task is the embedded Swin's: class, looks and box of the object at every cell of the last three maps. Boxes are used
+and no masks, so that edges are left for IRNet to find.
+
+Shapes: N scenes, B images of a batch, S their side, h x w cells of a map, C channels.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assets.pretraining.attributes import attribute_accuracy, label_lists
+from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.swin import Example, Heads, loss_of, mirrored, prepare, targets
+from ops.images import normalise
+from ops.tris.irnet import EMBEDDED, Trunk
+from resources.embedded.cards import load_embedded, save_embedded
+from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.scenes import draw_scene
+
+FIRST_SEED = RECIPE_SEEDS_START + 80_000_000
+FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 89_000_000
+SCENES_PER_MINUTE = 600
+MOST_SCENES = 6000
+BATCH = 16
+IMAGE_SIDE = 176
+"""Near the size of the scenes: IRNet sees pictures as they are."""
+TAUGHT = (2, 3, 4)
+"""Maps of the trunk with a head, by number."""
+
+
+def learning(trunk: Trunk, *, on: bool) -> Trunk:
+    """Let the trunk learn, batch norms included, or put it back to rest."""
+    trunk.requires_grad_(on)
+    nn.Module.train(trunk, on)
+    return trunk
+
+
+def cells(trunk: Trunk, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
+    """The taught maps (B, h, w, C) of prepared scenes, with random contrast if asked for."""
+    pictures_B3SS = normalise(torch.from_numpy(np.stack([one.image_3SS for one in images])))
+    if noise:
+        pictures_B3SS = pictures_B3SS * (1 + 0.1 * torch.randn(len(images), 1, 1, 1))
+    maps = trunk.maps(pictures_B3SS)
+    return [maps[number].permute(0, 2, 3, 1) for number in TAUGHT]
+
+
+@torch.inference_mode()
+def evaluate(trunk: Trunk, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+    """Shares of right answers at the last map of held-out scenes, for cells on objects."""
+    found_BhwC = cells(learning(trunk, on=False), examples, noise=False)[-1]
+    on_Bhw, attributes_MA, boxes_M4 = targets(examples, found_BhwC.shape[1])
+    objectness_Bhw, logits, predicted_M4 = head(found_BhwC, on_Bhw)
+    return {
+        "objectness_accuracy": float(((objectness_Bhw > 0) == on_Bhw).float().mean()),
+        "box_error": float((predicted_M4 - boxes_M4).abs().mean()),
+        **attribute_accuracy(logits, attributes_MA, head.labels),
+    }
+
+
+def train(
+    out: Path, *, minutes: float, seed: int = 0, start: Path | None = None, log: Callable[[str], None]
+) -> dict[str, float]:
+    """Train for `minutes` (drawing and scoring come on top), write the folder `out`, return the scores.
+
+    Each seed has scenes of its own; `start` is the folder of an earlier run to go on from.
+    """
+    torch.manual_seed(seed)
+    rng, began = np.random.default_rng(seed), time.monotonic()
+    count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
+    first_scene = FIRST_SEED + seed * MOST_SCENES
+    scenes = [draw_scene(first_scene + number) for number in range(count)]
+    labels = label_lists(scenes)
+    examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
+    log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
+    trunk = Trunk(EMBEDDED)
+    if start:
+        trunk.load_state_dict(load_embedded(start)[0])
+    heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
+    steps = optimise(learning(trunk, on=True), heads, examples, list(labels).index("across"), rng, minutes, log)
+    held_out = [draw_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
+    scores = evaluate(trunk, heads[-1], [prepare(scene, labels, side=IMAGE_SIDE) for scene in held_out])
+    log(f"{scores}")
+    seconds = round(time.monotonic() - began)
+    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    card = {
+        "name": "embedded trunk of IRNet",
+        "model": "the project's own ResNet of bottlenecks, small",
+        **with_earlier_runs(run, start=start),
+        "objective": "class, looks and box of the object at every cell (boxes only: no masks, no sentences)",
+        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "scored_on": f"cells of the last map on objects of 100 scenes from seed {FIRST_HELD_OUT_SEED} on",
+        "limits": "Knows drawn scenes only.",
+        "architecture": asdict(EMBEDDED),
+        "licence": "Apache-2.0",
+    }
+    save_embedded(out, trunk.state_dict(), card)
+    return scores
+
+
+def optimise(
+    trunk: Trunk,
+    heads: Sequence[Heads],
+    examples: Sequence[Example],
+    across: int,
+    rng: np.random.Generator,
+    minutes: float,
+    log: Callable[[str], None],
+) -> int:
+    """Train until the time is over; returns the number of steps. `across` is the attribute that a mirror changes."""
+    parameters = [*trunk.parameters(), *(one for head in heads for one in head.parameters())]
+    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
+    for tick in paced_steps(optimiser, minutes=minutes):
+        chosen = [examples[pick] for pick in rng.choice(len(examples), BATCH, replace=False)]
+        chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
+        with torch.autocast("cpu", torch.bfloat16):
+            found = cells(trunk, chosen, noise=True)
+            losses = [loss_of(head, one, chosen) for head, one in zip(heads, found, strict=True)]
+        loss = torch.stack(losses).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        if tick.report:
+            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
+    return tick.step + 1
+
+
+if __name__ == "__main__":
+    run_recipe(train, minutes=3, description="Train the embedded trunk of IRNet.")

@@ -1,0 +1,194 @@
+"""Train TRIS's two networks: Step 1 from expressions alone, Step 2 from the pseudo-labels that came out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from assets.data.tables import ObjectRecord
+from assets.framework.stage import Outcome, Work
+from assets.reports.previews import curve_preview
+from assets.segmenters.training_set import Offer, Written, prepared
+from assets.tris.knobs import PARTS, ResponseKnobs, SegmenterKnobs
+from assets.tris.load import WEIGHTS, plan_of
+from resources.models.loading import open_scorer, open_tris_clip
+from storage.masks import area
+from storage.rows import Tally
+from storage.tables import column, write_table
+from storage.weights import latest_checkpoint, save_checkpoint, save_weights
+
+if TYPE_CHECKING:
+    from ops.training.course import History
+    from ops.tris.losses import LossWeights
+    from ops.tris.response import ResponseConfig, ResponseModel
+    from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
+    from ops.tris.training import Calibration
+
+HISTORY = pa.schema(
+    [
+        column("step", pa.int64(), "optimiser step"),
+        column("loss", pa.float64(), "loss of the step's samples"),
+        column("lr", pa.float64(), "learning rate of the step, for what is new"),
+    ]
+)
+
+
+def tris_response_model(work: Work) -> Outcome:
+    """TRIS Step 1: CLIP learns where an image responds to an expression, from expressions alone (TRIS spec 2).
+
+    Other texts of a batch are negatives, and a frozen CLIP that sees the image through the response calibrates it.
+    Resumes from its last checkpoint with the weights of an undisturbed run. The last epoch is kept, which needs no
+    ground truth; the authors pick the epoch by masks of val.
+    """
+    from ops.tris.dataset import ObjectSamples
+    from ops.tris.training import train_response
+    from resources.models.tris import TrisTokenizer, described, new_response_model
+
+    knobs = work.knobs_as(ResponseKnobs)
+    seed = knobs.seed + work.instance.source.seed
+    start = open_tris_clip(knobs.clip)
+    tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
+    model = new_response_model(start, response_config(knobs), seed=seed).to(work.runtime.torch_device())
+    written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
+    checkpoints = work.slot.scratch / "checkpoints"
+    history = train_response(
+        model,
+        ObjectSamples(written.images_N3SS, written.objects),
+        plan_of(knobs, work.runtime, seed=seed),
+        weights=loss_weights(knobs),
+        calibration=calibration_of(work, knobs, written),
+        exclude=knobs.exclude_true,
+        resume=latest_checkpoint(checkpoints, log=work.log),
+        save=partial(save_checkpoint, checkpoints),
+        log=work.log,
+    )
+    cut = {"sentences cut to 20 tokens": _cut_share(written, start.clip.tokenizer)}
+    return _finish(
+        work, model, described(model, start.sizes, tokenizer), history, {"objects": len(written.objects), **cut}
+    )
+
+
+def tris_segmenter(work: Work) -> Outcome:
+    """TRIS Step 2: a segmenter on a fresh CLIP, trained on the refined pseudo-labels (TRIS spec 5).
+
+    Objects whose label is empty are left out. Resumes as Step 1 does, and keeps the last epoch too.
+    """
+    from ops.tris.dataset import ObjectSamples
+    from ops.tris.training import train_segmenter
+    from resources.models.tris import TrisTokenizer, described, new_segmenter
+
+    knobs = work.knobs_as(SegmenterKnobs)
+    seed = knobs.seed + work.instance.source.seed
+    start = open_tris_clip(knobs.clip)
+    tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
+    model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
+    labels = {row["ref_id"]: row for row in work.inputs["refined_labels"].table("labels").to_pylist()}
+
+    def label_of(one: ObjectRecord) -> Offer | None:
+        row = labels.get(one.ref_id)
+        filled = row is not None and area([row["rle"]], row["height"], row["width"])[0] > 0
+        return {one.ref_id: row} if row is not None and filled else None
+
+    written = prepared(work, label_of, size=knobs.image_size, tokenizer=tokenizer)
+    checkpoints = work.slot.scratch / "checkpoints"
+    history = train_segmenter(
+        model,
+        ObjectSamples(written.images_N3SS, written.objects, written.masks),
+        plan_of(knobs, work.runtime, seed=seed, stepping=knobs.stepping),
+        resume=latest_checkpoint(checkpoints, log=work.log),
+        save=partial(save_checkpoint, checkpoints),
+        log=work.log,
+    )
+    counts = {"objects": len(written.objects), "objects without a label": len(labels) - len(written.objects)}
+    return _finish(work, model, described(model, start.sizes, tokenizer), history, counts)
+
+
+def response_config(knobs: ResponseKnobs) -> ResponseConfig:
+    """Sizes and switches of Step 1."""
+    from ops.tris.response import ResponseConfig
+
+    return ResponseConfig(
+        width=knobs.width,
+        language_to_vision=knobs.language_to_vision,
+        vision_to_language=knobs.vision_to_language,
+        learn_tau=knobs.learn_tau,
+        image_size=knobs.image_size,
+    )
+
+
+def segmenter_config(knobs: SegmenterKnobs) -> SegmenterConfig:
+    """Sizes of Step 2."""
+    from ops.tris.segmenter import SegmenterConfig
+
+    return SegmenterConfig(laterals=knobs.laterals, finest=knobs.finest, image_size=knobs.image_size)
+
+
+def loss_weights(knobs: ResponseKnobs) -> LossWeights:
+    """The weights of a preset with the knobs' changes."""
+    from ops.tris.losses import PRESETS, LossWeights
+
+    weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
+    chosen = {
+        **{part: getattr(knobs, f"{part}_weight") for part in PARTS},
+        "negatives": knobs.negatives,
+        "clip_positive": knobs.clip_positive,
+    }
+    weights = replace(weights, **{name: value for name, value in chosen.items() if value is not None})
+    if knobs.losses == "paper" and knobs.negative_weight is None:
+        weights = replace(weights, negative=float(weights.negatives))  # Eq. 8 sums over K, we average
+    return weights if knobs.calibrate else weights.uncalibrated
+
+
+def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibration | None:
+    """The frozen CLIP with its view of every training sentence, or None where classification stands alone."""
+    import torch
+
+    from ops.tris.negatives import NegativePool
+    from ops.tris.training import Calibration
+
+    if not loss_weights(knobs).calibrated:
+        return None
+    scorer, tokenizer = open_scorer(knobs.scorer, work.runtime, rule=knobs.tokens)
+    device = scorer.clip.logit_scale.device
+    distinct = list(dict.fromkeys(text for said in written.sentences for text in said))
+    parts = [scorer.embed_texts(ids.to(device)).cpu() for ids in tokenizer.encode(distinct)[0].split(256)]
+    embedded = dict(zip(distinct, torch.cat(parts), strict=True))
+    return Calibration(
+        scorer=scorer,
+        pool=NegativePool([one.image for one in written.objects], written.sentences),
+        texts=[torch.stack([embedded[text] for text in said]) for said in written.sentences],
+        after=knobs.calibrate_after,
+    )
+
+
+def _cut_share(written: Written, tokenize: Any) -> float:
+    from ops.tris.tokens import overlong
+
+    said = [text for sentences in written.sentences for text in sentences]
+    return float(overlong(tokenize(said)).float().mean())
+
+
+def _finish(
+    work: Work,
+    model: ResponseModel | TrisSegmenter,
+    card: Mapping[str, Any],
+    history: History,
+    counts: Mapping[str, float],
+) -> Outcome:
+    save_weights(work.slot.work / WEIGHTS, model.state_dict(), card)
+    curve = {name: getattr(history, name) for name in HISTORY.names}
+    write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
+    steps = len(history.step)
+    return Outcome(
+        tallies={"history": Tally.computed_anew(steps)},
+        metrics={
+            **counts,
+            "final loss": sum(history.loss[-20:]) / len(history.loss[-20:]),
+            "epoch chosen by": "being the last",
+        },
+        preview=curve_preview(history.step, history.loss),
+    )

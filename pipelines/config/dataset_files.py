@@ -1,0 +1,212 @@
+"""Data-set files: what the data are and where they lie, and which experiments are asked for on them."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from assets.framework.stage import Source, ToyWorld
+from pipelines.config.experiment_files import ExperimentFile
+from pipelines.config.yaml_files import (
+    SHIPPED,
+    checked_name,
+    dataset_folders,
+    experiment_folders,
+    read_files,
+    write_file,
+)
+from resources.datasets import Corpus, DatasetConfig, open_dataset
+from resources.datasets.records import Kind
+from resources.store import home
+from storage.files import write_bytes
+from storage.locks import exclusive
+
+ASKED = "asked.yaml"
+
+
+class DatasetFile(BaseModel):
+    """One data set as written. Relative roots are relative to the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    root: Path | None = None
+    """None: embedded worlds are drawn into `<home>/worlds`."""
+    name: str | None = None
+    """Folder of the set inside the root (refer layout), e.g. `refcoco+`."""
+    split_by: str = "unc"
+    published: bool | None = None
+    """Whether the published counts must hold; None: unless the set is plainly a subset."""
+    manifest: str | None = None
+    """Table of image and expression (`folder` kind)."""
+    split_map: dict[str, str] = {}
+    image_identity: Literal["content", "stat"] = "content"
+    """How images enter the fingerprint: hashed, or by size and time of change for very large sets."""
+    train: tuple[str, ...] = ("train",)
+    evaluate: tuple[str, ...] = Field(default=("val", "testA", "testB"), min_length=1)
+    toy: ToyWorld | None = None
+    experiments: tuple[str, ...] = ()
+
+
+class DataSet(NamedTuple):
+    """A data set and who is run on it, beside the experiments that name it themselves."""
+
+    name: str
+    source: Source
+    experiments: tuple[str, ...]
+    """Those that its file names."""
+    asked: tuple[str, ...]
+    """Those that were asked for since (`ask_for`)."""
+
+    def has(self, experiment: str, datasets: Collection[str]) -> bool:
+        """Whether an experiment is run here whose own file names these data sets."""
+        return self.name in datasets or experiment in self.experiments or experiment in self.asked
+
+
+def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
+    """All data sets by name.
+
+    Raises:
+        ValueError: a file is not valid, or two share a name.
+    """
+    asked = _asked()
+    return {
+        path.stem: DataSet(
+            path.stem, _source(path.stem, file, path.parent), file.experiments, tuple(asked.get(path.stem, ()))
+        )
+        for path, file in read_files(folders, DatasetFile).items()
+    }
+
+
+def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
+    """Have experiments run on a data set from now on, which puts them into the graph; those that were not there yet.
+
+    Files of experiments and data sets stay as they are: `<home>/asked.yaml` remembers it. A line of it whose experiment
+    or data set is gone means nothing.
+
+    Raises:
+        ValueError: there is no such experiment or data set; says which there are.
+    """
+    wanted = _experiment_files(experiments)
+    datasets = read_datasets(dataset_folders())
+    if dataset not in datasets:
+        raise ValueError(
+            f"no data set is called {dataset}; known are {', '.join(datasets)}, and `wordmask add` registers a folder"
+        )
+    new = [name for name, file in wanted.items() if not datasets[dataset].has(name, file.datasets)]
+    if new:
+        path = home() / ASKED
+        with exclusive(path.with_suffix(".lock"), timeout=60):
+            asked = _asked()
+            asked[dataset] = list(dict.fromkeys((*asked.get(dataset, ()), *new)))
+            text = yaml.safe_dump(asked, allow_unicode=True)
+            write_bytes(path, f"# Data sets and the experiments that were asked for on them.\n{text}".encode())
+    return new
+
+
+def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: str) -> Path:
+    """Describe a user's folder of pictures in `<home>/datasets/<name>.yaml`, once the reader has found it usable.
+
+    Rows that name no split train. All other splits are scored; where there is none, the training rows are, so that
+    their masks are predicted too. An equal description that exists already stays.
+
+    Args:
+        name: what the data set will be called.
+        folder: holds the pictures and the table of expressions.
+        manifest: name of that table below the folder, unless it is expressions.csv or expressions.jsonl.
+        experiment: experiment that is asked for on it.
+
+    Returns:
+        The file; the comment at its top says what was found.
+
+    Raises:
+        ValueError: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
+    """
+    checked_name(name)
+    _experiment_files([experiment])
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; give the one that holds the pictures and their expressions")
+    config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
+    corpus = open_dataset(config).references()
+    _demand_usable(corpus, config.root)
+    file = DatasetFile(
+        kind="folder",
+        root=config.root,
+        manifest=manifest,
+        evaluate=tuple(split for split in corpus.splits if split != "train") or ("train",),
+    )
+    path = _write_once(name, file, _found(corpus))
+    ask_for(name, [experiment])
+    return path
+
+
+def _source(name: str, file: DatasetFile, folder: Path) -> Source:
+    root = home() / "worlds" / name if file.root is None else (folder / file.root).resolve()
+    config = DatasetConfig(
+        kind=file.kind,
+        root=root,
+        name=file.name or (file.toy.style if file.toy else name),
+        split_by=file.split_by,
+        expect_published_counts=file.published,
+        manifest=file.manifest,
+        split_map=file.split_map,
+        image_identity=file.image_identity,
+    )
+    return Source(config=config, train=file.train, evaluate=file.evaluate, toy=file.toy)
+
+
+def _demand_usable(corpus: Corpus, root: Path) -> None:
+    """A data set that would only fail later is refused with its reasons."""
+    kept, lost = len(corpus.references), len(corpus.quarantined)
+    reasons = "; ".join(f"{row.where}: {row.reason}" for row in corpus.quarantined[:3])
+    if lost > kept:
+        raise ValueError(f"{lost} of {kept + lost} rows in {root} cannot be used ({reasons}); mend them and add again")
+    if "train" not in corpus.splits:
+        raise ValueError(
+            f"{root} has the splits {', '.join(corpus.splits)} but no row to train on; leave the column `split` empty, "
+            "or say train in some rows: no drawn mask is needed for them"
+        )
+
+
+def _found(corpus: Corpus) -> str:
+    rows, lost = corpus.references, corpus.quarantined
+    splits = ", ".join(f"{split} {sum(row.split == split for row in rows)}" for split in corpus.splits)
+    objects, images = len({row.ref_id for row in rows}), len({row.image_file for row in rows})
+    lines = [f"Expressions: {len(rows)} ({splits}); objects: {objects}; images: {images}."]
+    if lost:
+        lines.append(f"Rows left out: {len(lost)}, such as {lost[0].where}: {lost[0].reason}".replace("\n", " "))
+    return "\n".join(lines)
+
+
+def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
+    path = home() / "datasets" / f"{name}.yaml"
+    if (SHIPPED / "datasets" / path.name).exists():
+        raise ValueError(f"a data set that comes with wordmask is called {name}; choose another name")
+    known = read_files([path.parent], DatasetFile).get(path)
+    if known is not None:
+        file = file.model_copy(update={"experiments": known.experiments})
+        if known != file:
+            raise ValueError(f"{path} describes {name} differently; choose another name, or edit or delete that file")
+    write_file(path, file, comment=comment)
+    return path
+
+
+def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
+    known = {path.stem: file for path, file in read_files(experiment_folders(), ExperimentFile).items()}
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"no experiment is called {name}; known are {', '.join(known)}")
+    return {name: known[name] for name in wanted}
+
+
+def _asked() -> dict[str, list[str]]:
+    path = home() / ASKED
+    try:
+        return TypeAdapter(dict[str, list[str]]).validate_python(
+            yaml.safe_load(path.read_text()) if path.exists() else {}
+        )
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error

@@ -1,0 +1,73 @@
+"""Files that describe experiments and data sets: where they lie, what they may be called, how they are written.
+
+Those in `pipelines/experiments` and `pipelines/datasets` ship; yours lie in folders of the same names below `<home>`.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from resources.store import home
+from storage.files import write_bytes
+
+SHIPPED = Path(__file__).resolve().parent.parent
+NAME = re.compile(r"(?=.{1,60}$)[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
+"""What experiments and data sets may be called: Dagster builds names of steps, groups and jobs out of them."""
+F = TypeVar("F", bound=BaseModel)
+
+
+def experiment_folders() -> list[Path]:
+    """Shipped experiments first, the user's own after them."""
+    return [SHIPPED / "experiments", home() / "experiments"]
+
+
+def dataset_folders() -> list[Path]:
+    """Shipped data sets first, the user's own after them."""
+    return [SHIPPED / "datasets", home() / "datasets"]
+
+
+def checked_name(name: str) -> str:
+    """The name, if an experiment or a data set may be called so.
+
+    Raises:
+        ValueError: it may not; says what is allowed.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot be a name; use letters and digits with single _ between them, at most 60 in all, such as "
+            f"{re.sub('[^A-Za-z0-9]+', '_', name).strip('_')[:60] or 'mine'}"
+        )
+    return name
+
+
+def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
+    """All files of some folders, validated.
+
+    Raises:
+        ValueError: a file is not valid, or two share a name.
+    """
+    files: dict[Path, F] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        try:
+            checked_name(path.stem)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if path.stem in {known.stem for known in files}:
+            raise ValueError(f"{path}: another file is already called {path.stem}; rename one of them")
+        try:
+            files[path] = model.model_validate(yaml.safe_load(path.read_text()) or {})
+        except (ValidationError, yaml.YAMLError) as error:
+            raise ValueError(f"{path}: {error}") from error
+    return files
+
+
+def write_file(path: Path, file: BaseModel, *, comment: str) -> None:
+    """Write an experiment or data-set file: what differs from the defaults, below a comment."""
+    content = yaml.safe_dump(file.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
+    lines = ("".join(sign if sign.isprintable() else "?" for sign in line) for line in comment.splitlines())
+    notes = "".join(f"# {line}\n" for line in lines)
+    write_bytes(path, (notes + content).encode())

@@ -1,0 +1,210 @@
+"""Jobs that look after experiments and the store: ask for experiments, write new ones, collect garbage, verify bytes.
+
+They are launched from Jobs in the UI, where the launchpad shows their settings. What they do is written in
+`pipelines.config.experiment_files`, `pipelines.config.dataset_files` and `storage`; here are only the ops around it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import yaml
+from pydantic import Field, ValidationError
+
+from pipelines.config.dataset_files import ask_for, read_datasets
+from pipelines.config.experiment_files import ExperimentFile, read_experiments
+from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, write_file
+from pipelines.stages import STAGES
+from resources.store import ArtifactStore, home
+from storage.artifact import Artifact, Store, StoreError
+
+SHOWN = 50
+"""Rows of a table in the UI; counts are always whole."""
+RELOAD = "Press Reload definitions (Deployment, code locations) and its assets appear."
+
+
+class NewExperiment(dg.Config):
+    """What to call the experiment and what it changes."""
+
+    name: str = Field(description="What to call it: letters and digits, with _ between them")
+    extends: str = Field(default="base", description="The experiment whose settings it starts from.")
+    description: str = Field(default="", description="One sentence on what it is for.")
+    overrides: dict[str, Any] = Field(
+        default={}, description="Changed knobs per stage, such as {mask_choices: {sigma: 0.15}}."
+    )
+    targets: list[str] = Field(default=[], description="Stages to end in; none: as the experiment it extends.")
+    datasets: list[str] = Field(default=[], description="Data sets to run on; none: those of the one it extends.")
+
+
+class Wish(dg.Config):
+    """Which experiments to see on which data set."""
+
+    experiments: list[str] = Field(description="Names of experiments, such as [red_ellipse, no_projection].")
+    dataset: str = Field(default="toyref", description="Data set to run them on.")
+
+
+class Collection(dg.Config):
+    """What may go."""
+
+    dry_run: bool = Field(default=True, description="Only list what would be deleted.")
+    min_age_days: float = Field(default=1.0, ge=0, description="What was touched since then stays.")
+
+
+def register(new: NewExperiment) -> Path:
+    """Validate a new experiment together with all others and write it to `<home>/experiments/<name>.yaml`.
+
+    Registering the same again changes nothing, while its parent runs on the same data sets.
+
+    Raises:
+        ValueError: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.
+    """
+    path = home() / "experiments" / f"{checked_name(new.name)}.yaml"
+    known = read_experiments(experiment_folders(), STAGES)
+    there = read_datasets(dataset_folders())
+    parent = known.get(new.extends)
+    inherited = [name for name, dataset in there.items() if parent and dataset.has(parent.name, parent.datasets)]
+    try:
+        file = ExperimentFile(
+            extends=new.extends,
+            description=new.description,
+            datasets=tuple(new.datasets or inherited),
+            targets=tuple(new.targets) or None,
+            knobs=new.overrides,
+        )
+    except ValidationError as error:
+        raise ValueError(f"experiment {new.name}: {error}") from error
+    if parent and not file.datasets:
+        raise ValueError(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
+    unknown = sorted(set(file.datasets) - set(there))
+    if unknown:
+        raise ValueError(f"no data set is called {', '.join(unknown)}; known are {', '.join(there)}")
+    if new.name in known:
+        _demand_equal(file, path)
+        return path
+    with TemporaryDirectory() as folder:
+        write_file(Path(folder) / path.name, file, comment="")
+        read_experiments([*experiment_folders(), Path(folder)], STAGES)
+    write_file(path, file, comment="Written by the job register_experiment.")
+    return path
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """A refusal fails the op in its own words, and is not tried again."""
+    try:
+        yield
+    except (ValueError, StoreError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> None:
+    """Write the experiment, unless something in it is wrong."""
+    with refusals_told():
+        path = register(config)
+    context.log.info(f"{path} is there. {RELOAD}")
+    context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": RELOAD})
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
+    """Remember that the experiments are wanted there."""
+    with refusals_told():
+        new = ask_for(config.dataset, config.experiments)
+    context.log.info(f"{len(new)} of {len(config.experiments)} are new. {RELOAD}")
+    context.add_output_metadata({"new": dg.MetadataValue.text(", ".join(new)), "next": RELOAD})
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, store: ArtifactStore) -> None:
+    """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
+    try:
+        found = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
+    except StoreError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    verb = "would be deleted; set dry_run: false to delete them" if config.dry_run else "deleted"
+    context.log.info(
+        f"{len(found.objects)} artifacts and {len(found.partials)} unfinished ones, {found.size:,} bytes: {verb}"
+    )
+    rows = [(path.parent.name, path.name, "finished") for path in found.objects]
+    rows += [(path.parent.name, path.name, "unfinished") for path in found.partials]
+    context.add_output_metadata(
+        {
+            "artifacts": len(rows),
+            "bytes": found.size,
+            "deleted": not config.dry_run,
+            "list": _table(("stage", "fingerprint", "state"), rows),
+        }
+    )
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def compare_checksums(context: dg.OpExecutionContext, store: ArtifactStore) -> None:
+    """Read every artifact again; fail with the list of damaged files when there are any."""
+    opened = store.open()
+    artifacts = opened.artifacts()
+    problems = []
+    for number, artifact in enumerate(artifacts, start=1):
+        problems += [(artifact.path.parent.name, artifact.path.name, one) for one in _problems(opened, artifact)]
+        if number % 20 == 0:
+            context.log.info(f"{number} of {len(artifacts)} artifacts read")
+    metadata = {"artifacts": len(artifacts), "problems": len(problems)}
+    if problems:
+        table = _table(("stage", "fingerprint", "problem"), problems)
+        advice = "Materialize their assets again with resources.runtime.config.force: true."
+        raise dg.Failure(
+            f"{len(problems)} problems in {len(artifacts)} artifacts, the first: {': '.join(problems[0])}. {advice}",
+            metadata={**metadata, "list": table},
+            allow_retries=False,
+        )
+    context.log.info(f"all {len(artifacts)} artifacts are as they were written")
+    context.add_output_metadata(metadata)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def register_experiment() -> None:
+    """Add an experiment from the launchpad: a name and the knobs it changes. Then press Reload definitions."""
+    write_experiment()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def ask_for_experiments() -> None:
+    """Show experiments that ship, or that you wrote, on a data set. Then press Reload definitions."""
+    add_to_the_graph()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def collect_garbage() -> None:
+    """List artifacts that no asset points at (older results included); `dry_run: false` deletes them."""
+    delete_unreferenced()
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def verify_store() -> None:
+    """Read every byte of every artifact and compare it with the checksums of its manifest."""
+    compare_checksums()
+
+
+MAINTENANCE = (register_experiment, ask_for_experiments, collect_garbage, verify_store)
+
+
+def _demand_equal(file: ExperimentFile, path: Path) -> None:
+    """An existing experiment never changes under its name: its results would mean something else."""
+    if not path.is_file() or ExperimentFile.model_validate(yaml.safe_load(path.read_text()) or {}) != file:
+        raise ValueError(f"an experiment called {path.stem} exists already and is different; choose another name")
+
+
+def _problems(store: Store, artifact: Artifact) -> Sequence[str]:
+    try:
+        return store.verify(artifact)
+    except StoreError as error:
+        return (str(error),)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.TableMetadataValue:
+    records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in list(rows)[:SHOWN]]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in columns]))

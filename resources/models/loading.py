@@ -1,0 +1,99 @@
+"""Open the model that a knob names: embedded, or full size from a local checkpoint. Imports only what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resources.checkpoints import checkpoint_folder, locate
+from resources.runtime import Runtime
+
+if TYPE_CHECKING:
+    from ops.tris.calibration import Scorer
+    from ops.tris.irnet import Irnet
+    from ops.tris.tokens import Cut
+    from resources.models.clip import Clip
+    from resources.models.grounding_dino import Detector
+    from resources.models.referring import S, Size, Text, Words
+    from resources.models.sam import Segmenter
+    from resources.models.tris import Pretrained, TrisTokenizer
+
+EMBEDDED = "embedded"
+
+
+def open_clip_model(name: str, runtime: Runtime) -> Clip:
+    """The CLIP of a knob.
+
+    Raises:
+        MissingCheckpoint: its file is not there; the message says what to do. So do the functions below.
+    """
+    from resources.models.clip import load_clip
+
+    return load_clip(name, checkpoint=_file(name), device=runtime.torch_device())
+
+
+def open_detector(name: str, runtime: Runtime) -> Detector:
+    """The detector of a knob."""
+    from resources.models.grounding_dino import load_detector
+
+    bert = None if name == EMBEDDED else _file("bert-base-uncased")
+    return load_detector(name, checkpoint=_file(name), bert=bert, device=runtime.torch_device())
+
+
+def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
+    """The segmenter of a knob."""
+    from resources.models.sam import load_segmenter
+
+    return load_segmenter(name, checkpoint=_file(name), device=runtime.torch_device())
+
+
+def open_parser(name: str) -> Any:
+    """The spaCy pipeline of a knob."""
+    from resources.models.spacy_parser import load_parser
+
+    return load_parser(str(_file(name) or EMBEDDED))
+
+
+def open_referring(
+    kind: type[S],
+    size: Size,
+    *,
+    switches: Mapping[str, Any],
+    text: Text,
+    swin: str,
+    words: str,
+    runtime: Runtime,
+    seed: int,
+) -> tuple[S, Words]:
+    """A `Lavt` or `Meres` with pretrained trunks, `switches` of its configuration turned, and its tokenizer."""
+    from resources.models.referring import build
+
+    model, tokenizer = build(kind, size, switches=switches, text=text, swin=_file(swin), words=_file(words), seed=seed)
+    model.to(runtime.torch_device())
+    return model, tokenizer
+
+
+def open_tris_clip(name: str) -> Pretrained:
+    """The CLIP with a ResNet tower that TRIS's steps start from, on the CPU."""
+    from resources.models.tris import pretrained_clip
+
+    return pretrained_clip(name, checkpoint=_file(name))
+
+
+def open_scorer(name: str, runtime: Runtime, *, rule: Cut) -> tuple[Scorer, TrisTokenizer]:
+    """The frozen CLIP that judges masked images, on the device, and its tokenizer."""
+    from resources.models.tris import load_scorer
+
+    return load_scorer(name, checkpoint=_file(name), rule=rule, device=runtime.torch_device())
+
+
+def open_irnet(trunk: str, runtime: Runtime, *, seed: int) -> Irnet:
+    """An IRNet with a pretrained trunk and new heads, on the device."""
+    from resources.models.tris import new_irnet
+
+    return new_irnet(trunk, checkpoint=_file(trunk), seed=seed).to(runtime.torch_device())
+
+
+def _file(name: str) -> Path | None:
+    return None if name.startswith(EMBEDDED) else locate(name, checkpoint_folder())

@@ -1,0 +1,230 @@
+"""Write toy data sets in the on-disk layout of RefCOCO, so that one reader serves both.
+
+Belongs here: splits, seeds and files. Layout: `<style>/refs(unc).p` (umd for toyrefg), `<style>/instances.json`, and
+JPEG images that all styles share in `images/mscoco/images/train2014`. A mask is a one-element list of compressed RLE,
+the form that `refer.getMask` reads in its branch for non-polygons. Field names are those of specs/ssc.md 1.1.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as rle
+
+from resources.toyref.expressions import STYLES, Expression, Style, describe
+from resources.toyref.scenes import CLASSES, Focus, Scene, SceneObject, draw_scene
+
+Size = Literal["tiny", "small", "base"]
+Record = dict[str, Any]
+
+COUNTS: dict[Size, dict[str, int]] = {
+    "tiny": {"train": 24, "val": 8, "testA": 6, "testB": 6},
+    "small": {"train": 1200, "val": 80, "testA": 50, "testB": 50},
+    "base": {"train": 3000, "val": 300, "testA": 150, "testB": 150},
+}
+"""Images per split."""
+RECIPE_SEEDS_START = 1_000_000_000
+"""Recipes of embedded models draw scenes from this seed on; no split ever does."""
+SPLIT_SEED_RANGES: dict[str, range] = {
+    "train": range(400_000_000),
+    "val": range(400_000_000, 600_000_000),
+    "testA": range(600_000_000, 800_000_000),
+    "testB": range(800_000_000, RECIPE_SEEDS_START),
+}
+"""Scene seeds of each split."""
+SEED_STRIDE = 10_000
+"""Scene seeds set aside for each data set seed, more than any split has images."""
+MAX_SEED = min(len(seeds) for seeds in SPLIT_SEED_RANGES.values()) // SEED_STRIDE - 1
+FOCUS: dict[str, Focus] = {"train": "any", "val": "any", "testA": "people", "testB": "things"}
+SINGLE_SHARE = 0.25
+"""How often an object alone of its class is referred to in train and val."""
+SPLIT_BY: dict[Style, str] = {"toyref": "unc", "toyref+": "unc", "toyrefg": "umd"}
+IMAGE_FOLDER = Path("images/mscoco/images/train2014")
+JPEG_QUALITY = 92
+CATEGORY_IDS: dict[str, int] = {
+    "person": 1,
+    "bicycle": 2,
+    "car": 3,
+    "bus": 6,
+    "boat": 9,
+    "bird": 16,
+    "cat": 17,
+    "dog": 18,
+    "umbrella": 28,
+    "sports ball": 37,
+    "bottle": 44,
+    "cup": 47,
+    "banana": 52,
+    "apple": 53,
+    "chair": 62,
+    "clock": 85,
+}
+"""COCO's own category ids."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Page:
+    """One image of the data set with its ids."""
+
+    image_id: int
+    split: str
+    scene: Scene
+    first_ann: int
+
+    @property
+    def file_name(self) -> str:
+        return f"COCO_train2014_{self.image_id:012d}.jpg"
+
+
+def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, seed: int = 0) -> None:
+    """Write one folder per style and the images they share; the same arguments give the same bytes.
+
+    Everything is written beside `root` first and moved there at the end, so `root` is whole or absent.
+
+    Raises:
+        ValueError: for an unknown style or size, a seed outside [0, MAX_SEED], or a `root` that is not empty.
+    """
+    _check(root, styles, size, seed)
+    partial = root.with_name(f".{root.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / IMAGE_FOLDER).mkdir(parents=True)
+    images: list[Record] = []
+    annotations: list[Record] = []
+    refs: dict[Style, list[Record]] = {style: [] for style in styles}
+    for page in _pages(size, seed):
+        image = Image.fromarray(page.scene.image_HW3)
+        image.save(partial / IMAGE_FOLDER / page.file_name, quality=JPEG_QUALITY)
+        images.append({"id": page.image_id, "file_name": page.file_name, "width": image.width, "height": image.height})
+        annotations += [_annotation(page, index) for index in range(len(page.scene.objects))]
+        for style in styles:
+            refs[style] += _refs(page, style, seen=refs[style])
+    info = {"description": "toyref: scenes drawn by code", "version": "1", "size": size, "seed": seed}
+    categories = [{"id": CATEGORY_IDS[name], "name": name} for name in CLASSES]
+    instances = {"info": info, "images": images, "annotations": annotations, "categories": categories}
+    for style in styles:
+        _write_style(partial / style, style, instances, refs[style])
+    partial.replace(root)
+
+
+def demand_world(folder: Path, *, size: Size, seed: int) -> None:
+    """Refuse a style's folder that was written for another size or seed.
+
+    Raises:
+        ValueError: says what to do.
+    """
+    info = json.loads((folder / "instances.json").read_bytes())["info"]
+    if (info["size"], info["seed"]) != (size, seed):
+        raise ValueError(
+            f"{folder.parent} holds a world of size {info['size']} and seed {info['seed']}, asked for are {size} and "
+            f"{seed}: delete that folder, or give the data set another name"
+        )
+
+
+def scene_seeds(split: str, *, count: int, seed: int) -> range:
+    """The scene seeds of one split of the data set with this seed."""
+    start = SPLIT_SEED_RANGES[split].start + seed * SEED_STRIDE
+    return range(start, start + count)
+
+
+def _check(root: Path, styles: Sequence[Style], size: str, seed: int) -> None:
+    unknown = sorted(set(styles) - set(STYLES))
+    if unknown or not styles:
+        raise ValueError(f"styles are {', '.join(unknown) or 'empty'}; use some of {', '.join(STYLES)}")
+    if size not in COUNTS:
+        raise ValueError(f"size is {size!r}; use one of {', '.join(COUNTS)}")
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed is {seed}; use one from 0 to {MAX_SEED}, beyond it splits would share scenes")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ValueError(f"{root} already holds something; remove it or name a new folder")
+
+
+def _pages(size: Size, seed: int) -> Iterator[_Page]:
+    image_id, first_ann = 1, 1
+    for split, count in COUNTS[size].items():
+        for scene_seed in scene_seeds(split, count=count, seed=seed):
+            scene = draw_scene(scene_seed, focus=FOCUS[split])
+            yield _Page(image_id=image_id, split=split, scene=scene, first_ann=first_ann)
+            image_id, first_ann = image_id + 1, first_ann + len(scene.objects)
+
+
+def _annotation(page: _Page, index: int) -> Record:
+    thing = page.scene.objects[index]
+    x0, y0, x1, y1 = thing.box
+    code = rle.encode(np.asfortranarray(thing.mask_HW.astype(np.uint8)))
+    return {
+        "id": page.first_ann + index,
+        "image_id": page.image_id,
+        "category_id": CATEGORY_IDS[thing.category],
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": int(thing.mask_HW.sum()),
+        "segmentation": [{"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}],
+        "iscrowd": 0,
+    }
+
+
+def _referred(page: _Page, rng: np.random.Generator) -> list[int]:
+    """Objects that sentences speak of: those with company of their own class, a few others; people alone in testA."""
+    objects = page.scene.objects
+    company = Counter(thing.category for thing in objects)
+
+    def chosen(thing: SceneObject) -> bool:
+        single = rng.random() < SINGLE_SHARE and page.split in ("train", "val")
+        right_class = (thing.category == "person") == (page.split == "testA") or page.split in ("train", "val")
+        return right_class and (company[thing.category] > 1 or single)
+
+    return [index for index, thing in enumerate(objects) if chosen(thing)]
+
+
+def _refs(page: _Page, style: Style, *, seen: list[Record]) -> list[Record]:
+    """Refs of one image; an object that the style cannot single out has none."""
+    chosen = _referred(page, np.random.default_rng([page.scene.seed, 1]))
+    rng = np.random.default_rng([page.scene.seed, 2, STYLES.index(style)])
+    ref_id = len(seen)
+    sent_id = seen[-1]["sent_ids"][-1] + 1 if seen else 0
+    refs: list[Record] = []
+    for index in chosen:
+        expressions = describe(page.scene, index, style=style, rng=rng)
+        if not expressions:
+            continue
+        refs.append(_ref(page, index, style, expressions, ref_id=ref_id, sent_id=sent_id))
+        ref_id, sent_id = ref_id + 1, sent_id + len(expressions)
+    return refs
+
+
+def _ref(
+    page: _Page, index: int, style: Style, expressions: Sequence[Expression], *, ref_id: int, sent_id: int
+) -> Record:
+    sent_ids = list(range(sent_id, sent_id + len(expressions)))
+    sentences = [_sentence(item.text, style, number) for item, number in zip(expressions, sent_ids, strict=True)]
+    ann_id = page.first_ann + index
+    return {
+        "ref_id": ref_id,
+        "ann_id": ann_id,
+        "category_id": CATEGORY_IDS[page.scene.objects[index].category],
+        "image_id": page.image_id,
+        "split": "test" if style == "toyrefg" and page.split.startswith("test") else page.split,
+        "sent_ids": sent_ids,
+        "sentences": sentences,
+        "file_name": f"COCO_train2014_{page.image_id:012d}_{ann_id}.jpg",
+    }
+
+
+def _sentence(text: str, style: Style, sent_id: int) -> Record:
+    raw = f"{text[0].upper()}{text[1:]}." if style == "toyrefg" else text
+    return {"tokens": text.split(), "raw": raw, "sent": text, "sent_id": sent_id}
+
+
+def _write_style(folder: Path, style: Style, instances: Record, refs: list[Record]) -> None:
+    folder.mkdir()
+    (folder / "instances.json").write_text(json.dumps(instances, separators=(",", ":")), encoding="ascii")
+    plain = json.loads(json.dumps(refs))  # pickle's bytes depend on which equal strings are one object
+    (folder / f"refs({SPLIT_BY[style]}).p").write_bytes(pickle.dumps(plain, protocol=2))

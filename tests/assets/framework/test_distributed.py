@@ -1,0 +1,111 @@
+"""A training stage on two processes of torchrun: the same artifact as one process makes, and nobody left behind."""
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.framework.asset_factory import build_stage_asset, run_stage
+from assets.framework.stage import StageInstance
+from pipelines.definitions import load_plan
+from resources.runtime import Runtime
+from resources.store import ArtifactStore
+from storage.artifact import Artifact, Store
+from tests.homes import write_home
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 4}\n"
+EXPERIMENT = """
+extends: base
+datasets: [pair]
+knobs:
+  zs_bootstrap: {epochs: 2, batch_size: 12}
+"""
+PREPARED = ("dataset_index", "references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small world with everything that ZSBootstrap reads."""
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"team": EXPERIMENT})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDMASK_HOME", str(home))
+        for one in stages():
+            if one.stage.name in PREPARED:
+                run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+    return home
+
+
+def stages() -> list[StageInstance]:
+    return [one for one in load_plan() if one.dataset == "pair"]
+
+
+def bootstrap(home: Path) -> StageInstance:
+    os.environ["WORDMASK_HOME"] = str(home)
+    return next(one for one in stages() if one.stage.name == "zs_bootstrap")
+
+
+def losses(artifact: Artifact) -> list[float]:
+    return artifact.table("history")["loss"].to_pylist()
+
+
+def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    store, one = Store(home / "store"), bootstrap(home)
+    alone = losses(run_stage(one, store, Runtime(threads=1), lambda _: None))
+    runtime = Runtime(processes=2, force=True)
+    resources = {"store": ArtifactStore(root=str(store.root)), "runtime": runtime}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([build_stage_asset(one)], instance=instance, resources=resources).success
+    together = losses(store.resolve(one.key))
+    assert len(together) == len(alone)
+    assert together[0] == pytest.approx(alone[0], abs=0.02)  # drop path draws other noise
+    assert together[-1] == pytest.approx(alone[-1], abs=0.1)
+    assert f"step {len(alone)}/{len(alone)}" in capfd.readouterr().err
+
+
+def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "experiments" / "team.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    with pytest.raises(ValueError, match="cannot be shared by 2 processes; raise batch_size"):
+        run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None)
+
+
+def train_forever(home: Path) -> None:
+    run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2, checkpoint_every=1), lambda _: None)
+
+
+def members(folder: Path) -> list[int]:
+    """Processes whose command line names the folder."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"assets.framework.distributed" in (said := line.read_bytes()) and os.fsencode(folder) in said:
+                found.append(int(line.parent.name))
+        except OSError:  # it ended while we looked
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+def test_when_the_step_is_killed_its_processes_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = EXPERIMENT.replace("epochs: 2, batch_size: 12", "epochs: 500, batch_size: 12")
+    (home / "experiments" / "team.yaml").write_text(text)
+    monkeypatch.setenv("WORDMASK_HOME", str(home))
+    process = multiprocessing.get_context("spawn").Process(target=train_forever, args=(home,))
+    process.start()
+    deadline = time.monotonic() + 200
+    while not list(home.glob("store/partial/zs_bootstrap/*/scratch/checkpoints/*.pt")):
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert len(members(home)) >= 2
+    process.kill()
+    process.join()
+    while members(home):
+        assert time.monotonic() < deadline + 30, "processes of a killed step go on training"
+        time.sleep(0.1)

@@ -1,0 +1,334 @@
+"""MERES on a tiny drawn world, by every source of labels, and the curves and slices that compare it with LAVT."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from assets.data.tables import objects_of
+from assets.evaluation.slices import spatial_bin
+from assets.framework.asset_factory import run_stage
+from assets.knobs_old import SupervisedKnobs
+from assets.meres.figures import inside
+from assets.meres.knobs import MeresKnobs, MeresReportKnobs
+from ops.meres.config import EMBEDDED, MeresConfig
+from pipelines.commands.terminal_tables import classes_of
+from pipelines.definitions import load_plan
+from resources.models.clip import load_clip
+from resources.models.swin_bert import load_swin
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Store
+from storage.digest import digest
+from storage.masks import decode
+from storage.weights import load_weights
+from tests.homes import write_home
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 6}\nevaluate: [val, testA]\n"
+TINY = "{epochs: 1, batch_size: 12}"
+DRAWN = f"""
+extends: meres
+datasets: [guided]
+targets: [report, meres_report, meres_curve, supervised_curve]
+knobs:
+  meres: {TINY}
+  supervised: {TINY}
+  zs_bootstrap: {TINY}
+  report: {{examples: 1, segmenters: [supervised, meres]}}
+  meres_report: {{examples: 2}}
+"""
+SEEN = """
+extends: meres_seen
+datasets: [guided]
+targets: [meres_predictions, supervised]
+knobs:
+  meres: {epochs: 1, batch_size: 24, freeze_backbone: true}
+  supervised: {epochs: 1, batch_size: 24}
+"""
+WEAK = f"""
+extends: meres_corrected
+datasets: [guided]
+targets: [meres]
+knobs:
+  meres: {{epochs: 1, batch_size: 12, guidance: le}}
+  zs_bootstrap: {TINY}
+  corrected: {TINY}
+"""
+CANDIDATES = """
+extends: meres_candidates
+datasets: [guided]
+targets: [meres_matched_scores, meres_matched_curve]
+knobs:
+  meres: {epochs: 1, batch_size: 12}
+  meres_matched: {epochs: 1, batch_size: 12, contrast_weight: 0.1}
+"""
+SEEN_CLASSES = {"person", "bicycle", "car", "boat", "bird", "bottle", "banana", "apple", "chair", "clock"}
+Finished = dict[tuple[str, str], Artifact]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """(experiment, stage) -> artifact; everything is run once."""
+    experiments = {"drawn": DRAWN, "weak": WEAK, "offered": CANDIDATES, "seen": SEEN}
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"guided": WORLD}, experiments=experiments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDMASK_HOME", str(home))
+        store = Store(home / "store")
+        found: Finished = {}
+        for one in load_plan():
+            if one.dataset == "guided":
+                artifact = run_stage(one, store, Runtime(threads=1), lambda _: None)
+                found |= {(name, one.stage.name): artifact for name in one.used_by}
+        return found
+
+
+def test_meres_reads_its_labels_and_nothing_else_that_could_teach_it(finished: Finished) -> None:
+    read = {name: set(finished[name, "meres"].manifest.inputs) for name in ("drawn", "weak", "offered")}
+    assert read == {
+        "drawn": {"references", "ground_truth"},
+        "weak": {"references", "corrected_labels"},
+        "offered": {"references", "mask_choices"},
+    }
+
+
+def test_meres_comes_back_as_it_was_built_with_its_switches_and_words(finished: Finished) -> None:
+    for name, guidance in (("drawn", "le_enh+ve"), ("weak", "le")):
+        state, card = load_weights(finished[name, "meres"].file("weights.safetensors"))
+        assert card["architecture"]["meres"]["guidance"] == guidance
+        assert card["max_tokens"] == 21
+        assert any("extractor" in key for key in state) == (guidance != "le")
+    assert finished["drawn", "meres"].manifest.metrics["tokens heard at most"] == 21
+
+
+def test_every_switch_is_a_field_of_the_network() -> None:
+    switches = MeresKnobs(selection="none", cues="local", norm_mask=False, joint_width=32).switches()
+    config = MeresConfig(**switches)
+    assert (config.select, config.cues, config.norm_mask, config.joint_width) == ("none", "local", False, 32)
+    assert MeresConfig(**MeresKnobs().switches()) == MeresConfig()
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finished, model: str) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["seen", "ground_truth"].table("objects").to_pylist()
+    }
+    trained = [truths[one.object_id] for one in objects_of(finished["seen", "references"], splits=("train",))]
+    unseen = Counter(trained)["dog"] + Counter(trained)["cup"]
+    assert unseen > 0
+    used = finished["seen", model].manifest.metrics["objects trained on"]
+    assert used == sum(category in SEEN_CLASSES for category in trained) < len(trained)
+    assert finished["drawn", model].manifest.metrics["objects trained on"] == len(trained)
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_on_seen_classes_both_models_hear_clip(finished: Finished, model: str) -> None:
+    state, card = load_weights(finished["seen", model].file("weights.safetensors"))
+    assert card["max_tokens"] == 20
+    assert card["architecture"]["clip"]["width"] == 128
+    assert "bert" not in card["architecture"]
+    assert not any(name.startswith("bert.") for name in state)
+    pretrained = load_clip().model.state_dict()
+    still = {name for name in pretrained if torch.equal(pretrained[name], state.get(f"clip.{name}", torch.empty(0)))}
+    assert still == {"token_embedding.weight", "positional_embedding"}
+
+
+def test_a_trained_model_with_clip_predicts_for_every_sentence(finished: Finished) -> None:
+    objects = objects_of(finished["seen", "references"], splits=("val", "testA"))
+    predicted = finished["seen", "meres_predictions"].table("masks")["sent_id"].to_pylist()
+    assert sorted(predicted) == sorted(number for one in objects for number in one.sent_ids)
+
+
+def test_a_frozen_backbone_is_saved_as_it_was_pretrained(finished: Finished) -> None:
+    pretrained = load_swin("embedded", config=EMBEDDED.swin)
+    same = {}
+    for name in ("seen", "drawn"):
+        state, _ = load_weights(finished[name, "meres"].file("weights.safetensors"))
+        same[name] = all(torch.equal(state[f"vision.swin.{key}"], value) for key, value in pretrained.items())
+    assert same == {"seen": True, "drawn": False}
+
+
+def test_younger_knobs_at_their_defaults_leave_earlier_trainings_valid() -> None:
+    digests = {knobs: digest(knobs.recipe()) for knobs in (MeresKnobs(), SupervisedKnobs())}
+    assert list(digests.values()) == ["8e1c0016286333b0a443", "b4d24ce2877a56df3aea"]
+    assert digest(MeresKnobs(clip="ViT-L-14-336").recipe()) == digests[MeresKnobs()]
+    turned: list[dict[str, Any]] = [
+        {"text": "clip"},
+        {"text": "clip", "clip": "ViT-L-14-336"},
+        {"freeze_backbone": True},
+    ]
+    assert len({*digests.values(), *(digest(MeresKnobs(**one).recipe()) for one in turned)}) == 5
+    assert "bert" not in MeresKnobs(text="clip").recipe()
+
+
+def test_the_weights_of_the_encoder_that_is_heard_are_asked_for() -> None:
+    full = SupervisedKnobs(swin="swin_b", bert="bert-base-uncased", clip="ViT-L-14-336", text="clip")
+    assert full.models() == ("swin_b", "ViT-L-14-336")
+    assert SupervisedKnobs(text="clip").models() == ("embedded/swin", "embedded/clip_vit")
+    assert SupervisedKnobs().models() == ("embedded/swin", "embedded/bert")
+
+
+def test_classes_are_known_of_drawn_masks_only() -> None:
+    with pytest.raises(ValueError, match="needs labels: ground_truth"):
+        MeresKnobs(classes="seen")
+    with pytest.raises(ValueError, match="must not pick the epoch"):
+        MeresKnobs(classes="seen", labels="ground_truth", select="best_on_val")
+
+
+def test_meres_goes_on_over_all_candidates_and_says_what_was_matched(finished: Finished) -> None:
+    start, matched = finished["offered", "meres"], finished["offered", "meres_matched"]
+    assert {row["epoch"] for row in matched.table("matches").to_pylist()} == {0, 1}
+    assert not start.has("matches.parquet")
+    before, card = load_weights(start.file("weights.safetensors"))
+    after, same = load_weights(matched.file("weights.safetensors"))
+    assert same["architecture"] == card["architecture"]
+    drift = (sum((after[name] - value).double().square().sum() for name, value in before.items())) ** 0.5
+    length = (sum(value.double().square().sum() for value in before.values())) ** 0.5
+    assert 0 < drift < 0.2 * length
+    methods = {row["method"] for row in finished["offered", "meres_matched_scores"].table("summary").to_pylist()}
+    assert methods == {"MERES, matched"}
+    assert {row["method"] for row in finished["offered", "meres_matched_curve"].table("areas").to_pylist()} == methods
+    assert matched.manifest.metrics["labels"] == start.manifest.metrics["labels"] == "mask_choices"
+
+
+def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> None:
+    labels = {row["ref_id"]: row for row in finished["weak", "corrected_labels"].table("labels").to_pylist()}
+    trained = {one.ref_id for one in objects_of(finished["weak", "references"], splits=("train",))}
+    assert set(labels) == trained
+    matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 1]
+    assert len(matches) > 20
+    assert {row["ref_id"]: row["candidate"] for row in matches} == {
+        row["ref_id"]: labels[row["ref_id"]]["candidate"] for row in matches
+    }
+
+
+def test_no_two_objects_of_an_image_have_one_label_and_a_label_is_a_candidates_mask(finished: Finished) -> None:
+    choices = {row["ref_id"]: row for row in finished["weak", "mask_choices"].table("choices").to_pylist()}
+    masks = {
+        (row["image_id"], row["candidate"]): row["rle"]
+        for row in finished["weak", "candidate_masks"].table("candidates").to_pylist()
+    }
+    given = [
+        (choices[row["ref_id"]]["image_id"], row["candidate"], row["rle"])
+        for row in finished["weak", "corrected_labels"].table("labels").to_pylist()
+        if row["candidate"] is not None
+    ]
+    assert given
+    assert len({(image, candidate) for image, candidate, _ in given}) == len(given)
+    assert all(masks[image, candidate] == rle for image, candidate, rle in given)
+
+
+def test_meres_is_scored_and_sliced_on_every_expression(finished: Finished) -> None:
+    splits = ("val", "testA")
+    objects = objects_of(finished["drawn", "references"], splits=splits)
+    said = Counter(one.split for one in objects for _ in one.sentences)
+    scores = finished["drawn", "meres_scores"]
+    whole = {row["split"]: row for row in scores.table("summary").to_pylist() if row["resolution"] == "original"}
+    assert {split: row["rows"] for split, row in whole.items()} == said
+    slices = [row for row in scores.table("slices").to_pylist() if row["resolution"] == "original"]
+    for by in ("length", "spatial words", "size of the object", "objects of its class"):
+        for split in splits:
+            mine = [row for row in slices if (row["by"], row["split"]) == (by, split)]
+            assert len(mine) > 1
+            assert sum(row["rows"] for row in mine) == said[split]
+            mean = sum(row["mIoU"] * row["rows"] for row in mine) / said[split]
+            assert mean == pytest.approx(whole[split]["mIoU"])
+
+
+def test_a_slice_counts_its_own_expressions(finished: Finished) -> None:
+    references, scores = finished["drawn", "references"], finished["drawn", "choice_scores"]
+    text = {row["sent_id"]: row["expression"] for row in references.table("expressions").to_pylist()}
+    pairs = [
+        row
+        for row in scores.table("pairs").to_pylist()
+        if row["method"] == "S+S" and row["split"] == "val" and spatial_bin(text[row["sent_id"]]) == "with"
+    ]
+    (found,) = (
+        row
+        for row in scores.table("slices").to_pylist()
+        if (row["by"], row["slice"], row["split"], row["method"]) == ("spatial words", "with", "val", "S+S")
+    )
+    assert found["rows"] == len(pairs)
+    assert found["oIoU"] == pytest.approx(sum(r["intersection"] for r in pairs) / sum(r["union"] for r in pairs))
+
+
+def test_figures_of_unseen_classes_are_those_of_their_expressions(finished: Finished) -> None:
+    truths = {
+        row["object_id"]: row["category"] for row in finished["drawn", "ground_truth"].table("objects").to_pylist()
+    }
+    objects = objects_of(finished["drawn", "references"], splits=("val",))
+    unseen = {one.ref_id for one in objects if truths[one.object_id] in {"bus", "cat", "dog", "umbrella", "cup"}}
+    scores = finished["drawn", "supervised_scores"]
+    pairs = [row for row in scores.table("pairs").to_pylist() if row["ref_id"] in unseen]
+    ious = [row["intersection"] / row["union"] for row in pairs if row["resolution"] == "original"]
+    assert ious
+    assert classes_of(scores)["val", "unseen"][1] == pytest.approx(float(np.mean(ious)))
+
+
+@pytest.mark.parametrize("model", ["meres", "supervised"])
+def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished, model: str) -> None:
+    counts = finished["drawn", f"{model}_curve"].table("counts").to_pylist()
+    pairs = finished["drawn", f"{model}_scores"].table("pairs").to_pylist()
+    for side in {row["resolution"] for row in counts}:
+        inside = np.sum([row["foreground"] for row in counts if row["resolution"] == side], axis=0)
+        outside = np.sum([row["background"] for row in counts if row["resolution"] == side], axis=0)
+        shared = sum(row["intersection"] for row in pairs if row["resolution"] == side)
+        joined = sum(row["union"] for row in pairs if row["resolution"] == side)
+        assert inside[501:].sum() <= shared <= inside[500:].sum()  # probabilities are rounded to thousandths
+        assert inside.sum() + outside[501:].sum() <= joined <= inside.sum() + outside[500:].sum()
+
+
+def test_the_area_below_the_curve_is_told_per_split(finished: Finished) -> None:
+    curve = finished["drawn", "meres_curve"]
+    areas = {(row["split"], row["resolution"]): row["AUC_PR"] for row in curve.table("areas").to_pylist()}
+    assert set(areas) == {(split, side) for split in ("val", "testA") for side in ("original", "112")}
+    points = [row for row in curve.table("curve").to_pylist() if (row["split"], row["resolution"]) == ("val", "112")]
+    recall = np.array([row["recall"] for row in points])
+    assert recall[-1] == 1.0
+    assert (np.diff(recall) >= 0).all()
+    precision = [row["precision"] for row in points]
+    assert areas["val", "112"] == pytest.approx(float((np.diff(recall, prepend=0.0) * precision).sum()))
+    assert curve.manifest.metrics["val MERES AUC-PR"] == areas["val", "original"]
+
+
+def test_predictions_of_meres_have_the_size_of_their_images(finished: Finished) -> None:
+    rows = finished["drawn", "meres_predictions"].table("masks").to_pylist()
+    assert {row["model_size"] for row in rows} == {112}
+    assert all(decode(row["rle"], row["height"], row["width"]).shape == (row["height"], row["width"]) for row in rows)
+
+
+def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) -> None:
+    page = finished["drawn", "report"].file("report.html").read_text()
+    assert "<h2>MERES</h2>" in page
+    assert "<td>spatial words</td><td>with</td>" in page
+    assert "without drawn masks but for the supervised upper bound and MERES;" in page
+
+
+def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(finished: Finished) -> None:
+    page = finished["drawn", "meres_report"].file("report.html").read_text()
+    for model in ("meres", "supervised"):
+        for row in finished["drawn", f"{model}_curve"].table("areas").to_pylist():
+            cells = (row["split"], row["method"], row["resolution"], row["expressions"], f"{100 * row['AUC_PR']:.1f}")
+            assert "".join(f"<td>{cell}</td>" for cell in cells) in page
+    assert page.count('aria-label="precision over recall"') == 2
+    assert page.count(">supervised</text>") == page.count(">MERES</text>") == 2
+
+
+def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(finished: Finished) -> None:
+    page = finished["drawn", "meres_report"].file("report.html").read_text()
+    assert page.count("<img ") == 2
+    for panel in ("Words", "Visual expressions", "Share of visual expressions", "MERES", "Ground truth", "Tokens and"):
+        assert f"<b>{panel}" in page
+    assert "<td>spatial words</td><td>with</td>" in page
+
+
+def test_models_beside_meres_bring_their_scores_and_curves() -> None:
+    assert MeresReportKnobs(beside=()).extra_needs() == ()
+    assert MeresReportKnobs(beside=("corrected",)).extra_needs() == ("corrected_scores", "corrected_curve")
+
+
+def test_a_small_object_lies_in_the_pixel_that_has_most_of_it() -> None:
+    drawn = np.zeros((64, 64), bool)
+    drawn[30:34, 33:50] = True  # on the border of two rows, in the third and fourth columns
+    assert inside(drawn, (4, 4)).reshape(4, 4).nonzero()[1].tolist() == [2, 2]
+    assert not inside(np.zeros((64, 64), bool), (4, 4)).any()

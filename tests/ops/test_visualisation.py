@@ -1,0 +1,183 @@
+"""Pictures for people: overlays, panels, PNG sizes, curves."""
+
+import base64
+import io
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ops.visualisation import (
+    PALETTE,
+    PREVIEW_BYTES,
+    curve_svg,
+    data_uri,
+    heat,
+    indices,
+    overlay,
+    png_bytes,
+    preview_png,
+    side_by_side,
+    stacked,
+)
+
+GREY = np.full((80, 100, 3), 128, np.uint8)
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def masks(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    masks_NHW = np.zeros((len(boxes), 80, 100), bool)
+    for mask_HW, (x0, y0, x1, y1) in zip(masks_NHW, boxes, strict=True):
+        mask_HW[y0:y1, x0:x1] = True
+    return masks_NHW
+
+
+def opened(png: bytes) -> NDArray[np.uint8]:
+    return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_an_overlay_changes_its_masks_and_puts_a_white_line_around_them() -> None:
+    masks_NHW = masks((5, 5, 30, 40), (50, 20, 90, 70))
+    drawn = overlay(GREY, masks_NHW)
+    changed, inside = (drawn != GREY).any(-1), masks_NHW.any(0)
+    assert changed[inside].all()
+    assert (drawn[changed & ~inside] == 255).all()
+    assert (changed & ~inside).sum() == 2 * (25 + 35 + 40 + 50)
+    assert (GREY == 128).all()
+
+
+def test_each_mask_is_outlined_in_its_own_colour() -> None:
+    drawn = overlay(GREY, masks((5, 5, 30, 40), (50, 20, 90, 70)))
+    assert tuple(drawn[5, 10]) == PALETTE[0]
+    assert tuple(drawn[20, 60]) == PALETTE[1]
+
+
+def test_labels_are_written_inside_the_picture() -> None:
+    plain = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)))
+    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=indices(3))
+    for rows, columns in (
+        (slice(0, 20), slice(0, 20)),
+        (slice(60, 80), slice(80, 100)),
+        (slice(30, 50), slice(40, 60)),
+    ):
+        assert (labelled[rows, columns] != plain[rows, columns]).any()
+        assert (labelled[rows, columns] > 200).all(-1).any()
+
+
+def test_no_mask_and_empty_masks_draw_nothing() -> None:
+    assert np.array_equal(overlay(GREY, np.zeros((0, 80, 100), bool)), GREY)
+    assert np.array_equal(overlay(GREY, np.zeros((1, 80, 100), bool), labels=["empty"]), GREY)
+
+
+def test_misfits_are_refused() -> None:
+    with pytest.raises(ValueError, match="resize"):
+        overlay(GREY, np.zeros((1, 10, 10), bool))
+    with pytest.raises(ValueError, match="labels"):
+        overlay(GREY, masks((0, 0, 5, 5)), labels=["a", "b"])
+    with pytest.raises(ValueError, match="panel"):
+        side_by_side([])
+    with pytest.raises(ValueError, match="stack"):
+        stacked([])
+
+
+def test_panels_stand_beside_each_other_at_one_height() -> None:
+    row = side_by_side([("image", noise(40, 80)), ("truth", noise(100, 50))], height=60)
+    assert row.shape == (60 + 22, 120 + 30 + 3 * 4, 3)
+
+
+@pytest.mark.parametrize("caption", ["", "the man", "左边的人 🐶 on the left", "word " * 10_000, "x" * 3000])
+def test_any_caption_is_drawn_within_the_width(caption: str) -> None:
+    row = side_by_side([("a title that is far too long for its picture", noise(30, 60))], height=60, caption=caption)
+    assert row.shape[1] == 128
+    assert row.shape[0] <= 60 + 22 + 3 * 18
+
+
+def test_rows_are_stacked_on_white() -> None:
+    page = stacked([noise(10, 20), noise(30, 50)])
+    assert page.shape == (48, 50, 3)
+    assert (page[:10, 20:] == 255).all()
+
+
+def test_a_png_holds_the_picture() -> None:
+    image_HW3 = noise(9, 13)
+    assert np.array_equal(opened(png_bytes(image_HW3)), image_HW3)
+    uri = data_uri(png_bytes(image_HW3))
+    assert uri.startswith("data:image/png;base64,")
+    assert np.array_equal(opened(base64.b64decode(uri.split(",")[1])), image_HW3)
+
+
+@pytest.mark.parametrize("picture", [noise(480, 640), np.full((160, 192, 3), 90, np.uint8)], ids=["noise", "flat"])
+def test_five_panels_fit_into_the_preview_limit(picture: NDArray[np.uint8]) -> None:
+    titles = ("image", "candidates", "choice", "prediction", "truth")
+    png = preview_png([(title, picture) for title in titles], caption="the red one on the left")
+    assert len(png) <= PREVIEW_BYTES
+    assert opened(png).shape[1] > opened(png).shape[0]
+
+
+def test_a_preview_that_cannot_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fewer"):
+        preview_png([("noise", noise(64, 64))] * 8, max_bytes=500)
+
+
+def test_a_curve_is_well_formed_and_skips_what_is_not_finite() -> None:
+    svg = curve_svg(
+        {"train <loss> & co": [(0, 2.0), (1, math.nan), (2, 1.0)], "val": [(0, 1.5)]}, x_label="step", y_label='"loss"'
+    )
+    root = ElementTree.fromstring(svg)
+    lines = [node.attrib["points"].split() for node in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [2, 1]
+    heights = [float(point.split(",")[1]) for point in lines[0]]
+    assert heights[0] < heights[1]
+    assert "train <loss> & co" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [((3.6e-6, 1), ["0", "0.25", "0.5", "0.75", "1"]), ((1, 1000), ["0", "250", "500", "750", "1000"])],
+)
+def test_numbers_on_an_axis_are_short(ends: tuple[float, float], told: list[str]) -> None:
+    svg = ElementTree.fromstring(curve_svg({"a": [(x, x) for x in ends]}, x_label="x", y_label="y", y_range=ends))
+    texts = [one.text for one in svg.iter() if one.tag.endswith("text")]
+    assert texts[:10:2] == texts[1:10:2] == told
+
+
+def test_a_given_range_of_heights_is_kept() -> None:
+    svg = ElementTree.fromstring(curve_svg({"a": [(0, 0.5), (1, 0.5)]}, x_label="x", y_label="y", y_range=(0, 1)))
+    (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
+    assert [point.split(",")[1] for point in line.attrib["points"].split()] == ["96.0"] * 2  # between 12 and 180
+
+
+def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
+    strength_HW = np.tile(np.array([-1, 0, 0.5, 1, 2]).repeat(20), (80, 1))
+    drawn = heat(GREY, strength_HW).astype(int)
+    assert drawn.shape == GREY.shape
+    blue, green, red = drawn[0, 20], drawn[0, 40], drawn[0, 60]
+    assert blue.argmax() == 2
+    assert green.argmax() == 1
+    assert red.argmax() == 0
+    assert (drawn[:, :20] == blue).all()
+    assert (drawn[:, 80:] == red).all()
+
+
+def test_what_lies_below_the_heat_stays_visible_and_in_place() -> None:
+    striped = GREY.copy()
+    striped[:, ::2] = 255
+    drawn = heat(striped, np.zeros((80, 100))).astype(int)
+    assert (drawn[:, ::2] - drawn[:, 1::2] > 40).all()
+    assert (striped[:, 1::2] == 128).all()
+
+
+def test_heat_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="resize"):
+        heat(GREY, np.zeros((20, 25)))
+
+
+def test_an_empty_curve_is_an_empty_plot() -> None:
+    assert "<polyline" in curve_svg({"train": []}, x_label="step", y_label="loss")
+    ElementTree.fromstring(curve_svg({}, x_label="step", y_label="loss"))

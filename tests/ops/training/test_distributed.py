@@ -1,0 +1,130 @@
+"""Two processes that train together end where one process with the whole batch does."""
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed, nn
+
+from ops.segmenters.lavt import Lavt
+from ops.ssc.matching import MatchingLoss
+from ops.training.course import State
+from ops.training.distributed import Team, TeamNorm
+from ops.training.loop import ALONE, Loss, TrainPlan, first_candidate, train
+from tests.ops.training.test_training import CONFIG, PLAN, new_model, some_samples
+
+STEADY = replace(CONFIG, drop_path=0.0)
+"""Without drop path, whose noise differs from process to process."""
+
+INERT = ("query.bias", "key.bias", "value.bias", "output.bias")
+"""Of the fusions; a norm or a softmax cancels them: their gradients are rounding noise, which Adam makes large."""
+
+
+def still_model() -> Lavt:
+    return Lavt(STEADY, new_model().language)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
+    port = free_port()
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["torch", "transformers", "tests.ops.training.test_distributed"])
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        for future in [pool.submit(member, rank, 2, port, *arguments) for rank in (0, 1)]:
+            future.result()
+
+
+def meet(rank: int, size: int, port: int) -> Team:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    return Team(rank=rank, size=size)
+
+
+def train_member(rank: int, size: int, port: int, out: Path, plan: TrainPlan, loss: Loss, state: Path | None) -> None:
+    team = meet(rank, size, port)
+    model, saved = still_model(), []
+    resume = torch.load(state, weights_only=True) if state else None
+    history = train(
+        model, some_samples(), plan, resume=resume, loss=loss, team=team, save=lambda state: saved.append(state["step"])
+    )
+    torch.save({"weights": model.state_dict(), "history": history.loss, "saved": saved}, out / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def train_team(out: Path, plan: TrainPlan, loss: Loss = first_candidate, state: Path | None = None) -> list[State]:
+    in_two_processes(train_member, out, plan, loss, state)
+    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_losses_and_weights_are_those_of_one_process(tmp_path: Path) -> None:
+    plan = replace(PLAN, epochs=2, accumulate=2, batch_size=12, clip_norm=0.5)
+    alone, loss = still_model(), MatchingLoss(rule="greedy")
+    history = train(alone, some_samples(), plan, loss=loss)
+    first, second = train_team(tmp_path, plan, loss)
+    assert first["history"] == pytest.approx(history.loss, abs=2e-5)
+    assert first["history"] == second["history"]
+    assert all(torch.equal(first["weights"][name], value) for name, value in second["weights"].items())
+    for name, value in alone.state_dict().items():
+        if "fusions" in name and name.endswith(INERT):
+            continue
+        torch.testing.assert_close(first["weights"][name], value, atol=1e-4, rtol=0)
+    assert first["saved"]
+    assert second["saved"] == []
+
+
+def test_a_team_may_go_on_where_one_process_was(tmp_path: Path) -> None:
+    plan = replace(PLAN, epochs=2, lr=1e-4)
+
+    def keep(state: State) -> None:
+        if state["step"] == 3:
+            torch.save(state, tmp_path / "third.pt")
+
+    history = train(still_model(), some_samples(), plan, save=keep)
+    first, _ = train_team(tmp_path, plan, state=tmp_path / "third.pt")
+    assert first["history"][:3] == history.loss[:3]
+    assert first["history"] == pytest.approx(history.loss, abs=2e-5)
+
+
+def norm_member(rank: int, size: int, port: int, out: Path, whole: np.ndarray, grad: np.ndarray) -> None:
+    meet(rank, size, port)
+    norm = TeamNorm.of(nn.BatchNorm2d(3))
+    rows = slice(0, 1) if rank == 0 else slice(1, None)  # shares of unequal size
+    mine = torch.from_numpy(whole[rows]).requires_grad_()
+    found = norm(mine)
+    found.backward(torch.from_numpy(grad[rows]))
+    torch.save({"out": found.detach(), "grad": mine.grad, "stats": norm.state_dict()}, out / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_batch_norm_sees_the_samples_of_all_processes(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(3)
+    whole, grad = (torch.randn(4, 3, 5, 6, generator=generator) * 3 + 1 for _ in range(2))
+    in_two_processes(norm_member, tmp_path, whole.numpy(), grad.numpy())
+    norm, x = nn.BatchNorm2d(3), whole.clone().requires_grad_()
+    expected = norm(x)
+    expected.backward(grad)
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    torch.testing.assert_close(torch.cat([part["out"] for part in parts]), expected.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.cat([part["grad"] for part in parts]), x.grad, atol=1e-5, rtol=1e-5)
+    for part in parts:
+        torch.testing.assert_close(part["stats"], norm.state_dict(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_batch_that_cannot_be_shared_says_so() -> None:
+    samples = some_samples(images=2)
+    assert [len(part) for part in samples.split([(0, 0), (1, 0), (2, 0)], parts=2)] == [2, 1]
+    with pytest.raises(ValueError, match="raise batch_size"):
+        samples.split([(0, 0), (1, 0)], parts=2)
+    assert ALONE.leads

@@ -1,0 +1,178 @@
+"""The papers' tables: what they need, and how figures over seeds are told."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pytest
+
+from assets.framework.stage import StageInstance, ToyWorld
+from ops.tris.losses import LossWeights
+from pipelines.commands import results
+from pipelines.commands.results import TABLES, markdown, register, runs_of, world
+from pipelines.commands.run import in_use, leading_to, planned
+from pipelines.commands.terminal_tables import summary_of
+from pipelines.definitions import load_plan
+from pipelines.rows import PaperTable, Row
+from storage.artifact import Artifact
+
+
+def test_worlds_are_registered_for_every_experiment_of_the_tables() -> None:
+    register(["toyref", "toyref+"], range(2), TABLES)
+    instances = load_plan()
+    for experiment, stage in runs_of(TABLES):
+        for dataset in ("toyref", "toyref_seed1", "toyrefplus_seed0", "toyrefplus_seed1"):
+            assert stage in {one.stage.name for one in in_use(instances, dataset, experiment)}
+    toys = {one.dataset: one.source.toy for one in instances}
+    assert toys["toyrefplus_seed1"] == ToyWorld(style="toyref+", seed=1)
+
+
+def test_a_fresh_graph_has_one_world() -> None:
+    assert {one.dataset for one in load_plan()} == {"toyref"}
+
+
+def test_another_world_is_another_training() -> None:
+    register(["toyref"], [1], TABLES)
+    one, other = (planned(name, "base")[-1] for name in ("toyref", "toyref_seed1"))
+    assert (one.source.seed, other.source.seed) == (0, 1)
+    assert one.knobs == other.knobs
+    assert one.recipe != other.recipe
+
+
+def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"toyref": {"val": (0.3, 0.5)}, "toyref_seed1": {"val": (0.5, 0.6), "testA": (0.1, 0.2)}}
+
+    def cells(
+        _: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str]
+    ) -> dict[str, tuple[float, float]]:
+        assert measures == ("oIoU", "mIoU")
+        return figures[dataset] if row.method == "ZSBootstrap" else {}
+
+    monkeypatch.setattr(results, "cells_of", cells)
+    lines = markdown(["toyref"], range(2), TABLES[:1]).splitlines()
+    assert "| ZSBootstrap | 40.0 ± 14.1 / 55.0 ± 7.1 | 10.0 / 20.0 (1 of 2) | - |" in lines
+    assert "| S+S+C | - | - | - |" in lines
+    alone = markdown(["toyref"], range(1), TABLES[:1]).splitlines()
+    assert "| ZSBootstrap | 30.0 / 50.0 | - | - |" in alone
+
+
+def test_a_table_says_its_measures_and_what_masks_do_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row(label="labels", experiment="tris", stage="tris_scores", method="refined labels")
+    table = PaperTable(number=1, title="", rows=(row,), splits=("train",), measures=("mIoU", "PointM"))
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"train": (0.3, float("nan"))})
+    lines = markdown(["toyref"], range(1), [table]).splitlines()
+    assert lines[-3:] == ["| masks: mIoU / PointM | train |", "|---|---|", "| labels | 30.0 / - |"]
+    monkeypatch.setattr(results, "cells_of", lambda *_: {})
+    assert markdown(["toyref"], range(2), [table]).splitlines()[-1] == "No row of it is finished."
+
+
+class Summed:
+    """An artifact's summary, in memory."""
+
+    def has(self, _: str) -> bool:
+        return True
+
+    def table(self, _: str) -> pa.Table:
+        some = {"per": "expression", "resolution": "original", "oIoU": 0.1}
+        rows = [
+            {"split": "train", "method": "refined labels", "mIoU": 0.3, "PointM": None, **some},
+            {"split": "val", "method": "TRIS", "mIoU": 0.5, "PointM": 0.7, **some},
+            {"split": "val", "method": "TRIS", "mIoU": 0.6, "PointM": 0.8, **some, "per": "object"},
+        ]
+        return pa.Table.from_pylist(rows)
+
+
+def test_a_cell_holds_the_measures_that_are_asked_for() -> None:
+    stages = {"tris_scores": cast(Artifact, Summed())}
+    assert summary_of(stages)["val", "TRIS"] == (0.1, 0.5)
+    found = summary_of(stages, ("mIoU", "PointM"))
+    assert found["val", "TRIS"] == (0.5, 0.7)
+    assert found["train", "refined labels"] == pytest.approx((0.3, float("nan")), nan_ok=True)
+
+
+@pytest.mark.parametrize("number", [23, 25, 26, 27, 28])
+def test_ablations_of_step_1_cost_nothing_that_comes_after_it(number: int) -> None:
+    (table,) = [table for table in TABLES if table.number == number]
+    register(["toyref"], [0], [table])
+    instances = load_plan()
+    for row in table.rows:
+        needed = {one.stage.name for one in leading_to(row.stage, in_use(instances, "toyref", row.experiment))}
+        assert "response_scores" in needed
+        assert not needed & {"refined_labels", "tris_segmenter", "tris_predictions"}
+
+
+@pytest.mark.parametrize(
+    ("number", "pattern", "knob"),
+    [
+        (25, r"K = (\d+)", "negatives"),
+        (25, r"N = (\d+)", "batch_size"),
+        (27, r"(\d+)$", "width"),
+        (28, r"(\d+)$", "classification_weight"),
+    ],
+)
+def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(number: int, pattern: str, knob: str) -> None:
+    (table,) = [table for table in TABLES if table.number == number]
+    said = {row.experiment: int(found[1]) for row in table.rows if (found := re.match(pattern, row.label))}
+    defaults = {"negatives": LossWeights().negatives, "classification_weight": LossWeights().classification}
+    assert len(said) == 4
+    register(["toyref"], [0], [table])
+    instances = [one for one in load_plan() if one.stage.name == "tris_response_model"]
+    for experiment, number_said in said.items():
+        (one,) = in_use(instances, "toyref", experiment)
+        value = getattr(one.knobs, knob)
+        assert number_said + (knob == "batch_size") == (defaults[knob] if value is None else value)
+
+
+def test_tables_that_nobody_asked_for_stay_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (
+        PaperTable(number=number, title="one: two", rows=(_choice_of("base"),), splits=("val",)) for number in (2, 10)
+    )
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.3, 0.5)})
+    page = markdown(["toyref"], range(1), [second])
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.4, 0.6)})
+    both = markdown(["toyref+", "toyref"], range(1), [first], page)
+    titles = re.findall("## (.*):", both)
+    assert titles == ["toyref, Table 2: one", "toyref, Table 10: one", "toyref+, Table 2: one"]
+    assert re.findall("base [|] (.*) [|]", both) == ["40.0 / 60.0", "30.0 / 50.0", "40.0 / 60.0"]
+    assert "`wordmask results --seeds 1 --style toyref+ --table 2`" in both
+    assert markdown(["toyref"], range(1), [second, first], both).count("40.0 / 60.0") == 3
+    monkeypatch.setattr(results, "cells_of", lambda *_: {})
+    assert markdown(["toyref"], range(1), [first], both) == both
+    assert markdown(["toyref"], range(1), [first], f"{both}\n## Notes\n\nMine.\n") == f"{both}\n## Notes\n\nMine.\n"
+
+
+def test_nothing_is_read_before_it_is_finished(tmp_path: Path) -> None:
+    register(["toyref"], [0], TABLES)
+    lines = markdown(["toyref"], range(1), TABLES).splitlines()
+    assert lines.count("No row of it is finished.") == len(TABLES)
+
+
+def test_a_table_runs_what_is_not_finished_and_a_failure_does_not_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [
+        PaperTable(number=1, title="", rows=tuple(_choice_of(name) for name in ("base", "sam_select", "gl_clip")))
+    ]
+    register(["toyref"], [0], tables)
+    ran, told = [], []
+
+    def run(dataset: str, experiment: str, *, until: str) -> bool:
+        ran.append((dataset, experiment, until))
+        return experiment != "sam_select"
+
+    finished = {"base"}
+    monkeypatch.setattr(results, "run_experiment", run)
+    monkeypatch.setattr(results, "state_of", lambda one, _: "ready" if finished & set(one.used_by) else "stale")
+    failed = results.run_rows(["toyref"], [0], tables, lambda: told.append(len(ran)))
+    assert ran == [("toyref", name, "choice_scores") for name in ("sam_select", "gl_clip")]
+    assert told == [1, 2]
+    assert failed == ["wordmask run -d toyref -e sam_select --until choice_scores"]
+
+
+def _choice_of(experiment: str) -> Row:
+    return Row(label=experiment, experiment=experiment, stage="choice_scores", method="S+S")
+
+
+def test_world_names_are_told_apart() -> None:
+    assert world("toyref", 0) == "toyref"
+    assert len({world(style, seed) for style in ("toyref", "toyref+", "toyrefg") for seed in range(3)}) == 9
