@@ -74,7 +74,7 @@ def fill_array(
     distinct_keys(units)
     if shard < 1 or (shard > CHUNK and shard % CHUNK):
         raise ValueError(f"shard is {shard}; give a multiple of {CHUNK}, or a number from 1 to {CHUNK}.")
-    place = _Place(path=slot.work / f"{name}.zarr", notes=slot.scratch / f"{safe_part(name)}.notes")
+    place = _Place(path=slot.content / f"{name}.zarr", notes=slot.scratch / f"{safe_part(name)}.notes")
     batches = [units[start : start + shard] for start in range(0, len(units), shard)]
     array = place.opened(len(units), layout, shard)
     known = [place.recalled(number, batch) for number, batch in enumerate(batches)]
@@ -90,7 +90,7 @@ def fill_array(
                 array[number * shard : number * shard + len(batch)] = rows
             place.note(number, batch, found)
         records += found
-    write_ledger(slot.work / f"{name}.ledger.parquet", units, records)
+    write_ledger(slot.content / f"{name}.ledger.parquet", units, records)
     return progress.done(len(units))
 
 

@@ -123,7 +123,7 @@ class Slot:
         return self.root / "partial" / self.stage / self.fingerprint
 
     @property
-    def work(self) -> Path:
+    def content(self) -> Path:
         """Folder whose files become the artifact; survives a kill. Write files whole or write them again on resume."""
         return self.partial / "content"
 
@@ -152,14 +152,14 @@ class Slot:
             fingerprint=self.fingerprint,
             recipe=dict(self.recipe),
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
-            checksums=_seal(self.work),
+            checksums=_seal(self.content),
             inputs=dict(inputs or {}),
             rows=dict(rows or {}),
             metrics=dict(metrics or {}),
             versions=dict(versions or {}),
             extra=dict(extra or {}),
         )
-        write_bytes(self.work / MANIFEST, manifest.to_json())
+        write_bytes(self.content / MANIFEST, manifest.to_json())
         return self.promote()
 
     def promote(self) -> Artifact:
@@ -167,7 +167,7 @@ class Slot:
         with explain(self.target):
             self.target.parent.mkdir(parents=True, exist_ok=True)
             trash = put_aside(self.root, self.target) if self.target.exists() else None  # a forced run replaces it
-            self.work.replace(self.target)
+            self.content.replace(self.target)
             sync_folder(self.target.parent)
             for leftover in (self.partial, trash):
                 if leftover is not None:
@@ -301,20 +301,20 @@ class Store:
 
 def _prepare(slot: Slot, *, force: bool, log: Callable[[str], None]) -> bool:
     """Make a slot ready to be worked in; whether there is nothing left to do."""
-    resuming = (slot.partial / FORCED).exists() and slot.work.exists()  # no content: promoted, then killed
+    resuming = (slot.partial / FORCED).exists() and slot.content.exists()  # no content: promoted, then killed
     if slot.target.exists() and not force:
         read_manifest(slot.target)  # a damaged object is told of here, not three stages later
         shutil.rmtree(slot.partial, ignore_errors=True)
         return True
     if force and not resuming:
         shutil.rmtree(slot.partial, ignore_errors=True)
-    if (slot.work / MANIFEST).exists():
-        if _is_sound(slot.work):
+    if (slot.content / MANIFEST).exists():
+        if _is_sound(slot.content):
             log(f"{slot.stage} {slot.fingerprint}: finishing an interrupted commit")
             slot.promote()
             return True
-        (slot.work / MANIFEST).unlink()
-    make_folder(slot.work)
+        (slot.content / MANIFEST).unlink()
+    make_folder(slot.content)
     make_folder(slot.scratch)
     if force and not resuming:
         write_bytes(slot.partial / FORCED, b"")

@@ -6,7 +6,8 @@ Shapes: N masks, H x W pixels. An RLE means nothing without its size: a row of a
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,33 @@ RLE_COLUMNS: tuple[pa.Field, ...] = (
     column("width", pa.int32(), "width of the mask in pixels"),
 )
 """The columns that `mask_row` fills."""
+
+
+@dataclass(frozen=True)
+class Rle:
+    """One mask as COCO run lengths, which mean nothing without its size."""
+
+    counts: bytes
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, mask_HW: BoolArray) -> Self:
+        """Compress a mask; raises as `encode` does."""
+        return cls(encode(mask_HW), mask_HW.shape[0], mask_HW.shape[1])
+
+    def decode(self) -> BoolArray:
+        """Every pixel, (height, width) booleans; `ValueError` when the runs do not fill exactly that size."""
+        return decode(self.counts, self.height, self.width)
+
+    @property
+    def area(self) -> int:
+        """Foreground pixels."""
+        return int(area([self.counts], self.height, self.width)[0])
+
+    def columns(self) -> dict[str, Any]:
+        """The columns `rle`, `height`, `width` of a row."""
+        return {"rle": self.counts, "height": self.height, "width": self.width}
 
 
 def encode(mask_HW: BoolArray) -> bytes:

@@ -114,8 +114,8 @@ def fill_table(
             piece = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
             known |= {key: Entry(piece, record) for key, record in records.items()}
     entries = [known[unit.key] for unit in units]
-    rows = write_chunks(slot.work / f"{name}.parquet", reader.runs(entries), schema=schema)
-    write_ledger(slot.work / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
+    rows = write_chunks(slot.content / f"{name}.parquet", reader.runs(entries), schema=schema)
+    write_ledger(slot.content / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
     return progress.done(rows)
 
 

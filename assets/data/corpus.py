@@ -96,7 +96,7 @@ def dataset_index(work: Work) -> Outcome:
         }
         for split in corpus.splits
     ]
-    write_table(work.slot.work / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
+    write_table(work.slot.content / "splits.parquet", pa.Table.from_pylist(rows, schema=SPLITS))
     assert work.raw is not None, "the graph hashes the raw data first"
     metrics: dict[str, float | int | str] = {CONTENT: work.raw}
     metrics |= {f"{row['split']}: expressions": len(corpus.of(str(row["split"]))) for row in rows}
@@ -124,7 +124,7 @@ def references(work: Work) -> Outcome:
             f"{len(corpus.quarantined)} rows are quarantined: {[row.reason for row in corpus.quarantined[:3]]}"
         )
     images = {row.image_id: row for row in kept}
-    folder = work.slot.work
+    folder = work.slot.content
     expressions = [{name: getattr(row, name) for name in EXPRESSIONS.names} for row in kept]
     write_table(folder / "expressions.parquet", pa.Table.from_pylist(expressions, schema=EXPRESSIONS))
     files = [
@@ -160,7 +160,7 @@ def ground_truth(work: Work) -> Outcome:
         rows.append(
             {"object_id": truth.object_id, "image_id": truth.image_id, "category": truth.category, **mask_row(mask)}
         )
-    write_table(work.slot.work / "objects.parquet", pa.Table.from_pylist(rows, schema=OBJECTS))
+    write_table(work.slot.content / "objects.parquet", pa.Table.from_pylist(rows, schema=OBJECTS))
     write_quarantine(work, lost)
     _demand_unchanged(work)
     return Outcome(tallies={"objects": Tally.computed_anew(len(rows), quarantined=len(lost))})
@@ -173,4 +173,4 @@ def write_quarantine(work: Work, lost: Sequence[QuarantinedRow]) -> None:
     if len(lost) > SAID:
         work.log(f"left out {len(lost) - SAID} more; all are in the table `quarantine`")
     rows = [{name: getattr(row, name) for name in QUARANTINE.names} for row in lost]
-    write_table(work.slot.work / "quarantine.parquet", pa.Table.from_pylist(rows, schema=QUARANTINE))
+    write_table(work.slot.content / "quarantine.parquet", pa.Table.from_pylist(rows, schema=QUARANTINE))

@@ -34,7 +34,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectRecord:
+class Referent:
     """One reference: an object and everything that is said of it."""
 
     ref_id: int
@@ -46,7 +46,7 @@ class ObjectRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateRecord:
+class Candidate:
     """One candidate mask of an image."""
 
     image_id: str
@@ -67,41 +67,41 @@ def images_of(references: Artifact) -> dict[str, ImageRecord]:
     return {row["image_id"]: ImageRecord(**row) for row in references.table("images").to_pylist()}
 
 
-def objects_of(references: Artifact, *, splits: Iterable[str] | None = None) -> list[ObjectRecord]:
+def referents_of(references: Artifact, *, splits: Iterable[str] | None = None) -> list[Referent]:
     """Objects in the order of the data set; only those of the given splits, if any are given."""
     wanted = None if splits is None else set(splits)
-    objects: dict[int, ObjectRecord] = {}
+    objects: dict[int, Referent] = {}
     for row in references.table("expressions").to_pylist():
         if wanted is not None and row["split"] not in wanted:
             continue
         record = objects.setdefault(
             row["ref_id"],
-            ObjectRecord(**{name: row[name] for name in ("ref_id", "object_id", "image_id", "split")}),
+            Referent(**{name: row[name] for name in ("ref_id", "object_id", "image_id", "split")}),
         )
         record.sent_ids.append(row["sent_id"])
         record.sentences.append(row["expression"])
     return list(objects.values())
 
 
-def by_image(objects: Iterable[ObjectRecord]) -> dict[str, list[ObjectRecord]]:
+def by_image(objects: Iterable[Referent]) -> dict[str, list[Referent]]:
     """Image id -> its objects."""
-    grouped: dict[str, list[ObjectRecord]] = {}
+    grouped: dict[str, list[Referent]] = {}
     for one in objects:
         grouped.setdefault(one.image_id, []).append(one)
     return grouped
 
 
-def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRecord]]:
+def candidates_of(candidate_masks: Artifact) -> dict[str, list[Candidate]]:
     """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
-    names = CandidateRecord.__dataclass_fields__
-    grouped: dict[str, list[CandidateRecord]] = {}
+    names = Candidate.__dataclass_fields__
+    grouped: dict[str, list[Candidate]] = {}
     for row in candidate_masks.table("candidates").select(list(names)).to_pylist():
         if row["area"]:
-            grouped.setdefault(row["image_id"], []).append(CandidateRecord(**row))
+            grouped.setdefault(row["image_id"], []).append(Candidate(**row))
     return grouped
 
 
-def of_classes(candidates: Iterable[CandidateRecord], classes: Iterable[str]) -> list[CandidateRecord]:
+def of_classes(candidates: Iterable[Candidate], classes: Iterable[str]) -> list[Candidate]:
     """An object's candidates: those of its classes (spec 2.7), and masks of no class (SAM's automatic ones)."""
     wanted = {spelled(name) for name in classes}
     return [one for one in candidates if not one.label or one.label in wanted]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import CandidateRecord, Mask, ObjectRecord, candidates_of, objects_of
+from assets.data.tables import Candidate, Mask, Referent, candidates_of, referents_of
 from assets.evaluation.slices import traits_of
 from assets.framework.stage import Outcome, Work
 from assets.knobs_old import PUBLISHED_REFS, ScoreKnobs
@@ -106,7 +106,7 @@ def choice_scores(work: Work) -> Outcome:
             )
     write_pairs(work, pairs, empties=knobs.empties, per_object=("S+S", "random", "first", "oracle"))
     rows = _text_rows(work, objects, truths, choices)
-    write_table(work.slot.work / "text.parquet", pa.Table.from_pylist(rows, schema=TEXT))
+    write_table(work.slot.content / "text.parquet", pa.Table.from_pylist(rows, schema=TEXT))
     lost = len(objects) - len({pair.ref_id for pair in pairs})
     return Outcome(
         tallies={"pairs": Tally.computed_anew(len(pairs))},
@@ -120,7 +120,7 @@ def grounded_scores(work: Work) -> Outcome:
     truths = truths_of(work.inputs["ground_truth"])
     pairs = [
         compare(one, sent_id, truths[one.object_id].mask(), decode_row(rows[sent_id]), method="G-DINO + SAM")
-        for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)
+        for one in referents_of(work.inputs["references"], splits=work.instance.source.evaluate)
         for sent_id in one.sent_ids
         if one.object_id in truths and sent_id in rows
     ]
@@ -149,7 +149,7 @@ def scores_of(work: Work, source: str, *, method: str) -> Outcome:
     predicted = {row["sent_id"]: row for row in work.inputs[source].table("masks").to_pylist()}
     truths = truths_of(work.inputs["ground_truth"])
     pairs: list[Pair] = []
-    for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate):
+    for one in referents_of(work.inputs["references"], splits=work.instance.source.evaluate):
         if one.object_id not in truths:
             continue
         truth = truths[one.object_id].mask()
@@ -181,13 +181,13 @@ def truths_of(ground_truth: Artifact) -> dict[str, Truth]:
     return {row["object_id"]: Truth(**{name: row[name] for name in Truth.__dataclass_fields__}) for row in rows}
 
 
-def judged(work: Work, *, training: int | None = PUBLISHED_REFS) -> list[ObjectRecord]:
+def judged(work: Work, *, training: int | None = PUBLISHED_REFS) -> list[Referent]:
     """The objects of the scored splits, and the first so many references of the training splits (None: all)."""
     source = work.instance.source
     others = [split for split in source.train if split not in source.evaluate]
     return [
-        *objects_of(work.inputs["references"], splits=source.evaluate),
-        *objects_of(work.inputs["references"], splits=others)[:training],
+        *referents_of(work.inputs["references"], splits=source.evaluate),
+        *referents_of(work.inputs["references"], splits=others)[:training],
     ]
 
 
@@ -196,9 +196,7 @@ def decode_row(row: Mapping[str, Any]) -> Mask:
     return decode(row["rle"], row["height"], row["width"])
 
 
-def compare(
-    one: ObjectRecord, sent_id: int, truth: Mask, mask: Mask, *, method: str, resolution: str = "original"
-) -> Pair:
+def compare(one: Referent, sent_id: int, truth: Mask, mask: Mask, *, method: str, resolution: str = "original") -> Pair:
     """Count the pixels of one mask against the ground truth."""
     shared, joined = int((mask & truth).sum()), int((mask | truth).sum())
     return Pair(
@@ -215,7 +213,7 @@ def compare(
 def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_object: Iterable[str] = ()) -> None:
     """The `pairs` table, its `summary` and its `slices`; methods in `per_object` are also counted once per object."""
     rows = [{name: getattr(pair, name) for name in PAIRS.names} for pair in pairs]
-    write_table(work.slot.work / "pairs.parquet", pa.Table.from_pylist(rows, schema=PAIRS))
+    write_table(work.slot.content / "pairs.parquet", pa.Table.from_pylist(rows, schema=PAIRS))
     cells: dict[Cell, dict[object, Pair]] = {}
     objectwise = set(per_object)
     for pair in pairs:
@@ -223,13 +221,13 @@ def write_pairs(work: Work, pairs: Sequence[Pair], *, empties: Empties, per_obje
         if pair.method in objectwise:
             cells.setdefault((pair.split, pair.method, "object", pair.resolution), {})[pair.ref_id] = pair
     summary = [summary_row(cell, list(found.values()), empties) for cell, found in cells.items()]
-    write_table(work.slot.work / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
+    write_table(work.slot.content / "summary.parquet", pa.Table.from_pylist(summary, schema=SUMMARY))
     slices = sliced(
         work,
         {cell: list(found.values()) for cell, found in cells.items()},
         lambda cell, some: summary_row(cell, some, empties),
     )
-    write_table(work.slot.work / "slices.parquet", pa.Table.from_pylist(slices, schema=SLICES))
+    write_table(work.slot.content / "slices.parquet", pa.Table.from_pylist(slices, schema=SLICES))
 
 
 def sliced(
@@ -287,7 +285,7 @@ def summary_row(cell: Cell, pairs: Sequence[Pair], empties: Empties) -> dict[str
 
 
 def _choice_pairs(
-    one: ObjectRecord, choice: Mapping[str, Any], offered: Sequence[CandidateRecord], truth: Mask, *, seed: int
+    one: Referent, choice: Mapping[str, Any], offered: Sequence[Candidate], truth: Mask, *, seed: int
 ) -> list[Pair]:
     from ops.ssc.mask_selection import first_choice, oracle_choice, random_choice
 
@@ -322,7 +320,7 @@ def _choice_pairs(
     return pairs
 
 
-def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, Any], *, method: str) -> list[Pair]:
+def _both_sizes(one: Referent, sent_id: int, truth: Mask, row: Mapping[str, Any], *, method: str) -> list[Pair]:
     import torch
 
     from ops.images import resize_labels
@@ -338,7 +336,7 @@ def _both_sizes(one: ObjectRecord, sent_id: int, truth: Mask, row: Mapping[str, 
 
 def _text_rows(
     work: Work,
-    objects: Sequence[ObjectRecord],
+    objects: Sequence[Referent],
     truths: Mapping[str, Truth],
     choices: Mapping[int, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.evaluation.iou_scores import Truth, truths_of
 from assets.framework.stage import Outcome, Work
 from assets.reports.previews import precision_preview
+from assets.segmenters.load import bf16_of, read_segmenter
 from assets.segmenters.training_set import Encoder
-from assets.ssc.train import bf16_of, read_segmenter
 from storage.digest import digest
 from storage.rows import Quarantined, Rows, Unit, fill_table
 from storage.tables import column, read_table, write_table
@@ -55,7 +55,7 @@ AREAS = pa.schema(
         column("AUC_PR", pa.float64(), "sum over thresholds of the gain in recall times the precision"),
     ]
 )
-Shown = list[tuple[ObjectRecord, Truth]]
+Shown = list[tuple[Referent, Truth]]
 """The objects of an image that are drawn."""
 Judged = Iterator[tuple[str, str, "Tensor", "Tensor"]]
 """Split, resolution, probabilities of the foreground (S, H, W) for S sentences of an object, and its mask (H, W)."""
@@ -109,7 +109,7 @@ def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:
     tally = fill_table(
         work.slot, "counts", units, rows, schema=COUNTS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
-    found = gathered(read_table(work.slot.work / "counts.parquet").to_pylist())
+    found = gathered(read_table(work.slot.content / "counts.parquet").to_pylist())
     areas = _write(work, found, method=method)
     metrics = {f"{row['split']} {method} AUC-PR": row["AUC_PR"] for row in areas if row["resolution"] == "original"}
     return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
@@ -165,7 +165,7 @@ def gathered(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[P
 def _drawn(work: Work) -> dict[str, Shown]:
     """Image id -> its objects in the scored splits that are drawn."""
     truths = truths_of(work.inputs["ground_truth"])
-    objects = by_image(objects_of(work.inputs["references"], splits=work.instance.source.evaluate))
+    objects = by_image(referents_of(work.inputs["references"], splits=work.instance.source.evaluate))
     found = {
         image_id: [(one, truths[one.object_id]) for one in group if one.object_id in truths]
         for image_id, group in objects.items()
@@ -184,8 +184,8 @@ def _write(work: Work, found: Mapping[tuple[str, str], tuple[PixelCurve, int]], 
         {"split": split, "method": method, "resolution": side, "expressions": sentences, "AUC_PR": state.area()}
         for (split, side), (state, sentences) in found.items()
     ]
-    write_table(work.slot.work / "curve.parquet", pa.Table.from_pylist(points, schema=CURVE))
-    write_table(work.slot.work / "areas.parquet", pa.Table.from_pylist(areas, schema=AREAS))
+    write_table(work.slot.content / "curve.parquet", pa.Table.from_pylist(points, schema=CURVE))
+    write_table(work.slot.content / "areas.parquet", pa.Table.from_pylist(areas, schema=AREAS))
     return areas
 
 

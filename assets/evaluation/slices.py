@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from assets.data.tables import objects_of
+from assets.data.tables import referents_of
 from assets.framework.stage import Work
 from storage.masks import area
 
@@ -37,7 +37,7 @@ def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
     drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
     alike = Counter((row["image_id"], row["category"]) for row in drawn.values())
     found: dict[int, Traits] = {}
-    for one in objects_of(work.inputs["references"], splits=splits):
+    for one in referents_of(work.inputs["references"], splits=splits):
         if (row := drawn.get(one.object_id)) is None:
             continue
         (pixels,) = area([row["rle"]], row["height"], row["width"])

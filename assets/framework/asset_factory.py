@@ -176,7 +176,7 @@ def _commit(work: Work, mark: str) -> None:
     together = instance.stage.trains and work.runtime.processes > 1
     outcome = spread(work) if together else instance.stage.run(work)
     if outcome.preview is not None:
-        write_bytes(work.slot.work / "preview.png", outcome.preview)
+        write_bytes(work.slot.content / "preview.png", outcome.preview)
     work.slot.commit(
         inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
         rows=outcome.tallies,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.data.tables import Mask, ObjectRecord, Pixels, objects_of
+from assets.data.tables import Mask, Pixels, Referent, referents_of
 from assets.evaluation.iou_scores import truths_of
 from assets.framework.stage import Work
 from assets.reports.html import masked, row_mask
-from assets.ssc.train import read_segmenter
+from assets.segmenters.load import read_segmenter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +33,12 @@ class MeresPictures:
         self.model, self.tokenizer = read_segmenter(work.inputs["meres"], work.runtime)
         self.predicted = {row["sent_id"]: row for row in work.inputs["meres_predictions"].table("masks").to_pylist()}
 
-    def scored(self) -> list[ObjectRecord]:
+    def scored(self) -> list[Referent]:
         """Objects of the scored splits with a mask."""
-        objects = objects_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
+        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
         return [one for one in objects if one.sent_ids[0] in self.predicted]
 
-    def draw(self, one: ObjectRecord, pixels: Pixels) -> Pixels:
+    def draw(self, one: Referent, pixels: Pixels) -> Pixels:
         """Two rows: what looks where; mask, drawn mask and the plane."""
         from ops.visualisation import side_by_side, stacked
 
@@ -58,7 +58,7 @@ class MeresPictures:
         caption = f'"{one.sentences[0]}"  -  {one.split}'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
-    def _look(self, one: ObjectRecord, pixels: Pixels) -> Looks:
+    def _look(self, one: Referent, pixels: Pixels) -> Looks:
         from ops.images import resize_image, to_tensor
         from ops.meres.attention_maps import look
         from ops.meres.model import Meres

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from assets.data.tables import ObjectRecord
+from assets.data.tables import Referent
 from assets.evaluation.iou_scores import scores_of
 from assets.framework.stage import Outcome, Work
 from assets.meres.knobs import Labels, MeresKnobs, MeresMatchedKnobs
+from assets.segmenters.fit import fit
 from assets.segmenters.label_sources import chosen_mask, drawn_mask, matched_mask, refined_mask
+from assets.segmenters.load import read_segmenter
 from assets.segmenters.predict import predicted_by
 from assets.segmenters.training_set import Offer
-from assets.ssc.train import fit, matching_of, offers_of, pretrained, read_segmenter
+from assets.ssc.train import matching_of, offers_of, pretrained
 
-OFFERS: Mapping[Labels, Callable[[Work], Callable[[ObjectRecord], Offer]]] = {
+OFFERS: Mapping[Labels, Callable[[Work], Callable[[Referent], Offer]]] = {
     "mask_choices": chosen_mask,
     "corrected": matched_mask,
     "refined_labels": refined_mask,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assets.data.tables import Mask, ObjectRecord, Pixels, images_of, read_image
+from assets.data.tables import Mask, Pixels, Referent, images_of, read_image
 from assets.framework.stage import Outcome, Work
 from storage.artifact import Artifact
 from storage.files import write_bytes
@@ -37,7 +37,7 @@ def write_page(work: Work, parts: Sequence[str], gallery: Sequence[Pixels]) -> O
     title = escape(f"{work.instance.dataset} / {work.instance.experiment}")
     body = "\n".join((f"<h1>{title}</h1>", *parts))
     html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>wordmask: {title}</title>'
-    write_bytes(work.slot.work / PAGE, f"{html}<style>{STYLE}</style><body>{body}</body></html>\n".encode())
+    write_bytes(work.slot.content / PAGE, f"{html}<style>{STYLE}</style><body>{body}</body></html>\n".encode())
     return Outcome(
         tallies={"examples": Tally.computed_anew(len(gallery))},
         preview=preview_png([("", stacked(gallery[:2]))]) if gallery else None,
@@ -129,13 +129,13 @@ def quarantined(inputs: Mapping[str, Artifact]) -> str:
     return "<h2>Rows kept and left out</h2>" + table_html(rows, ("stage", "table", "rows", "quarantined")) + listed
 
 
-def drawn(work: Work, objects: Iterable[ObjectRecord], draw: Callable[[ObjectRecord, Pixels], Pixels]) -> list[Pixels]:
+def drawn(work: Work, objects: Iterable[Referent], draw: Callable[[Referent, Pixels], Pixels]) -> list[Pixels]:
     """A picture of each object."""
     images = images_of(work.inputs["references"])
     return [draw(one, read_image(work, images[one.image_id])) for one in objects]
 
 
-def spread(objects: Sequence[ObjectRecord], count: int) -> list[ObjectRecord]:
+def spread(objects: Sequence[Referent], count: int) -> list[Referent]:
     """`count` objects at equal distances through the list."""
     if len(objects) <= count:
         return list(objects)

@@ -27,13 +27,13 @@ def image_preview(work: Work, files: Sequence[str]) -> bytes | None:
 
 def candidate_preview(work: Work) -> bytes | None:
     """Images with all their candidate masks, numbered."""
-    rows = _first_images(work.slot.work / "candidates.parquet")
+    rows = _first_images(work.slot.content / "candidates.parquet")
     return _preview(work, rows, lambda found: ([str(row["candidate"]) for row in found], "candidates"))
 
 
 def choice_preview(work: Work) -> bytes | None:
     """Images with the mask chosen for each object."""
-    rows = _first_images(work.slot.work / "choices.parquet")
+    rows = _first_images(work.slot.content / "choices.parquet")
     said: dict[int, str] = {}
     for row in work.inputs["references"].table("expressions").to_pylist():
         said.setdefault(row["ref_id"], row["expression"])
@@ -43,7 +43,7 @@ def choice_preview(work: Work) -> bytes | None:
 def prediction_preview(work: Work) -> bytes | None:
     """Images with the predicted mask of their first sentence."""
     expressions = {row["sent_id"]: row for row in work.inputs["references"].table("expressions").to_pylist()}
-    table = read_table(work.slot.work / "masks.parquet", columns=["sent_id", "rle", "height", "width"])
+    table = read_table(work.slot.content / "masks.parquet", columns=["sent_id", "rle", "height", "width"])
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in table.slice(0, 200).to_pylist():
         said = expressions[row["sent_id"]]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.data.tables import ImageRecord, ObjectRecord, images_of, objects_of
+from assets.data.tables import ImageRecord, Referent, images_of, referents_of
 from storage.artifact import Artifact
 from storage.files import write_bytes
 from storage.masks import RLE_COLUMNS, annotation, area, decode
@@ -32,7 +32,7 @@ class _Given:
     """The mask of an object, or of one of its sentences."""
 
     image: ImageRecord
-    one: ObjectRecord
+    one: Referent
     sent_id: int | None
     rle: bytes
     height: int
@@ -90,7 +90,7 @@ def _given(
     references: Artifact, images: Mapping[str, ImageRecord], masked: Artifact, table: str
 ) -> Iterator[_Given | None]:
     """Row by row of the table of masks; None where there is no pixel."""
-    objects = objects_of(references)
+    objects = referents_of(references)
     of_ref = {one.ref_id: one for one in objects}
     of_sentence = {sent_id: one for one in objects for sent_id in one.sent_ids}
     columns = [name for name in ("ref_id", "sent_id", *RLE) if name in masked.schema(table).names]

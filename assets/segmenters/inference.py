@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from assets.data.tables import Mask, ObjectRecord, Pixels
+from assets.data.tables import Mask, Pixels, Referent
 from assets.segmenters.predict import segmenting
 from assets.tris.load import read_segmenter
 from assets.tris.predict import segmented
@@ -35,12 +35,12 @@ def masks_for(
         runtime: the device.
         threshold: how TRIS's logits become a mask; other models have none.
     """
-    segment: Callable[[Sequence[ObjectRecord], Pixels], Rows]
+    segment: Callable[[Sequence[Referent], Pixels], Rows]
     if trained.manifest.stage == TRIS:
         segment = partial(segmented, *read_segmenter(trained, runtime), threshold)
     else:
         segment = segmenting(trained, runtime)
-    asked = ObjectRecord(
+    asked = Referent(
         ref_id=0,
         object_id="",
         image_id="",

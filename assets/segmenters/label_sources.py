@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assets.data.tables import ObjectRecord, by_image, images_of, objects_of, read_image
+from assets.data.tables import Referent, by_image, images_of, read_image, referents_of
 from assets.framework.stage import Work
 from assets.knobs_old import Classes
 from assets.segmenters.training_set import Encoder, Offer
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from ops.segmenters.prediction import Segmenter
 
 
-def chosen_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+def chosen_mask(work: Work) -> Callable[[Referent], Offer]:
     """The one mask that `mask_choices` chose for an object."""
     return _given(work.inputs["mask_choices"].table("choices").to_pylist(), key="chosen")
 
 
-def matched_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+def matched_mask(work: Work) -> Callable[[Referent], Offer]:
     """The one candidate that the corrected model gives to an object, see `corrected_labels`."""
     return _given(work.inputs["corrected_labels"].table("labels").to_pylist(), key="candidate")
 
 
-def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
+def all_candidates(work: Work) -> Callable[[Referent], Offer]:
     """Every candidate of an object (S1)."""
     masks = {
         (row["image_id"], row["candidate"]): row
@@ -38,12 +38,12 @@ def all_candidates(work: Work) -> Callable[[ObjectRecord], Offer]:
     return lambda one: offered.get(one.ref_id, {})
 
 
-def refined_mask(work: Work) -> Callable[[ObjectRecord], Offer]:
+def refined_mask(work: Work) -> Callable[[Referent], Offer]:
     """The pseudo-label that TRIS refined for an object."""
     return _given(work.inputs["refined_labels"].table("labels").to_pylist(), key="ref_id")
 
 
-def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[ObjectRecord], Offer]:
+def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[Referent], Offer]:
     """An object's ground truth; of objects of the seen classes only, if asked for."""
     from ops.open_vocabulary_split import SEEN
 
@@ -63,7 +63,7 @@ def val_score(work: Work, tokenizer: Encoder, *, size: int) -> Callable[[Segment
     split = work.instance.source.evaluate[:1]
     images = images_of(work.inputs["references"])
     truth_of = drawn_mask(work)
-    objects = [one for one in objects_of(work.inputs["references"], splits=split) if truth_of(one)]
+    objects = [one for one in referents_of(work.inputs["references"], splits=split) if truth_of(one)]
     if not objects:
         raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set select: last")
 
@@ -85,7 +85,7 @@ def val_score(work: Work, tokenizer: Encoder, *, size: int) -> Callable[[Segment
     return score
 
 
-def _given(rows: Sequence[Mapping[str, Any]], *, key: str) -> Callable[[ObjectRecord], Offer]:
+def _given(rows: Sequence[Mapping[str, Any]], *, key: str) -> Callable[[Referent], Offer]:
     """At most one mask an object, from rows with `ref_id`, `rle`, `height`, `width` and the mask's own name `key`."""
     given = {row["ref_id"]: row for row in rows if row["rle"] is not None}
     return lambda one: {given[one.ref_id][key]: given[one.ref_id]} if one.ref_id in given else {}

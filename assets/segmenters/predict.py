@@ -7,10 +7,10 @@ from functools import partial
 
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.reports.previews import prediction_preview
-from assets.ssc.train import bf16_of, read_segmenter
+from assets.segmenters.load import bf16_of, read_segmenter
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 from storage.digest import digest
@@ -53,18 +53,18 @@ def predicted_by(work: Work, trained: str) -> Outcome:
 
 
 def predict_sentences(
-    work: Work, trained: str, segment: Callable[[Sequence[ObjectRecord], Pixels], Rows], *, schema: pa.Schema
+    work: Work, trained: str, segment: Callable[[Sequence[Referent], Pixels], Rows], *, schema: pa.Schema
 ) -> Outcome:
     """Fill the table `masks` image by image; `segment` gives a row for every sentence of an image's objects."""
     references = work.inputs["references"]
     images = images_of(references)
     fingerprint = work.inputs[trained].manifest.fingerprint
 
-    def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
+    def rows(batch: Sequence[list[Referent]]) -> list[Rows | Quarantined]:
         return [on_image(work, images[objects[0].image_id], partial(segment, objects)) for objects in batch]
 
     units = []
-    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.evaluate)).items():
+    for image_id, objects in by_image(referents_of(references, splits=work.instance.source.evaluate)).items():
         said = [[one.ref_id, one.sent_ids, one.sentences] for one in objects]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         units.append(Unit(key=key, payload=objects, label=image_id))
@@ -74,7 +74,7 @@ def predict_sentences(
     return Outcome(tallies={"masks": tally}, preview=prediction_preview(work))
 
 
-def segmenting(trained: Artifact, runtime: Runtime) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+def segmenting(trained: Artifact, runtime: Runtime) -> Callable[[Sequence[Referent], Pixels], Rows]:
     """What a trained model does: (objects of an image, pixels) -> one row per sentence."""
     from ops.images import resize_image, to_tensor
     from ops.segmenters.prediction import predict
@@ -82,7 +82,7 @@ def segmenting(trained: Artifact, runtime: Runtime) -> Callable[[Sequence[Object
     model, tokenizer = read_segmenter(trained, runtime)
     size, bf16 = model.config.image_size, bf16_of(trained, runtime)
 
-    def segment(objects: Sequence[ObjectRecord], pixels: Pixels) -> Rows:
+    def segment(objects: Sequence[Referent], pixels: Pixels) -> Rows:
         ids, mask = tokenizer.encode([text for one in objects for text in one.sentences])
         found = predict(
             model,

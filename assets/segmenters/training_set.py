@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from assets.data.tables import ObjectRecord, by_image, images_of, objects_of, read_image
+from assets.data.tables import Referent, by_image, images_of, read_image, referents_of
 from assets.framework.stage import Work
 from storage.files import make_folder, write_bytes
 from storage.masks import decode
@@ -77,7 +77,7 @@ class _Index:
 
 
 def training_set(
-    work: Work, offer_of: Callable[[ObjectRecord], Offer], *, size: int, tokenizer: Encoder, team: Team
+    work: Work, offer_of: Callable[[Referent], Offer], *, size: int, tokenizer: Encoder, team: Team
 ) -> TrainingSet:
     """The training split with one or more masks per object; a mask that several objects may take is held once.
 
@@ -99,7 +99,7 @@ def training_set(
 
 def prepared(
     work: Work,
-    offer_of: Callable[[ObjectRecord], Offer | None],
+    offer_of: Callable[[Referent], Offer | None],
     *,
     size: int,
     tokenizer: Encoder,
@@ -118,8 +118,8 @@ def prepared(
     return _read(folder, size=size, tokenizer=tokenizer)
 
 
-def _write(work: Work, folder: Path, offer_of: Callable[[ObjectRecord], Offer | None], *, size: int) -> None:
-    offered = _offered(objects_of(work.inputs["references"], splits=work.instance.source.train), offer_of)
+def _write(work: Work, folder: Path, offer_of: Callable[[Referent], Offer | None], *, size: int) -> None:
+    offered = _offered(referents_of(work.inputs["references"], splits=work.instance.source.train), offer_of)
     if not offered:
         raise ValueError(f"no object of the splits {work.instance.source.train} has a mask to train on")
     pixels = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
@@ -131,7 +131,7 @@ def _write(work: Work, folder: Path, offer_of: Callable[[ObjectRecord], Offer | 
 
 def _stacks(
     work: Work,
-    offered: Mapping[str, Sequence[tuple[ObjectRecord, Offer]]],
+    offered: Mapping[str, Sequence[tuple[Referent, Offer]]],
     pixels_N3SS: npt.NDArray[np.uint8],
     index: _Index,
 ) -> Iterator[Stack]:
@@ -178,8 +178,8 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
 
 
 def _offered(
-    objects: Sequence[ObjectRecord], offer_of: Callable[[ObjectRecord], Offer | None]
-) -> dict[str, list[tuple[ObjectRecord, Offer]]]:
+    objects: Sequence[Referent], offer_of: Callable[[Referent], Offer | None]
+) -> dict[str, list[tuple[Referent, Offer]]]:
     found = {
         image_id: [(one, offer) for one in group if (offer := offer_of(one)) is not None]
         for image_id, group in by_image(objects).items()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from assets.data.tables import CandidateRecord, Pixels
+from assets.data.tables import Candidate, Pixels
 from assets.knobs_old import ChoiceKnobs
 from resources.runtime import Runtime
 
@@ -29,7 +29,7 @@ class Judge(Protocol):
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """Features (S, D) of sentences."""
 
-    def pictures(self, pixels: Pixels, masks: Sequence[CandidateRecord]) -> Tensor:
+    def pictures(self, pixels: Pixels, masks: Sequence[Candidate]) -> Tensor:
         """Features (N, D) of the candidates of a picture, of which there is one at least."""
 
 
@@ -56,7 +56,7 @@ class Prompted:
         """Unit vectors (S, D) of the sentences as they are."""
         return self.clip.encode_texts(sentences)
 
-    def pictures(self, pixels: Pixels, masks: Sequence[CandidateRecord]) -> Tensor:
+    def pictures(self, pixels: Pixels, masks: Sequence[Candidate]) -> Tensor:
         """Unit vectors (N, D) of the prompted pictures."""
         from ops.images import to_tensor
         from ops.ssc.mask_selection import Colours, red_ellipse, reverse_blur
@@ -90,7 +90,7 @@ class GlobalLocal:
         )
         return mixed(whole, chunks, share=SENTENCE_SHARE)
 
-    def pictures(self, pixels: Pixels, masks: Sequence[CandidateRecord]) -> Tensor:
+    def pictures(self, pixels: Pixels, masks: Sequence[Candidate]) -> Tensor:
         """Mixed features (N, D) of the picture with the other tokens masked, and of the cut-out candidate."""
         from ops.images import to_tensor
         from ops.ssc.gl_clip import first_masked_block, masked_crops, mixed, square, token_weights

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.segmenters.label_sources import all_candidates
+from assets.segmenters.load import bf16_of, read_segmenter
 from assets.segmenters.training_set import Encoder, Offer
-from assets.ssc.train import bf16_of, read_segmenter
 from storage.digest import digest
 from storage.masks import decode
 from storage.rows import Quarantined, Rows, Unit, fill_table
@@ -49,24 +49,24 @@ def corrected_labels(work: Work) -> Outcome:
     corrected = work.inputs["corrected"]
     give = giving(*read_segmenter(corrected, work.runtime), bf16=bf16_of(corrected, work.runtime))
 
-    def rows(batch: Sequence[list[tuple[ObjectRecord, Offer]]]) -> list[Rows | Quarantined]:
+    def rows(batch: Sequence[list[tuple[Referent, Offer]]]) -> list[Rows | Quarantined]:
         return [on_image(work, images[group[0][0].image_id], partial(give, group)) for group in batch]
 
     units = []
-    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.train)).items():
+    for image_id, objects in by_image(referents_of(references, splits=work.instance.source.train)).items():
         said = [[one.ref_id, one.sentences] for one in objects]
         key = digest([*sources, image_id, images[image_id].sha256, said])
         units.append(Unit(key=key, payload=[(one, offer_of(one)) for one in objects], label=image_id))
     tally = fill_table(
         work.slot, "labels", units, rows, schema=LABELS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
-    left = read_table(work.slot.work / "labels.parquet", columns=["candidate"])["candidate"].null_count
+    left = read_table(work.slot.content / "labels.parquet", columns=["candidate"])["candidate"].null_count
     return Outcome(tallies={"labels": tally}, metrics={"objects without a label": left})
 
 
 def giving(
     model: Segmenter, tokenizer: Encoder, *, bf16: bool
-) -> Callable[[Sequence[tuple[ObjectRecord, Offer]], Pixels], Rows]:
+) -> Callable[[Sequence[tuple[Referent, Offer]], Pixels], Rows]:
     """(objects of an image with what each may take, pixels) -> one row per object."""
     import torch
 
@@ -77,7 +77,7 @@ def giving(
 
     size = model.config.image_size
 
-    def give(group: Sequence[tuple[ObjectRecord, Offer]], pixels: Pixels) -> Rows:
+    def give(group: Sequence[tuple[Referent, Offer]], pixels: Pixels) -> Rows:
         distinct = {number: row for _, offer in group for number, row in offer.items()}
         if not distinct:
             return [_row(one, None, {}, pixels) for one, _ in group]
@@ -99,7 +99,7 @@ def giving(
     return give
 
 
-def _row(one: ObjectRecord, candidate: Hashable | None, offer: Offer, pixels: Pixels) -> dict[str, object]:
+def _row(one: Referent, candidate: Hashable | None, offer: Offer, pixels: Pixels) -> dict[str, object]:
     rle = None if candidate is None else offer[candidate]["rle"]
     height, width = pixels.shape[:2]
     return {"ref_id": one.ref_id, "candidate": candidate, "rle": rle, "height": height, "width": width}

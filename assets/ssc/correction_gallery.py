@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from assets.data.tables import CandidateRecord, Mask, ObjectRecord, candidates_of, images_of, objects_of, read_image
+from assets.data.tables import Candidate, Mask, Referent, candidates_of, images_of, read_image, referents_of
 from assets.evaluation.iou_scores import truths_of
 from assets.framework.stage import Work
 
@@ -18,8 +18,8 @@ RIGHT = 0.5
 class Watched:
     """An object whose matches were noted, with what it was offered."""
 
-    one: ObjectRecord
-    offered: Mapping[int, CandidateRecord]
+    one: Referent
+    offered: Mapping[int, Candidate]
     chosen: int | None
     matched: Mapping[int, int | None]
     """Epoch -> candidate."""
@@ -47,7 +47,7 @@ def watched_objects(work: Work) -> list[Watched]:
     for row in work.inputs["corrected"].table("matches").to_pylist():
         matched.setdefault(row["ref_id"], {})[row["epoch"]] = row["candidate"]
     found = []
-    for one in objects_of(work.inputs["references"], splits=work.instance.source.train):
+    for one in referents_of(work.inputs["references"], splits=work.instance.source.train):
         if one.ref_id in matched and one.object_id in truths:
             named = {mask.candidate: mask for mask in candidates[one.image_id]}
             choice = choices[one.ref_id]

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from assets.data.tables import (
-    CandidateRecord,
+    Candidate,
     ImageRecord,
-    ObjectRecord,
     Pixels,
+    Referent,
     by_image,
     candidates_of,
     images_of,
-    objects_of,
     of_classes,
     on_image,
+    referents_of,
 )
 from assets.framework.stage import Outcome, Work
 from assets.knobs_old import ChoiceKnobs
@@ -56,8 +56,8 @@ class _Scene:
     """An image, its objects, and each object's candidates."""
 
     image: ImageRecord
-    objects: list[ObjectRecord]
-    offered: list[list[CandidateRecord]]
+    objects: list[Referent]
+    offered: list[list[Candidate]]
 
     def key(self) -> str:
         said = [[one.ref_id, one.sentences] for one in self.objects]
@@ -81,7 +81,7 @@ def mask_choices(work: Work) -> Outcome:
             objects=objects,
             offered=[of_classes(candidates.get(image_id, []), classes[one.ref_id]) for one in objects],
         )
-        for image_id, objects in by_image(objects_of(references)).items()
+        for image_id, objects in by_image(referents_of(references)).items()
     ]
     decide = _decider(work, knobs)
 
@@ -92,7 +92,7 @@ def mask_choices(work: Work) -> Outcome:
     tally = fill_table(
         work.slot, "choices", units, rows, schema=CHOICES, shard=work.runtime.shard, reuse=work.reuse, log=work.log
     )
-    reasons = read_table(work.slot.work / "choices.parquet")["reason"].value_counts().to_pylist()
+    reasons = read_table(work.slot.content / "choices.parquet")["reason"].value_counts().to_pylist()
     return Outcome(
         tallies={"choices": tally},
         metrics={row["values"]: row["counts"] for row in reasons},
@@ -148,7 +148,7 @@ def _decide_by_clip(knobs: ChoiceKnobs, judge: Judge, scene: _Scene, pixels: Pix
         mine_SD = texts[first : first + len(one.sentences)]
         first += len(one.sentences)
 
-        def decide(texts_SD: torch.Tensor, masks: list[CandidateRecord] = masks) -> "Choice":
+        def decide(texts_SD: torch.Tensor, masks: list[Candidate] = masks) -> "Choice":
             return choose(
                 [mask.area for mask in masks],
                 lambda asked: mean_similarity(texts_SD, torch.stack([seen[masks[index].candidate] for index in asked])),
@@ -184,7 +184,7 @@ def _matched(choices: Sequence["Choice"], similar: Sequence[Mapping[int, float]]
 
 
 def _row(
-    scene: _Scene, one: ObjectRecord, masks: Sequence[CandidateRecord], choice: "Choice", single: Sequence["Choice"]
+    scene: _Scene, one: Referent, masks: Sequence[Candidate], choice: "Choice", single: Sequence["Choice"]
 ) -> dict[str, object]:
     chosen = masks[choice.index] if choice.index >= 0 else None
     return {

@@ -72,4 +72,4 @@ def watching(work: Work, data: TrainingSet, matching: MatchingLoss) -> Watch:
 def write_matches(work: Work) -> None:
     """Gather the epochs into the table `matches`."""
     parts = sorted((work.slot.scratch / "matches").glob("*.parquet"))
-    write_table(work.slot.work / "matches.parquet", pa.concat_tables([read_table(part) for part in parts]))
+    write_table(work.slot.content / "matches.parquet", pa.concat_tables([read_table(part) for part in parts]))

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from assets.data.tables import ObjectRecord, Pixels, candidates_of, objects_of
+from assets.data.tables import Pixels, Referent, candidates_of, referents_of
 from assets.evaluation.iou_scores import truths_of
 from assets.framework.stage import Outcome, Work
 from assets.knobs_old import ReportKnobs
@@ -45,7 +45,7 @@ ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name fo
 def report(work: Work) -> Outcome:
     """One page: the table, what each stage made of a dozen objects, and the loss curves. Open `report.html`."""
     shown = spread(
-        objects_of(work.inputs["references"], splits=work.instance.source.evaluate),
+        referents_of(work.inputs["references"], splits=work.instance.source.evaluate),
         work.knobs_as(ReportKnobs).examples,
     )
     gallery = drawn(work, shown, _drawer(work))
@@ -125,7 +125,7 @@ def _scored(work: Work) -> list[str]:
     return ["choice_scores", *(scores for *_, scores in _segmenters(work))]
 
 
-def _drawer(work: Work) -> Callable[[ObjectRecord, Pixels], Pixels]:
+def _drawer(work: Work) -> Callable[[Referent, Pixels], Pixels]:
     """Draws an object's way through the stages, side by side."""
     from ops.visualisation import overlay, side_by_side
 
@@ -139,7 +139,7 @@ def _drawer(work: Work) -> Callable[[ObjectRecord, Pixels], Pixels]:
     }
     candidates, truths = candidates_of(inputs["candidate_masks"]), truths_of(inputs["ground_truth"])
 
-    def draw(one: ObjectRecord, pixels: Pixels) -> Pixels:
+    def draw(one: Referent, pixels: Pixels) -> Pixels:
         choice = choices.get(one.ref_id)
         offered = [
             mask for mask in candidates.get(one.image_id, []) if choice and mask.candidate in choice["candidates"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import ImageRecord, Mask, ObjectRecord, Pixels, images_of, objects_of, on_image
+from assets.data.tables import ImageRecord, Mask, Pixels, Referent, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.knobs_old import CandidateKnobs, GroundedKnobs, NounKnobs, ProjectionKnobs
 from assets.reports.previews import candidate_preview
@@ -87,7 +87,7 @@ def noun_phrases(work: Work) -> Outcome:
     sentences = work.inputs["references"].table("expressions")["expression"].unique().to_pylist()
     units = [Unit(key=digest(text), payload=text) for text in sentences]
     tally = fill_table(work.slot, "nouns", units, rows, schema=NOUNS, shard=2000, reuse=work.reuse, log=work.log)
-    silent = sum(not nouns for nouns in read_table(work.slot.work / "nouns.parquet")["nouns"].to_pylist())
+    silent = sum(not nouns for nouns in read_table(work.slot.content / "nouns.parquet")["nouns"].to_pylist())
     return Outcome(tallies={"nouns": tally}, metrics={"sentences without a noun": silent})
 
 
@@ -99,12 +99,12 @@ def projected_classes(work: Work) -> Outcome:
     nouns = {row["expression"]: row["nouns"] for row in work.inputs["noun_phrases"].table("nouns").to_pylist()}
     label_of = _project(work, knobs, sorted({noun for found in nouns.values() for noun in found}))
     rows = []
-    for one in objects_of(work.inputs["references"]):
+    for one in referents_of(work.inputs["references"]):
         classes = [label_of[noun] for sentence in one.sentences for noun in nouns[sentence]]
         query = vote(classes, rule=knobs.vote)
         seen = list(dict.fromkeys(classes)) or query
         rows.append({"ref_id": one.ref_id, "image_id": one.image_id, "query": query, "classes": seen})
-    write_table(work.slot.work / "queries.parquet", pa.Table.from_pylist(rows, schema=QUERIES))
+    write_table(work.slot.content / "queries.parquet", pa.Table.from_pylist(rows, schema=QUERIES))
     tally = Tally.computed_anew(len(rows))
     return Outcome(tallies={"queries": tally}, metrics={"different nouns": len(label_of)})
 
@@ -140,7 +140,7 @@ def candidate_masks(work: Work) -> Outcome:
         reuse=work.reuse,
         log=work.log,
     )
-    areas = read_table(work.slot.work / "candidates.parquet", columns=["area"])["area"].to_pylist()
+    areas = read_table(work.slot.content / "candidates.parquet", columns=["area"])["area"].to_pylist()
     empty = areas.count(0)
     return Outcome(
         tallies={"candidates": tally},
@@ -162,12 +162,12 @@ def grounded_masks(work: Work) -> Outcome:
         _grounded, open_detector(knobs.detector, work.runtime), open_segmenter(knobs.segmenter, work.runtime), work.log
     )
 
-    def rows(batch: Sequence[ObjectRecord]) -> list[Rows | Quarantined]:
+    def rows(batch: Sequence[Referent]) -> list[Rows | Quarantined]:
         return [on_image(work, images[one.image_id], partial(masks, one)) for one in batch]
 
     units = [
         Unit(key=digest([one.ref_id, images[one.image_id].sha256, one.sent_ids, one.sentences]), payload=one)
-        for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)
+        for one in referents_of(work.inputs["references"], splits=work.instance.source.evaluate)
     ]
     tally = fill_table(
         work.slot, "masks", units, rows, schema=GROUNDED, shard=work.runtime.shard, reuse=work.reuse, log=work.log
@@ -176,7 +176,7 @@ def grounded_masks(work: Work) -> Outcome:
 
 
 def _grounded(
-    detector: Detector, segmenter: Segmenter, log: Callable[[str], None], one: ObjectRecord, pixels: Pixels
+    detector: Detector, segmenter: Segmenter, log: Callable[[str], None], one: Referent, pixels: Pixels
 ) -> Rows:
     """A mask for each sentence of an object; an empty one for a sentence without words."""
     from ops.ssc.detections import best_of_three, expression_caption, token_spans, top_box
@@ -208,7 +208,7 @@ def _project(work: Work, knobs: ProjectionKnobs, nouns: Sequence[str]) -> dict[s
         rows = [{"noun": one.noun, "label": one.label, "similarity": one.similarity} for one in found]
     else:
         rows = [{"noun": noun, "label": noun, "similarity": None} for noun in nouns]
-    write_table(work.slot.work / "projections.parquet", pa.Table.from_pylist(rows, schema=PROJECTIONS))
+    write_table(work.slot.content / "projections.parquet", pa.Table.from_pylist(rows, schema=PROJECTIONS))
     return {row["noun"]: row["label"] for row in rows}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.data.tables import Mask, ObjectRecord, Pixels, objects_of
+from assets.data.tables import Mask, Pixels, Referent, referents_of
 from assets.evaluation.iou_scores import truths_of
 from assets.framework.stage import Work
 from assets.reports.html import masked, row_mask
@@ -34,18 +34,18 @@ class TrisPictures:
         self.work = work
         self.truths = truths_of(work.inputs["ground_truth"])
 
-    def training(self) -> list[ObjectRecord]:
+    def training(self) -> list[Referent]:
         """Objects with all that can be shown: a response, a label, and seeds where there are any."""
         has = [self.selected, self.labels, *([self.seeds] if self.seeds else [])]
-        objects = objects_of(self.work.inputs["references"], splits=self.work.instance.source.train)
+        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.train)
         return [one for one in objects if all(one.ref_id in rows for rows in has) and self.maps.has(one.sent_ids[:1])]
 
-    def scored(self) -> list[ObjectRecord]:
+    def scored(self) -> list[Referent]:
         """Objects of the scored splits with a response."""
-        objects = objects_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
+        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
         return [one for one in objects if self.maps.has(one.sent_ids[:1])]
 
-    def draw_training(self, one: ObjectRecord, pixels: Pixels) -> Pixels:
+    def draw_training(self, one: Referent, pixels: Pixels) -> Pixels:
         """Two rows: up to the seeds, and from the edges to the drawn mask."""
         from ops.visualisation import side_by_side, stacked
 
@@ -67,7 +67,7 @@ class TrisPictures:
         caption = f'"{one.sentences[0]}"  -  PRMS selected, of {len(one.sentences)} sentences, "{source}"'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
-    def draw_scored(self, one: ObjectRecord, pixels: Pixels) -> Pixels:
+    def draw_scored(self, one: Referent, pixels: Pixels) -> Pixels:
         """Step 1 and Step 2 beside the drawn mask."""
         from ops.visualisation import side_by_side
 
@@ -111,7 +111,7 @@ class TrisPictures:
         return read_irnet(self.work.inputs["refined_labels"], self.work.runtime)
 
     @cached_property
-    def segment(self) -> Callable[[Sequence[ObjectRecord], Pixels], Rows]:
+    def segment(self) -> Callable[[Sequence[Referent], Pixels], Rows]:
         """Step 2, thresholded as the predictions are."""
         model, tokenizer = read_segmenter(self.work.inputs["tris_segmenter"], self.work.runtime)
         knobs = self.work.inputs["tris_predictions"].manifest.recipe["knobs"]
@@ -136,10 +136,10 @@ class TrisPictures:
         edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
         return heat(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
-    def _segment(self, one: ObjectRecord, pixels: Pixels) -> Mask | None:
+    def _segment(self, one: Referent, pixels: Pixels) -> Mask | None:
         return row_mask(self.segment([one], pixels)[0])
 
-    def _truth(self, one: ObjectRecord) -> Mask | None:
+    def _truth(self, one: Referent) -> Mask | None:
         truth = self.truths.get(one.object_id)
         return None if truth is None else truth.mask()
 

@@ -36,7 +36,7 @@ def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
     """
     from ops.tris.irnet_training import IrnetPlan, IrnetTraining
 
-    seeds = read_table(work.slot.work / "seeds.parquet").to_pylist()
+    seeds = read_table(work.slot.content / "seeds.parquet").to_pylist()
     seed = knobs.seed + work.instance.source.seed
     plan = IrnetPlan(
         epochs=knobs.epochs,
@@ -53,9 +53,9 @@ def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
     losses = _follow(work, training, seeds, total)
     _settle(work, training.net, plan, seeds)
     card = {"trunk": knobs.trunk, "architecture": {"width": training.net.config.width}}
-    save_weights(work.slot.work / WEIGHTS, training.net.state_dict(), card)
+    save_weights(work.slot.content / WEIGHTS, training.net.state_dict(), card)
     curve = {"step": list(range(1, total + 1)), "loss": losses}
-    write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
+    write_table(work.slot.content / "history.parquet", pa.table(curve, schema=HISTORY))
     return training.net
 
 

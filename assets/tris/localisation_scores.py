@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import Mask, ObjectRecord
+from assets.data.tables import Mask, Referent
 from assets.evaluation.iou_scores import (
     PAIRS,
     SLICES,
@@ -94,7 +94,7 @@ def _rows(work: Work, stage: str, table: str) -> list[dict[str, Any]]:
     return work.inputs[stage].table(table).to_pylist()
 
 
-def _drawn(work: Work) -> Iterator[tuple[ObjectRecord, Mask]]:
+def _drawn(work: Work) -> Iterator[tuple[Referent, Mask]]:
     """The judged objects that are drawn, and their masks."""
     truths = truths_of(work.inputs["ground_truth"])
     for one in judged(work, training=work.knobs_as(JudgedKnobs).training_references):
@@ -115,7 +115,7 @@ def _written(work: Work, found: Sequence[Judged]) -> Outcome:
     slices = sliced(work, cells, _row)
     tables = {"pairs": (rows, TRIS_PAIRS), "summary": (summary, TRIS_SUMMARY), "slices": (slices, TRIS_SLICES)}
     for name, (content, schema) in tables.items():
-        write_table(work.slot.work / f"{name}.parquet", pa.Table.from_pylist(content, schema=schema))
+        write_table(work.slot.content / f"{name}.parquet", pa.Table.from_pylist(content, schema=schema))
     tally = Tally.computed_anew(len(rows))
     return Outcome(tallies={"pairs": tally}, metrics=headline(kept))
 
@@ -145,7 +145,7 @@ def _row(cell: Cell, some: Sequence[Judged]) -> dict[str, Any]:
 def _by_map(
     maps: ResponseMaps,
     threshold: Threshold,
-    one: ObjectRecord,
+    one: Referent,
     truth: Mask,
     map_of: Mapping[int, int],
     method: str,
@@ -168,7 +168,7 @@ def _predicted(row: Mapping[str, Any]) -> Localisation:
     return Localisation(mask_HW=decode_row(row), point=(row["row"], row["column"]))
 
 
-def _judge(one: ObjectRecord, sent_id: int, truth: Mask, found: Localisation, method: str) -> Judged:
+def _judge(one: Referent, sent_id: int, truth: Mask, found: Localisation, method: str) -> Judged:
     from ops.evaluation.localisation import score
 
     counts = score(found, truth, [tight_box(truth)])
@@ -176,7 +176,7 @@ def _judge(one: ObjectRecord, sent_id: int, truth: Mask, found: Localisation, me
     return _judged(one, sent_id, method, (counts.intersection, counts.union), hits)
 
 
-def _by_label(one: ObjectRecord, truth: Mask, label: Mask) -> Iterator[Judged]:
+def _by_label(one: Referent, truth: Mask, label: Mask) -> Iterator[Judged]:
     """Every expression by its object's refined label, which has no map and so no point."""
     pixels = int((label & truth).sum()), int((label | truth).sum())
     for sent_id in one.sent_ids:
@@ -184,7 +184,7 @@ def _by_label(one: ObjectRecord, truth: Mask, label: Mask) -> Iterator[Judged]:
 
 
 def _judged(
-    one: ObjectRecord, sent_id: int, method: str, pixels: tuple[int, int], hits: Mapping[str, bool | None]
+    one: Referent, sent_id: int, method: str, pixels: tuple[int, int], hits: Mapping[str, bool | None]
 ) -> Judged:
     """`pixels` of intersection and union."""
     return Judged(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels
+from assets.data.tables import Pixels, Referent
 from assets.framework.stage import Outcome, Work
 from assets.segmenters.predict import predict_sentences
 from assets.tris.knobs import LocalisationKnobs
@@ -46,7 +46,7 @@ def segmented(
     model: TrisSegmenter,
     tokenizer: TrisTokenizer,
     threshold: Threshold,
-    objects: Sequence[ObjectRecord],
+    objects: Sequence[Referent],
     pixels: Pixels,
 ) -> Rows:
     """Rows of the table `masks` for every sentence of an image's objects."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assets.data.tables import Pixels, images_of, objects_of, read_image
+from assets.data.tables import Pixels, images_of, read_image, referents_of
 from assets.framework.stage import Work
 from assets.reports.previews import SHOWN
 from storage.masks import decode
@@ -23,7 +23,7 @@ def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) ->
     from ops.visualisation import preview_png
 
     images, panels = images_of(work.inputs["references"]), []
-    for one in objects_of(work.inputs["references"], splits=work.instance.source.evaluate)[:SHOWN]:
+    for one in referents_of(work.inputs["references"], splits=work.instance.source.evaluate)[:SHOWN]:
         try:
             map_hw = positive(one.sent_ids[:1])[0]
         except KeyError:  # quarantined
@@ -38,9 +38,9 @@ def label_preview(work: Work, table: str) -> bytes | None:
     from ops.visualisation import overlay, preview_png
 
     images = images_of(work.inputs["references"])
-    objects = {one.ref_id: one for one in objects_of(work.inputs["references"])}
+    objects = {one.ref_id: one for one in referents_of(work.inputs["references"])}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in read_table(work.slot.work / f"{table}.parquet").slice(0, 100).to_pylist():
+    for row in read_table(work.slot.content / f"{table}.parquet").slice(0, 100).to_pylist():
         image_id = objects[row["ref_id"]].image_id
         if image_id in rows or len(rows) < SHOWN:
             rows.setdefault(image_id, []).append(row)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.tris.knobs import SelectionKnobs
 from assets.tris.load import squashed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    Agree = Callable[[ObjectRecord, Pixels, Tensor], NDArray[np.float64]]
+    Agree = Callable[[Referent, Pixels, Tensor], NDArray[np.float64]]
     """(object, pixels, its maps) -> how well each map agrees with each expression, (M, M)."""
 
 SELECTED = pa.schema(
@@ -55,12 +55,12 @@ def selected_responses(work: Work) -> Outcome:
     images, fingerprint = images_of(references), work.inputs["response_maps"].manifest.fingerprint
     agree = _judge(work, knobs, maps) if knobs.rule == "prms" else None
 
-    def rows(batch: Sequence[list[ObjectRecord]]) -> list[Rows | Quarantined]:
+    def rows(batch: Sequence[list[Referent]]) -> list[Rows | Quarantined]:
         decide = partial(_decide, maps, agree)
         return [on_image(work, images[objects[0].image_id], partial(decide, objects)) for objects in batch]
 
     units = []
-    for image_id, objects in by_image(objects_of(references, splits=work.instance.source.train)).items():
+    for image_id, objects in by_image(referents_of(references, splits=work.instance.source.train)).items():
         said = [[one.ref_id, one.sent_ids, one.sentences] for one in objects]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         units.append(Unit(key=key, payload=objects, label=image_id))
@@ -73,7 +73,7 @@ def selected_responses(work: Work) -> Outcome:
 def _decide(
     maps: ResponseMaps,
     agree: Agree | None,
-    objects: Sequence[ObjectRecord],
+    objects: Sequence[Referent],
     pixels: Pixels,
 ) -> Rows:
     """The selected map of each object of an image; an object with one expression needs no judge."""
@@ -105,7 +105,7 @@ def _judge(work: Work, knobs: SelectionKnobs, maps: ResponseMaps) -> Agree:
     scorer, tokenizer = open_scorer(knobs.scorer, work.runtime, rule=knobs.tokens)
     device = scorer.clip.logit_scale.device
 
-    def agree(one: ObjectRecord, pixels: Pixels, maps_Mhw: Tensor) -> NDArray[np.float64]:
+    def agree(one: Referent, pixels: Pixels, maps_Mhw: Tensor) -> NDArray[np.float64]:
         if knobs.mask == "sigmoid":
             maps_Mhw = enlarge(maps.low(one.sent_ids)[:, None], maps_Mhw.shape[-2:])[:, 0].sigmoid()
         texts_ME = scorer.embed_texts(tokenizer.encode(one.sentences)[0].to(device))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.tris.irnet import trained_irnet
 from assets.tris.knobs import RefinementKnobs
@@ -48,7 +48,7 @@ def refined_labels(work: Work) -> Outcome:
     maps = read_maps(work.inputs["response_maps"])
     rows = work.inputs["selected_responses"].table("selected", columns=["ref_id", "sent_id"]).to_pylist()
     selected = {row["ref_id"]: row["sent_id"] for row in rows}
-    objects = objects_of(work.inputs["references"], splits=work.instance.source.train)
+    objects = referents_of(work.inputs["references"], splits=work.instance.source.train)
     groups = by_image(one for one in objects if one.ref_id in selected)
     tallies: dict[str, Tally] = {}
     refine = partial(_strong_part, threshold=knobs.threshold)
@@ -64,13 +64,13 @@ def _fill_labels(
     work: Work,
     maps: ResponseMaps,
     selected: Mapping[int, int],
-    groups: Mapping[str, Sequence[ObjectRecord]],
+    groups: Mapping[str, Sequence[Referent]],
     refine: Refine,
 ) -> Tally:
     images = images_of(work.inputs["references"])
     inputs = [work.inputs[name].manifest.fingerprint for name in ("selected_responses", "response_maps")]
 
-    def label(objects: Sequence[ObjectRecord], pixels: Pixels) -> Rows:
+    def label(objects: Sequence[Referent], pixels: Pixels) -> Rows:
         masks_JHW = refine(pixels, selected_maps(maps, objects, selected, pixels.shape[:2])).cpu().numpy()
         return [{"ref_id": one.ref_id, **mask_row(mask_HW)} for one, mask_HW in zip(objects, masks_JHW, strict=True)]
 

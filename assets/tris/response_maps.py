@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from assets.data.tables import ImageRecord, ObjectRecord, Pixels, by_image, images_of, objects_of, on_image
+from assets.data.tables import ImageRecord, Pixels, Referent, by_image, images_of, on_image, referents_of
 from assets.framework.stage import Outcome, Work
 from assets.tris.load import read_response_model, squashed
 from assets.tris.previews import response_preview
@@ -47,7 +47,7 @@ class _Said:
     """One expression of an image."""
 
     image: ImageRecord
-    one: ObjectRecord
+    one: Referent
     place: int
     """Of the expression among its object's."""
 
@@ -64,7 +64,7 @@ def response_maps(work: Work) -> Outcome:
     size = model.config.image_size
     said = [
         _Said(image=images[image_id], one=one, place=place)
-        for image_id, objects in by_image(objects_of(references)).items()
+        for image_id, objects in by_image(referents_of(references)).items()
         for one in objects
         for place in range(len(one.sentences))
     ]
@@ -101,8 +101,8 @@ def response_maps(work: Work) -> Outcome:
         }
         for row, each in enumerate(said)
     ]
-    write_table(work.slot.work / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
-    maps = _maps(*read_array(work.slot.work / "responses.zarr"), [row["sent_id"] for row in rows])
+    write_table(work.slot.content / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
+    maps = _maps(*read_array(work.slot.content / "responses.zarr"), [row["sent_id"] for row in rows])
     return Outcome(tallies={"responses": tally}, preview=response_preview(work, maps.positive))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord, Pixels, images_of, on_image
+from assets.data.tables import Pixels, Referent, images_of, on_image
 from assets.framework.stage import Work
 from assets.tris.knobs import RefinementKnobs
 from assets.tris.response_maps import ResponseMaps
@@ -38,7 +38,7 @@ SEEDS = pa.schema(
 
 
 def selected_maps(
-    maps: ResponseMaps, objects: Sequence[ObjectRecord], selected: Mapping[int, int], size: Sequence[int]
+    maps: ResponseMaps, objects: Sequence[Referent], selected: Mapping[int, int], size: Sequence[int]
 ) -> Tensor:
     """(J, H, W) selected maps of an image's objects at its own size, each divided by its maximum (TRIS spec 3.5)."""
     import torch
@@ -54,7 +54,7 @@ def fill_seeds(
     knobs: RefinementKnobs,
     maps: ResponseMaps,
     selected: Mapping[int, int],
-    groups: Mapping[str, Sequence[ObjectRecord]],
+    groups: Mapping[str, Sequence[Referent]],
 ) -> Tally:
     """The table `seeds`, for the objects of the images in `groups`, each of which has a selected map."""
     images = images_of(work.inputs["references"])
@@ -82,7 +82,7 @@ def _seeds(
     knobs: RefinementKnobs,
     maps: ResponseMaps,
     selected: Mapping[int, int],
-    objects: Sequence[ObjectRecord],
+    objects: Sequence[Referent],
     pixels: Pixels,
 ) -> Rows:
     from ops.images import to_tensor

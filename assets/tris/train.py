@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from assets.data.tables import ObjectRecord
+from assets.data.tables import Referent
 from assets.framework.stage import Outcome, Work
 from assets.reports.previews import curve_preview
 from assets.segmenters.training_set import Offer, Written, prepared
@@ -88,7 +88,7 @@ def tris_segmenter(work: Work) -> Outcome:
     model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
     labels = {row["ref_id"]: row for row in work.inputs["refined_labels"].table("labels").to_pylist()}
 
-    def label_of(one: ObjectRecord) -> Offer | None:
+    def label_of(one: Referent) -> Offer | None:
         row = labels.get(one.ref_id)
         filled = row is not None and area([row["rle"]], row["height"], row["width"])[0] > 0
         return {one.ref_id: row} if row is not None and filled else None
@@ -179,9 +179,9 @@ def _finish(
     history: History,
     counts: Mapping[str, float],
 ) -> Outcome:
-    save_weights(work.slot.work / WEIGHTS, model.state_dict(), card)
+    save_weights(work.slot.content / WEIGHTS, model.state_dict(), card)
     curve = {name: getattr(history, name) for name in HISTORY.names}
-    write_table(work.slot.work / "history.parquet", pa.table(curve, schema=HISTORY))
+    write_table(work.slot.content / "history.parquet", pa.table(curve, schema=HISTORY))
     steps = len(history.step)
     return Outcome(
         tallies={"history": Tally.computed_anew(steps)},

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from assets.data.tables import images_of, objects_of
+from assets.data.tables import images_of, referents_of
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.stage import Outcome, Source, Work
+from assets.segmenters.fit import HISTORY
 from assets.segmenters.predict import PREDICTIONS
 from assets.ssc.mask_choices import CHOICES
 from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
-from assets.ssc.train import HISTORY
 from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime
@@ -34,7 +34,7 @@ HALF = np.repeat([[True, False]], [20, 20], axis=1).repeat(30, axis=0)
 
 
 def keep(work: Work, name: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> Outcome:
-    write_table(work.slot.work / f"{name}.parquet", pa.Table.from_pylist(rows, schema=schema))
+    write_table(work.slot.content / f"{name}.parquet", pa.Table.from_pylist(rows, schema=schema))
     return Outcome(metrics={"epoch chosen by": "being the last"})
 
 
@@ -44,7 +44,7 @@ def noun_phrases(work: Work) -> Outcome:
 
 
 def projected_classes(work: Work) -> Outcome:
-    objects = objects_of(work.inputs["references"])
+    objects = referents_of(work.inputs["references"])
     rows = [{"ref_id": o.ref_id, "image_id": o.image_id, "query": ["cup"], "classes": ["cup"]} for o in objects]
     return keep(work, "queries", QUERIES, rows)
 
@@ -56,7 +56,7 @@ def candidate_masks(work: Work) -> Outcome:
 def mask_choices(work: Work) -> Outcome:
     nothing: dict[str, Any] = {"candidates": [], "scores": [], "reason": "no candidate", "chosen": None, "rle": None}
     rows = []
-    for one in objects_of(work.inputs["references"]):
+    for one in referents_of(work.inputs["references"]):
         image = images_of(work.inputs["references"])[one.image_id]
         row = {"ref_id": one.ref_id, "image_id": one.image_id, "height": image.height, "width": image.width}
         rows.append({**nothing, **row, "chosen_by_sentence": [-1] * len(one.sentences)})
@@ -69,7 +69,7 @@ def zs_bootstrap(work: Work) -> Outcome:
 
 def predictions(work: Work) -> Outcome:
     at_model = {"rle_model": encode(np.ones((8, 8), dtype=bool)), "model_size": 8}
-    objects = objects_of(work.inputs["references"])
+    objects = referents_of(work.inputs["references"])
     rows = [
         {"sent_id": sent, "ref_id": one.ref_id, **at_model, **mask_row(HALF)}
         for one in objects

@@ -56,7 +56,7 @@ class Toy:
         self.computed.append("seeds")
         count = int(self.raw.split()[0])
         table = pa.table({"number": list(range(count))})
-        write_table(work.slot.work / "seeds.parquet", table)
+        write_table(work.slot.content / "seeds.parquet", table)
         return Outcome(tallies={"seeds": Tally(reused=0, computed=count, quarantined=0, rows=count)})
 
     def numbers(self, work: Work) -> Outcome:

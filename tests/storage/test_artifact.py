@@ -23,9 +23,9 @@ def artifact(store: Store) -> Artifact:
 
 def test_a_manifest_says_what_the_artifact_is(store: Store) -> None:
     with store.claim("train", "f9", recipe={**RECIPE, "knobs": {"lr": 5e-05}}) as slot:
-        (slot.work / "maps.zarr").mkdir()
-        (slot.work / "maps.zarr/0").write_bytes(b"map")
-        (slot.work / "preview.png").write_bytes(b"png")
+        (slot.content / "maps.zarr").mkdir()
+        (slot.content / "maps.zarr/0").write_bytes(b"map")
+        (slot.content / "preview.png").write_bytes(b"png")
         made = slot.commit(
             rows={"history": Tally(1, 2, 3, 4)},
             inputs={"choices": "f1"},
@@ -150,7 +150,7 @@ def test_verify_names_each_damaged_missing_and_foreign_file(store: Store, artifa
 
 def test_a_link_in_the_work_folder_is_refused(store: Store) -> None:
     with store.claim("numbers", "f1", recipe=RECIPE) as slot:
-        (slot.work / "passwd").symlink_to("/etc/passwd")
+        (slot.content / "passwd").symlink_to("/etc/passwd")
         with pytest.raises(StoreError, match="is a link"):
             slot.commit()
 

@@ -18,7 +18,7 @@ def store(tmp_path: Path) -> Store:
     make(store, numbers(5), fingerprint="f1")
     make(store, numbers(6), fingerprint="f2")
     with store.claim("numbers", "f3", recipe=RECIPE) as slot:
-        (slot.work / "half").write_bytes(b"12345")
+        (slot.content / "half").write_bytes(b"12345")
     return store
 
 

@@ -142,6 +142,6 @@ def test_leftovers_of_a_finished_commit_are_swept(tmp_path: Path) -> None:
 
 def test_half_written_files_do_not_become_part_of_the_artifact(tmp_path: Path) -> None:
     with Store(tmp_path).claim("numbers", "f1", recipe=RECIPE) as slot:
-        (slot.work / "numbers.parquet.123.writing").write_bytes(b"PAR1")
-        (slot.work / "whole.txt").write_bytes(b"whole")
+        (slot.content / "numbers.parquet.123.writing").write_bytes(b"PAR1")
+        (slot.content / "whole.txt").write_bytes(b"whole")
         assert list(slot.commit().manifest.checksums) == ["whole.txt"]

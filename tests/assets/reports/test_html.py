@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from assets.data.tables import ObjectRecord
+from assets.data.tables import Referent
 from assets.reports.html import NO_TRUTH, scores_html, spread, table_html
 
 
@@ -34,6 +34,6 @@ def test_without_any_drawn_mask_the_page_says_so() -> None:
 
 
 def test_objects_are_shown_at_equal_distances_from_the_first_to_the_last() -> None:
-    objects = [ObjectRecord(ref_id=n, object_id=str(n), image_id="", split="val") for n in range(11)]
+    objects = [Referent(ref_id=n, object_id=str(n), image_id="", split="val") for n in range(11)]
     assert [one.ref_id for one in spread(objects, 3)] == [0, 5, 10]
     assert spread(objects, 20) == objects

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from assets.data.tables import CandidateRecord, ImageRecord, ObjectRecord
+from assets.data.tables import Candidate, ImageRecord, Referent
 from assets.framework.stage import own_recipe
 from assets.knobs_old import ChoiceKnobs
 from assets.ssc.clip_scorers import GlobalLocal, Judge, Prompted, open_judge
@@ -22,10 +22,10 @@ from storage.masks import encode
 SCENE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
-def candidate(number: int, x0: int, y0: int, x1: int, y1: int) -> CandidateRecord:
+def candidate(number: int, x0: int, y0: int, x1: int, y1: int) -> Candidate:
     mask = np.zeros((60, 80), bool)
     mask[y0:y1, x0:x1] = True
-    return CandidateRecord(
+    return Candidate(
         image_id="a", candidate=number, label="cup", area=int(mask.sum()), rle=encode(mask), height=60, width=80
     )
 
@@ -68,12 +68,12 @@ class Fixed:
     def texts(self, sentences: Sequence[str]) -> torch.Tensor:
         return torch.tensor([self.heard[text] for text in sentences])
 
-    def pictures(self, _: Any, masks: Sequence[CandidateRecord]) -> torch.Tensor:
+    def pictures(self, _: Any, masks: Sequence[Candidate]) -> torch.Tensor:
         return torch.eye(3)[[mask.candidate for mask in masks]]
 
 
 def test_each_sentence_takes_its_own_best_and_the_object_the_best_of_the_mean() -> None:
-    one = ObjectRecord(
+    one = Referent(
         ref_id=1, object_id="1", image_id="a", split="train", sent_ids=[1, 2, 3], sentences=["up", "down", "very down"]
     )
     image = ImageRecord(image_id="a", image_file="a.png", width=80, height=60, sha256="")

@@ -8,18 +8,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from assets.data.tables import CandidateRecord, ImageRecord, ObjectRecord, of_classes
+from assets.data.tables import Candidate, ImageRecord, Referent, of_classes
 from assets.knobs_old import ChoiceKnobs
 from assets.ssc.mask_choices import _decide_by_clip, _matched, _Scene
 from ops.ssc.mask_selection import Choice
 
 
-def mask(number: int) -> CandidateRecord:
-    return CandidateRecord(image_id="a", candidate=number, label="cup", area=9, rle=b"", height=3, width=3)
+def mask(number: int) -> Candidate:
+    return Candidate(image_id="a", candidate=number, label="cup", area=9, rle=b"", height=3, width=3)
 
 
 def scene(*offered: tuple[int, ...]) -> _Scene:
-    objects = [ObjectRecord(ref_id=row, object_id=str(row), image_id="a", split="train") for row in range(len(offered))]
+    objects = [Referent(ref_id=row, object_id=str(row), image_id="a", split="train") for row in range(len(offered))]
     image = ImageRecord(image_id="a", image_file="a.png", width=3, height=3, sha256="")
     return _Scene(image=image, objects=objects, offered=[[mask(number) for number in row] for row in offered])
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from assets.data.tables import CandidateRecord, Mask, ObjectRecord, Pixels, candidates_of
+from assets.data.tables import Candidate, Mask, Pixels, Referent, candidates_of
 from assets.framework.stage import Work
 from assets.knobs_old import CandidateKnobs
 from assets.ssc.segment import _finder, _grounded
@@ -74,7 +74,7 @@ def test_a_box_in_which_nothing_is_found_keeps_its_row_but_is_no_candidate() -> 
     )
     read = candidates_of(cast(Artifact, SimpleNamespace(table=lambda _: table)))
     assert [one.candidate for one in read["a"]] == [0, 2]
-    assert all(isinstance(one, CandidateRecord) for one in read["a"])
+    assert all(isinstance(one, Candidate) for one in read["a"])
 
 
 def test_masks_inside_boxes_lie_where_they_were_found() -> None:
@@ -103,7 +103,7 @@ def test_recipes_name_the_models_that_a_source_uses(source: Any, models: tuple[s
 
 
 def test_a_sentence_without_words_has_an_empty_mask() -> None:
-    one = ObjectRecord(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], sentences=["cup", ". ?"])
+    one = Referent(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], sentences=["cup", ". ?"])
     said: list[str] = []
     rows = _grounded(cast(Any, Detector()), cast(Any, Segmenter()), said.append, one, PIXELS)
     masks = [decode(row["rle"], 20, 30) for row in rows]

@@ -12,14 +12,14 @@ import torch
 import yaml
 from rich.console import Console
 
-from assets.data.tables import images_of, objects_of, read_image
+from assets.data.tables import images_of, read_image, referents_of
 from assets.evaluation.iou_scores import decode_row, truths_of
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance, Work
 from assets.knobs_old import BootstrapKnobs
+from assets.segmenters.fit import plan_of as lavt_plan
 from assets.segmenters.inference import masks_for
-from assets.ssc.train import bf16_of
-from assets.ssc.train import plan_of as lavt_plan
+from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisPictures
 from assets.tris.knobs import ResponseKnobs
 from assets.tris.load import plan_of as tris_plan
@@ -90,7 +90,7 @@ def pictures(finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finished) -> None:
     array, attributes = read_array(finished["response_maps"].file("responses.zarr"))
-    said = [sent for one in objects_of(finished["references"]) for sent in one.sent_ids]
+    said = [sent for one in referents_of(finished["references"]) for sent in one.sent_ids]
     index = finished["response_maps"].table("index").to_pylist()
     assert sorted(row["sent_id"] for row in index) == sorted(said)
     assert [row["row"] for row in index] == list(range(len(array)))
@@ -101,7 +101,7 @@ def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finish
 
 
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finished: Finished, home: Path) -> None:
-    one = objects_of(finished["references"], splits=("val",))[0]
+    one = referents_of(finished["references"], splits=("val",))[0]
     file = images_of(finished["references"])[one.image_id].image_file
     (picture,) = (home / "worlds/little").rglob(Path(file).name)
     rows = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
@@ -113,7 +113,7 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finishe
 def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Finished, home: Path) -> None:
     model, tokenizer = read_response_model(finished["tris_response_model"], Runtime())
     maps = read_maps(finished["response_maps"])
-    one = objects_of(finished["references"], splits=("val",))[0]
+    one = referents_of(finished["references"], splits=("val",))[0]
     file = images_of(finished["references"])[one.image_id].image_file
     (folder,) = {path.parent for path in (home / "worlds/little").rglob(Path(file).name)}
     picture = squashed(load_image(folder / Path(file).name), model.config.image_size)
@@ -127,7 +127,7 @@ def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Fini
 
 def test_only_training_objects_are_selected_and_by_the_largest_agreement(finished: Finished) -> None:
     rows = finished["selected_responses"].table("selected").to_pylist()
-    training = {one.ref_id: one for one in objects_of(finished["references"], splits=("train",))}
+    training = {one.ref_id: one for one in referents_of(finished["references"], splits=("train",))}
     assert {row["ref_id"] for row in rows} == set(training)
     for row in rows:
         said = training[row["ref_id"]].sent_ids
@@ -138,7 +138,7 @@ def test_only_training_objects_are_selected_and_by_the_largest_agreement(finishe
 
 def test_every_training_object_gets_a_label_and_the_first_images_teach(finished: Finished) -> None:
     artifact = finished["refined_labels"]
-    training = objects_of(finished["references"], splits=("train",))
+    training = referents_of(finished["references"], splits=("train",))
     assert {row["ref_id"] for row in artifact.table("labels").to_pylist()} == {one.ref_id for one in training}
     taught = list(dict.fromkeys(one.image_id for one in training))[:8]
     seeds = artifact.table("seeds").to_pylist()
@@ -167,7 +167,7 @@ def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
         *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
     }
     for split, first in {**dict.fromkeys(SCORED), "train": 7}.items():
-        said = sum(len(one.sentences) for one in objects_of(finished["references"], splits=(split,))[:first])
+        said = sum(len(one.sentences) for one in referents_of(finished["references"], splits=(split,))[:first])
         assert found[split, "TRIS Step 1"]["rows"] == said
     for (_, method), row in found.items():
         hits = [row[name] for name in ("PointIt", "PointM", "Acc_box")]
@@ -206,7 +206,7 @@ def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Fi
     truths = truths_of(finished["ground_truth"])
     predicted = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
     state, points = ScoreState(), []
-    for one in objects_of(finished["references"], splits=("val",)):
+    for one in referents_of(finished["references"], splits=("val",)):
         truth = truths[one.object_id].mask()
         for sent_id in one.sent_ids:
             row = predicted[sent_id]
@@ -350,7 +350,7 @@ def test_the_other_ways_run_too(
     artifact = run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
     assert artifact.content_digest != finished[stage].content_digest
     if knobs == {"rule": "first"}:
-        first = {one.ref_id: one.sent_ids[0] for one in objects_of(finished["references"])}
+        first = {one.ref_id: one.sent_ids[0] for one in referents_of(finished["references"])}
         assert all(row["sent_id"] == first[row["ref_id"]] for row in artifact.table("selected").to_pylist())
     if knobs == {"method": "none"}:
         assert artifact.tables == ("labels",)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from assets.data.tables import Mask, images_of, objects_of
+from assets.data.tables import Mask, images_of, referents_of
 from assets.framework.asset_factory import run_stage
 from pipelines.commands.outputs import export, segment
 from pipelines.commands.run import planned, ready
@@ -69,7 +69,7 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 ) -> None:
     export("little", "try", tmp_path / "out", stages=[stage], png=True)
     folder, masks = tmp_path / "out" / stage, masks_of(finished[stage], table)
-    objects = {one.ref_id: one for one in objects_of(finished["references"])}
+    objects = {one.ref_id: one for one in referents_of(finished["references"])}
     images = images_of(finished["references"])
     coco = COCO(folder / "annotations.json")
     assert len(coco.anns) == len(masks) > 0
@@ -100,7 +100,7 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
     finished: Finished, tmp_path: Path
 ) -> None:
-    one = objects_of(finished["references"], splits=["val"])[0]
+    one = referents_of(finished["references"], splits=["val"])[0]
     image = images_of(finished["references"])[one.image_id]
     copy = shutil.copy(pictures() / image.image_file, tmp_path / "mine.png")
     segment(Path(copy), one.sentences, tmp_path / "out", dataset="little", experiment="try")

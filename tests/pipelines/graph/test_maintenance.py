@@ -30,7 +30,7 @@ def store(home: Path) -> Store:
     store = Store(home / "store")
     for name in ("kept", "lost"):
         with store.claim("numbers", name, recipe={"own": name}) as slot:
-            (slot.work / "note.txt").write_text(name)
+            (slot.content / "note.txt").write_text(name)
             path = slot.commit().path
         for entry in (path, *path.rglob("*")):
             os.utime(entry, (time.time() - 2 * 86_400,) * 2)
