@@ -302,7 +302,7 @@ def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) ->
     page = finished["drawn", "report"].file("report.html").read_text()
     assert "<h2>MERES</h2>" in page
     assert "<td>spatial words</td><td>with</td>" in page
-    assert "without drawn masks but for the supervised upper bound and MERES;" in page
+    assert "without ground-truth masks but for the supervised upper bound and MERES;" in page
 
 
 def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(finished: Finished) -> None:

@@ -77,4 +77,4 @@ def test_the_page_shows_all_three_and_says_which_read_drawn_masks(finished: Fini
     for name in ("ZSBootstrap", "S+S+C", "supervised"):
         assert f"<h2>{name}</h2>" in page
     assert "<td>matching after epoch 2</td>" in page
-    assert "without drawn masks but for the supervised upper bound" in page
+    assert "without ground-truth masks but for the supervised upper bound" in page
