@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from resources.models.refs import Kind, ModelRef
 from resources.runtime import Precision
 
 PUBLISHED_REFS = 1000
@@ -276,11 +277,11 @@ class ReportKnobs(Knobs):
         return tuple(name for model in self.segmenters for name in (model, f"{model}_predictions", f"{model}_scores"))
 
 
-def weights_name(kind: str, name: str) -> str:
+def weights_name(kind: Kind, name: str) -> str:
     """The registry name of the weights that a knob names."""
-    return f"embedded/{kind}" if name == "embedded" else name
+    return ModelRef(kind, name).registry_name
 
 
 def detector_names(name: str) -> tuple[str, ...]:
     """The registry names of a detector: Grounding DINO reads BERT's vocabulary and sizes."""
-    return (weights_name("detector", name), *(() if name == "embedded" else ("bert-base-uncased",)))
+    return tuple(part.registry_name for part in ModelRef("detector", name).parts)
