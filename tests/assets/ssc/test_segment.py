@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from assets.data.tables import Candidate, Mask, Pixels, Referent, candidates_of
-from assets.framework.stage import Work
-from assets.knobs_old import CandidateKnobs
+from assets.framework.work import Work
+from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.segment import _finder, _grounded
 from ops.ssc.detections import caption
 from resources.models import loading as zoo
