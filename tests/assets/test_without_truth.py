@@ -20,9 +20,8 @@ from assets.segmenters.predict import PREDICTIONS
 from assets.ssc.mask_choices import CHOICES
 from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
 from pipelines.stages import STAGES
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Store
 from storage.masks import encode, mask_row
 from storage.tables import write_table
@@ -117,7 +116,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
             dg.materialize(
                 [build_stage_asset(one) for one in instances.values()],
                 instance=instance,
-                resources={"store": ArtifactStore(root=str(store.root)), "runtime": Runtime()},
+                resources={"store": ArtifactStore(root=str(store.root)), "runtime": RuntimeResource()},
                 raise_on_error=False,
             ),
             store,

@@ -14,7 +14,7 @@ from pipelines.config.yaml_files import SHIPPED, experiment_folders
 from pipelines.definitions import load_plan
 from pipelines.graph.maintenance import ask_for_experiments, collect_garbage, register_experiment, verify_store
 from pipelines.stages import STAGES
-from resources.store import ArtifactStore
+from resources.dagster_resources import ArtifactStore
 from storage.artifact import Store
 
 
