@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.stage import StageInstance
+from assets.stages import STAGES
 from pipelines.config.dataset_files import read_datasets
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import dataset_folders, experiment_folders
@@ -18,7 +19,6 @@ from pipelines.graph.automation import automations
 from pipelines.graph.jobs import experiment_jobs
 from pipelines.graph.maintenance import MAINTENANCE
 from pipelines.graph.planner import plan
-from pipelines.stages import STAGES
 from resources.checkpoints import checkpoint_folder, identity
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.paths import home

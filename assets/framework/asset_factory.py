@@ -12,7 +12,9 @@ from functools import partial
 import dagster as dg
 
 from assets.framework.distributed import spread
-from assets.framework.stage import HOPELESS, StageInstance, Work, fingerprint
+from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
+from assets.framework.stage import StageInstance, fingerprint, resolved
+from assets.framework.work import Work
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
@@ -55,10 +57,10 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
-        except HOPELESS as error:  # a person has to act: trying again does not help
+        except PERSON_HAS_TO_ACT as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except Exception as error:
-            if not stage.gpu:
+            if not is_transient(error):
                 raise
             # Asked for here, since Dagster's own policy would also try again what a person interrupted.
             raise dg.RetryRequested(max_retries=2, seconds_to_wait=30 * 2**context.retry_number) from error
@@ -83,7 +85,7 @@ def run_stage(
     store = replace(store, log=log)
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
-    raw = instance.stage.raw(instance) if instance.stage.raw else None
+    raw = resolved(instance.stage.raw)(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
     with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from assets.framework.stage import Outcome, Work
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.meres.figures import MeresPictures
 from assets.meres.knobs import MeresReportKnobs
 from assets.reports.html import (

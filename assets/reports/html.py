@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from assets.data.tables import Mask, Pixels, Referent, images_of, read_image
-from assets.framework.stage import Outcome, Work
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from storage.artifact import Artifact
 from storage.files import write_bytes
 from storage.masks import decode

@@ -10,7 +10,7 @@ import numpy as np
 
 from assets.data.tables import Mask, Pixels, Referent, referents_of
 from assets.evaluation.iou_scores import truths_of
-from assets.framework.stage import Work
+from assets.framework.work import Work
 from assets.reports.html import masked, row_mask
 from assets.tris.load import read_irnet, read_segmenter
 from assets.tris.predict import segmented

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from assets.framework.stage import Outcome, Work
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.reports.html import (
     drawn,
     figure,

@@ -2,12 +2,12 @@
 
 from rich.table import Table
 
-from assets.knobs_old import SupervisedKnobs
+from assets.segmenters.knobs import SupervisedKnobs
+from assets.stages import STAGES
 from assets.tris.knobs import ResponseKnobs, SegmenterKnobs
 from pipelines.commands.terminal_tables import folding
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import experiment_folders
-from pipelines.stages import STAGES
 
 EXPERIMENTS = {"full": ("tris_full", "meres_full"), "embedded": ("tris", "meres")}
 """Whose knobs say how large TRIS is, and LAVT and MERES."""

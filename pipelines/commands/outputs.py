@@ -1,14 +1,15 @@
 """What people take away: the masks of an experiment, and what its model finds in a picture of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
+from assets.framework.stage import resolved
 from assets.segmenters.coco_export import export_masks, masks_table
-from assets.segmenters.inference import SEGMENTERS, masks_for
-from assets.tris.knobs import LocalisationKnobs
+from assets.segmenters.inference import Segment
+from assets.stages import SEGMENTERS
 from pipelines.commands.run import planned, ready
 from pipelines.commands.terminal_tables import folding
 from resources.datasets import ImageProblem, Limits, expression_problem, load_image
@@ -58,15 +59,17 @@ def segment(
             raise ValueError(f"{sentence!r}: {reason}")
     used = planned(dataset, experiment)
     found = ready(used)
-    trained = [name for name in SEGMENTERS if name in found]
-    name = model or next(iter(trained), None)
+    trained = {segmenter.trained.name: segmenter for segmenter in SEGMENTERS if segmenter.trained.name in found}
+    name = model or next(iter(trained), "")
     if name not in trained:
         raise ValueError(
             f"{experiment} on {dataset} has no finished {name or 'model'}: `wordmask run -d {dataset} -e {experiment}` "
             f"trains it; finished are {', '.join(trained) or 'none'}"
         )
-    knobs = next((one.knobs for one in used if isinstance(one.knobs, LocalisationKnobs)), LocalisationKnobs())
-    masks = masks_for(found[name], pixels, sentences, Runtime(), threshold=knobs.threshold)
+    predictions = trained[name].predictions
+    knobs = next((each.knobs for each in used if each.stage.name == predictions.name), predictions.knobs())
+    open_segmenter: Callable[..., Segment] = resolved(trained[name].open)
+    masks = open_segmenter(found[name], knobs, Runtime())(sentences, pixels)
     told = folding("", "sentence", "of the picture", "mask", title=f"{name} of {experiment} on {dataset}")
     labels = indices(len(masks))
     for label, sentence, mask in zip(labels, sentences, masks, strict=True):

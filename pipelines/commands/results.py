@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from assets.framework.stage import StageInstance, ToyWorld
+from assets.data.source import ToyWorld
+from assets.framework.stage import StageInstance
 from pipelines import tables_meres, tables_tris
 from pipelines.commands.run import console, in_use, leading_to, run_experiment, state_of
 from pipelines.commands.terminal_tables import classes_of, summary_of

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from assets.framework.stage import Source, ToyWorld
+from assets.data.source import Source, ToyWorld
 from pipelines.config.experiment_files import ExperimentFile
 from pipelines.config.yaml_files import (
     SHIPPED,

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
-from assets.knobs_old import Knobs
 from pipelines.config.yaml_files import read_files
 
 

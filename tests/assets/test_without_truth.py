@@ -10,16 +10,18 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
 from PIL import Image
 
+from assets.data.source import Source
 from assets.data.tables import images_of, referents_of
 from assets.framework.asset_factory import build_stage_asset
-from assets.framework.stage import Outcome, Source, Work
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.segmenters.fit import HISTORY
 from assets.segmenters.predict import PREDICTIONS
 from assets.ssc.mask_choices import CHOICES
-from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
-from pipelines.stages import STAGES
+from assets.stages import STAGES
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
 from storage.artifact import Store

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from assets.data.source import Source
 from assets.framework.asset_factory import build_stage_asset
-from assets.framework.stage import Outcome, Source, Stage, StageInstance, Work
-from assets.knobs_old import Knobs, NoKnobs
+from assets.framework.knobs import Knobs, NoKnobs
+from assets.framework.stage import Outcome, Stage, StageInstance
+from assets.framework.work import Work
 from ops.visualisation import preview_png
 from pipelines.config.experiment_files import read_experiments
 from pipelines.graph.planner import plan

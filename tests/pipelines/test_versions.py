@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.stages import STAGES
+from assets.stages import STAGES
 from tests.pipelines.sources import code_of, normalised, reached
 
 FILE = Path(__file__).with_name("stage_sources.json")

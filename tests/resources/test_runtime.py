@@ -74,7 +74,8 @@ def test_the_line_for_a_page_names_machine_precision_and_versions() -> None:
     versions = {"python": "3.11.7", "torch": "2.11.0"}
     line = machine_line(manifest(versions=versions, extra={"machine": {**machine, "accumulate": 4, "processes": 2}}))
     assert line == (
-        "Made on A GPU, in bfloat16, 4 forward passes per optimizer step, 2 processes, with python 3.11.7, torch 2.11.0."
+        "Made on A GPU, in bfloat16, 4 forward passes per optimizer step, 2 processes, "
+        "with python 3.11.7, torch 2.11.0."
     )
     alone = {**machine, "gpu": None, "precision": None, "accumulate": 1, "processes": 1}
     assert machine_line(manifest(versions=versions, extra={"machine": alone})) == (

@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from assets.data.corpus import raw_fingerprint
 from PIL import Image
 
-from assets.data.corpus import raw_fingerprint
+from assets.data.source import Source, ToyWorld
 from assets.framework.asset_factory import build_stage_asset, run_stage
-from assets.framework.stage import Source, ToyWorld
-from pipelines.stages import STAGES
+from assets.stages import STAGES
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime

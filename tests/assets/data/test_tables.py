@@ -11,7 +11,7 @@ from PIL import Image
 
 from assets.data import tables as records
 from assets.data.tables import ImageRecord, on_image, read_image
-from assets.framework.stage import Work
+from assets.framework.work import Work
 from resources.datasets import ImageChangedError
 from storage.files import sha256_of
 from storage.rows import Quarantined

@@ -10,9 +10,9 @@ import torch
 from assets.data.tables import referents_of
 from assets.evaluation.slices import spatial_bin
 from assets.framework.asset_factory import run_stage
-from assets.knobs_old import SupervisedKnobs
 from assets.meres.figures import inside
 from assets.meres.knobs import MeresKnobs, MeresReportKnobs
+from assets.segmenters.knobs import SupervisedKnobs
 from ops.meres.config import EMBEDDED, MeresConfig
 from pipelines.commands.terminal_tables import classes_of
 from pipelines.definitions import load_plan

@@ -10,12 +10,12 @@ from torch.nn.functional import normalize
 
 from assets.data.tables import Candidate, ImageRecord, Referent
 from assets.framework.stage import own_recipe
-from assets.knobs_old import ChoiceKnobs
 from assets.ssc.clip_scorers import GlobalLocal, Judge, Prompted, open_judge
+from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.mask_choices import _decide_by_clip, _Scene
+from assets.stages import STAGES
 from ops.images import to_tensor
 from ops.ssc.gl_clip import masked_crops, square
-from pipelines.stages import STAGES
 from resources.runtime import Runtime
 from storage.masks import encode
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from assets.data.tables import Candidate, ImageRecord, Referent, of_classes
-from assets.knobs_old import ChoiceKnobs
+from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.mask_choices import _decide_by_clip, _matched, _Scene
 from ops.ssc.mask_selection import Choice
 

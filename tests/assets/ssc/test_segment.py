@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from assets.ssc.segment import _finder, _grounded
 
 from assets.data.tables import Candidate, Mask, Pixels, Referent, candidates_of
-from assets.framework.stage import Work
-from assets.knobs_old import CandidateKnobs
-from assets.ssc.segment import _finder, _grounded
+from assets.framework.work import Work
+from assets.ssc.knobs import CandidateKnobs
 from ops.ssc.detections import caption
 from resources.models import loading as zoo
 from resources.runtime import Runtime

@@ -15,10 +15,11 @@ from rich.console import Console
 from assets.data.tables import images_of, read_image, referents_of
 from assets.evaluation.iou_scores import decode_row, truths_of
 from assets.framework.asset_factory import run_stage
-from assets.framework.stage import StageInstance, Work
-from assets.knobs_old import BootstrapKnobs
+from assets.framework.stage import StageInstance
+from assets.framework.work import Work
 from assets.segmenters.fit import plan_of as lavt_plan
 from assets.segmenters.inference import masks_for
+from assets.segmenters.knobs import BootstrapKnobs
 from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisPictures
 from assets.tris.knobs import ResponseKnobs

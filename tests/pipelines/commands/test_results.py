@@ -8,7 +8,8 @@ from typing import cast
 import pyarrow as pa
 import pytest
 
-from assets.framework.stage import StageInstance, ToyWorld
+from assets.data.source import ToyWorld
+from assets.framework.stage import StageInstance
 from ops.tris.losses import LossWeights
 from pipelines.commands import results
 from pipelines.commands.results import TABLES, markdown, register, runs_of, world

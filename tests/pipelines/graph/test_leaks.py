@@ -5,10 +5,10 @@ import pytest
 from assets.framework.stage import AssetPath, StageInstance
 from assets.meres.knobs import SOURCES
 from assets.meres.train import OFFERS
+from assets.stages import STAGES
 from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import SHIPPED
 from pipelines.graph.planner import plan
-from pipelines.stages import STAGES
 from tests.pipelines.planning import SOURCE
 
 JUDGES = {

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from assets.framework.stage import StageInstance, fingerprint
+from assets.stages import STAGES
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import SHIPPED
 from pipelines.graph.planner import plan
-from pipelines.stages import STAGES
 from tests.pipelines.planning import SOURCE, below, elsewhere, planned
 
 Instances = dict[tuple[str, ...], StageInstance]

@@ -7,8 +7,8 @@ import numpy as np
 
 from assets.data.tables import Pixels, Referent, candidates_of, referents_of
 from assets.evaluation.iou_scores import truths_of
-from assets.framework.stage import Outcome, Work
-from assets.knobs_old import ReportKnobs
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.reports.html import (
     RESOLUTIONS,
     drawn,
@@ -24,6 +24,7 @@ from assets.reports.html import (
     toy_note,
     write_page,
 )
+from assets.reports.knobs import ReportKnobs
 from assets.ssc.correction_gallery import pictures, shares, watched_objects
 from storage.artifact import Artifact
 
