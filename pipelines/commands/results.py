@@ -17,7 +17,7 @@ from pipelines.commands.terminal_tables import classes_of, summary_of
 from pipelines.config.dataset_files import DatasetFile, ask_for
 from pipelines.config.yaml_files import write_file
 from pipelines.rows import CHOSEN, PaperTable, Row
-from resources.store import home
+from resources.paths import home
 from storage.artifact import Store
 
 Style = str

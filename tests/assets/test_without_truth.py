@@ -20,9 +20,8 @@ from assets.framework.work import Work
 from assets.segmenters.tables import HISTORY, PREDICTIONS
 from assets.ssc.tables import CANDIDATES, CHOICES, GROUNDED, NOUNS, QUERIES
 from assets.stages import STAGES
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Store
 from storage.masks import encode, mask_row
 from tests.assets.toy import key_of, metadata_of, planned, with_body
@@ -116,7 +115,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
             dg.materialize(
                 [build_stage_asset(one) for one in instances.values()],
                 instance=instance,
-                resources={"store": ArtifactStore(root=str(store.root)), "runtime": Runtime()},
+                resources={"store": ArtifactStore(root=str(store.root)), "runtime": RuntimeResource()},
                 raise_on_error=False,
             ),
             store,

@@ -18,9 +18,8 @@ from assets.framework.work import Work
 from ops.visualisation import preview_png
 from pipelines.config.experiment_files import read_experiments
 from pipelines.graph.planner import plan
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Store
 from storage.digest import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
@@ -106,7 +105,7 @@ class Toy:
         return dg.materialize(
             [build_stage_asset(instances[name]) for name in names or instances],
             instance=self.instance,
-            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": Runtime(**runtime)},
+            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": RuntimeResource(**runtime)},
             raise_on_error=False,
         )
 

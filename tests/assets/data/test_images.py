@@ -38,9 +38,9 @@ def test_what_a_model_refuses_is_quarantined_by_its_name_and_size(monkeypatch: p
     [
         lambda pixels: list(zip(pixels, [1], strict=True)),
         lambda pixels: pixels + np.zeros((5, 5, 5)),
-        lambda _: [].index("cup"),
+        lambda _: ["mug"].index("cup"),
         lambda _: np.stack([]),
-        lambda _: {}["cup"],
+        lambda _: {"mug": 1}["cup"],
     ],
 )
 def test_a_mistake_in_the_code_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch, mistake: Any) -> None:

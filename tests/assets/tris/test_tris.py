@@ -263,8 +263,9 @@ def test_a_picture_without_irnet_lacks_its_two_panels(pictures: TrisPictures) ->
 
 def test_step_2_on_the_page_is_thresholded_as_it_is_predicted(pictures: TrisPictures) -> None:
     images, one = images_in(pictures.work.inputs["references"]), pictures.scored()[0]
-    rows = pictures.segment([one], read_image(pictures.work, images[one.image_id]))
-    assert [row["rle"] for row in rows] == [pictures.predicted[sent_id]["rle"] for sent_id in one.sent_ids]
+    located = pictures.segment(one.expressions, read_image(pictures.work, images[one.image_id]))
+    for place, sent_id in zip(located, one.sent_ids, strict=True):
+        assert (place.mask_HW == pictures.predicted[sent_id].mask.decode()).all()
 
 
 def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisPictures) -> None:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from assets.data.tables import Mask, images_in, referents_in
+from assets.data.images import Mask
+from assets.data.tables import images_in, referents_in
 from assets.framework.asset_factory import run_stage
 from pipelines.commands.outputs import export, segment
 from pipelines.commands.run import planned, ready

@@ -17,7 +17,7 @@ from pipelines.commands.run import in_use, leading_to, planned
 from pipelines.commands.terminal_tables import summary_of
 from pipelines.definitions import load_plan
 from pipelines.rows import PaperTable, Row
-from resources.store import PROJECT
+from resources.paths import PROJECT
 from storage.artifact import Artifact
 
 
