@@ -18,8 +18,8 @@ from storage.manifest import Tally
 
 AssetPath = tuple[str, ...]
 Body = Callable[[Any], "Outcome"]
-"""Takes a `Work`: reads artifacts, calls `ops`, writes tables into its slot, and returns numbers and a preview. It names
-no path outside its slot and does not know Dagster."""
+"""Takes a `Work`: reads artifacts, calls `ops`, writes tables into its slot, and returns numbers and a preview. It
+names no path outside its slot and does not know Dagster."""
 
 
 @dataclass(frozen=True, kw_only=True)
