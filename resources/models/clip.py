@@ -193,7 +193,7 @@ class Clip:
 
 
 def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
-    """CLIP's preprocessing (spec 3.4) on a batch of tensors.
+    """CLIP's preprocessing (S+S+C spec 3.4) on a batch of tensors.
 
     `"center"`: the shorter side becomes `size` (bicubic, antialiased), then the centre is cut out, so that a 4:3
     image loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
