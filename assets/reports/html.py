@@ -25,8 +25,8 @@ td:first-child,th:first-child,td.l,th.l{text-align:left}h2{margin-top:2.2em}figu
 figcaption,.note{color:#555}img{max-width:100%}code{background:#f3f3f5;padding:0 .25em}
 """
 TOY_NOTE = (
-    "These masks come from small embedded models that were trained on rendered scenes. They show that every stage runs; "
-    "on photographs they mean little, and no number here can be compared with a paper's."
+    "These masks come from small embedded models that were trained on rendered scenes. They show that every stage "
+    "runs; on photographs they mean little, and no number here can be compared with a paper's."
 )
 RESOLUTIONS = "Resolution <i>original</i> is the image's own size, a number the side of the model's square."
 NO_TRUTH = "There is no ground truth to compare with: none was found."

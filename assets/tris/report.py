@@ -57,8 +57,8 @@ def tris_report(work: Work) -> Outcome:
 def _head(work: Work) -> str:
     source = work.instance.source
     return (
-        f"<p>TRIS, trained on the expressions of {escape(', '.join(source.train))} without ground-truth masks; scored on "
-        f"{escape(', '.join(source.evaluate))}. Every training kept its last epoch.</p>" + toy_note(work)
+        f"<p>TRIS, trained on the expressions of {escape(', '.join(source.train))} without ground-truth masks; scored "
+        f"on {escape(', '.join(source.evaluate))}. Every training kept its last epoch.</p>" + toy_note(work)
     )
 
 
