@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.commands.run import console, dagster_home, planned, run_experiment, state_of, stored
-from resources.store import PROJECT, home
+from resources.paths import PROJECT, home
 
 app = typer.Typer(
     help="Pictures and sentences in, masks and trained referring-segmentation models out.",

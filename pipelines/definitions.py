@@ -20,8 +20,8 @@ from pipelines.graph.jobs import experiment_jobs
 from pipelines.graph.maintenance import MAINTENANCE
 from pipelines.graph.planner import plan
 from resources.checkpoints import checkpoint_folder, identity
-from resources.runtime import Runtime
-from resources.store import ArtifactStore, home
+from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.paths import home
 
 
 def load_plan(
@@ -68,7 +68,7 @@ def build_defs(
         schedules=schedules,
         resources={
             "store": ArtifactStore(root=str(home() / "store")),
-            "runtime": Runtime(),
+            "runtime": RuntimeResource(),
         },
         loggers=loggers,
         executor=dg.multiprocess_executor.configured(

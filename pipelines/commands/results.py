@@ -17,7 +17,7 @@ from pipelines.commands.terminal_tables import classes_of, summary_of
 from pipelines.config.dataset_files import DatasetFile, ask_for
 from pipelines.config.yaml_files import write_file
 from pipelines.rows import CHOSEN, PaperTable, Row
-from resources.store import home
+from resources.paths import home
 from storage.artifact import Store
 
 Style = str
@@ -33,12 +33,11 @@ def _corrected(label: str, experiment: str) -> Row:
 
 HEAD = """# Results
 
-Embedded models on embedded worlds, several seeds, each with its own scenes (train and test) and its own training.
-Per expression, at the image's own size, in percent, the measures that a table's head names: mean ± standard
-deviation over the seeds.
-Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.
-No number compares with a paper's: the world is drawn, and the models are small.
-Above every table stands the command that writes it.
+Small embedded models on rendered worlds; every seed has scenes (train and test) and trainings of its own. Cells hold
+the measures that the head of a table names, per expression at the image's own size, in percent: mean ± standard
+deviation over the seeds, or over as many of them as a cell says. A dash: not run yet. Empty predictions count 0 and
+their ground truth enters the union. `train` is its first 1,000 referents. No number compares with a paper's, since
+scenes are rendered and models small. Above every table stands the command that writes it.
 
 """
 _BOOTSTRAP = Row(label="ZSBootstrap", experiment="base", stage="scores", method="ZSBootstrap")
@@ -199,9 +198,9 @@ def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
 
 
 def _place(name: str) -> tuple[Style, int]:
-    """Style and number of a section's table; what people wrote themselves comes last."""
+    """Style and number of a section's table, after the summary; what else people wrote themselves comes last."""
     found = re.fullmatch(r"(\S+), Table (\d+)", name)
-    return (found[1], int(found[2])) if found else ("~", 0)
+    return (found[1], int(found[2])) if found else ("" if name == "Summary" else "~", 0)
 
 
 def _grid(table: PaperTable, found: Sequence[Sequence[Mapping[str, tuple[float, ...]]]]) -> list[str]:

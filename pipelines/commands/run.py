@@ -15,7 +15,7 @@ from rich.markup import escape
 from assets.framework.stage import AssetPath, StageInstance
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.jobs import job_name
-from resources.store import PROJECT, home
+from resources.paths import PROJECT, home
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
 from storage.locks import exclusive, is_free

@@ -14,7 +14,7 @@ from rich.table import Table
 from assets.reports.html import PAGE
 from pipelines.commands.run import in_use, planned, ready
 from pipelines.rows import IOUS
-from resources.store import home
+from resources.paths import home
 from storage.artifact import Artifact
 
 if TYPE_CHECKING:

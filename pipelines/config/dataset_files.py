@@ -19,7 +19,7 @@ from pipelines.config.yaml_files import (
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.records import Kind
-from resources.store import home
+from resources.paths import home
 from storage.files import write_bytes
 from storage.locks import exclusive
 

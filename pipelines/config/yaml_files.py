@@ -11,7 +11,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from resources.store import home
+from resources.paths import home
 from storage.files import write_bytes
 
 SHIPPED = Path(__file__).resolve().parent.parent

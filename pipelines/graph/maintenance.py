@@ -19,7 +19,8 @@ from assets.stages import STAGES
 from pipelines.config.dataset_files import ask_for, read_datasets
 from pipelines.config.experiment_files import ExperimentFile, read_experiments
 from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, write_file
-from resources.store import ArtifactStore, home
+from resources.dagster_resources import ArtifactStore
+from resources.paths import home
 from storage.artifact import Artifact, Store, StoreError
 
 SHOWN = 50

@@ -24,7 +24,7 @@ from pipelines.commands.run import (
     state_of,
     tended,
 )
-from resources.store import PROJECT
+from resources.paths import PROJECT
 from storage.artifact import Store
 from tests.pipelines.planning import planned, write_files
 
