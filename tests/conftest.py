@@ -40,7 +40,7 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 @pytest.fixture(scope="session")
 def described(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """A home with the data set `little`, its objects, expressions, noun phrases and classes. Copy it, never write there."""
+    """A home with the data set `little`, its noun phrases and their classes. Copy it, never write there."""
 
     def make(home: Path) -> None:
         write_home(home, datasets={"little": LITTLE}, experiments={"try": TRY})

@@ -1,131 +1,140 @@
-"""Rows of the shared tables as records: objects with their sentences, images, candidates."""
+"""Rows of the tables of a data set, and the view that most stages take of them: referents with their expressions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from assets.framework.stage import Work
-from ops.ssc.detections import spelled
-from resources.datasets import ImageChangedError, ImageProblem, load_image
+from assets.data.stages import REFERENCES
+from assets.framework.tables import Column, Height, RleBytes, Table, Width, WithMask
+from assets.framework.work import Work
 from storage.artifact import Artifact
-from storage.files import sha256_of
-from storage.masks import decode
-from storage.rows import Quarantined
-
-T = TypeVar("T")
-Pixels = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
-Mask = NDArray[np.bool_]
-"""(H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageRecord:
+class SplitRow:
+    """What lies in a split."""
+
+    split: Annotated[str, Column(pa.string(), "name of the split")]
+    images: Annotated[int, Column(pa.int64(), "different images")]
+    objects: Annotated[int, Column(pa.int64(), "referents (RefCOCO's refs)")]
+    expressions: Annotated[int, Column(pa.int64(), "expressions")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionRow:
+    """One (image, expression) pair."""
+
+    sent_id: Annotated[int, Column(pa.int64(), "number of the expression")]
+    ref_id: Annotated[int, Column(pa.int64(), "number of the referent; its expressions share it")]
+    object_id: Annotated[str, Column(pa.string(), "identity of the object, as the data set names it")]
+    image_id: Annotated[str, Column(pa.string(), "identity of the image")]
+    split: Annotated[str, Column(pa.string(), "split that the referent belongs to")]
+    expression: Annotated[str, Column(pa.string(), "cleaned expression")]
+    raw: Annotated[str, Column(pa.string(), "expression as typed")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRow:
     """One image of the data set."""
 
-    image_id: str
-    image_file: str
-    width: int
-    height: int
-    sha256: str
+    image_id: Annotated[str, Column(pa.string(), "identity of the image")]
+    image_file: Annotated[str, Column(pa.string(), "path below the image folder")]
+    width: Annotated[int, Column(pa.int32(), "pixels, after EXIF orientation")]
+    height: Annotated[int, Column(pa.int32(), "pixels, after EXIF orientation")]
+    sha256: Annotated[str, Column(pa.string(), "hash of the file")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineRow:
+    """Something of the raw data that cannot be used."""
+
+    where: Annotated[str, Column(pa.string(), "file, and line where there is one")]
+    item: Annotated[str, Column(pa.string(), "what was left out")]
+    reason: Annotated[str, Column(pa.string(), "why, and what to do")]
+    ref_id: Annotated[int | None, Column(pa.int64(), "referent it belonged to, if known")]
+    split: Annotated[str, Column(pa.string(), "split it belonged to, if known")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundTruthRow(WithMask):
+    """An annotated object."""
+
+    object_id: Annotated[str, Column(pa.string(), "identity of the object")]
+    image_id: Annotated[str, Column(pa.string(), "identity of the image")]
+    category: Annotated[str, Column(pa.string(), "category name, empty where the set has none")]
+    rle: RleBytes
+    height: Height
+    width: Width
+
+
+SPLITS = Table("splits", SplitRow)
+EXPRESSIONS = Table("expressions", ExpressionRow)
+IMAGES = Table("images", ImageRow)
+QUARANTINE = Table("quarantine", QuarantineRow)
+OBJECTS = Table("objects", GroundTruthRow)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Referent:
-    """One reference: an object and everything that is said of it."""
+    """An object that expressions refer to (RefCOCO's ref), with all its expressions."""
 
     ref_id: int
     object_id: str
     image_id: str
     split: str
     sent_ids: list[int] = field(default_factory=list)
-    sentences: list[str] = field(default_factory=list)
+    expressions: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One candidate mask of an image."""
-
-    image_id: str
-    candidate: int
-    label: str
-    area: int
-    rle: bytes
-    height: int
-    width: int
-
-    def mask(self) -> Mask:
-        """(H, W) at the image's size."""
-        return decode(self.rle, self.height, self.width)
-
-
-def images_of(references: Artifact) -> dict[str, ImageRecord]:
+def images_of(work: Work) -> dict[str, ImageRow]:
     """Image id -> image, in the order of the data set."""
-    return {row["image_id"]: ImageRecord(**row) for row in references.table("images").to_pylist()}
+    return images_in(work.input(REFERENCES))
 
 
-def referents_of(references: Artifact, *, splits: Iterable[str] | None = None) -> list[Referent]:
-    """Objects in the order of the data set; only those of the given splits, if any are given."""
+def images_in(references: Artifact) -> dict[str, ImageRow]:
+    """As `images_of`, of an artifact of `references`."""
+    return {image.image_id: image for image in IMAGES.read(references)}
+
+
+def referents_of(work: Work, *, splits: Iterable[str] | None = None) -> list[Referent]:
+    """Referents in the order of the data set; only those of the given splits, if any are given."""
+    return referents_in(work.input(REFERENCES), splits=splits)
+
+
+def scored_referents(work: Work) -> list[Referent]:
+    """Referents of the splits that are scored."""
+    return referents_of(work, splits=work.instance.source.evaluate)
+
+
+def training_referents(work: Work) -> list[Referent]:
+    """Referents of the splits that train."""
+    return referents_of(work, splits=work.instance.source.train)
+
+
+def referents_in(references: Artifact, *, splits: Iterable[str] | None = None) -> list[Referent]:
+    """As `referents_of`, of an artifact of `references`."""
     wanted = None if splits is None else set(splits)
-    objects: dict[int, Referent] = {}
-    for row in references.table("expressions").to_pylist():
-        if wanted is not None and row["split"] not in wanted:
+    referents: dict[int, Referent] = {}
+    for row in EXPRESSIONS.read(references):
+        if wanted is not None and row.split not in wanted:
             continue
-        record = objects.setdefault(
-            row["ref_id"],
-            Referent(**{name: row[name] for name in ("ref_id", "object_id", "image_id", "split")}),
-        )
-        record.sent_ids.append(row["sent_id"])
-        record.sentences.append(row["expression"])
-    return list(objects.values())
+        new = Referent(ref_id=row.ref_id, object_id=row.object_id, image_id=row.image_id, split=row.split)
+        referent = referents.setdefault(row.ref_id, new)
+        referent.sent_ids.append(row.sent_id)
+        referent.expressions.append(row.expression)
+    return list(referents.values())
 
 
-def by_image(objects: Iterable[Referent]) -> dict[str, list[Referent]]:
-    """Image id -> its objects."""
+def by_image(referents: Iterable[Referent]) -> dict[str, list[Referent]]:
+    """Image id -> its referents."""
     grouped: dict[str, list[Referent]] = {}
-    for one in objects:
-        grouped.setdefault(one.image_id, []).append(one)
+    for referent in referents:
+        grouped.setdefault(referent.image_id, []).append(referent)
     return grouped
 
 
-def candidates_of(candidate_masks: Artifact) -> dict[str, list[Candidate]]:
-    """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
-    names = Candidate.__dataclass_fields__
-    grouped: dict[str, list[Candidate]] = {}
-    for row in candidate_masks.table("candidates").select(list(names)).to_pylist():
-        if row["area"]:
-            grouped.setdefault(row["image_id"], []).append(Candidate(**row))
-    return grouped
-
-
-def of_classes(candidates: Iterable[Candidate], classes: Iterable[str]) -> list[Candidate]:
-    """An object's candidates: those of its classes (spec 2.7), and masks of no class (SAM's automatic ones)."""
-    wanted = {spelled(name) for name in classes}
-    return [one for one in candidates if not one.label or one.label in wanted]
-
-
-def read_image(work: Work, image: ImageRecord) -> Pixels:
-    """The pixels of an image, which are those that the stage `references` saw.
-
-    Raises:
-        ImageChangedError: they are not, or the file is gone: every stage would tell of other pixels.
-    """
-    try:
-        path = work.dataset.image_path(image.image_file)
-        if sha256_of(path) == image.sha256:
-            return load_image(path)
-    except (OSError, ImageProblem) as problem:
-        raise ImageChangedError(image.image_file, f"cannot be read any more ({problem})") from problem
-    raise ImageChangedError(image.image_file, "is another file now")
-
-
-def on_image(work: Work, image: ImageRecord, compute: Callable[[Pixels], T]) -> T | Quarantined:
-    """What `compute` finds in an image, or what a model refuses in it."""
-    pixels = read_image(work, image)
-    try:
-        return compute(pixels)
-    except ValueError as problem:
-        return Quarantined(f"{image.image_file} ({image.width} x {image.height}): {problem}")
+def ground_truth_of(ground_truth: Artifact) -> dict[str, GroundTruthRow]:
+    """Object id -> ground-truth mask and category."""
+    return {row.object_id: row for row in OBJECTS.read(ground_truth)}

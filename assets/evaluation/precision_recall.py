@@ -1,198 +1,143 @@
-"""Precision and recall of all pixels over every threshold, for each trained model (MERES Fig. 4; spec 7).
+"""Precision and recall of all pixels over every threshold, for each trained model (MERES Fig. 4, MERES spec 7).
 
-A threshold needs probabilities, which predictions do not keep: each model looks at the scored splits once more, and
-only counts of pixels per probability stay, image by image. These stages look at ground truth.
+A threshold needs probabilities, which predictions do not keep: each model segments the scored splits once more, and
+only counts of pixels per probability stay, image by image. These stages read ground truth.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
+import torch
+from torch import Tensor
 
-from assets.data.tables import Pixels, Referent, by_image, images_of, on_image, referents_of
-from assets.evaluation.iou_scores import Truth, truths_of
-from assets.framework.stage import Outcome, Work
+from assets.data.images import ImageTask, Pixels, per_image
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import GroundTruthRow, Referent, by_image, ground_truth_of, images_of, scored_referents
+from assets.evaluation.tables import AREAS, CURVE, PIXEL_COUNTS, AreaRow, CurveRow, PixelCountRow
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.reports.previews import precision_preview
-from assets.segmenters.load import bf16_of, read_segmenter
-from assets.segmenters.training_set import Encoder
+from assets.segmenters.inference import ReferringMasks, open_referring_masks
+from assets.segmenters.registry import TrainedSegmenter
+from assets.stages import segmenter_traced_by
+from ops.evaluation.precision_recall import PixelCurve
+from ops.images import resize_image, resize_labels, to_tensor
+from ops.segmenters.prediction import chances, quarter_logits
 from storage.digest import digest
-from storage.rows import Quarantined, Rows, Unit, fill_table
-from storage.tables import column, read_table, write_table
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ops.evaluation.precision_recall import PixelCurve
-    from ops.segmenters.prediction import Segmenter
-
-COUNTS = pa.schema(
-    [
-        column("split", pa.string(), "split"),
-        column("resolution", pa.string(), "`original`, or the side of the model's square in pixels"),
-        column("expressions", pa.int64(), "sentences of the image"),
-        column("background", pa.list_(pa.int64()), "pixels outside of the drawn masks, per probability 0, 0.001 ... 1"),
-        column("foreground", pa.list_(pa.int64()), "pixels inside of them"),
-    ]
-)
-CURVE = pa.schema(
-    [
-        column("split", pa.string(), "split"),
-        column("resolution", pa.string(), "`original`, or the side of the model's square in pixels"),
-        column("precision", pa.float64(), "share of the pixels above a threshold that are inside of the drawn mask"),
-        column("recall", pa.float64(), "share of the drawn masks' pixels above it; thresholds fall"),
-    ]
-)
-AREAS = pa.schema(
-    [
-        column("split", pa.string(), "split"),
-        column("method", pa.string(), "whose probabilities"),
-        column("resolution", pa.string(), "`original`, or the side of the model's square in pixels"),
-        column("expressions", pa.int64(), "how many were counted"),
-        column("AUC_PR", pa.float64(), "sum over thresholds of the gain in recall times the precision"),
-    ]
-)
-Shown = list[tuple[Referent, Truth]]
-"""The objects of an image that are drawn."""
-Judged = Iterator[tuple[str, str, "Tensor", "Tensor"]]
-"""Split, resolution, probabilities of the foreground (S, H, W) for S sentences of an object, and its mask (H, W)."""
-Judge = Callable[[Shown, Pixels], Judged]
-"""(drawn objects of an image, its pixels) -> what a model says of them."""
+WithTruth = list[tuple[Referent, GroundTruthRow]]
+"""The referents of an image that have ground truth."""
+Scored = Iterator[tuple[str, str, Tensor, Tensor]]
+"""Split, resolution, probabilities of the foreground (S, H, W) for S expressions of a referent, its mask (H, W)."""
+Probabilities = Callable[[WithTruth, Pixels], Scored]
+"""(annotated referents of an image, its pixels) -> what a model says of them."""
+Curves = Mapping[tuple[str, str], tuple[PixelCurve, int]]
+"""(split, resolution) -> pixels of all images, and how many expressions they belong to."""
 
 
 def curve(work: Work) -> Outcome:
-    """Precision and recall of ZSBootstrap's pixels over all thresholds, and the area below (AUC-PR)."""
-    return curve_of(work, "zs_bootstrap", method="ZSBootstrap")
+    """The pixels of the model that this stage was declared for."""
+    model = segmenter_traced_by(work.instance.stage)
+    segment = open_referring_masks(work.input(model.trained), work.runtime)
+    return counted(work, model, ReferringProbabilities(segment))
 
 
-def corrected_curve(work: Work) -> Outcome:
-    """Precision and recall of the pixels of S+S+C over all thresholds, and the area below (AUC-PR)."""
-    return curve_of(work, "corrected", method="S+S+C")
-
-
-def supervised_curve(work: Work) -> Outcome:
-    """Precision and recall of fully supervised LAVT's pixels over all thresholds, and the area below (AUC-PR)."""
-    return curve_of(work, "supervised", method="supervised")
-
-
-def meres_curve(work: Work) -> Outcome:
-    """Precision and recall of the pixels of MERES over all thresholds, and the area below (AUC-PR)."""
-    return curve_of(work, "meres", method="MERES")
-
-
-def meres_matched_curve(work: Work) -> Outcome:
-    """Precision and recall of the pixels of matched MERES over all thresholds, and the area below (AUC-PR)."""
-    return curve_of(work, "meres_matched", method="MERES, matched")
-
-
-def curve_of(work: Work, trained: str, *, method: str) -> Outcome:
-    """Count the pixels of the model that the stage `trained` trained."""
-    model, tokenizer = read_segmenter(work.inputs[trained], work.runtime)
-    judge = partial(_judged, model, tokenizer, bf16_of(work.inputs[trained], work.runtime))
-    return counted(work, trained, judge, method=method)
-
-
-def counted(work: Work, trained: str, judge: Judge, *, method: str) -> Outcome:
+def counted(work: Work, model: TrainedSegmenter, probabilities: Probabilities) -> Outcome:
     """Count image by image and add up; resumes with the next image."""
-    images, fingerprint = images_of(work.inputs["references"]), work.inputs[trained].manifest.fingerprint
-
-    def rows(batch: Sequence[Shown]) -> list[Rows | Quarantined]:
-        return [on_image(work, images[shown[0][0].image_id], partial(_counts, judge, shown)) for shown in batch]
-
-    units = []
-    for image_id, shown in _drawn(work).items():
-        said = [[one.split, one.sentences, digest([truth.rle.hex()])] for one, truth in shown]
-        units.append(Unit(digest([fingerprint, image_id, images[image_id].sha256, said]), shown, image_id))
-    tally = fill_table(
-        work.slot, "counts", units, rows, schema=COUNTS, shard=work.runtime.shard, reuse=work.reuse, log=work.log
-    )
-    found = gathered(read_table(work.slot.content / "counts.parquet").to_pylist())
-    areas = _write(work, found, method=method)
-    metrics = {f"{row['split']} {method} AUC-PR": row["AUC_PR"] for row in areas if row["resolution"] == "original"}
-    return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(found))
+    images, fingerprint = images_of(work), work.input(model.trained).manifest.fingerprint
+    tasks = []
+    for image_id, group in _annotated(work).items():
+        said = [[referent.split, referent.expressions, digest([truth.rle.hex()])] for referent, truth in group]
+        key = digest([fingerprint, image_id, images[image_id].sha256, said])
+        tasks.append(ImageTask(image=images[image_id], payload=group, key=key))
+    tally = per_image(work, PIXEL_COUNTS, tasks, lambda group, pixels: pixel_counts(probabilities(group, pixels)))
+    curves = gathered(PIXEL_COUNTS.read_slot(work.slot))
+    areas = _write(work, curves, method=model.method)
+    metrics = {f"{row.split} {row.method} AUC-PR": row.AUC_PR for row in areas if row.resolution == "original"}
+    return Outcome(tallies={"counts": tally}, metrics=metrics or {"curve": "no ground truth"}, preview=_preview(curves))
 
 
-def _judged(model: Segmenter, tokenizer: Encoder, bf16: bool, shown: Shown, pixels: Pixels) -> Judged:
-    """At the model's size and at the image's own."""
-    import torch
+@dataclass(frozen=True)
+class ReferringProbabilities:
+    """Of a model that `assets.segmenters.fit` trained, at its own size and at the image's."""
 
-    from ops.images import resize_image, resize_labels, to_tensor
-    from ops.segmenters.prediction import chances, quarter_logits
+    segment: ReferringMasks
 
-    size = model.config.image_size
-    image = resize_image(to_tensor(pixels), height=size, width=size)
-    for one, truth in shown:
-        ids_ST, mask_ST = tokenizer.encode(one.sentences)
-        drawn = torch.from_numpy(truth.mask())
-        sides = {str(size): resize_labels(drawn, height=size, width=size), "original": drawn}
-        for part in quarter_logits(model, image, token_ids_ST=ids_ST, token_mask_ST=mask_ST, bf16=bf16):
-            for side, truth_HW in sides.items():
-                yield one.split, side, chances(part, (truth_HW.shape[0], truth_HW.shape[1])).cpu(), truth_HW
+    def __call__(self, group: WithTruth, pixels: Pixels) -> Scored:
+        """Expressions in parts, as they fit the device."""
+        size = self.segment.size
+        image_3SS = resize_image(to_tensor(pixels), height=size, width=size)
+        for referent, truth in group:
+            ids_ST, mask_ST = self.segment.tokenizer.encode(referent.expressions)
+            truth_HW = torch.from_numpy(truth.mask.decode())
+            sides = {str(size): resize_labels(truth_HW, height=size, width=size), "original": truth_HW}
+            for part in quarter_logits(
+                self.segment.model, image_3SS, token_ids_ST=ids_ST, token_mask_ST=mask_ST, bf16=self.segment.bf16
+            ):
+                for side, at_side_HW in sides.items():
+                    shape = (at_side_HW.shape[0], at_side_HW.shape[1])
+                    yield referent.split, side, chances(part, shape).cpu(), at_side_HW
 
 
-def _counts(judge: Judge, shown: Shown, pixels: Pixels) -> Rows:
-    """Rows of `COUNTS` of one image, a row per split and resolution."""
-    from ops.evaluation.precision_recall import PixelCurve
-
+def pixel_counts(scored: Scored) -> list[PixelCountRow]:
+    """A row per split and resolution, of one image."""
     states: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
-    for split, side, found_SHW, truth_HW in judge(shown, pixels):
-        state, sentences = states.get((split, side), (PixelCurve(), 0))
-        state.update(found_SHW, truth_HW.expand_as(found_SHW))
-        states[split, side] = state, sentences + len(found_SHW)
+    for split, side, probabilities_SHW, truth_HW in scored:
+        state, expressions = states.get((split, side), (PixelCurve(), 0))
+        state.update(probabilities_SHW, truth_HW.expand_as(probabilities_SHW))
+        states[split, side] = state, expressions + len(probabilities_SHW)
     rows = []
-    for (split, side), (state, sentences) in states.items():
+    for (split, side), (state, expressions) in states.items():
         background, foreground = state.counts_2K.tolist()
-        where = {"split": split, "resolution": side, "expressions": sentences}
-        rows.append({**where, "background": background, "foreground": foreground})
+        rows.append(
+            PixelCountRow(
+                split=split, resolution=side, expressions=expressions, background=background, foreground=foreground
+            )
+        )
     return rows
 
 
-def gathered(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[PixelCurve, int]]:
-    """(split, resolution) -> the pixels of all images, and how many expressions they belong to."""
-    from ops.evaluation.precision_recall import PixelCurve
-
-    found: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
+def gathered(rows: Iterable[PixelCountRow]) -> Curves:
+    """The counts of all images, added up."""
+    curves: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
     for row in rows:
-        state, sentences = found.get((row["split"], row["resolution"]), (PixelCurve(), 0))
-        state.merge(PixelCurve(np.array([row["background"], row["foreground"]], np.int64)))
-        found[row["split"], row["resolution"]] = state, sentences + row["expressions"]
-    return found
+        state, expressions = curves.get((row.split, row.resolution), (PixelCurve(), 0))
+        state.merge(PixelCurve(np.array([row.background, row.foreground], np.int64)))
+        curves[row.split, row.resolution] = state, expressions + row.expressions
+    return curves
 
 
-def _drawn(work: Work) -> dict[str, Shown]:
-    """Image id -> its objects in the scored splits that are drawn."""
-    truths = truths_of(work.inputs["ground_truth"])
-    objects = by_image(referents_of(work.inputs["references"], splits=work.instance.source.evaluate))
-    found = {
-        image_id: [(one, truths[one.object_id]) for one in group if one.object_id in truths]
-        for image_id, group in objects.items()
+def _annotated(work: Work) -> dict[str, WithTruth]:
+    """Image id -> its referents in the scored splits that have ground truth."""
+    truths = ground_truth_of(work.input(GROUND_TRUTH))
+    groups = {
+        image_id: [(referent, truths[referent.object_id]) for referent in referents if referent.object_id in truths]
+        for image_id, referents in by_image(scored_referents(work)).items()
     }
-    return {image_id: shown for image_id, shown in found.items() if shown}
+    return {image_id: group for image_id, group in groups.items() if group}
 
 
-def _write(work: Work, found: Mapping[tuple[str, str], tuple[PixelCurve, int]], *, method: str) -> list[dict[str, Any]]:
+def _write(work: Work, curves: Curves, *, method: str) -> Sequence[AreaRow]:
     """The tables `curve` and `areas`; the rows of the latter."""
     points = [
-        {"split": split, "resolution": side, "precision": precision, "recall": recall}
-        for (split, side), (state, _) in found.items()
+        CurveRow(split=split, resolution=side, precision=precision, recall=recall)
+        for (split, side), (state, _) in curves.items()
         for precision, recall in zip(*state.curve(), strict=True)
     ]
     areas = [
-        {"split": split, "method": method, "resolution": side, "expressions": sentences, "AUC_PR": state.area()}
-        for (split, side), (state, sentences) in found.items()
+        AreaRow(split=split, method=method, resolution=side, expressions=expressions, AUC_PR=state.area())
+        for (split, side), (state, expressions) in curves.items()
     ]
-    write_table(work.slot.content / "curve.parquet", pa.Table.from_pylist(points, schema=CURVE))
-    write_table(work.slot.content / "areas.parquet", pa.Table.from_pylist(areas, schema=AREAS))
+    CURVE.write(work.slot, points)
+    AREAS.write(work.slot, areas)
     return areas
 
 
-def _preview(found: Mapping[tuple[str, str], tuple[PixelCurve, int]]) -> bytes | None:
-    curves = {
+def _preview(curves: Curves) -> bytes | None:
+    shown = {
         split: (state.curve().precision_K, state.curve().recall_K)
-        for (split, side), (state, _) in found.items()
+        for (split, side), (state, _) in curves.items()
         if side == "original"
     }
-    return precision_preview(curves) if curves else None
+    return precision_preview(shown) if shown else None

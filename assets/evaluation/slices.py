@@ -1,4 +1,4 @@
-"""What scores are sliced by: length of the sentence, words of place in it, number of its class, size of the object.
+"""What scores are sliced by: length of the expression, words of place in it, number of its class, size of the object.
 
 A slice asks what a model finds hard; the papers' tables only give the mean. Looks at ground truth, as every score does.
 """
@@ -7,18 +7,19 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from assets.data.tables import referents_of
-from assets.framework.stage import Work
-from storage.masks import area
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import ground_truth_of, referents_of
+from assets.framework.work import Work
+from ops.open_vocabulary_split import novelty
 
 SPATIAL = """
 left right leftmost rightmost lefthand righthand top bottom upper lower topmost bottommost middle center centre central
 corner edge side front back behind rear near nearest next nearby beside between above below under over beneath
 underneath far farthest furthest close closer closest first second third last opposite across
 """
-"""Words that say where something is, in the picture or beside other things."""
+"""Words that say where something is, in the image or beside other things."""
 LENGTHS = (1, 3, 4, 6, 9)
-"""Words from which on a sentence falls into the next bin."""
+"""Words from which on an expression falls into the next bin."""
 ALIKE = (1, 2, 3, 4)
 AREAS = (0.0, 0.01, 0.04, 0.16)
 """Shares of the image: each bin ends where objects are twice as wide as where it began."""
@@ -27,43 +28,40 @@ Traits = Mapping[str, str]
 
 
 def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
-    """Sentence -> its bins, for all objects of the splits that are drawn.
+    """Expression -> its bins, for all referents of the splits that have ground truth.
 
     The novelty of a class tells seen classes from unseen ones (`ops.open_vocabulary_split`): some trainings leave the
     latter out.
     """
-    from ops.open_vocabulary_split import novelty
-
-    drawn = {row["object_id"]: row for row in work.inputs["ground_truth"].table("objects").to_pylist()}
-    alike = Counter((row["image_id"], row["category"]) for row in drawn.values())
-    found: dict[int, Traits] = {}
-    for one in referents_of(work.inputs["references"], splits=splits):
-        if (row := drawn.get(one.object_id)) is None:
+    truths = ground_truth_of(work.input(GROUND_TRUTH))
+    alike = Counter((truth.image_id, truth.category) for truth in truths.values())
+    traits: dict[int, Traits] = {}
+    for referent in referents_of(work, splits=splits):
+        if (truth := truths.get(referent.object_id)) is None:
             continue
-        (pixels,) = area([row["rle"]], row["height"], row["width"])
-        of_object = {"size of the object": size_bin(pixels / (row["height"] * row["width"]))}
-        if row["category"]:
-            of_object["objects of its class"] = count_bin(alike[row["image_id"], row["category"]])
-            if (part := novelty(row["category"])) is not None:
+        of_object = {"size of the object": size_bin(truth.mask.area / (truth.height * truth.width))}
+        if truth.category:
+            of_object["objects of its class"] = count_bin(alike[truth.image_id, truth.category])
+            if (part := novelty(truth.category)) is not None:
                 of_object["novelty of the class"] = part
-        for sent_id, said in zip(one.sent_ids, one.sentences, strict=True):
-            found[sent_id] = {"length": length_bin(said), "spatial words": spatial_bin(said), **of_object}
-    return found
+        for sent_id, text in zip(referent.sent_ids, referent.expressions, strict=True):
+            traits[sent_id] = {"length": length_bin(text), "spatial words": spatial_bin(text), **of_object}
+    return traits
 
 
-def length_bin(sentence: str) -> str:
+def length_bin(expression: str) -> str:
     """By number of words."""
-    return f"{_interval(LENGTHS, len(sentence.split()))} words"
+    return f"{_interval(LENGTHS, len(expression.split()))} words"
 
 
-def spatial_bin(sentence: str) -> str:
+def spatial_bin(expression: str) -> str:
     """By whether a word says where."""
-    words = {word.strip(".,;:!?'\"()").lower() for word in sentence.split()}
+    words = {word.strip(".,;:!?'\"()").lower() for word in expression.split()}
     return "with" if words & set(SPATIAL.split()) else "without"
 
 
 def count_bin(count: int) -> str:
-    """By number of drawn objects of the same class in the image, the one that is meant included."""
+    """By number of annotated objects of the same class in the image, the referent included."""
     return f"{_interval(ALIKE, count)}"
 
 

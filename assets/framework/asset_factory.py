@@ -4,19 +4,19 @@ One function makes every asset: caching, resume, refusal of stale inputs, metada
 """
 
 import base64
-import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 
 import dagster as dg
 
 from assets.framework.distributed import spread
-from assets.framework.stage import HOPELESS, StageInstance, Work, fingerprint
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
+from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
+from assets.framework.stage import StageInstance, fingerprint, resolved
+from assets.framework.work import Work
+from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
 from storage.tables import description as described
@@ -29,8 +29,6 @@ OUT_OF_DATE = (
     & ~AC.any_deps_in_progress()
     & ~AC.in_progress()
 ).with_label("recipe or input changed")
-
-LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
 
 
 def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
@@ -54,13 +52,15 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         automation_condition=None if not instance.inputs else OUT_OF_DATE,
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
-    def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def materialize(
+        context: dg.AssetExecutionContext, store: ArtifactStore, runtime: RuntimeResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
-        except HOPELESS as error:  # a person has to act: trying again does not help
+        except PERSON_HAS_TO_ACT as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except Exception as error:
-            if not stage.gpu:
+            if not is_transient(error):
                 raise
             # Asked for here, since Dagster's own policy would also try again what a person interrupted.
             raise dg.RetryRequested(max_retries=2, seconds_to_wait=30 * 2**context.retry_number) from error
@@ -85,7 +85,7 @@ def run_stage(
     store = replace(store, log=log)
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
-    raw = instance.stage.raw(instance) if instance.stage.raw else None
+    raw = resolved(instance.stage.raw)(instance) if instance.stage.raw else None
     mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
     with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
@@ -98,7 +98,7 @@ def run_stage(
                 inputs=inputs,
                 slot=slot,
                 reuse=reuse,
-                runtime=runtime,
+                runtime=runtime.unresolved(),
                 log=log,
                 raw=raw,
                 launch=launch,
@@ -174,15 +174,20 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, mark: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
-    outcome = spread(work) if together else instance.stage.run(work)
+    outcome = spread(work) if together else work.run_body()
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
     work.slot.commit(
         inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
         rows=outcome.tallies,
         metrics=outcome.metrics,
-        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        extra={"key": list(instance.key), "models": dict(instance.models), "fingerprint": mark},
+        versions=library_versions(),
+        extra={
+            "key": list(instance.key),
+            "models": dict(instance.models),
+            "fingerprint": mark,
+            "machine": machine_of(work.runtime),
+        },
     )
 
 

@@ -11,7 +11,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,10 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
-from assets.framework.stage import HOPELESS, Outcome, Work
+from assets.framework.failures import PERSON_HAS_TO_ACT
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from ops.refusal import Refused
 from resources.runtime import Runtime
 from storage.files import write_bytes
 
@@ -31,7 +34,7 @@ def spread(work: Work) -> Outcome:
     """Run the stage's body in `runtime.processes` processes, and return what the first one returned.
 
     Raises:
-        ValueError: what the body refused; the message is its own.
+        Refused: a person has to act; the message is the body's own.
         RuntimeError: a process ended otherwise; its output is in the run's log.
     """
     folder = work.slot.scratch / "team"
@@ -57,10 +60,12 @@ def spread(work: Work) -> Outcome:
             raise RuntimeError(
                 f"the training processes ended early ({error}); run the stage again to resume"
             ) from error
-    found: Outcome | str = pickle.loads(answer.read_bytes())  # noqa: S301  # our own process wrote it
+    found: tuple[Outcome, Mapping[str, str]] | str = pickle.loads(answer.read_bytes())  # noqa: S301  # our own process wrote it
     if isinstance(found, str):
-        raise ValueError(found)
-    return found
+        raise Refused(found)
+    outcome, resolved = found
+    work.runtime.note(resolved)
+    return outcome
 
 
 def main(folder: Path) -> None:
@@ -79,12 +84,12 @@ def main(folder: Path) -> None:
         log = _logger(stack) if rank == 0 else _silence
         work = Work(**parts, runtime=runtime, rank=rank, ranks=ranks, log=log)
         try:
-            answer: Any = work.instance.stage.run(work)
-        except HOPELESS as error:
+            answer: Any = work.run_body()
+        except PERSON_HAS_TO_ACT as error:
             write_bytes(folder / "answer.pickle", pickle.dumps(str(error)))
             raise
         if rank == 0:
-            write_bytes(folder / "answer.pickle", pickle.dumps(answer))
+            write_bytes(folder / "answer.pickle", pickle.dumps((answer, runtime.resolved)))
     distributed.destroy_process_group()
 
 

@@ -1,21 +1,14 @@
 """Knobs of MERES: what it learns from, and the switches of its ablations (MERES spec 9)."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assets.knobs_old import CorrectKnobs, DrawnKnobs, Knobs
+from assets.framework.knobs import Knobs
+from assets.segmenters.knobs import DrawnKnobs
+from assets.ssc.knobs import CorrectKnobs
 
 Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
-SOURCES: Mapping[Labels, tuple[str, ...]] = {
-    "mask_choices": ("mask_choices",),
-    "corrected": ("corrected_labels",),
-    "refined_labels": ("refined_labels",),
-    "ground_truth": ("ground_truth",),
-}
-"""The stages that each source of labels reads. Another source is a name in `Labels`, a row here, and a row of
-`assets.meres.train.OFFERS`."""
 
 
 class MeresLossKnobs(Knobs):
@@ -96,10 +89,6 @@ class MeresKnobs(MeresLossKnobs, DrawnKnobs):
             raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
         return self
 
-    def extra_needs(self) -> tuple[str, ...]:
-        """What the source of labels reads, and ground truth where it picks the epoch."""
-        return tuple(dict.fromkeys((*SOURCES[self.labels], *super().extra_needs())))
-
     def unread(self) -> tuple[str, ...]:
         """Of knobs younger than artifacts, those of parts that do not exist."""
         kinds = self.guidance.split("+")
@@ -132,7 +121,3 @@ class MeresReportKnobs(Knobs):
     """Expressions of the scored splits."""
     beside: tuple[Literal["corrected", "supervised"], ...] = ("supervised",)
     """LAVTs whose scores and curves are shown, too."""
-
-    def extra_needs(self) -> tuple[str, ...]:
-        """Those scores and curves."""
-        return tuple(f"{model}_{judged}" for model in self.beside for judged in ("scores", "curve"))

@@ -1,113 +1,152 @@
 """Small pictures of what a stage made, for the UI: at most 30 KB each, from the first images of the data set."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import numpy as np
-import pyarrow as pa
+from matplotlib.figure import Figure
+from torch import Tensor
 
-from assets.data.tables import Mask, Pixels, images_of, read_image
-from assets.framework.stage import Work
+from assets.data.images import Pixels, read_image
+from assets.data.tables import images_of, referents_of, scored_referents
+from assets.framework.work import Work
+from ops.tris.prms import saved_map
+from ops.visualisation import overlay, preview_png
 from resources.datasets import load_image
-from storage.masks import decode
-from storage.tables import read_table
+from storage.masks import Rle
 
 SHOWN = 4
 
 
+class OfReferent(Protocol):
+    """A row that belongs to a referent."""
+
+    @property
+    def ref_id(self) -> int:
+        """The referent."""
+
+    @property
+    def mask(self) -> Rle | None:
+        """What is shown."""
+
+
+class OfCandidate(Protocol):
+    """A row that belongs to a candidate of an image."""
+
+    @property
+    def image_id(self) -> str:
+        """The image."""
+
+    @property
+    def candidate(self) -> int:
+        """Its number."""
+
+    @property
+    def mask(self) -> Rle:
+        """What is shown."""
+
+
+F = TypeVar("F", bound=OfReferent)
+Shown = Mapping[str, Sequence[tuple[Rle, str]]]
+"""Image id -> masks, and a word on each."""
+
+
 def image_preview(work: Work, files: Sequence[str]) -> bytes | None:
     """The first images as they are read."""
-    from ops.visualisation import preview_png
-
-    panels = [(name, load_image(work.dataset.image_path(name))) for name in files[:SHOWN]]
-    return preview_png([(Path(name).stem, pixels) for name, pixels in panels]) if panels else None
+    panels = [(Path(name).stem, load_image(work.dataset.image_path(name))) for name in files[:SHOWN]]
+    return preview_png(panels) if panels else None
 
 
-def candidate_preview(work: Work) -> bytes | None:
+def candidate_preview(work: Work, rows: Iterable[OfCandidate]) -> bytes | None:
     """Images with all their candidate masks, numbered."""
-    rows = _first_images(work.slot.content / "candidates.parquet")
-    return _preview(work, rows, lambda found: ([str(row["candidate"]) for row in found], "candidates"))
+    shown = _first((row.image_id, row.mask, str(row.candidate)) for row in rows)
+    return _preview(work, shown, lambda _: "candidates", numbered=True)
 
 
-def choice_preview(work: Work) -> bytes | None:
-    """Images with the mask chosen for each object."""
-    rows = _first_images(work.slot.content / "choices.parquet")
-    said: dict[int, str] = {}
-    for row in work.inputs["references"].table("expressions").to_pylist():
-        said.setdefault(row["ref_id"], row["expression"])
-    return _preview(work, rows, lambda found: (["" for _ in found], " | ".join(said[row["ref_id"]] for row in found)))
+def referent_preview(work: Work, rows: Iterable[F]) -> bytes | None:
+    """Images with a mask for each referent, above its first expression."""
+    referents = {referent.ref_id: referent for referent in referents_of(work)}
+    named = ((referents[row.ref_id], row.mask) for row in rows)
+    shown = _first((referent.image_id, mask, referent.expressions[0]) for referent, mask in named)
+    return _preview(work, shown, " | ".join)
 
 
-def prediction_preview(work: Work) -> bytes | None:
-    """Images with the predicted mask of their first sentence."""
-    expressions = {row["sent_id"]: row for row in work.inputs["references"].table("expressions").to_pylist()}
-    table = read_table(work.slot.content / "masks.parquet", columns=["sent_id", "rle", "height", "width"])
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in table.slice(0, 200).to_pylist():
-        said = expressions[row["sent_id"]]
-        if len(rows) < SHOWN:
-            rows.setdefault(said["image_id"], [{**row, "said": said["expression"]}])
-    return _preview(work, rows, lambda found: ([""], str(found[0]["said"])))
+def expression_preview(work: Work, masks: Mapping[int, Rle]) -> bytes | None:
+    """Images with the mask predicted for one expression; `masks` are by expression."""
+    shown: dict[str, list[tuple[Rle, str]]] = {}
+    for referent in scored_referents(work):
+        sent_id = referent.sent_ids[0]
+        if sent_id in masks and len(shown) < SHOWN:
+            shown.setdefault(referent.image_id, [(masks[sent_id], referent.expressions[0])])
+    return _preview(work, shown, " | ".join)
+
+
+def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) -> bytes | None:
+    """The first images, brightened where they respond to their first expression."""
+    images, panels = images_of(work), []
+    for referent in scored_referents(work)[:SHOWN]:
+        try:
+            map_hw = positive(referent.sent_ids[:1])[0]
+        except KeyError:  # quarantined
+            continue
+        pixels = read_image(work, images[referent.image_id])
+        strength_HW = saved_map(map_hw, (pixels.shape[0], pixels.shape[1])).numpy()
+        panels.append((referent.expressions[0], _brightened(pixels, strength_HW)))
+    return preview_png(panels) if panels else None
 
 
 def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
-    """The loss over the optimiser steps, with its running mean."""
-    from matplotlib.figure import Figure
-
+    """The loss over the optimizer steps, with its running mean."""
     figure = Figure(figsize=(5, 2.6), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, losses, linewidth=0.5, alpha=0.5)
     window = max(1, len(losses) // 50)
     axes.plot(steps, [float(np.mean(losses[max(0, end - window) : end])) for end in range(1, len(losses) + 1)])
-    axes.set(xlabel="optimiser step", ylabel="loss")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    axes.set(xlabel="optimizer step", ylabel="loss")
+    return _png(figure)
 
 
 def precision_preview(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
     """Precision over recall of all pixels, one line per name."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(4, 3.2), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     for name, (precision, recall) in curves.items():
         axes.plot(recall, precision, label=name)
     axes.set(xlabel="recall of pixels", ylabel="precision of pixels", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return _png(figure)
 
 
-def _first_images(table: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of the first few images that have a mask."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    wanted = read_table(table)
-    wanted = wanted.filter(pa.compute.is_valid(wanted["rle"])).slice(0, 500)
-    for row in wanted.to_pylist():
-        if row["image_id"] in found or len(found) < SHOWN:
-            found.setdefault(row["image_id"], []).append(row)
-    return found
+def _first(rows: Iterable[tuple[str, Rle | None, str]]) -> Shown:
+    """The masks of the first few images that have any."""
+    shown: dict[str, list[tuple[Rle, str]]] = {}
+    for image_id, mask, word in rows:
+        if mask is not None and (image_id in shown or len(shown) < SHOWN):
+            shown.setdefault(image_id, []).append((mask, word))
+    return shown
 
 
 def _preview(
-    work: Work,
-    rows_of: Mapping[str, Sequence[Mapping[str, Any]]],
-    describe: Callable[[Sequence[Mapping[str, Any]]], tuple[list[str], str]],
+    work: Work, shown: Shown, title: Callable[[Sequence[str]], str], *, numbered: bool = False
 ) -> bytes | None:
-    from ops.visualisation import overlay, preview_png
-
-    images = images_of(work.inputs["references"])
+    images = images_of(work)
     panels: list[tuple[str, Pixels]] = []
-    for image_id, rows in rows_of.items():
-        labels, title = describe(rows)
-        masks = np.stack([_mask(row) for row in rows])
-        panels.append((title, overlay(read_image(work, images[image_id]), masks, labels=labels if any(labels) else ())))
+    for image_id, masks in shown.items():
+        words = [word for _, word in masks]
+        masks_NHW = np.stack([mask.decode() for mask, _ in masks])
+        pixels = read_image(work, images[image_id])
+        panels.append((title(words), overlay(pixels, masks_NHW, labels=words if numbered else ())))
     return preview_png(panels) if panels else None
 
 
-def _mask(row: Mapping[str, Any]) -> Mask:
-    return decode(row["rle"], row["height"], row["width"])
+def _brightened(pixels: Pixels, strength_HW: np.ndarray) -> Pixels:
+    """The image darkened to a quarter where nothing responds."""
+    return (pixels * (0.25 + 0.75 * strength_HW[..., None])).astype(np.uint8)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Masks leave the store: as COCO annotations that other tools read, and as pictures that people can mend by hand."""
+"""Masks leave the store: as COCO annotations that other tools read, and as pictures that people can correct by hand."""
 
 import csv
 import io
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.data.tables import ImageRecord, Referent, images_of, referents_of
+from assets.data.tables import ImageRow, Referent, images_in, referents_in
 from storage.artifact import Artifact
 from storage.files import write_bytes
-from storage.masks import RLE_COLUMNS, annotation, area, decode
+from storage.masks import RLE_COLUMNS, Rle
 
 RLE = frozenset(field.name for field in RLE_COLUMNS)
 COLUMNS = ("image", "expression", "object_id", "split", "mask")
-"""Of `expressions.csv`: a user's own folder with drawn masks, see `resources.datasets.folder`."""
+"""Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +29,23 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class _Given:
-    """The mask of an object, or of one of its sentences."""
+    """The mask of a referent, or of one of its expressions."""
 
-    image: ImageRecord
-    one: Referent
+    image: ImageRow
+    referent: Referent
     sent_id: int | None
-    rle: bytes
-    height: int
-    width: int
+    mask: Rle
 
     @property
-    def said(self) -> dict[int, str]:
-        """Number -> sentence, of those that the mask is for."""
-        said = dict(zip(self.one.sent_ids, self.one.sentences, strict=True))
-        return said if self.sent_id is None else {self.sent_id: said[self.sent_id]}
+    def expressions(self) -> dict[int, str]:
+        """Number -> expression, of those that the mask is for."""
+        texts = dict(zip(self.referent.sent_ids, self.referent.expressions, strict=True))
+        return texts if self.sent_id is None else {self.sent_id: texts[self.sent_id]}
 
     @property
     def file(self) -> str:
-        """Its picture."""
-        return f"masks/{self.one.ref_id}{'' if self.sent_id is None else f'_{self.sent_id}'}.png"
+        """Its PNG."""
+        return f"masks/{self.referent.ref_id}{'' if self.sent_id is None else f'_{self.sent_id}'}.png"
 
 
 def masks_table(artifact: Artifact) -> str | None:
@@ -61,7 +59,7 @@ def export_masks(references: Artifact, masked: Artifact, table: str, folder: Pat
 
     The annotations are COCO's (run-length encoded, one category) with `ref_id`, `object_id`, `split`, `sent_ids` and
     `sentences` beside them. Laid beside the images of the data set, table and pictures are a folder that
-    `wordmask add` reads as drawn masks.
+    `wordmask add` reads as ground truth.
 
     Args:
         references: what was said of which image.
@@ -75,34 +73,34 @@ def export_masks(references: Artifact, masked: Artifact, table: str, folder: Pat
     """
     from ops.visualisation import png_bytes
 
-    images = images_of(references)
+    images = images_in(references)
     found = list(_given(references, images, masked, table))
     given = [one for one in found if one is not None]
     write_bytes(folder / "annotations.json", _coco(images, given))
     if png:
         for one in given:
-            write_bytes(folder / one.file, png_bytes(decode(one.rle, one.height, one.width)))
+            write_bytes(folder / one.file, png_bytes(one.mask.decode()))
         write_bytes(folder / "expressions.csv", _table(given))
     return Exported(masks=len(given), missing=len(found) - len(given))
 
 
 def _given(
-    references: Artifact, images: Mapping[str, ImageRecord], masked: Artifact, table: str
+    references: Artifact, images: Mapping[str, ImageRow], masked: Artifact, table: str
 ) -> Iterator[_Given | None]:
     """Row by row of the table of masks; None where there is no pixel."""
-    objects = referents_of(references)
-    of_ref = {one.ref_id: one for one in objects}
-    of_sentence = {sent_id: one for one in objects for sent_id in one.sent_ids}
+    referents = referents_in(references)
+    of_ref = {referent.ref_id: referent for referent in referents}
+    of_expression = {sent_id: referent for referent in referents for sent_id in referent.sent_ids}
     columns = [name for name in ("ref_id", "sent_id", *RLE) if name in masked.schema(table).names]
     for row in masked.table(table, columns=columns).to_pylist():
         sent_id = row.get("sent_id")
-        one = of_ref[row["ref_id"]] if "ref_id" in row else of_sentence[row["sent_id"]]
-        rle = {name: row[name] for name in RLE}
-        filled = row["rle"] is not None and area([row["rle"]], row["height"], row["width"])[0]
-        yield _Given(image=images[one.image_id], one=one, sent_id=sent_id, **rle) if filled else None
+        referent = of_ref[row["ref_id"]] if "ref_id" in row else of_expression[row["sent_id"]]
+        image = images[referent.image_id]
+        mask = None if row["rle"] is None else Rle(row["rle"], row["height"], row["width"])
+        yield _Given(image=image, referent=referent, sent_id=sent_id, mask=mask) if mask and mask.area else None
 
 
-def _coco(images: Mapping[str, ImageRecord], given: Iterable[_Given]) -> bytes:
+def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
     numbers = {image_id: number for number, image_id in enumerate(images, 1)}
     page = {
         "images": [
@@ -116,12 +114,12 @@ def _coco(images: Mapping[str, ImageRecord], given: Iterable[_Given]) -> bytes:
                 "image_id": numbers[mask.image.image_id],
                 "category_id": 1,
                 "iscrowd": 0,
-                **annotation(mask.rle, mask.height, mask.width),
-                "ref_id": mask.one.ref_id,
-                "object_id": mask.one.object_id,
-                "split": mask.one.split,
-                "sent_ids": list(mask.said),
-                "sentences": list(mask.said.values()),
+                **mask.mask.annotation(),
+                "ref_id": mask.referent.ref_id,
+                "object_id": mask.referent.object_id,
+                "split": mask.referent.split,
+                "sent_ids": list(mask.expressions),
+                "sentences": list(mask.expressions.values()),
             }
             for number, mask in enumerate(given, 1)
         ],
@@ -131,12 +129,13 @@ def _coco(images: Mapping[str, ImageRecord], given: Iterable[_Given]) -> bytes:
 
 def _table(given: Sequence[_Given]) -> bytes:
     """A line for each sentence; where an object has several masks, each is an object of its own."""
-    masks_of = Counter(mask.one.object_id for mask in given)
-    text = io.StringIO()
-    writer = csv.writer(text)
+    masks_of = Counter(mask.referent.object_id for mask in given)
+    lines = io.StringIO()
+    writer = csv.writer(lines)
     writer.writerow(COLUMNS)
     for mask in given:
-        name = mask.one.object_id if masks_of[mask.one.object_id] == 1 else f"{mask.one.object_id}, {mask.file}"
-        for sentence in mask.said.values():
-            writer.writerow((mask.image.image_file, sentence, name, mask.one.split, mask.file))
-    return text.getvalue().encode()
+        object_id = mask.referent.object_id
+        name = object_id if masks_of[object_id] == 1 else f"{object_id}, {mask.file}"
+        for text in mask.expressions.values():
+            writer.writerow((mask.image.image_file, text, name, mask.referent.split, mask.file))
+    return lines.getvalue().encode()

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from assets.data.tables import Referent
-from assets.framework.stage import Outcome, Work
-from assets.knobs_old import TrainingKnobs
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.reports.previews import curve_preview
-from assets.segmenters.label_sources import val_score
-from assets.segmenters.training_set import Encoder, Offer, training_set
-from assets.ssc.matching_log import watching, write_matches
+from assets.segmenters.epoch_score import epoch_score
+from assets.segmenters.knobs import TrainingKnobs
+from assets.segmenters.label_sources import Targets
+from assets.segmenters.tables import HISTORY, HistoryRow
+from assets.segmenters.training_set import Encoder, training_set
+from assets.ssc.matching_log import logging_matches, write_matches
+from ops.training.course import History
 from resources.runtime import Runtime
 from storage.rows import Tally
-from storage.tables import column, write_table
 from storage.weights import latest_checkpoint, save_checkpoint, save_weights
 
 if TYPE_CHECKING:
@@ -28,20 +27,12 @@ if TYPE_CHECKING:
 
     Model = tuple[Segmenter, Encoder]
 
-HISTORY = pa.schema(
-    [
-        column("step", pa.int64(), "optimiser step"),
-        column("loss", pa.float64(), "mean loss of the step's samples"),
-        column("lr", pa.float64(), "learning rate of the step"),
-    ]
-)
-
 
 def fit(
     work: Work,
     knobs: TrainingKnobs,
     start: Model,
-    offer_of: Callable[[Referent], Offer],
+    targets_of: Targets,
     *,
     loss: Loss | None = None,
     matching: MatchingLoss | None = None,
@@ -53,7 +44,7 @@ def fit(
         work: the running stage; needs `references`, and `ground_truth` where it picks the epoch.
         knobs: of the stage.
         start: the model as training finds it, and its tokenizer.
-        offer_of: which masks an object may learn from.
+        targets_of: which masks a referent may learn from.
         loss: what to minimise; default: weighted cross-entropy against the first mask of each object.
         matching: how the loss gives masks to objects, if it does; what it gives to some is written beside the weights.
         groups: AdamW's groups of such a model; default: those of a LAVT.
@@ -65,10 +56,10 @@ def fit(
 
     model, tokenizer = start
     size, team = model.config.image_size, Team(rank=work.rank, size=work.ranks)
-    data = training_set(work, offer_of, size=size, tokenizer=tokenizer, team=team)
+    data = training_set(work, targets_of, size=size, tokenizer=tokenizer, team=team)
     samples = data.samples
-    judge = val_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
-    watch = watching(work, data, matching) if matching and team.leads else None
+    judge = epoch_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
+    watch = logging_matches(work, data, matching) if matching and team.leads else None
     checkpoints = work.slot.scratch / "checkpoints"
     resume = latest_checkpoint(checkpoints, log=work.log)
     if watch and resume is None:
@@ -95,8 +86,7 @@ def fit(
         return Outcome()
     card = {"architecture": architecture_of(model), **tokenizer.card()}
     save_weights(work.slot.content / "weights.safetensors", model.state_dict(), card)
-    curve = {name: getattr(history, name) for name in HISTORY.names}
-    write_table(work.slot.content / "history.parquet", pa.table(curve, schema=HISTORY))
+    HISTORY.write(work.slot, history_rows(history))
     if watch:
         write_matches(work)
     steps, scores = len(history.step), list(history.scores.values())
@@ -112,6 +102,12 @@ def fit(
         },
         preview=curve_preview(history.step, history.loss),
     )
+
+
+def history_rows(history: History) -> list[HistoryRow]:
+    """Rows of the table `history`."""
+    steps = zip(history.step, history.loss, history.lr, strict=True)
+    return [HistoryRow(step=step, loss=loss, lr=lr) for step, loss, lr in steps]
 
 
 def plan_of(knobs: TrainingKnobs, runtime: Runtime, *, seed: int) -> TrainPlan:

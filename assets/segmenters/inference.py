@@ -1,51 +1,57 @@
-"""A trained segmenter on a picture that belongs to no data set."""
+"""Trained segmenters applied: (expressions, pixels) -> masks, in a data set or on an image of none.
 
-from __future__ import annotations
+Shapes: S expressions, H x W pixels of the image, h x w of the model's square.
+"""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from assets.data.tables import Mask, Pixels, Referent
-from assets.segmenters.predict import segmenting
-from assets.tris.load import read_segmenter
-from assets.tris.predict import segmented
+from assets.data.images import Mask, Pixels
+from assets.framework.knobs import Knobs
+from assets.segmenters.load import bf16_of, read_segmenter
+from assets.segmenters.training_set import Encoder
+from ops.images import resize_image, to_tensor
+from ops.segmenters.prediction import Prediction, Segmenter, predict
 from resources.runtime import Runtime
 from storage.artifact import Artifact
-from storage.masks import decode
-from storage.rows import Rows
 
-if TYPE_CHECKING:
-    from ops.evaluation.localisation import Threshold
-
-TRIS = "tris_segmenter"
-SEGMENTERS = ("meres_matched", "corrected", "meres", TRIS, "zs_bootstrap", "supervised")
-"""The stages that leave a segmenter; where an experiment has several, the first of them is what it is about."""
+Segment = Callable[[Sequence[str], Pixels], list[Mask]]
+"""(expressions, pixels) -> the mask of each at the image's own size, as the stage of predictions makes it."""
 
 
-def masks_for(
-    trained: Artifact, pixels: Pixels, sentences: Sequence[str], runtime: Runtime, *, threshold: Threshold = "raw"
-) -> list[Mask]:
-    """The mask of each sentence at the picture's own size, as the stage of predictions makes them.
+@dataclass(frozen=True, kw_only=True)
+class ReferringMasks:
+    """A model that `assets.segmenters.fit` trained."""
 
-    Args:
-        trained: of a stage among `SEGMENTERS`.
-        pixels: the picture.
-        sentences: each refers to one object; a mask may be empty.
-        runtime: the device.
-        threshold: how TRIS's logits become a mask; other models have none.
-    """
-    segment: Callable[[Sequence[Referent], Pixels], Rows]
-    if trained.manifest.stage == TRIS:
-        segment = partial(segmented, *read_segmenter(trained, runtime), threshold)
-    else:
-        segment = segmenting(trained, runtime)
-    asked = Referent(
-        ref_id=0,
-        object_id="",
-        image_id="",
-        split="",
-        sent_ids=list(range(len(sentences))),
-        sentences=list(sentences),
-    )
-    return [decode(row["rle"], row["height"], row["width"]) for row in segment([asked], pixels)]
+    model: Segmenter
+    tokenizer: Encoder
+    bf16: bool
+
+    @property
+    def size(self) -> int:
+        """Side of the model's square, pixels."""
+        return self.model.config.image_size
+
+    def __call__(self, expressions: Sequence[str], pixels: Pixels) -> Prediction:
+        """Masks (S, h, w) at the model's size and (S, H, W) at the image's."""
+        ids_ST, mask_ST = self.tokenizer.encode(expressions)
+        return predict(
+            self.model,
+            resize_image(to_tensor(pixels), height=self.size, width=self.size),
+            token_ids_ST=ids_ST,
+            token_mask_ST=mask_ST,
+            original_size=pixels.shape[:2],
+            bf16=self.bf16,
+        )
+
+
+def open_referring_masks(trained: Artifact, runtime: Runtime) -> ReferringMasks:
+    """The model of an artifact, on the device."""
+    model, tokenizer = read_segmenter(trained, runtime)
+    return ReferringMasks(model=model, tokenizer=tokenizer, bf16=bf16_of(trained, runtime))
+
+
+def open_referring_segmenter(trained: Artifact, _: Knobs, runtime: Runtime) -> Segment:
+    """The same for an image of no data set."""
+    segment = open_referring_masks(trained, runtime)
+    return lambda expressions, pixels: [mask.numpy() for mask in segment(expressions, pixels).original_size_SHW]

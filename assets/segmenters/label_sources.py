@@ -1,91 +1,77 @@
-"""What a training learns from: which masks an object may take; and the score that may pick an epoch."""
+"""Which masks supervise a training: what a referent may learn from, under each source of labels."""
 
-from __future__ import annotations
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import Referent, ground_truth_of
+from assets.framework.work import Work
+from assets.segmenters.knobs import Classes
+from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED_LABELS, MASK_CHOICES
+from assets.ssc.tables import CANDIDATES, CHOICES, MATCHED_LABELS
+from assets.tris.stages import REFINED_LABELS
+from assets.tris.tables import REFINED
+from ops.open_vocabulary_split import SEEN
+from storage.masks import Rle
 
-from assets.data.tables import Referent, by_image, images_of, read_image, referents_of
-from assets.framework.stage import Work
-from assets.knobs_old import Classes
-from assets.segmenters.training_set import Encoder, Offer
-from storage.masks import decode
-
-if TYPE_CHECKING:
-    from ops.segmenters.prediction import Segmenter
-
-
-def chosen_mask(work: Work) -> Callable[[Referent], Offer]:
-    """The one mask that `mask_choices` chose for an object."""
-    return _given(work.inputs["mask_choices"].table("choices").to_pylist(), key="chosen")
-
-
-def matched_mask(work: Work) -> Callable[[Referent], Offer]:
-    """The one candidate that the corrected model gives to an object, see `corrected_labels`."""
-    return _given(work.inputs["corrected_labels"].table("labels").to_pylist(), key="candidate")
+TargetMasks = Mapping[Hashable, Rle]
+"""The masks that may be a referent, by name; equal names, numbers or strings, mean one mask."""
+Targets = Callable[[Referent], TargetMasks]
 
 
-def all_candidates(work: Work) -> Callable[[Referent], Offer]:
-    """Every candidate of an object (S1)."""
-    masks = {
-        (row["image_id"], row["candidate"]): row
-        for row in work.inputs["candidate_masks"].table("candidates").to_pylist()
+class Labelled(Protocol):
+    """A row that gives a mask to a referent, or none."""
+
+    @property
+    def ref_id(self) -> int:
+        """The referent."""
+
+    @property
+    def mask(self) -> Rle | None:
+        """Its mask."""
+
+
+L = TypeVar("L", bound=Labelled)
+
+
+def chosen_masks(work: Work) -> Targets:
+    """The one mask that `mask_choices` chose for a referent (S2)."""
+    return _one_each(CHOICES.read(work.input(MASK_CHOICES)), name=lambda row: row.chosen)
+
+
+def matched_masks(work: Work) -> Targets:
+    """The one candidate that the corrected model gives to a referent, see `corrected_labels`."""
+    return _one_each(MATCHED_LABELS.read(work.input(CORRECTED_LABELS)), name=lambda row: row.candidate)
+
+
+def refined_masks(work: Work) -> Targets:
+    """The pseudo-label that TRIS refined for a referent."""
+    return _one_each(REFINED.read(work.input(REFINED_LABELS)), name=lambda row: row.ref_id)
+
+
+def all_candidates(work: Work) -> Targets:
+    """Every candidate of a referent (S1)."""
+    masks = {(row.image_id, row.candidate): row.mask for row in CANDIDATES.read(work.input(CANDIDATE_MASKS))}
+    offered: dict[int, TargetMasks] = {
+        row.ref_id: {number: masks[row.image_id, number] for number in row.candidates}
+        for row in CHOICES.read(work.input(MASK_CHOICES))
     }
-    offered = {
-        row["ref_id"]: {number: masks[row["image_id"], number] for number in row["candidates"]}
-        for row in work.inputs["mask_choices"].table("choices").to_pylist()
+    return lambda referent: offered.get(referent.ref_id, {})
+
+
+def ground_truth_masks(work: Work, *, classes: Classes = "all") -> Targets:
+    """A referent's ground truth; of referents of the seen classes only, if asked for."""
+    annotated = {
+        row.object_id: row.mask
+        for row in ground_truth_of(work.input(GROUND_TRUTH)).values()
+        if classes == "all" or row.category in SEEN
     }
-    return lambda one: offered.get(one.ref_id, {})
+    return lambda referent: (
+        {referent.object_id: annotated[referent.object_id]} if referent.object_id in annotated else {}
+    )
 
 
-def refined_mask(work: Work) -> Callable[[Referent], Offer]:
-    """The pseudo-label that TRIS refined for an object."""
-    return _given(work.inputs["refined_labels"].table("labels").to_pylist(), key="ref_id")
-
-
-def drawn_mask(work: Work, *, classes: Classes = "all") -> Callable[[Referent], Offer]:
-    """An object's ground truth; of objects of the seen classes only, if asked for."""
-    from ops.open_vocabulary_split import SEEN
-
-    rows = work.inputs["ground_truth"].table("objects").to_pylist()
-    drawn = {row["object_id"]: row for row in rows if classes == "all" or row["category"] in SEEN}
-    return lambda one: {one.object_id: drawn[one.object_id]} if one.object_id in drawn else {}
-
-
-def val_score(work: Work, tokenizer: Encoder, *, size: int) -> Callable[[Segmenter, int], float]:
-    """Score an epoch by oIoU at the model's size on the first scored split, as the authors do. Reads ground truth."""
-    import torch
-
-    from ops.evaluation.iou import ScoreState, intersection_union
-    from ops.images import resize_image, resize_labels, to_tensor
-    from ops.segmenters.prediction import predict
-
-    split = work.instance.source.evaluate[:1]
-    images = images_of(work.inputs["references"])
-    truth_of = drawn_mask(work)
-    objects = [one for one in referents_of(work.inputs["references"], splits=split) if truth_of(one)]
-    if not objects:
-        raise ValueError(f"split {split[0]} has no ground truth to pick the epoch by; set select: last")
-
-    def score(model: Segmenter, _: int) -> float:
-        state = ScoreState()
-        for image_id, group in by_image(objects).items():
-            pixels = read_image(work, images[image_id])
-            for one in group:
-                ids, mask = tokenizer.encode(one.sentences)
-                picture = resize_image(to_tensor(pixels), height=size, width=size)
-                found = predict(model, picture, token_ids_ST=ids, token_mask_ST=mask, original_size=(size, size))
-                (row,) = truth_of(one).values()
-                truth = torch.from_numpy(decode(row["rle"], row["height"], row["width"]))
-                squashed = resize_labels(truth, height=size, width=size)
-                for predicted in found.model_size_Shw:
-                    state.update(*intersection_union(predicted, squashed))
-        return state.compute().oiou
-
-    return score
-
-
-def _given(rows: Sequence[Mapping[str, Any]], *, key: str) -> Callable[[Referent], Offer]:
-    """At most one mask an object, from rows with `ref_id`, `rle`, `height`, `width` and the mask's own name `key`."""
-    given = {row["ref_id"]: row for row in rows if row["rle"] is not None}
-    return lambda one: {given[one.ref_id][key]: given[one.ref_id]} if one.ref_id in given else {}
+def _one_each(rows: Iterable[L], *, name: Callable[[L], Hashable]) -> Targets:
+    """At most one mask a referent."""
+    given: dict[int, TargetMasks] = {row.ref_id: {name(row): mask} for row in rows if (mask := row.mask) is not None}
+    return lambda referent: given.get(referent.ref_id, {})

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from assets.data.tables import Referent, by_image, images_of, read_image, referents_of
-from assets.framework.stage import Work
+from assets.data.images import read_image
+from assets.data.tables import Referent, by_image, images_of, training_referents
+from assets.framework.work import Work
+from assets.segmenters.label_sources import TargetMasks, Targets
+from ops.refusal import Refused
 from storage.files import make_folder, write_bytes
-from storage.masks import decode
-from storage.packed_masks import Stack, Stacks, write_stacks
+from storage.packed_masks import MaskStack, PackedMasks, write_packed_masks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from ops.training.dataset import InMemorySamples, TrainingObject
     from ops.training.distributed import Team
 
-Offer = Mapping[Hashable, Mapping[str, Any]]
-"""The masks that may be an object, as rows with `rle`, `height` and `width`; equal keys, numbers or strings, mean one
-mask."""
 IMAGES, MASKS, INDEX = "images.npy", "masks.bits", "index.json"
 """Files of the folder; the index is written last."""
 
@@ -57,7 +56,7 @@ class Written:
     """What the files hold."""
 
     images_N3SS: npt.NDArray[np.uint8]
-    masks: Stacks
+    masks: PackedMasks
     """One stack an image."""
     objects: Sequence[TrainingObject]
     sentences: Sequence[Sequence[str]]
@@ -76,30 +75,28 @@ class _Index:
     """Image and masks by row, reference and sentences."""
 
 
-def training_set(
-    work: Work, offer_of: Callable[[Referent], Offer], *, size: int, tokenizer: Encoder, team: Team
-) -> TrainingSet:
+def training_set(work: Work, targets_of: Targets, *, size: int, tokenizer: Encoder, team: Team) -> TrainingSet:
     """The training split with one or more masks per object; a mask that several objects may take is held once.
 
     Args:
         work: the running stage; needs `references`.
-        offer_of: what an object may learn from; objects without any mask are left out.
+        targets_of: what an object may learn from; objects without any mask are left out.
         size: side of the model's square input.
         tokenizer: of the model.
         team: its first process writes the files, the others wait.
 
     Raises:
-        ValueError: no object of the training splits has a mask.
+        Refused: no object of the training splits has a mask.
     """
     from ops.training.dataset import InMemorySamples
 
-    written = prepared(work, lambda one: offer_of(one) or None, size=size, tokenizer=tokenizer, team=team)
+    written = prepared(work, lambda one: targets_of(one) or None, size=size, tokenizer=tokenizer, team=team)
     return TrainingSet(samples=InMemorySamples(written.images_N3SS, written.masks, written.objects), keys=written.keys)
 
 
 def prepared(
     work: Work,
-    offer_of: Callable[[Referent], Offer | None],
+    targets_of: Callable[[Referent], TargetMasks | None],
     *,
     size: int,
     tokenizer: Encoder,
@@ -108,39 +105,39 @@ def prepared(
     """The training split's pictures, objects and masks; written by the first process of a team, read by all.
 
     Args and raises as in `training_set`, but that an object may be offered no mask at all and still take part; it is
-    left out where `offer_of` gives None.
+    left out where `targets_of` gives None.
     """
     folder = make_folder(work.slot.scratch / "samples")
     if (team is None or team.leads) and not (folder / INDEX).exists():
-        _write(work, folder, offer_of, size=size)
+        _write(work, folder, targets_of, size=size)
     if team is not None:
         team.wait()
     return _read(folder, size=size, tokenizer=tokenizer)
 
 
-def _write(work: Work, folder: Path, offer_of: Callable[[Referent], Offer | None], *, size: int) -> None:
-    offered = _offered(referents_of(work.inputs["references"], splits=work.instance.source.train), offer_of)
+def _write(work: Work, folder: Path, targets_of: Callable[[Referent], TargetMasks | None], *, size: int) -> None:
+    offered = _offered(training_referents(work), targets_of)
     if not offered:
-        raise ValueError(f"no object of the splits {work.instance.source.train} has a mask to train on")
+        raise Refused(f"no object of the splits {work.instance.source.train} has a mask to train on")
     pixels = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     index = _Index()
-    write_stacks(folder / MASKS, _stacks(work, offered, pixels, index))
+    write_packed_masks(folder / MASKS, _stacks(work, offered, pixels, index))
     pixels.flush()
     write_bytes(folder / INDEX, json.dumps(asdict(index)).encode())
 
 
 def _stacks(
     work: Work,
-    offered: Mapping[str, Sequence[tuple[Referent, Offer]]],
+    offered: Mapping[str, Sequence[tuple[Referent, TargetMasks]]],
     pixels_N3SS: npt.NDArray[np.uint8],
     index: _Index,
-) -> Iterator[Stack]:
+) -> Iterator[MaskStack]:
     """The masks of each image, while its pixels and its part of the index are filled in."""
     import torch
 
     from ops.images import resize_image, resize_labels, to_tensor
 
-    images, size = images_of(work.inputs["references"]), pixels_N3SS.shape[-1]
+    images, size = images_of(work), pixels_N3SS.shape[-1]
     for image_id, objects in offered.items():
         image = to_tensor(read_image(work, images[image_id]))
         row = len(index.keys)
@@ -151,9 +148,9 @@ def _stacks(
         for one, offer in objects:
             candidates = [row_of[key] for key in offer]
             index.objects.append(
-                {"image": row, "candidates": candidates, "name": one.ref_id, "sentences": list(one.sentences)}
+                {"image": row, "candidates": candidates, "name": one.ref_id, "sentences": list(one.expressions)}
             )
-        masks = [decode(mask["rle"], mask["height"], mask["width"]) for mask in distinct.values()]
+        masks = [mask.decode() for mask in distinct.values()]
         none = np.zeros((0, size, size), dtype=np.bool_)
         yield resize_labels(torch.from_numpy(np.stack(masks)), height=size, width=size).numpy() if masks else none
 
@@ -170,7 +167,7 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
         objects.append(TrainingObject(candidates=candidates, token_ids_ST=ids_ST, token_mask_ST=mask_ST, **one))
     return Written(
         images_N3SS=np.load(folder / IMAGES, mmap_mode="r"),
-        masks=Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
+        masks=PackedMasks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
         objects=objects,
         sentences=sentences,
         keys=index.keys,
@@ -178,10 +175,10 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
 
 
 def _offered(
-    objects: Sequence[Referent], offer_of: Callable[[Referent], Offer | None]
-) -> dict[str, list[tuple[Referent, Offer]]]:
+    objects: Sequence[Referent], targets_of: Callable[[Referent], TargetMasks | None]
+) -> dict[str, list[tuple[Referent, TargetMasks]]]:
     found = {
-        image_id: [(one, offer) for one in group if (offer := offer_of(one)) is not None]
+        image_id: [(one, offer) for one in group if (offer := targets_of(one)) is not None]
         for image_id, group in by_image(objects).items()
     }
     return {image_id: group for image_id, group in found.items() if group}

@@ -1,4 +1,4 @@
-"""Which mistakes of the choice were mended by matching: a table over the epochs, and pictures. Reads ground truth."""
+"""Which mistakes of the choice matching fixed: a table over the epochs, and figures. Reads ground truth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,24 @@ from functools import cached_property
 
 import numpy as np
 
-from assets.data.tables import Candidate, Mask, Referent, candidates_of, images_of, read_image, referents_of
-from assets.evaluation.iou_scores import truths_of
-from assets.framework.stage import Work
+from assets.data.images import Mask, read_image
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import Referent, ground_truth_of, images_of, training_referents
+from assets.framework.work import Work
+from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED, MASK_CHOICES
+from assets.ssc.tables import MATCHES, CandidateRow, candidates_of, choices_of
+from ops.visualisation import overlay, side_by_side
 
 RIGHT = 0.5
-"""IoU with the drawn mask from which on a candidate counts as the right one."""
+"""IoU with the ground truth from which on a candidate counts as the right one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
-    """An object whose matches were noted, with what it was offered."""
+class LoggedReferent:
+    """A referent whose matches were logged, with what it was offered."""
 
-    one: Referent
-    offered: Mapping[int, Candidate]
+    referent: Referent
+    candidates: Mapping[int, CandidateRow]
     chosen: int | None
     matched: Mapping[int, int | None]
     """Epoch -> candidate."""
@@ -27,8 +31,8 @@ class Watched:
 
     @cached_property
     def right(self) -> frozenset[int]:
-        """The candidates that are the object, as far as it is drawn."""
-        masks = {number: one.mask() for number, one in self.offered.items()}
+        """The candidates that are the referent, by its ground truth."""
+        masks = {number: candidate.mask.decode() for number, candidate in self.candidates.items()}
         return frozenset(
             number for number, mask in masks.items() if (mask & self.truth).sum() >= RIGHT * (mask | self.truth).sum()
         )
@@ -39,65 +43,67 @@ class Watched:
         return self.matched[max(self.matched)]
 
 
-def watched_objects(work: Work) -> list[Watched]:
-    """Objects of the training split with matches and a drawn mask, in the order of the data set."""
-    truths, candidates = truths_of(work.inputs["ground_truth"]), candidates_of(work.inputs["candidate_masks"])
-    choices = {row["ref_id"]: row for row in work.inputs["mask_choices"].table("choices").to_pylist()}
+def logged_referents(work: Work) -> list[LoggedReferent]:
+    """Referents of the training split with matches and ground truth, in the order of the data set."""
+    truths, candidates = ground_truth_of(work.input(GROUND_TRUTH)), candidates_of(work.input(CANDIDATE_MASKS))
+    choices = choices_of(work.input(MASK_CHOICES))
     matched: dict[int, dict[int, int | None]] = {}
-    for row in work.inputs["corrected"].table("matches").to_pylist():
-        matched.setdefault(row["ref_id"], {})[row["epoch"]] = row["candidate"]
-    found = []
-    for one in referents_of(work.inputs["references"], splits=work.instance.source.train):
-        if one.ref_id in matched and one.object_id in truths:
-            named = {mask.candidate: mask for mask in candidates[one.image_id]}
-            choice = choices[one.ref_id]
-            found.append(
-                Watched(
-                    one=one,
-                    offered={number: named[number] for number in choice["candidates"]},
-                    chosen=choice["chosen"],
-                    matched=matched[one.ref_id],
-                    truth=truths[one.object_id].mask(),
+    for row in MATCHES.read(work.input(CORRECTED)):
+        matched.setdefault(row.ref_id, {})[row.epoch] = row.candidate
+    logged = []
+    for referent in training_referents(work):
+        if referent.ref_id in matched and referent.object_id in truths:
+            named = {mask.candidate: mask for mask in candidates[referent.image_id]}
+            choice = choices[referent.ref_id]
+            logged.append(
+                LoggedReferent(
+                    referent=referent,
+                    candidates={number: named[number] for number in choice.candidates},
+                    chosen=choice.chosen,
+                    matched=matched[referent.ref_id],
+                    truth=truths[referent.object_id].mask.decode(),
                 )
             )
-    return found
+    return logged
 
 
-def shares(objects: Sequence[Watched]) -> list[dict[str, str | float]]:
-    """Share of objects with the right mask: possible at all, by S+S, and by matching after each epoch."""
-    possible = np.mean([bool(one.right) for one in objects])
+def shares_right(referents: Sequence[LoggedReferent]) -> list[dict[str, str | float]]:
+    """Share of referents with the right mask: possible at all, by S+S, and by matching after each epoch."""
+    possible = np.mean([bool(one.right) for one in referents])
     rows: list[dict[str, str | float]] = [
         {"who": "best candidate (oracle)", "right": float(possible)},
-        {"who": "S+S", "right": float(np.mean([one.chosen in one.right for one in objects]))},
+        {"who": "S+S", "right": float(np.mean([one.chosen in one.right for one in referents]))},
     ]
-    for epoch in sorted(set().union(*(one.matched for one in objects))):
-        share = float(np.mean([one.matched.get(epoch) in one.right for one in objects]))
+    for epoch in sorted(set().union(*(one.matched for one in referents))):
+        share = float(np.mean([one.matched.get(epoch) in one.right for one in referents]))
         rows.append({"who": f"matching after epoch {epoch}", "right": share})
     return rows
 
 
-def pictures(work: Work, objects: Sequence[Watched], *, mended: int, spoiled: int) -> list[tuple[str, np.ndarray]]:
-    """Captions and pictures of mistakes that matching mended, then of some that it made."""
-    better = [one for one in objects if one.last in one.right and one.chosen not in one.right]
-    worse = [one for one in objects if one.chosen in one.right and one.last not in one.right]
-    shown = [("mended", one) for one in better[:mended]] + [("spoiled", one) for one in worse[:spoiled]]
-    images = images_of(work.inputs["references"])
-    return [(verdict, _draw(one, read_image(work, images[one.one.image_id]))) for verdict, one in shown]
+def figures(
+    work: Work, referents: Sequence[LoggedReferent], *, fixed: int, broken: int
+) -> list[tuple[str, np.ndarray]]:
+    """Captions and figures of mistakes that matching fixed, then of some that it made."""
+    better = [one for one in referents if one.last in one.right and one.chosen not in one.right]
+    worse = [one for one in referents if one.chosen in one.right and one.last not in one.right]
+    shown = [("fixed by matching", one) for one in better[:fixed]]
+    shown += [("broken by matching", one) for one in worse[:broken]]
+    images = images_of(work)
+    return [(verdict, _draw(one, read_image(work, images[one.referent.image_id]))) for verdict, one in shown]
 
 
-def _draw(one: Watched, pixels: np.ndarray) -> np.ndarray:
-    from ops.visualisation import overlay, side_by_side
-
+def _draw(logged: LoggedReferent, pixels: np.ndarray) -> np.ndarray:
     def mask(candidate: int | None) -> np.ndarray:
         nothing = np.zeros((0, *pixels.shape[:2]), dtype=bool)
-        return overlay(pixels, nothing if candidate is None else one.offered[candidate].mask()[None])
+        return overlay(pixels, nothing if candidate is None else logged.candidates[candidate].mask.decode()[None])
 
-    epochs = sorted(one.matched)
+    epochs = sorted(logged.matched)
     middle = epochs[len(epochs) // 2]
+    masks = np.stack([candidate.mask.decode() for candidate in logged.candidates.values()])
     panels = [
-        ("S1", overlay(pixels, np.stack([m.mask() for m in one.offered.values()]), labels=list(map(str, one.offered)))),
-        ("S2", mask(one.chosen)),
-        *((f"matched, epoch {epoch}", mask(one.matched[epoch])) for epoch in (epochs[0], middle, epochs[-1])),
-        ("ground truth", overlay(pixels, one.truth[None])),
+        ("S1", overlay(pixels, masks, labels=list(map(str, logged.candidates)))),
+        ("S2", mask(logged.chosen)),
+        *((f"matched, epoch {epoch}", mask(logged.matched[epoch])) for epoch in (epochs[0], middle, epochs[-1])),
+        ("ground truth", overlay(pixels, logged.truth[None])),
     ]
-    return side_by_side(panels, height=150, caption=" | ".join(f'"{said}"' for said in one.one.sentences))
+    return side_by_side(panels, height=150, caption=" | ".join(f'"{text}"' for text in logged.referent.expressions))

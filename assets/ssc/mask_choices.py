@@ -1,201 +1,229 @@
-"""Select: which candidate mask an object's sentences mean (S2)."""
+"""S2: which candidate mask a referent's expressions mean.
 
+Shapes: S expressions of a referent, N its candidates, J referents of an image, K its candidates, D embedding width.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+import torch
+from torch import Tensor
 
-from assets.data.tables import (
-    Candidate,
-    ImageRecord,
-    Pixels,
-    Referent,
-    by_image,
-    candidates_of,
-    images_of,
-    of_classes,
-    on_image,
-    referents_of,
+from assets.data.images import ImageTask, Pixels, per_image
+from assets.data.tables import ImageRow, Referent, by_image, images_of, referents_of
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from assets.reports.previews import referent_preview
+from assets.ssc.clip_scorers import Scorer, open_scorer
+from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
+from assets.ssc.tables import CHOICES, CandidateRow, ChoiceRow, candidates_of, of_classes, queries_of
+from ops.ssc.mask_selection import (
+    COMPAT,
+    FIXED,
+    Choice,
+    Rule,
+    choose,
+    first_choice,
+    mean_similarity,
+    random_choice,
+    to_score,
 )
-from assets.framework.stage import Outcome, Work
-from assets.knobs_old import ChoiceKnobs
-from assets.reports.previews import choice_preview
-from assets.ssc.clip_scorers import Judge, open_judge
+from ops.ssc.matching import match
 from storage.digest import digest
-from storage.rows import Quarantined, Rows, Unit, fill_table
-from storage.tables import column, read_table
-
-if TYPE_CHECKING:
-    from ops.ssc.mask_selection import Choice
-
-CHOICES = pa.schema(
-    [
-        column("ref_id", pa.int64(), "reference"),
-        column("image_id", pa.string(), "image"),
-        column("candidates", pa.list_(pa.int32()), "numbers of the object's candidates in their image"),
-        column("scores", pa.list_(pa.float64()), "mean of 100 cosine over the sentences; null where not needed"),
-        column("reason", pa.string(), "how the choice came about"),
-        column("chosen", pa.int32(), "number of the chosen candidate; null: none", nullable=True),
-        column(
-            "chosen_by_sentence",
-            pa.list_(pa.int32()),
-            "the same decided by each sentence alone (paper Eq. 1); -1: none",
-        ),
-        column("rle", pa.binary(), "chosen mask, COCO run-length encoding; null: none", nullable=True),
-        column("height", pa.int32(), "of the image"),
-        column("width", pa.int32(), "of the image"),
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scene:
-    """An image, its objects, and each object's candidates."""
+class Offered:
+    """The referents of an image, and each one's candidates."""
 
-    image: ImageRecord
-    objects: list[Referent]
-    offered: list[list[Candidate]]
+    image: ImageRow
+    referents: list[Referent]
+    candidates: list[list[CandidateRow]]
+    """Of each referent."""
 
+    @property
     def key(self) -> str:
-        said = [[one.ref_id, one.sentences] for one in self.objects]
-        masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.offered]
+        """Digest of everything that the choice depends on, but for knobs and models."""
+        said = [[referent.ref_id, referent.expressions] for referent in self.referents]
+        masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.candidates]
         return digest([self.image.image_id, self.image.sha256, said, masks])
 
 
+Decide = Callable[[Offered, Pixels], list[ChoiceRow]]
+
+
 def mask_choices(work: Work) -> Outcome:
-    """S2: for each object the candidate that CLIP finds most like its sentences under reverse blur (Eq. 1, spec 3).
-
-    Or as GL-CLIP finds it, by the candidate in its picture and cut out (spec 3.6).
-    """
-    knobs = work.knobs_as(ChoiceKnobs)
-    references = work.inputs["references"]
-    images, candidates = images_of(references), candidates_of(work.inputs["candidate_masks"])
-    queries = work.inputs["projected_classes"].table("queries").to_pylist()
-    classes = {row["ref_id"]: row["classes"] for row in queries}
-    scenes = [
-        _Scene(
+    """One choice for each referent, and what each expression alone would choose."""
+    images, candidates = images_of(work), candidates_of(work.input(CANDIDATE_MASKS))
+    queries = queries_of(work.input(PROJECTED_CLASSES))
+    offers = [
+        Offered(
             image=images[image_id],
-            objects=objects,
-            offered=[of_classes(candidates.get(image_id, []), classes[one.ref_id]) for one in objects],
+            referents=referents,
+            candidates=[
+                of_classes(candidates.get(image_id, []), queries[referent.ref_id].classes) for referent in referents
+            ],
         )
-        for image_id, objects in by_image(referents_of(references)).items()
+        for image_id, referents in by_image(referents_of(work)).items()
     ]
-    decide = _decider(work, knobs)
-
-    def rows(batch: Sequence[_Scene]) -> list[Rows | Quarantined]:
-        return [on_image(work, scene.image, partial(decide, scene)) for scene in batch]
-
-    units = [Unit(key=scene.key(), payload=scene) for scene in scenes]
-    tally = fill_table(
-        work.slot, "choices", units, rows, schema=CHOICES, shard=work.runtime.shard, reuse=work.reuse, log=work.log
-    )
-    reasons = read_table(work.slot.content / "choices.parquet")["reason"].value_counts().to_pylist()
-    return Outcome(
-        tallies={"choices": tally},
-        metrics={row["values"]: row["counts"] for row in reasons},
-        preview=choice_preview(work),
-    )
+    tasks = [ImageTask(image=offer.image, payload=offer, key=offer.key) for offer in offers]
+    tally = per_image(work, CHOICES, tasks, decider(work, work.knobs_as(ChoiceKnobs)))
+    rows = CHOICES.read_slot(work.slot)
+    reasons = Counter(row.reason for row in rows)
+    return Outcome(tallies={"choices": tally}, metrics=reasons, preview=referent_preview(work, rows))
 
 
-def _decider(work: Work, knobs: ChoiceKnobs) -> Callable[[_Scene, Pixels], Rows]:
-    """(scene, pixels) -> one row per object, by the rule of the knobs."""
-    from ops.ssc.mask_selection import first_choice, random_choice
-
+def decider(work: Work, knobs: ChoiceKnobs) -> Decide:
+    """What chooses for the referents of an image, by `knobs.rule`."""
     if knobs.rule in ("clip", "global_local"):
-        return partial(_decide_by_clip, knobs, open_judge(knobs, work.runtime))
+        return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime))
+    return BlindChoice(knobs)
 
-    def without_looking(scene: _Scene, _: Pixels) -> Rows:
+
+@dataclass(frozen=True)
+class BlindChoice:
+    """The baselines that see neither image nor expression: a random candidate, or the first."""
+
+    knobs: ChoiceKnobs
+
+    def __call__(self, offer: Offered, _: Pixels) -> list[ChoiceRow]:
+        """One row per referent."""
         rows = []
-        for one, masks in zip(scene.objects, scene.offered, strict=True):
-            choice = (
-                random_choice(len(masks), object_id=one.ref_id, seed=knobs.seed)
-                if knobs.rule == "random"
-                else first_choice(len(masks))
-            )
-            rows.append(_row(scene, one, masks, choice, [choice] * len(one.sentences)))
+        for referent, masks in zip(offer.referents, offer.candidates, strict=True):
+            if self.knobs.rule == "random":
+                choice = random_choice(len(masks), object_id=referent.ref_id, seed=self.knobs.seed)
+            else:
+                choice = first_choice(len(masks))
+            rows.append(choice_row(offer.image, referent, masks, choice, [choice] * len(referent.expressions)))
         return rows
 
-    return without_looking
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceByScore:
+    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3)."""
+
+    knobs: ChoiceKnobs
+    scorer: Scorer
+
+    def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
+        """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
+        scoring = self._scoring(offer, pixels)
+        choices = [scoring.choice(masks, texts_SD) for masks, texts_SD in scoring.each]
+        alone = [[scoring.choice(masks, text_D[None]) for text_D in texts_SD] for masks, texts_SD in scoring.each]
+        if self.knobs.assign == "greedy":
+            choices = matched_choices(choices, scoring.similarities(), offer.candidates)
+        each = zip(offer.referents, offer.candidates, choices, alone, strict=True)
+        return [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
+
+    def _scoring(self, offer: Offered, pixels: Pixels) -> "Scoring":
+        rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
+        size = pixels.shape[0] * pixels.shape[1]
+        areas = [[mask.area for mask in masks] for masks in offer.candidates]
+        asked = [to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
+        if self.knobs.assign == "greedy":  # a referent whose choice needs no score competes for it, too
+            asked = [rows or only_choice(areas_N, rule, size) for rows, areas_N in zip(asked, areas, strict=True)]
+        needed = {
+            masks[row].candidate: masks[row]
+            for masks, rows in zip(offer.candidates, asked, strict=True)
+            for row in rows
+        }
+        texts = [text for referent in offer.referents for text in referent.expressions]
+        texts_D = self.scorer.texts(texts) if needed else torch.empty(len(texts), 0)
+        images_D = self.scorer.images(pixels, list(needed.values())) if needed else ()
+        return Scoring(
+            rule=rule,
+            image_area=size,
+            candidates=offer.candidates,
+            asked=asked,
+            texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
+            embedded=dict(zip(needed, images_D, strict=True)),
+        )
 
 
-def _decide_by_clip(knobs: ChoiceKnobs, judge: Judge, scene: _Scene, pixels: Pixels) -> Rows:
-    """Encode each needed (image, candidate) once and each sentence once, then decide for every object."""
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """The embeddings of an image's candidates and expressions, and the rule that decides by them."""
 
-    from ops.ssc.mask_selection import COMPAT, FIXED, choose, mean_similarity, to_score
+    rule: Rule
+    image_area: int
+    candidates: Sequence[Sequence[CandidateRow]]
+    asked: Sequence[Sequence[int]]
+    """Rows of each referent's candidates that need a score."""
+    texts: Sequence[Tensor]
+    """(S, D) of each referent."""
+    embedded: Mapping[int, Tensor]
+    """Candidate -> (D,)."""
 
-    rule = replace(COMPAT if knobs.compat else FIXED, min_area=knobs.min_area)
-    size = pixels.shape[0] * pixels.shape[1]
+    @property
+    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor]]:
+        """Candidates and expressions of each referent."""
+        return list(zip(self.candidates, self.texts, strict=True))
 
-    def only(areas_N: Sequence[int]) -> tuple[int, ...]:
-        found = choose(areas_N, (), rule=rule, image_area=size).index
-        return (found,) if found >= 0 else ()
+    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor) -> Choice:
+        """The choice among candidates by some expressions."""
+        return choose(
+            [mask.area for mask in masks],
+            lambda rows: self.similarity(masks, texts_SD, rows),
+            rule=self.rule,
+            image_area=self.image_area,
+        )
 
-    asked = [to_score([mask.area for mask in masks], rule=rule, image_area=size) for masks in scene.offered]
-    if knobs.assign == "greedy":  # an object whose choice needs no score competes for it, too
-        asked = [rows or only([mask.area for mask in masks]) for rows, masks in zip(asked, scene.offered, strict=True)]
-    needed = {
-        masks[row].candidate: masks[row] for masks, rows in zip(scene.offered, asked, strict=True) for row in rows
-    }
-    said = [text for one in scene.objects for text in one.sentences]
-    texts = judge.texts(said) if needed else torch.empty(len(said), 0)
-    seen = dict(zip(needed, judge.pictures(pixels, list(needed.values())) if needed else (), strict=True))
-    choices, alone, similar, first = [], [], [], 0
-    for one, masks, rows in zip(scene.objects, scene.offered, asked, strict=True):
-        mine_SD = texts[first : first + len(one.sentences)]
-        first += len(one.sentences)
+    def similarity(self, masks: Sequence[CandidateRow], texts_SD: Tensor, rows: Sequence[int]) -> Sequence[float]:
+        """Mean of 100 cosine over the expressions, of the candidates in `rows`."""
+        return mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
 
-        def decide(texts_SD: torch.Tensor, masks: list[Candidate] = masks) -> "Choice":
-            return choose(
-                [mask.area for mask in masks],
-                lambda asked: mean_similarity(texts_SD, torch.stack([seen[masks[index].candidate] for index in asked])),
-                rule=rule,
-                image_area=size,
+    def similarities(self) -> list[dict[int, float]]:
+        """For each referent, candidate -> similarity, of those that compete."""
+        return [
+            dict(
+                zip(
+                    (masks[row].candidate for row in rows),
+                    self.similarity(masks, texts_SD, rows) if rows else (),
+                    strict=True,
+                )
             )
-
-        choices.append(decide(mine_SD))
-        alone.append([decide(text_D[None]) for text_D in mine_SD])
-        if knobs.assign == "greedy":
-            names = [masks[row].candidate for row in rows]
-            scores = mean_similarity(mine_SD, torch.stack([seen[name] for name in names])) if names else []
-            similar.append(dict(zip(names, scores, strict=True)))
-    if knobs.assign == "greedy":
-        choices = _matched(choices, similar, scene)
-    each = zip(scene.objects, scene.offered, choices, alone, strict=True)
-    return [_row(scene, one, masks, choice, single) for one, masks, choice, single in each]
+            for (masks, texts_SD), rows in zip(self.each, self.asked, strict=True)
+        ]
 
 
-def _matched(choices: Sequence["Choice"], similar: Sequence[Mapping[int, float]], scene: _Scene) -> list["Choice"]:
-    """Choices of an image's objects by constrained greedy matching (spec 3.7); left-overs keep their own best."""
-    from ops.ssc.matching import match
+def only_choice(areas_N: Sequence[int], rule: Rule, image_area: int) -> tuple[int, ...]:
+    """The row that is chosen without any score, if there is one."""
+    index = choose(areas_N, (), rule=rule, image_area=image_area).index
+    return (index,) if index >= 0 else ()
 
+
+def matched_choices(
+    choices: Sequence[Choice], similar: Sequence[Mapping[int, float]], candidates: Sequence[Sequence[CandidateRow]]
+) -> list[Choice]:
+    """Choices of an image's referents by constrained greedy matching (spec 3.7); left-overs keep their own best."""
     names = sorted({name for scores in similar for name in scores})
     scores_JK = np.array([[scores.get(name, 0.0) for name in names] for scores in similar]).reshape(len(choices), -1)
     allowed = [[names.index(name) for name in scores] for scores in similar]
-    found = match(scores_JK, range(len(choices)), allowed, leftovers="fallback_best").candidates
+    places = match(scores_JK, range(len(choices)), allowed, leftovers="fallback_best").candidates
     matched = []
-    for choice, place, masks in zip(choices, found, scene.offered, strict=True):
+    for choice, place, masks in zip(choices, places, candidates, strict=True):
         index = [mask.candidate for mask in masks].index(names[place]) if place >= 0 else choice.index
         matched.append(replace(choice, index=index, reason="matched" if choice.reason == "clip" else choice.reason))
     return matched
 
 
-def _row(
-    scene: _Scene, one: Referent, masks: Sequence[Candidate], choice: "Choice", single: Sequence["Choice"]
-) -> dict[str, object]:
+def choice_row(
+    image: ImageRow, referent: Referent, masks: Sequence[CandidateRow], choice: Choice, alone: Sequence[Choice]
+) -> ChoiceRow:
+    """A row of the table `choices`; `alone` are the choices of each expression by itself."""
     chosen = masks[choice.index] if choice.index >= 0 else None
-    return {
-        "ref_id": one.ref_id,
-        "image_id": one.image_id,
-        "candidates": [mask.candidate for mask in masks],
-        "scores": [score if np.isfinite(score) else None for score in choice.scores_N],
-        "reason": choice.reason,
-        "chosen": None if chosen is None else chosen.candidate,
-        "chosen_by_sentence": [masks[alone.index].candidate if alone.index >= 0 else -1 for alone in single],
-        "rle": None if chosen is None else chosen.rle,
-        "height": scene.image.height,
-        "width": scene.image.width,
-    }
+    return ChoiceRow(
+        ref_id=referent.ref_id,
+        image_id=referent.image_id,
+        candidates=[mask.candidate for mask in masks],
+        scores=[score if np.isfinite(score) else None for score in choice.scores_N],
+        reason=choice.reason,
+        chosen=None if chosen is None else chosen.candidate,
+        chosen_by_sentence=[masks[single.index].candidate if single.index >= 0 else -1 for single in alone],
+        rle=None if chosen is None else chosen.rle,
+        height=image.height,
+        width=image.width,
+    )

@@ -4,7 +4,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from assets.knobs_old import PUBLISHED_REFS, Knobs, weights_name
+from assets.evaluation.knobs import PUBLISHED_REFS
+from assets.framework.knobs import Knobs
+from assets.framework.model_names import weights_name
 from resources.runtime import Precision
 
 PARTS = ("classification", "positive", "negative")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from assets.data.tables import Pixels
+from assets.data.images import Pixels
 from assets.segmenters.fit import course_of
 from assets.tris.knobs import TrisTrainingKnobs
 from resources.runtime import Runtime

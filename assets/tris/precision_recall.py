@@ -1,36 +1,35 @@
-"""Precision and recall of TRIS's pixels over every threshold, at the image's own size; looks at ground truth."""
+"""Precision and recall of TRIS's pixels over every threshold, at the image's own size; reads ground truth."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
-from functools import partial
-from typing import TYPE_CHECKING
+import torch
 
-from assets.data.tables import Pixels
-from assets.evaluation.precision_recall import Judged, Shown, counted
-from assets.framework.stage import Outcome, Work
-from assets.tris.load import read_segmenter, squashed
-
-if TYPE_CHECKING:
-    from ops.tris.segmenter import TrisSegmenter
-    from resources.models.tris import TrisTokenizer
+from assets.data.images import Pixels
+from assets.evaluation.precision_recall import Scored, WithTruth, counted
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from assets.stages import segmenter_traced_by
+from assets.tris.predict import TrisMasks, open_tris_masks
+from ops.segmenters.lavt_decoder import upsample
 
 
 def tris_curve(work: Work) -> Outcome:
-    """Precision and recall of the pixels of TRIS's segmenter over all thresholds, and the area below (AUC-PR)."""
-    judge = partial(_judged, *read_segmenter(work.inputs["tris_segmenter"], work.runtime))
-    return counted(work, "tris_segmenter", judge, method="TRIS")
+    """The pixels of Step 2."""
+    model = segmenter_traced_by(work.instance.stage)
+    masks = open_tris_masks(work.input(model.trained), work.runtime, threshold="raw")
+    return counted(work, model, TrisProbabilities(masks))
 
 
-def _judged(model: TrisSegmenter, tokenizer: TrisTokenizer, shown: Shown, pixels: Pixels) -> Judged:
-    import torch
+@dataclass(frozen=True)
+class TrisProbabilities:
+    """Of a trained Step 2."""
 
-    from ops.segmenters.lavt_decoder import upsample
-    from ops.tris.segmenter import segment
+    masks: TrisMasks
 
-    picture_13SS = squashed(pixels, model.config.image_size)[None]
-    for one, truth in shown:
-        drawn_HW = torch.from_numpy(truth.mask())
-        ids_ST, _ = tokenizer.encode(one.sentences)
-        logits_Shw = segment(model, picture_13SS, ids_ST, image_of_S=torch.zeros(len(ids_ST), dtype=torch.long))
-        found_S1HW = upsample(logits_Shw[:, None].float(), (drawn_HW.shape[0], drawn_HW.shape[1]))
-        yield one.split, "original", found_S1HW[:, 0].sigmoid().cpu(), drawn_HW
+    def __call__(self, group: WithTruth, pixels: Pixels) -> Scored:
+        """Logits enlarged to the image, then a sigmoid."""
+        for referent, truth in group:
+            truth_HW = torch.from_numpy(truth.mask.decode())
+            logits_S1hw = self.masks.logits(referent.expressions, pixels)[:, None].float()
+            enlarged_S1HW = upsample(logits_S1hw, (truth_HW.shape[0], truth_HW.shape[1]))
+            yield referent.split, "original", enlarged_S1HW[:, 0].sigmoid().cpu(), truth_HW

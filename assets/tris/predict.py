@@ -1,67 +1,87 @@
-"""TRIS's segmenter on the scored splits: a mask and a point for every sentence."""
+"""TRIS's segmenter on the scored splits: a mask and a point for every expression.
 
-from __future__ import annotations
+Shapes: S expressions of an image, h x w pixels at the model's size.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-import pyarrow as pa
+import torch
+from torch import Tensor
 
-from assets.data.tables import Pixels, Referent
-from assets.framework.stage import Outcome, Work
-from assets.segmenters.predict import predict_sentences
+from assets.data.images import Pixels
+from assets.data.tables import Referent
+from assets.framework.knobs import Knobs
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from assets.segmenters.inference import Segment
+from assets.segmenters.predict import predict_expressions
 from assets.tris.knobs import LocalisationKnobs
 from assets.tris.load import read_segmenter, squashed
-from storage.masks import mask_row
-from storage.rows import Rows
-from storage.tables import column
-
-if TYPE_CHECKING:
-    from ops.evaluation.localisation import Threshold
-    from ops.tris.segmenter import TrisSegmenter
-    from resources.models.tris import TrisTokenizer
-
-PREDICTIONS = pa.schema(
-    [
-        column("sent_id", pa.int64(), "expression"),
-        column("ref_id", pa.int64(), "reference"),
-        column("row", pa.int32(), "of the largest logit at the image's own size"),
-        column("column", pa.int32(), "of the largest logit"),
-        column("rle", pa.binary(), "mask at the image's own size, COCO run-length encoding"),
-        column("height", pa.int32(), "of the image"),
-        column("width", pa.int32(), "of the image"),
-    ]
-)
+from assets.tris.stages import TRIS_SEGMENTER
+from assets.tris.tables import LOCATED, LocatedRow
+from ops.evaluation.localisation import Localisation, Threshold, localise
+from ops.tris.segmenter import TrisSegmenter, segment
+from resources.models.tris import TrisTokenizer
+from resources.runtime import Runtime
+from storage.artifact import Artifact
+from storage.masks import Rle
 
 
 def tris_predictions(work: Work) -> Outcome:
-    """Step 2's mask, and the place of its largest logit, for every sentence of the scored splits."""
-    model, tokenizer = read_segmenter(work.inputs["tris_segmenter"], work.runtime)
-    segment = partial(segmented, model, tokenizer, work.knobs_as(LocalisationKnobs).threshold)
-    return predict_sentences(work, "tris_segmenter", segment, schema=PREDICTIONS)
+    """Step 2's mask, and the place of its largest logit."""
+    masks = open_tris_masks(
+        work.input(TRIS_SEGMENTER), work.runtime, threshold=work.knobs_as(LocalisationKnobs).threshold
+    )
+    return predict_expressions(work, TRIS_SEGMENTER, partial(located_rows, masks), LOCATED)
 
 
-def segmented(
-    model: TrisSegmenter,
-    tokenizer: TrisTokenizer,
-    threshold: Threshold,
-    objects: Sequence[Referent],
-    pixels: Pixels,
-) -> Rows:
-    """Rows of the table `masks` for every sentence of an image's objects."""
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class TrisMasks:
+    """A trained Step 2."""
 
-    from ops.evaluation.localisation import localise
-    from ops.tris.segmenter import segment
+    model: TrisSegmenter
+    tokenizer: TrisTokenizer
+    threshold: Threshold
+    """How logits become a mask."""
 
-    said = [(one.ref_id, sent_id) for one in objects for sent_id in one.sent_ids]
-    ids_ST, _ = tokenizer.encode([text for one in objects for text in one.sentences])
-    picture_13SS = squashed(pixels, model.config.image_size)[None]
-    logits_Shw = segment(model, picture_13SS, ids_ST, image_of_S=torch.zeros(len(said), dtype=torch.long))
-    rows: Rows = []
-    for (ref_id, sent_id), logits_hw in zip(said, logits_Shw, strict=True):
-        found = localise(logits_hw, pixels.shape[:2], threshold=threshold)
-        row, place = found.point
-        rows.append({"sent_id": sent_id, "ref_id": ref_id, "row": row, "column": place, **mask_row(found.mask_HW)})
-    return rows
+    def logits(self, expressions: Sequence[str], pixels: Pixels) -> Tensor:
+        """(S, h, w)."""
+        ids_ST, _ = self.tokenizer.encode(list(expressions))
+        image_13SS = squashed(pixels, self.model.config.image_size)[None]
+        return segment(self.model, image_13SS, ids_ST, image_of_S=torch.zeros(len(ids_ST), dtype=torch.long))
+
+    def __call__(self, expressions: Sequence[str], pixels: Pixels) -> list[Localisation]:
+        """Mask and point of each expression at the image's own size."""
+        size = (pixels.shape[0], pixels.shape[1])
+        return [localise(logits_hw, size, threshold=self.threshold) for logits_hw in self.logits(expressions, pixels)]
+
+
+def open_tris_masks(trained: Artifact, runtime: Runtime, *, threshold: Threshold) -> TrisMasks:
+    """The model of an artifact, on the device."""
+    model, tokenizer = read_segmenter(trained, runtime)
+    return TrisMasks(model=model, tokenizer=tokenizer, threshold=threshold)
+
+
+def open_tris_segmenter(trained: Artifact, knobs: Knobs, runtime: Runtime) -> Segment:
+    """The same for an image of no data set."""
+    assert isinstance(knobs, LocalisationKnobs)
+    masks = open_tris_masks(trained, runtime, threshold=knobs.threshold)
+    return lambda expressions, pixels: [located.mask_HW for located in masks(expressions, pixels)]
+
+
+def located_rows(masks: TrisMasks, referents: Sequence[Referent], pixels: Pixels) -> list[LocatedRow]:
+    """A row for every expression of an image's referents."""
+    named = [(referent.ref_id, sent_id) for referent in referents for sent_id in referent.sent_ids]
+    located = masks([text for referent in referents for text in referent.expressions], pixels)
+    return [
+        LocatedRow(
+            sent_id=sent_id,
+            ref_id=ref_id,
+            row=place.point[0],
+            column=place.point[1],
+            **Rle.of(place.mask_HW).columns(),
+        )
+        for (ref_id, sent_id), place in zip(named, located, strict=True)
+    ]

@@ -1,89 +1,77 @@
 """Where every image responds to every expression: made with Step 1, kept as a Zarr array, read by all later stages."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+import torch
+from torch import Tensor
 
-from assets.data.tables import ImageRecord, Pixels, Referent, by_image, images_of, on_image, referents_of
-from assets.framework.stage import Outcome, Work
+from assets.data.images import Pixels, on_image
+from assets.data.tables import ImageRow, Referent, by_image, images_of, referents_of
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from assets.reports.previews import response_preview
 from assets.tris.load import read_response_model, squashed
-from assets.tris.previews import response_preview
+from assets.tris.stages import TRIS_RESPONSE_MODEL
+from assets.tris.tables import RESPONSE_INDEX, ResponseIndexRow
+from ops.tris.response import ResponseModel, low_responses, positive
+from resources.models.tris import TrisTokenizer
 from storage.arrays import Layout, Row, fill_array, read_array
 from storage.artifact import Artifact
 from storage.digest import digest
 from storage.rows import Quarantined, Unit
-from storage.tables import column, write_table
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ops.tris.response import ResponseModel
-    from resources.models.tris import TrisTokenizer
 
 RULE = (
     "Responses at the cells of the coarsest map. Enlarge to image_size x image_size bilinearly, corners not aligned "
     "(half-pixel centres); ReLU comes after that. To an image's own size: bilinearly again, corners aligned. NaN: none."
 )
-INDEX = pa.schema(
-    [
-        column("row", pa.int64(), "row of the array"),
-        column("sent_id", pa.int64(), "expression"),
-        column("ref_id", pa.int64(), "reference"),
-        column("image_id", pa.string(), "image"),
-        column("split", pa.string(), "split"),
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Said:
+class ImageExpression:
     """One expression of an image."""
 
-    image: ImageRecord
-    one: Referent
+    image: ImageRow
+    referent: Referent
     place: int
-    """Of the expression among its object's."""
+    """Of the expression among its referent's."""
+
+    @property
+    def sent_id(self) -> int:
+        """Number of the expression."""
+        return self.referent.sent_ids[self.place]
+
+    @property
+    def text(self) -> str:
+        """The expression."""
+        return self.referent.expressions[self.place]
 
 
 def response_maps(work: Work) -> Outcome:
-    """Step 1's response to every expression, of the training splits and of the scored ones (TRIS spec 2.4).
-
-    Every expression passes the network without others beside it. Maps are kept at low resolution, with the rule to
-    enlarge them in the array's attributes.
-    """
-    references = work.inputs["references"]
-    images, fingerprint = images_of(references), work.inputs["tris_response_model"].manifest.fingerprint
-    model, tokenizer = read_response_model(work.inputs["tris_response_model"], work.runtime)
+    """A map for every expression of the training splits and of the scored ones."""
+    trained = work.input(TRIS_RESPONSE_MODEL)
+    fingerprint = trained.manifest.fingerprint
+    model, tokenizer = read_response_model(trained, work.runtime)
     size = model.config.image_size
-    said = [
-        _Said(image=images[image_id], one=one, place=place)
-        for image_id, objects in by_image(referents_of(references)).items()
-        for one in objects
-        for place in range(len(one.sentences))
-    ]
+    expressions = _expressions(work)
     units = [
         Unit(
-            key=digest([fingerprint, each.image.sha256, each.one.sent_ids[each.place], each.one.sentences[each.place]]),
+            key=digest([fingerprint, each.image.sha256, each.sent_id, each.text]),
             payload=each,
-            label=str(each.one.sent_ids[each.place]),
+            label=str(each.sent_id),
         )
-        for each in said
+        for each in expressions
     ]
-    side = size // 32
     tally = fill_array(
         work.slot,
         "responses",
         units,
         lambda batch: _responses(work, model, tokenizer, batch),
         layout=Layout(
-            shape=(side, side),
+            shape=(size // 32, size // 32),
             dtype="float16",
             dimensions=("expression", "row", "column"),
             attributes={"image_size": size, "rule": RULE},
@@ -91,19 +79,29 @@ def response_maps(work: Work) -> Outcome:
         log=work.log,
         reuse=work.reuse,
     )
-    rows: list[dict[str, Any]] = [
-        {
-            "row": row,
-            "sent_id": each.one.sent_ids[each.place],
-            "ref_id": each.one.ref_id,
-            "image_id": each.one.image_id,
-            "split": each.one.split,
-        }
-        for row, each in enumerate(said)
+    rows = [
+        ResponseIndexRow(
+            row=row,
+            sent_id=each.sent_id,
+            ref_id=each.referent.ref_id,
+            image_id=each.referent.image_id,
+            split=each.referent.split,
+        )
+        for row, each in enumerate(expressions)
     ]
-    write_table(work.slot.content / "index.parquet", pa.Table.from_pylist(rows, schema=INDEX))
-    maps = _maps(*read_array(work.slot.content / "responses.zarr"), [row["sent_id"] for row in rows])
+    RESPONSE_INDEX.write(work.slot, rows)
+    maps = _maps(*read_array(work.slot.content / "responses.zarr"), [row.sent_id for row in rows])
     return Outcome(tallies={"responses": tally}, preview=response_preview(work, maps.positive))
+
+
+def _expressions(work: Work) -> list[ImageExpression]:
+    images = images_of(work)
+    return [
+        ImageExpression(image=images[image_id], referent=referent, place=place)
+        for image_id, referents in by_image(referents_of(work)).items()
+        for referent in referents
+        for place in range(len(referent.expressions))
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,20 +119,16 @@ class ResponseMaps:
 
     def low(self, sent_ids: Sequence[int]) -> Tensor:
         """(M, h, w) float32 responses of expressions, as they are kept."""
-        import torch
-
         return torch.from_numpy(self.low_Nhw[[self.row_of[sent_id] for sent_id in sent_ids]].astype(np.float32))
 
     def positive(self, sent_ids: Sequence[int]) -> Tensor:
         """(M, S, S): maps at the model's size, see `ops.tris.response.positive`."""
-        from ops.tris.response import positive
-
         return positive(self.low(sent_ids), (self.image_size, self.image_size))
 
 
 def read_maps(response_maps: Artifact) -> ResponseMaps:
     """The maps of an artifact."""
-    sent_ids = response_maps.table("index", columns=["sent_id"])["sent_id"].to_pylist()
+    sent_ids = [row.sent_id for row in RESPONSE_INDEX.read(response_maps)]
     return _maps(*read_array(response_maps.file("responses.zarr")), sent_ids)
 
 
@@ -144,26 +138,22 @@ def _maps(low_Nhw: npt.NDArray[np.float16], attributes: Mapping[str, int], sent_
 
 
 def _responses(
-    work: Work, model: ResponseModel, tokenizer: TrisTokenizer, batch: Sequence[_Said]
+    work: Work, model: ResponseModel, tokenizer: TrisTokenizer, batch: Sequence[ImageExpression]
 ) -> Iterator[Row | Quarantined]:
     """A map for each expression; those of one image come one after another and share its encoding."""
-    together: dict[str, list[_Said]] = {}
+    together: dict[str, list[ImageExpression]] = {}
     for each in batch:
         together.setdefault(each.image.image_id, []).append(each)
     for group in together.values():
-        found = on_image(work, group[0].image, partial(_answers, model, tokenizer, group))
-        yield from [found] * len(group) if isinstance(found, Quarantined) else found
+        maps = on_image(work, group[0].image, partial(_maps_of_image, model, tokenizer, group))
+        yield from [maps] * len(group) if isinstance(maps, Quarantined) else maps
 
 
-def _answers(
-    model: ResponseModel, tokenizer: TrisTokenizer, group: Sequence[_Said], pixels: Pixels
+def _maps_of_image(
+    model: ResponseModel, tokenizer: TrisTokenizer, group: Sequence[ImageExpression], pixels: Pixels
 ) -> npt.NDArray[np.float32]:
     """The maps (M, h, w) of the expressions of an image."""
-    import torch
-
-    from ops.tris.response import low_responses
-
-    ids, _ = tokenizer.encode([each.one.sentences[each.place] for each in group])
+    ids, _ = tokenizer.encode([each.text for each in group])
     rows = torch.zeros(len(group), dtype=torch.long)
-    picture = squashed(pixels, model.config.image_size)[None]
-    return low_responses(model, picture, ids, image_of_M=rows).float().cpu().numpy()
+    image_13SS = squashed(pixels, model.config.image_size)[None]
+    return low_responses(model, image_13SS, ids, image_of_M=rows).float().cpu().numpy()

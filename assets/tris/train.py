@@ -7,18 +7,20 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from assets.data.tables import Referent
-from assets.framework.stage import Outcome, Work
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
 from assets.reports.previews import curve_preview
-from assets.segmenters.training_set import Offer, Written, prepared
+from assets.segmenters.fit import history_rows
+from assets.segmenters.label_sources import TargetMasks
+from assets.segmenters.tables import HISTORY
+from assets.segmenters.training_set import Written, prepared
 from assets.tris.knobs import PARTS, ResponseKnobs, SegmenterKnobs
 from assets.tris.load import WEIGHTS, plan_of
+from assets.tris.stages import REFINED_LABELS
+from assets.tris.tables import REFINED
 from resources.models.loading import open_scorer, open_tris_clip
-from storage.masks import area
 from storage.rows import Tally
-from storage.tables import column, write_table
 from storage.weights import latest_checkpoint, save_checkpoint, save_weights
 
 if TYPE_CHECKING:
@@ -27,14 +29,6 @@ if TYPE_CHECKING:
     from ops.tris.response import ResponseConfig, ResponseModel
     from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
     from ops.tris.training import Calibration
-
-HISTORY = pa.schema(
-    [
-        column("step", pa.int64(), "optimiser step"),
-        column("loss", pa.float64(), "loss of the step's samples"),
-        column("lr", pa.float64(), "learning rate of the step, for what is new"),
-    ]
-)
 
 
 def tris_response_model(work: Work) -> Outcome:
@@ -86,12 +80,11 @@ def tris_segmenter(work: Work) -> Outcome:
     start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
-    labels = {row["ref_id"]: row for row in work.inputs["refined_labels"].table("labels").to_pylist()}
+    labels = {row.ref_id: row.mask for row in REFINED.read(work.input(REFINED_LABELS))}
 
-    def label_of(one: Referent) -> Offer | None:
-        row = labels.get(one.ref_id)
-        filled = row is not None and area([row["rle"]], row["height"], row["width"])[0] > 0
-        return {one.ref_id: row} if row is not None and filled else None
+    def label_of(referent: Referent) -> TargetMasks | None:
+        mask = labels.get(referent.ref_id)
+        return {referent.ref_id: mask} if mask is not None and mask.area else None
 
     written = prepared(work, label_of, size=knobs.image_size, tokenizer=tokenizer)
     checkpoints = work.slot.scratch / "checkpoints"
@@ -180,8 +173,7 @@ def _finish(
     counts: Mapping[str, float],
 ) -> Outcome:
     save_weights(work.slot.content / WEIGHTS, model.state_dict(), card)
-    curve = {name: getattr(history, name) for name in HISTORY.names}
-    write_table(work.slot.content / "history.parquet", pa.table(curve, schema=HISTORY))
+    HISTORY.write(work.slot, history_rows(history))
     steps = len(history.step)
     return Outcome(
         tallies={"history": Tally.computed_anew(steps)},

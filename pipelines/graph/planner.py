@@ -7,7 +7,8 @@ far share one instance, owned by the first; a changed knob gives new instances f
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from assets.framework.stage import AssetPath, Source, Stage, StageInstance, own_recipe
+from assets.data.source import Source
+from assets.framework.stage import AssetPath, Stage, StageInstance, own_recipe
 from pipelines.config.experiment_files import Experiment
 from storage.digest import digest
 
@@ -55,8 +56,8 @@ def closure(experiment: Experiment, stages: Mapping[str, Stage]) -> list[str]:
 
 
 def needs(stage: Stage, experiment: Experiment) -> tuple[str, ...]:
-    """What a stage reads under an experiment's knobs."""
-    return (*stage.needs, *experiment.of(stage).extra_needs())
+    """Names of the stages that a stage reads under an experiment's knobs."""
+    return tuple(need.name for need in stage.inputs_under(experiment.of(stage)))
 
 
 def _instance(

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.store import PROJECT
+from resources.paths import PROJECT
 from tests.homes import copy_home
 from tests.kills.victim import LONG, STEP
 

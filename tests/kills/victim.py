@@ -98,7 +98,7 @@ def run_stages(home: str, dataset: str, store_root: str, stages: tuple[str, ...]
     """In a process of its own: run the named stages, with frequent commits."""
     os.environ["WORDMASK_HOME"] = home
     from assets.framework.asset_factory import run_stage
-    from pipelines.definitions import load_plan
+    from pipelines.graph.load import load_plan
     from resources.runtime import Runtime
 
     runtime = Runtime(shard=1 if dataset == "little" else 2, checkpoint_every=3, threads=1)

@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from assets.framework.stage import Source, Stage, StageInstance
+from assets.data.source import Source
+from assets.framework.stage import Stage, StageInstance
+from assets.stages import STAGES
 from pipelines.config.experiment_files import read_experiments
 from pipelines.graph.planner import plan
-from pipelines.stages import STAGES
 from resources.datasets import DatasetConfig
 
 SOURCE = Source(

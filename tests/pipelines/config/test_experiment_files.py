@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from assets.meres.knobs import MeresKnobs
+from assets.stages import STAGES
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import SHIPPED
-from pipelines.stages import STAGES
 from tests.pipelines.planning import write_files
 
 BATCHES = (12, 24, 96)

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.stages import STAGES
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import SHIPPED, experiment_folders
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from pipelines.graph.maintenance import ask_for_experiments, collect_garbage, register_experiment, verify_store
-from pipelines.stages import STAGES
-from resources.store import ArtifactStore
+from resources.dagster_resources import ArtifactStore
 from storage.artifact import Store
 
 

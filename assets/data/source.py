@@ -1,0 +1,47 @@
+"""A data set as the graph sees it: where it lies, which splits train and which are scored."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from resources.datasets import DatasetConfig
+
+
+class ToyWorld(BaseModel):
+    """Which embedded world."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
+    size: Literal["tiny", "small", "base"] = "small"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set and what its splits are for."""
+
+    config: DatasetConfig
+    train: tuple[str, ...]
+    evaluate: tuple[str, ...]
+    toy: ToyWorld | None = None
+    """An embedded world, rendered on first use; None for data on disk."""
+
+    @property
+    def seed(self) -> int:
+        """Of the embedded world; trainings add it to theirs, so that another world is another training, too."""
+        return self.toy.seed if self.toy else 0
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """Every split that some stage reads, training first."""
+        return tuple(dict.fromkeys((*self.train, *self.evaluate)))
+
+    @property
+    def unusual(self) -> dict[str, list[str]]:
+        """Both kinds of splits where the first one alone does not train, or is scored too; `splits` does not tell."""
+        if (self.train, self.evaluate) == (self.splits[:1], self.splits[1:]):
+            return {}
+        return {"train": list(self.train), "evaluate": list(self.evaluate)}

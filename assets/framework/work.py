@@ -1,0 +1,59 @@
+"""What a body is handed while it runs."""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from assets.framework.knobs import Knobs
+from assets.framework.stage import Outcome, Stage, StageInstance, resolved
+from resources.datasets import Dataset, open_dataset
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Slot
+
+K = TypeVar("K", bound=Knobs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Everything a body may use."""
+
+    instance: StageInstance
+    inputs: Mapping[str, Artifact]
+    """Stage name -> artifact; bodies ask `read`."""
+    slot: Slot
+    reuse: Sequence[Artifact]
+    """Artifacts of the same own recipe, whose rows may be copied where their units' keys are equal."""
+    runtime: Runtime
+    log: Callable[[str], None]
+    raw: str | None = None
+    """Fingerprint of the stage's raw data, where it reads any."""
+    launch: Callable[[Sequence[str]], object] = subprocess.check_call
+    """Runs a command and waits for it; the orchestrator puts its own way here, which streams logs and can cancel."""
+    rank: int = 0
+    ranks: int = 1
+    """Place of this process among those that run the body, see `assets.framework.distributed`."""
+
+    def input(self, stage: Stage) -> Artifact:
+        """The artifact of a stage that this one needs."""
+        return self.inputs[stage.name]
+
+    def has(self, stage: Stage) -> bool:
+        """Whether the stage is among the inputs under these knobs."""
+        return stage.name in self.inputs
+
+    def knobs_as(self, kind: type[K]) -> K:
+        """The stage's settled knobs, whose type the body knows."""
+        assert isinstance(self.instance.knobs, kind)
+        return self.instance.knobs
+
+    def run_body(self) -> Outcome:
+        """Import the stage's body where it is named, and run it."""
+        outcome: Outcome = resolved(self.instance.stage.body)(self)
+        return outcome
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The reader of the raw data."""
+        return open_dataset(self.instance.source.config)

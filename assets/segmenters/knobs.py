@@ -1,0 +1,104 @@
+"""How referring segmenters are trained, on whatever masks."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from assets.framework.knobs import Knobs
+from assets.framework.model_names import weights_name
+from resources.runtime import Precision
+
+
+class TrainingKnobs(Knobs):
+    """How LAVT is trained (S+S+C spec 4.7-4.9)."""
+
+    later: ClassVar[tuple[str, ...]] = ("precision",)
+
+    epochs: int = 40
+    batch_size: int = 60
+    learning_rate: float = 5e-5
+    pretrained_rate: float = 1.0
+    """Share of the learning rate for the pretrained trunks; the papers train all at one rate."""
+    warmup_steps: int = 0
+    """Optimiser steps over which the learning rate rises; the papers have none."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient; the papers do not clip."""
+    weight_decay: float = 0.01
+    sentences: Literal["one", "two", "all"] = "one"
+    """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
+    precision: Precision = "device"
+    """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
+    select: Literal["last", "best_on_val"] = "last"
+    """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
+    seed: int = 0
+
+
+class BootstrapKnobs(TrainingKnobs):
+    """ZSBootstrap: LAVT from pretrained towers, trained on the chosen masks (S+S+C spec 4.9)."""
+
+    size: Literal["embedded", "swin_b"] = "embedded"
+    swin: str = "embedded"
+    bert: str = "embedded"
+
+    def models(self) -> tuple[str, ...]:
+        """The pretrained towers."""
+        return (weights_name("swin", self.swin), weights_name("bert", self.bert))
+
+    def towers(self) -> dict[str, Any]:
+        """The pretrained towers, as `resources.models.loading` takes them."""
+        return {"swin": self.swin, "text": "bert", "words": self.bert}
+
+    def switches(self) -> dict[str, Any]:
+        """Knobs that are fields of the network's configuration."""
+        return {}
+
+
+Classes = Literal["all", "seen"]
+"""Objects to learn from: all, or those of the seen classes (MERES Table 2, see `ops.open_vocabulary_split`)."""
+
+
+class DrawnKnobs(BootstrapKnobs):
+    """A training that may learn from drawn masks, whose classes are known."""
+
+    later: ClassVar[tuple[str, ...]] = ("classes", "text", "freeze_backbone")
+
+    classes: Classes = "all"
+    text: Literal["bert", "clip"] = "bert"
+    """The language encoder; MERES's paper takes CLIP's for its Table 2, for a fair comparison."""
+    clip: str = "embedded"
+    """For the text `clip`: whose tower; at full size ViT-L-14-336."""
+    freeze_backbone: bool = False
+    """Swin stays as it was pretrained (CGFormer's way in that setting; MERES spec 10)."""
+
+    @model_validator(mode="after")
+    def _unseen_classes_pick_no_epoch(self) -> Self:
+        if (self.classes, self.select) == ("seen", "best_on_val"):
+            raise ValueError("classes: seen needs select: last, for unseen classes must not pick the epoch")
+        return self
+
+    def models(self) -> tuple[str, ...]:
+        """The pretrained towers."""
+        swin, bert = super().models()
+        return (swin, weights_name("clip_vit", self.clip) if self.text == "clip" else bert)
+
+    def towers(self) -> dict[str, Any]:
+        """The pretrained towers, as `resources.models.loading` takes them."""
+        return {"swin": self.swin, "text": self.text, "words": self.clip if self.text == "clip" else self.bert}
+
+    def switches(self) -> dict[str, Any]:
+        """Knobs that are fields of the network's configuration."""
+        return {"freeze_backbone": self.freeze_backbone}
+
+    def unread(self) -> tuple[str, ...]:
+        """The weights of the other encoder."""
+        return ("bert",) if self.text == "clip" else ("clip",)
+
+
+class SupervisedKnobs(DrawnKnobs):
+    """LAVT trained on drawn masks, the upper bound of every table."""
+
+    later = ("loss",)
+
+    loss: Literal["sample", "batch"] = "sample"
+    """Every sample counts the same as on pseudo-labels, or every pixel of a pass as in LAVT's own training (S+S+C
+    spec 4.9)."""

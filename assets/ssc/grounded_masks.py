@@ -1,0 +1,64 @@
+"""Baseline "G-DINO + SAM": the detector is asked for the expression itself (S+S+C spec 3.6)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from assets.data.images import ImageTask, Pixels, per_image
+from assets.data.tables import Referent, images_of, scored_referents
+from assets.framework.stage import Outcome
+from assets.framework.work import Work
+from assets.ssc.knobs import GroundedKnobs
+from assets.ssc.tables import GROUNDED, GroundedRow
+from ops.refusal import Refused
+from ops.ssc.detections import best_of_three, expression_caption, token_spans, top_box
+from resources.models.grounding_dino import Detector
+from resources.models.loading import open_detector, open_segmenter
+from resources.models.sam import Segmenter
+from storage.digest import digest
+from storage.masks import Rle
+
+
+def grounded_masks(work: Work) -> Outcome:
+    """SAM's best mask of the most confident box, for every expression of the scored splits."""
+    knobs, images = work.knobs_as(GroundedKnobs), images_of(work)
+    ground = Grounding(
+        detector=open_detector(knobs.detector, work.runtime),
+        segmenter=open_segmenter(knobs.segmenter, work.runtime),
+        log=work.log,
+    )
+    tasks = [
+        ImageTask(
+            image=images[referent.image_id],
+            payload=referent,
+            key=digest([referent.ref_id, images[referent.image_id].sha256, referent.sent_ids, referent.expressions]),
+        )
+        for referent in scored_referents(work)
+    ]
+    return Outcome(tallies={"masks": per_image(work, GROUNDED, tasks, ground)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """Detector and segmenter, asked together."""
+
+    detector: Detector
+    segmenter: Segmenter
+    log: Callable[[str], None]
+
+    def __call__(self, referent: Referent, pixels: Pixels) -> list[GroundedRow]:
+        """A mask for each expression of a referent; an empty one for an expression without words."""
+        rows = []
+        for sent_id, expression in zip(referent.sent_ids, referent.expressions, strict=True):
+            score, mask = 0.0, np.zeros(pixels.shape[:2], np.bool_)
+            try:
+                caption = expression_caption(expression)
+            except Refused as problem:
+                self.log(f"an empty mask for sentence {sent_id}: {problem}")
+            else:
+                raw = self.detector.detect(pixels, caption.text)
+                box, score = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, caption.spans))
+                mask = best_of_three(*self.segmenter.segment(pixels, box[None]))[0][0]
+            rows.append(GroundedRow(sent_id=sent_id, detector_score=score, **Rle.of(mask).columns()))
+        return rows

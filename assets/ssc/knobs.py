@@ -1,0 +1,120 @@
+"""Knobs of Segment, Select, Correct."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from assets.framework.knobs import Knobs
+from assets.framework.model_names import detector_names, weights_name
+from assets.segmenters.knobs import TrainingKnobs
+
+ELLIPSE_REVISION = 2
+"""Of the drawn ellipse; it rises when the same mask would get other pixels."""
+
+
+class NounKnobs(Knobs):
+    """Noun extraction (S+S+C spec 2.1, 2.2)."""
+
+    later = ("compat",)
+
+    parser: str = "embedded"
+    rule: Literal["spacy", "nltk", "chunk"] = "spacy"
+    compat: bool = False
+    """The nltk rule glues a repeated phrase to the next one, as the authors' does."""
+
+    def models(self) -> tuple[str, ...]:
+        """The parser."""
+        return (weights_name("parser", self.parser),)
+
+
+class ProjectionKnobs(Knobs):
+    """Class projection and vote (S+S+C spec 2.3, 2.4)."""
+
+    project: bool = True
+    """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
+    labels: Literal["coco80", "toyref"] | tuple[str, ...] = "coco80"
+    clip: str = "embedded"
+    vote: Literal["majority", "all"] = "majority"
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP whose text tower projects, when it does."""
+        return (weights_name("clip_vit", self.clip),) if self.project else ()
+
+
+class CandidateKnobs(Knobs):
+    """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
+
+    source: Literal["detector", "crop", "everything"] = "detector"
+    """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
+    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select")."""
+    detector: str = "embedded"
+    segmenter: str = "embedded"
+    box_threshold: float = 0.35
+    text_threshold: float = 0.25
+    nms_iou: float = 0.85
+
+    def models(self) -> tuple[str, ...]:
+        """Detector (unless unused) and segmenter."""
+        segmenter = weights_name("segmenter", self.segmenter)
+        return (segmenter,) if self.source == "everything" else (*detector_names(self.detector), segmenter)
+
+
+class ChoiceKnobs(Knobs):
+    """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
+
+    rule: Literal["clip", "global_local", "random", "first"] = "clip"
+    """`global_local` is GL-CLIP's choice: the candidate in its picture and cut out, the sentence and its head noun."""
+    prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
+    clip: str = "embedded"
+    sigma: float = Field(default=50.0, gt=0)
+    """Blur in pixels of the original image; below 1 a share of its longer side."""
+    blur: Literal["fast", "exact"] = "fast"
+    crop: Literal["center", "pad"] = "center"
+    min_area: float = Field(default=500.0, ge=0)
+    """Pixels that a candidate must have; below 1 a share of the image."""
+    assign: Literal["each", "greedy"] = "each"
+    """`greedy` lets the objects of an image compete by constrained matching (the paper's "CGM at Stage 2")."""
+    compat: bool = False
+    """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
+    seed: int = 0
+    """For the rule `random`."""
+    global_share: float = Field(default=0.95, ge=0, le=1)
+    """For the rule `global_local`: v, the share of the whole picture (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
+    parser: str = "embedded"
+    """For the rule `global_local`: finds the head noun's chunk."""
+
+    def models(self) -> tuple[str, ...]:
+        """The CLIP that judges and the parser, where the rule asks for them."""
+        clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
+        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+
+    def unread(self) -> tuple[str, ...]:
+        """The knobs of GL-CLIP where another rule chooses."""
+        return () if self.rule == "global_local" else ("global_share", "parser")
+
+    def recipe(self) -> dict[str, Any]:
+        """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""
+        drawn = self.rule == "clip" and self.prompt == "red_ellipse"
+        return {**super().recipe(), "revision": ELLIPSE_REVISION} if drawn else super().recipe()
+
+
+class CorrectKnobs(TrainingKnobs):
+    """Correct: training from ZSBootstrap over all candidates (S+S+C Eq. 3, spec 4.10)."""
+
+    rule: Literal["greedy", "reference", "hungarian", "unconstrained", "random", "chosen"] = "greedy"
+    """How masks are given to objects, see `ops.ssc.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
+    leftovers: Literal["drop", "fallback_best"] = "drop"
+    """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
+    rivals: int | None = Field(default=None, ge=1)
+    """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
+
+
+class GroundedKnobs(Knobs):
+    """Baseline "G-DINO + SAM": the most confident box of the expression itself (S+S+C spec 3.6)."""
+
+    detector: str = "embedded"
+    segmenter: str = "embedded"
+
+    def models(self) -> tuple[str, ...]:
+        """Detector and segmenter."""
+        return (*detector_names(self.detector), weights_name("segmenter", self.segmenter))

@@ -1,0 +1,156 @@
+"""Rows of the tables of Segment, Select, Correct."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import pyarrow as pa
+
+from assets.framework.tables import Column, Height, RleBytes, Table, Width, WithMask, WithOptionalMask
+from ops.ssc.detections import spelled
+from storage.artifact import Artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class NounRow:
+    """The nouns of one expression."""
+
+    expression: Annotated[str, Column(pa.string(), "expression")]
+    nouns: Annotated[list[str], Column(pa.list_(pa.string()), "extracted nouns, in order")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectionRow:
+    """The class of one noun."""
+
+    noun: Annotated[str, Column(pa.string(), "noun as extracted")]
+    label: Annotated[str, Column(pa.string(), "class it is taken for")]
+    similarity: Annotated[float | None, Column(pa.float32(), "cosine of the two prompts; null when not projected")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryRow:
+    """The classes of one referent."""
+
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    image_id: Annotated[str, Column(pa.string(), "image")]
+    query: Annotated[
+        list[str], Column(pa.list_(pa.string()), "what the detector is asked for on behalf of this referent")
+    ]
+    classes: Annotated[list[str], Column(pa.list_(pa.string()), "classes whose masks are this referent's candidates")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateRow(WithMask):
+    """One candidate mask of an image (S1)."""
+
+    image_id: Annotated[str, Column(pa.string(), "image")]
+    candidate: Annotated[int, Column(pa.int32(), "number of the candidate in its image")]
+    label: Annotated[str, Column(pa.string(), "class it was detected as; empty for masks of no class")]
+    x0: Annotated[float | None, Column(pa.float32(), "left edge of the box, pixels")]
+    y0: Annotated[float | None, Column(pa.float32(), "upper edge")]
+    x1: Annotated[float | None, Column(pa.float32(), "right edge")]
+    y1: Annotated[float | None, Column(pa.float32(), "lower edge")]
+    detector_score: Annotated[float | None, Column(pa.float32(), "best token score of the class")]
+    segmenter_score: Annotated[float, Column(pa.float32(), "predicted IoU of the mask")]
+    area: Annotated[int, Column(pa.int64(), "pixels; 0: nothing was found in the box, which is no candidate")]
+    rle: Annotated[bytes, Column(pa.binary(), "mask, COCO run-length encoding; masks may overlap")]
+    height: Height
+    width: Width
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundedRow(WithMask):
+    """The mask of the most confident box for one expression (baseline "G-DINO + SAM")."""
+
+    sent_id: Annotated[int, Column(pa.int64(), "expression")]
+    detector_score: Annotated[float, Column(pa.float32(), "of the most confident box")]
+    rle: RleBytes
+    height: Height
+    width: Width
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceRow(WithOptionalMask):
+    """The choice among one referent's candidates (S2)."""
+
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    image_id: Annotated[str, Column(pa.string(), "image")]
+    candidates: Annotated[
+        list[int], Column(pa.list_(pa.int32()), "numbers of the referent's candidates in their image")
+    ]
+    scores: Annotated[
+        list[float | None],
+        Column(pa.list_(pa.float64()), "mean of 100 cosine over the expressions; null where not needed"),
+    ]
+    reason: Annotated[str, Column(pa.string(), "how the choice came about")]
+    chosen: Annotated[int | None, Column(pa.int32(), "number of the chosen candidate; null: none")]
+    chosen_by_sentence: Annotated[
+        list[int],
+        Column(pa.list_(pa.int32()), "the same decided by each expression alone (paper Eq. 1); -1: none"),
+    ]
+    rle: Annotated[bytes | None, Column(pa.binary(), "chosen mask, COCO run-length encoding; null: none")]
+    height: Height
+    width: Width
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchRow:
+    """What matching gave to one referent after an epoch."""
+
+    epoch: Annotated[int, Column(pa.int32(), "epochs trained; 0 is before the first")]
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    candidate: Annotated[int | None, Column(pa.int32(), "candidate that matching gives to it; null: left over")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedLabelRow(WithOptionalMask):
+    """The candidate that the corrected model gives to one referent."""
+
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    candidate: Annotated[
+        int | None, Column(pa.int32(), "candidate that matching gives to the referent; null: left over")
+    ]
+    rle: Annotated[bytes | None, Column(pa.binary(), "its mask, COCO run-length encoding; null: left over")]
+    height: Height
+    width: Width
+
+
+NOUNS = Table("nouns", NounRow)
+PROJECTIONS = Table("projections", ProjectionRow)
+QUERIES = Table("queries", QueryRow)
+CANDIDATES = Table("candidates", CandidateRow)
+GROUNDED = Table("masks", GroundedRow)
+CHOICES = Table("choices", ChoiceRow)
+MATCHES = Table("matches", MatchRow)
+MATCHED_LABELS = Table("labels", MatchedLabelRow)
+
+
+def nouns_of(noun_phrases: Artifact) -> dict[str, list[str]]:
+    """Expression -> its nouns."""
+    return {row.expression: row.nouns for row in NOUNS.read(noun_phrases)}
+
+
+def queries_of(projected_classes: Artifact) -> dict[int, QueryRow]:
+    """Referent -> its classes."""
+    return {row.ref_id: row for row in QUERIES.read(projected_classes)}
+
+
+def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRow]]:
+    """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
+    grouped: dict[str, list[CandidateRow]] = {}
+    for row in CANDIDATES.read(candidate_masks):
+        if row.area:
+            grouped.setdefault(row.image_id, []).append(row)
+    return grouped
+
+
+def of_classes(candidates: Iterable[CandidateRow], classes: Iterable[str]) -> list[CandidateRow]:
+    """A referent's candidates: those of its classes (S+S+C spec 2.7), and masks of no class (SAM's automatic ones)."""
+    wanted = {spelled(name) for name in classes}
+    return [candidate for candidate in candidates if not candidate.label or candidate.label in wanted]
+
+
+def choices_of(mask_choices: Artifact) -> dict[int, ChoiceRow]:
+    """Referent -> the choice among its candidates."""
+    return {row.ref_id: row for row in CHOICES.read(mask_choices)}

@@ -1,0 +1,68 @@
+"""What happens to one image that a stage cannot use."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from assets.data import images
+from assets.data.images import on_image, read_image
+from assets.data.tables import ImageRow
+from assets.framework.work import Work
+from ops.refusal import Refused
+from resources.datasets import ImageChangedError
+from storage.files import sha256_of
+from storage.rows import Quarantined
+
+IMAGE = ImageRow(image_id="strip.png", image_file="strip.png", width=3000, height=2, sha256="")
+
+
+def test_what_a_model_refuses_is_quarantined_by_its_name_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "read_image", lambda *_: np.zeros((2, 3000, 3), np.uint8))
+
+    def refuse(_: Any) -> Any:
+        raise Refused("height and width must be > 0")
+
+    found = on_image(cast(Work, None), IMAGE, refuse)
+    assert isinstance(found, Quarantined)
+    assert found.reason == "strip.png (3000 x 2): height and width must be > 0"
+    assert on_image(cast(Work, None), IMAGE, lambda pixels: [{"width": pixels.shape[1]}]) == [{"width": 3000}]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda pixels: list(zip(pixels, [1], strict=True)),
+        lambda pixels: pixels + np.zeros((5, 5, 5)),
+        lambda _: ["mug"].index("cup"),
+        lambda _: np.stack([]),
+        lambda _: {"mug": 1}["cup"],
+    ],
+)
+def test_a_mistake_in_the_code_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch, mistake: Any) -> None:
+    monkeypatch.setattr(images, "read_image", lambda *_: np.zeros((2, 3000, 3), np.uint8))
+    with pytest.raises((ValueError, KeyError)) as caught:
+        on_image(cast(Work, None), IMAGE, mistake)
+    assert not isinstance(caught.value, Refused)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: Image.new("RGB", (4, 3), "blue").save(path), "a.png is another file now"),
+        (lambda path: path.unlink(), r"a.png cannot be read any more \(.*No such file"),
+    ],
+)
+def test_an_image_that_changed_while_stages_work_ends_the_stage(tmp_path: Path, spoil: Any, said: str) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 3), "red").save(path)
+    work = cast(Work, SimpleNamespace(dataset=SimpleNamespace(image_path=lambda name: tmp_path / name)))
+    image = replace(IMAGE, image_file="a.png", width=4, height=3, sha256=sha256_of(path))
+    assert read_image(work, image)[0, 0].tolist() == [255, 0, 0]
+    spoil(path)
+    with pytest.raises(ImageChangedError, match=said + ".*put it back as it was, or start a new run"):
+        on_image(work, image, lambda pixels: pixels)

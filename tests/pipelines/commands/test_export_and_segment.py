@@ -1,0 +1,129 @@
+"""Masks that people take away, and a trained model on a picture of no data set."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from assets.data.images import Mask
+from assets.data.tables import images_in, referents_in
+from assets.framework.asset_factory import run_stage
+from pipelines.commands.export import export
+from pipelines.commands.segment import segment
+from pipelines.graph.load import load_plan, planned
+from pipelines.graph.state import ready
+from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Store
+from storage.masks import decode
+from tests.homes import write_home
+
+WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
+EXPERIMENT = """
+extends: base
+datasets: [little]
+targets: [predictions]
+knobs:
+  zs_bootstrap: {epochs: 1, batch_size: 8}
+"""
+Finished = dict[str, Artifact]
+Key = tuple[int, int | None]
+"""Object, and sentence where each has a mask of its own."""
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the stages of a little experiment, from sentences to predictions."""
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORDMASK_HOME", str(home))
+        patch.setattr("pipelines.graph.load.identify", lambda model: f"weights of {model}")
+        for one in load_plan():
+            if "try" in one.used_by:
+                run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+    return home
+
+
+@pytest.fixture
+def finished(little: Path, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """Its artifacts, in its home."""
+    monkeypatch.setenv("WORDMASK_HOME", str(little))
+    return ready(planned("little", "try"))
+
+
+def pictures() -> Path:
+    return open_dataset(planned("little", "try")[0].source.config).image_folder
+
+
+def masks_of(artifact: Artifact, table: str) -> dict[Key, Mask]:
+    """What the stage gives pixels to."""
+    rows = [row for row in artifact.table(table).to_pylist() if row["rle"] is not None]
+    masks = {(row["ref_id"], row.get("sent_id")): decode(row["rle"], row["height"], row["width"]) for row in rows}
+    return {key: mask for key, mask in masks.items() if mask.any()}
+
+
+@pytest.mark.parametrize(("stage", "table"), [("mask_choices", "choices"), ("predictions", "masks")])
+def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
+    finished: Finished, tmp_path: Path, stage: str, table: str
+) -> None:
+    export("little", "try", tmp_path / "out", stages=[stage], png=True)
+    folder, masks = tmp_path / "out" / stage, masks_of(finished[stage], table)
+    objects = {one.ref_id: one for one in referents_in(finished["references"])}
+    images = images_in(finished["references"])
+    coco = COCO(folder / "annotations.json")
+    assert len(coco.anns) == len(masks) > 0
+    for found in coco.anns.values():
+        one, sent_id = objects[found["ref_id"]], found["sent_ids"][0] if stage == "predictions" else None
+        mask = masks[one.ref_id, sent_id]
+        assert (coco.annToMask(found) == mask).all()
+        rows, columns = np.nonzero(mask)
+        assert found["bbox"] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert found["area"] == mask.sum()
+        assert coco.imgs[found["image_id"]]["file_name"] == images[one.image_id].image_file
+        assert (found["object_id"], found["split"]) == (one.object_id, one.split)
+        said = dict(zip(one.sent_ids, one.expressions, strict=True))
+        assert found["sentences"] == ([said[sent_id]] if sent_id is not None else one.expressions)
+
+    shutil.copytree(pictures(), folder / "images")
+    drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
+    corpus, (truths, broken) = drawn.references(), drawn.ground_truth()
+    assert not corpus.quarantined
+    assert not broken
+    assert sorted(row.expression for row in corpus.references) == sorted(
+        sentence for found in coco.anns.values() for sentence in found["sentences"]
+    )
+    found = sorted(true_mask(truth).tobytes() for truth in truths)
+    assert found == sorted(mask.tobytes() for mask in masks.values())
+
+
+def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
+    finished: Finished, tmp_path: Path
+) -> None:
+    one = referents_in(finished["references"], splits=["val"])[0]
+    image = images_in(finished["references"])[one.image_id]
+    copy = shutil.copy(pictures() / image.image_file, tmp_path / "mine.png")
+    segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try")
+    rows = {row["sent_id"]: row for row in finished["predictions"].table("masks").to_pylist()}
+    for number, sent_id in enumerate(one.sent_ids):
+        row, mask = rows[sent_id], np.asarray(Image.open(tmp_path / "out" / f"mine_{number}.png"))
+        assert (mask == decode(row["rle"], row["height"], row["width"])).all()
+    with Image.open(tmp_path / "out" / "mine_overlay.png") as drawn:
+        assert drawn.size == (image.width, image.height)
+    with pytest.raises(ValueError, match=r"no finished supervised.*finished are zs_bootstrap"):
+        segment(Path(copy), ["it"], tmp_path, dataset="little", experiment="try", model="supervised")
+    with pytest.raises(ValueError, match="the expression is empty"):
+        segment(Path(copy), ["it", " "], tmp_path, dataset="little", experiment="try")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"text.png cannot be read"):
+        segment(tmp_path / "text.png", ["it"], tmp_path, dataset="little", experiment="try")
+
+
+def test_what_gives_no_masks_is_told(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no masks of noun_phrases yet.*finished are mask_choices, predictions"):
+        export("little", "try", tmp_path, stages=["noun_phrases"])
+    with pytest.raises(ValueError, match=r"no masks of any stage yet: `wordmask run -d toyref -e base`.*are none"):
+        export("toyref", "base", tmp_path)
+    assert not list(tmp_path.glob("*/annotations.json"))
