@@ -4,7 +4,6 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ops.training.course import State
 from ops.training.distributed import Team, TeamNorm
 from ops.training.loop import ALONE, Loss, TrainPlan, first_candidate, train
 from tests.ops.training.test_training import CONFIG, PLAN, new_model, some_samples
+from tests.processes import warm_processes
 
 STEADY = replace(CONFIG, drop_path=0.0)
 """Without drop path, whose noise differs from process to process."""
@@ -39,9 +39,7 @@ def free_port() -> int:
 
 def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
     port = free_port()
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["torch", "transformers", "tests.ops.training.test_distributed"])
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
+    with ProcessPoolExecutor(2, mp_context=warm_processes()) as pool:
         for future in [pool.submit(member, rank, 2, port, *arguments) for rank in (0, 1)]:
             future.result()
 
