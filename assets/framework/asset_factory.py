@@ -52,9 +52,9 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         automation_condition=None if not instance.inputs else OUT_OF_DATE,
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
-    def materialize(  # type: ignore[type-arg]
+    def materialize(
         context: dg.AssetExecutionContext, store: ArtifactStore, runtime: RuntimeResource
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
         except PERSON_HAS_TO_ACT as error:

@@ -30,12 +30,11 @@ Cells = Mapping[str, tuple[float, ...]]
 
 HEAD = """# Results
 
-Embedded models on embedded worlds, several seeds, each with its own scenes (train and test) and its own training.
-Per expression, at the image's own size, in percent, the measures that a table's head names: mean ± standard
-deviation over the seeds.
-Empty predictions count 0 and their ground truth enters the union. `train` is its first 1,000 references.
-No number compares with a paper's: the world is drawn, and the models are small.
-Above every table stands the command that writes it.
+Small embedded models on rendered worlds; every seed has scenes (train and test) and trainings of its own. Cells hold
+the measures that the head of a table names, per expression at the image's own size, in percent: mean ± standard
+deviation over the seeds, or over as many of them as a cell says. A dash: not run yet. Empty predictions count 0 and
+their ground truth enters the union. `train` is its first 1,000 referents. No number compares with a paper's, since
+scenes are rendered and models small. Above every table stands the command that writes it.
 
 """
 
@@ -166,9 +165,9 @@ def markdown(
 
 
 def _place(section: str) -> tuple[Style, int]:
-    """Style and number of a section's table; what people wrote themselves comes last."""
+    """Style and number of a section's table, after the summary; what else people wrote themselves comes last."""
     parts = re.fullmatch(r"(\S+), Table (\d+)", section)
-    return (parts[1], int(parts[2])) if parts else ("~", 0)
+    return (parts[1], int(parts[2])) if parts else ("" if section == "Summary" else "~", 0)
 
 
 def _grid(table: PaperTable, cells: Sequence[Sequence[Cells]]) -> list[str]:

@@ -1,7 +1,8 @@
 """How an embedded model lies on disk: `weights.safetensors` in half precision beside `card.json`.
 
-Every recipe ends in `save_embedded`, every loader begins with `load_embedded`. Vocabularies and configurations that a
-model needs besides are small files of its own in the same folder; they are no concern of this module.
+Every training script ends in `save_embedded`, every loader begins with `load_embedded`. Vocabularies and
+configurations that a model needs besides are small files of its own in the same folder; they are no concern of this
+module.
 """
 
 import datetime
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-EMBEDDED = Path(__file__).parent
+EMBEDDED_FOLDER = Path(__file__).resolve().parent
 REQUIRED = ("data", "command", "seconds", "scores", "architecture", "licence")
 """What the maker of a card must say; the rest (date, sizes, checksum, shared tensors) is filled in here."""
 
@@ -27,12 +28,17 @@ def embedded_folder(name: str) -> Path:
     Raises:
         ValueError: no such model ships with the project.
     """
-    folder = EMBEDDED / name
+    folder = EMBEDDED_FOLDER / name
     if not (folder / CARD).is_file():
         raise ValueError(
-            f"no embedded model {name!r} in {EMBEDDED}; train it with `python -m assets.pretraining.{name}`"
+            f"no embedded model {name!r} in {EMBEDDED_FOLDER}; train it with `python -m assets.pretraining.{name}`"
         )
     return folder
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a path is a folder of an embedded model, and no file or folder of a published one."""
+    return (path / CARD).is_file()
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resources.embedded.cards import embedded_folder, load_embedded
-from resources.models.weights import load_strictly, read_torch
+from resources.embedded.cards import load_embedded
+from resources.models.refs import EMBEDDED, ModelRef
+from resources.models.weights import load_strictly, read_safetensors, read_torch
 
 Crop = Literal["center", "pad"]
 Tokenizer = Callable[[Sequence[str]], Tensor]
@@ -33,8 +34,6 @@ FULL_SIZES = {
     "RN50": "RN50-quickgelu",
 }
 """Our names, and open_clip's names of the same networks with the activation that OpenAI trained with."""
-EMBEDDED = {"embedded": "clip_vit", **{f"embedded/{name}": name for name in ("clip_vit", "clip_rn", "clip_judge")}}
-"""Names of the small ones, and their folders: with a vision transformer, with a smaller ResNet, and TRIS's judge."""
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
@@ -189,7 +188,7 @@ class Clip:
 
 
 def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
-    """CLIP's preprocessing (spec 3.4) on a batch of tensors.
+    """CLIP's preprocessing (S+S+C spec 3.4) on a batch of tensors.
 
     `"center"`: the shorter side becomes `size` (bicubic, antialiased), then the centre is cut out, so that a 4:3
     picture loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
@@ -229,7 +228,7 @@ def _pad_to_square(images_N3HW: Tensor, *, colour_311: Tensor) -> Tensor:
 
 
 def load_clip(
-    name: str = "embedded",
+    name: str = EMBEDDED,
     *,
     checkpoint: Path | None = None,
     device: torch.device | str = "cpu",
@@ -238,25 +237,27 @@ def load_clip(
     """Load a CLIP for use.
 
     Args:
-        name: one of `EMBEDDED`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
+        name: `"embedded"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
         checkpoint: OpenAI's local file (`ViT-B-32.pt`, a TorchScript archive) or a state dict of it (`.pt`,
-            `.safetensors`). Nothing is ever downloaded.
+            `.safetensors`); for an embedded one its folder, None: the one that ships. Nothing is ever downloaded.
         device: where the network runs.
         random_weights: build OpenAI's network without its weights; only for tests of shapes and speed.
 
     Raises:
         ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
     """
-    if name in EMBEDDED:
-        return load_embedded_clip(embedded_folder(EMBEDDED[name]), device=device)
+    ref = ModelRef("clip_vit", name)
+    if ref.is_embedded:
+        return load_embedded_clip(checkpoint or ref.path(), device=device)
     if name not in FULL_SIZES:
-        raise ValueError(f"unknown CLIP {name!r}: choose one of {(*EMBEDDED, *FULL_SIZES)}")
+        raise ValueError(f"unknown CLIP {name!r}: choose one of {(EMBEDDED, *FULL_SIZES)}")
     if checkpoint is None and not random_weights:
         raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
+    weights = read_state(checkpoint) if checkpoint else {}  # a wrong file is found before a large network is built
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
     if checkpoint is not None:
-        weights = {key: value.float() for key, value in read_state(checkpoint).items() if key not in _ARCHIVE_EXTRAS}
-        load_strictly(model, weights, source=checkpoint)
+        kept = {key: value.float() for key, value in weights.items() if key not in _ARCHIVE_EXTRAS}
+        load_strictly(model, kept, source=checkpoint)
     return Clip(model, open_clip.get_tokenizer(FULL_SIZES[name]), device=device)
 
 
@@ -278,9 +279,7 @@ def build_small_clip(architecture: dict[str, Any]) -> open_clip.CLIP:
 def read_state(checkpoint: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors file, a TorchScript archive or a plain file of tensors."""
     if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(checkpoint))
+        return read_safetensors(checkpoint)
     if _is_torchscript(checkpoint):
         with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are written in it
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -24,8 +24,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import BertTokenizer
 
-from resources.embedded.cards import embedded_folder, load_embedded
+from resources.embedded.cards import load_embedded
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
+from resources.models.refs import ModelRef
 from resources.models.weights import load_strictly, read_torch
 
 MEAN = (0.485, 0.456, 0.406)
@@ -146,7 +147,7 @@ def load_detector(
 
     Args:
         name: "embedded", or "swint_ogc" for the published Swin-T.
-        checkpoint: `groundingdino_swint_ogc.pth`; only for "swint_ogc".
+        checkpoint: `groundingdino_swint_ogc.pth`, or the folder of an embedded one (None: the one that ships).
         bert: folder of bert-base-uncased (config.json and vocab.txt; its weights are in the checkpoint already).
         random_weights_seed: build "swint_ogc" with random weights instead, to try the machinery without the files.
         device: where the network runs.
@@ -154,8 +155,9 @@ def load_detector(
     Raises:
         ValueError: an unknown name, missing files, or a checkpoint that does not belong to the model.
     """
-    if name == "embedded":
-        folder = embedded_folder("detector")
+    ref = ModelRef("detector", name)
+    if ref.is_embedded:
+        folder = checkpoint or ref.path()
         state, card = load_embedded(folder)
         sizes, tokenizer = DetectorSizes.from_card(card["architecture"]), read_tokenizer(folder)
         model = build_grounding_dino(sizes, tokenizer)
@@ -163,10 +165,11 @@ def load_detector(
     elif name == "swint_ogc":
         tokenizer = read_tokenizer(bert or _embedded_words_if(random_weights_seed is not None))
         sizes = dataclasses.replace(SWINT_OGC, bert=read_bert_sizes(bert) if bert else {})
+        weights = read_published(checkpoint) if random_weights_seed is None else {}
         with _seeded(random_weights_seed):
             model = build_grounding_dino(sizes, tokenizer)
         if random_weights_seed is None:
-            load_strictly(model, read_published(checkpoint), source=str(checkpoint), ignored=UNUSED_KEYS)
+            load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
         raise ValueError(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
     return Detector(model, tokenizer, sizes=sizes, device=device)
@@ -331,7 +334,7 @@ def _embedded_words_if(random_weights: bool) -> Path:
         raise ValueError(
             "no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)"
         )
-    return embedded_folder("detector")
+    return ModelRef("detector").path()
 
 
 @contextlib.contextmanager

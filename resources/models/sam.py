@@ -18,7 +18,8 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from ops.ssc.detections import alone, grid_in, window
-from resources.embedded.cards import embedded_folder, load_embedded
+from resources.embedded.cards import load_embedded
+from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.weights import load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
@@ -211,7 +212,7 @@ class Segmenter:
 
 
 def load_segmenter(
-    name: str = "embedded",
+    name: str = EMBEDDED,
     *,
     checkpoint: Path | None = None,
     device: torch.device | str = "cpu",
@@ -221,25 +222,29 @@ def load_segmenter(
 
     Args:
         name: `"embedded"`, or `"vit_h"`, `"vit_l"`, `"vit_b"` (the published models).
-        checkpoint: the local file of a published model, e.g. `sam_vit_h_4b8939.pth`. Nothing is ever downloaded.
+        checkpoint: the local file of a published model, e.g. `sam_vit_h_4b8939.pth`; the folder of an embedded one,
+            None: the one that ships. Nothing is ever downloaded.
         device: where the model runs.
         random_weights: build a published model without its checkpoint; only for tests of shapes and speed.
 
     Raises:
         ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
     """
-    if name == "embedded":
-        state, card = load_embedded(embedded_folder("segmenter"))
+    ref = ModelRef("segmenter", name)
+    if ref.is_embedded:
+        folder = checkpoint or ref.path()
+        state, card = load_embedded(folder)
         sam = build_small_sam(SamShape.from_card(card["architecture"]))
-        load_strictly(sam, state, source=embedded_folder("segmenter"))
+        load_strictly(sam, state, source=folder)
         return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:
         raise ValueError(f"unknown segmenter {name!r}: choose 'embedded' or one of {FULL_SIZES}")
     if checkpoint is None and not random_weights:
         raise ValueError(f"{name} needs its checkpoint, a local file such as sam_{name}_*.pth: set its path")
+    weights = read_torch(checkpoint) if checkpoint else {}  # a wrong file is found before a large network is built
     sam = sam_model_registry[name]()
     if checkpoint is not None:
-        load_strictly(sam, read_torch(checkpoint), source=checkpoint)
+        load_strictly(sam, weights, source=checkpoint)
     return Segmenter(sam.to(device).eval())
 
 

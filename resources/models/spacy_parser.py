@@ -6,13 +6,13 @@ from pathlib import Path
 import spacy
 from spacy.tokens import Doc
 
-EMBEDDED = Path(__file__).parents[1] / "embedded" / "parser"
+from resources.models.refs import EMBEDDED, ModelRef
 
 UNREAD = ("ner", "lemmatizer", "trainable_lemmatizer")
 """Components whose output no noun rule reads; loaded but switched off (`nlp.enable_pipe` brings one back)."""
 
 
-def load_parser(name: str | Path = "embedded") -> spacy.Language:
+def load_parser(name: str | Path = EMBEDDED) -> spacy.Language:
     """Load a spaCy pipeline that sets parts of speech, Penn tags and dependencies.
 
     Args:
@@ -21,7 +21,7 @@ def load_parser(name: str | Path = "embedded") -> spacy.Language:
     Raises:
         ValueError: there is no such pipeline, or it has no tagger or parser.
     """
-    source = EMBEDDED if name == "embedded" else name
+    source = ModelRef("parser").path() if name == EMBEDDED else name
     try:
         nlp = spacy.load(source, disable=UNREAD)
     except OSError as error:

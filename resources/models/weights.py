@@ -7,6 +7,8 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 NOTHING = re.compile(r"(?!)")
@@ -28,6 +30,14 @@ def read_torch(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
     return state
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; `ValueError` when it is damaged."""
+    try:
+        return dict(load_file(path))
+    except SafetensorError as problem:
+        raise ValueError(f"{path} is no readable checkpoint: {problem}") from problem
 
 
 def load_strictly(

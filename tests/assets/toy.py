@@ -13,7 +13,7 @@ import yaml
 from assets.data.source import Source
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.knobs import Knobs, NoKnobs
-from assets.framework.stage import Outcome, Stage, StageInstance
+from assets.framework.stage import Body, Outcome, Stage, StageInstance
 from assets.framework.work import Work
 from ops.visualisation import preview_png
 from pipelines.config.experiment_files import read_experiments
@@ -88,9 +88,9 @@ class Toy:
 
     def stages(self) -> dict[str, Stage]:
         stages = (
-            Stage(name="seeds", version=1, run=self.seeds, knobs=NumberKnobs, raw=lambda _: self.raw),
-            Stage(name="numbers", version=1, run=self.numbers, knobs=NumberKnobs, needs=("seeds",), gpu=self.gpu),
-            Stage(name="sums", version=1, run=self.sums, knobs=NoKnobs, needs=("seeds", "numbers")),
+            seeds := _stage("seeds", self.seeds, knobs=NumberKnobs, raw=lambda _: self.raw),
+            numbers := _stage("numbers", self.numbers, knobs=NumberKnobs, needs=(seeds,), gpu=self.gpu),
+            _stage("sums", self.sums, knobs=NoKnobs, needs=(seeds, numbers)),
         )
         return {stage.name: stage for stage in stages}
 
@@ -110,6 +110,10 @@ class Toy:
         )
 
 
+def _stage(name: str, body: Body, **fields: Any) -> Stage:
+    return Stage(name=name, body=body, version=1, description=body.__doc__ or name, **fields)
+
+
 def planned(
     folder: Path, experiment: Mapping[str, Any], source: Source, stages: Mapping[str, Stage]
 ) -> dict[str, StageInstance]:
@@ -122,7 +126,7 @@ def planned(
 
 def with_body(stage: Stage, body: Any) -> Stage:
     """The stage with another body, for what needs a model."""
-    return replace(stage, run=body)
+    return replace(stage, body=body)
 
 
 def key_of(name: str) -> list[str]:

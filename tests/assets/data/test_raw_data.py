@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from assets.data.corpus import raw_fingerprint
 from PIL import Image
 
+from assets.data.dataset_index import raw_fingerprint
 from assets.data.source import Source, ToyWorld
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.stages import STAGES

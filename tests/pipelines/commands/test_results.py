@@ -16,6 +16,7 @@ from pipelines.commands.report import summary_of
 from pipelines.commands.results import markdown, register, runs_of, world
 from pipelines.config.paper_tables import PaperTable, Row, paper_tables
 from pipelines.graph.load import in_use, leading_to, load_plan, planned
+from resources.paths import PROJECT
 from storage.artifact import Artifact
 
 TABLES = paper_tables()
@@ -143,6 +144,12 @@ def test_tables_that_nobody_asked_for_stay_in_the_file(monkeypatch: pytest.Monke
     monkeypatch.setattr(results, "cells_of", lambda *_: {})
     assert markdown(["toyref"], range(1), [first], both) == both
     assert markdown(["toyref"], range(1), [first], f"{both}\n## Notes\n\nMine.\n") == f"{both}\n## Notes\n\nMine.\n"
+
+
+def test_the_page_of_the_repository_comes_first_with_its_summary_and_stays_as_it_is() -> None:
+    page = (PROJECT / "RESULTS.md").read_text()
+    assert re.findall("^## (.*)", page, re.MULTILINE)[0] == "Summary"
+    assert markdown([], range(3), [], page) == page
 
 
 def test_nothing_is_read_before_it_is_finished(tmp_path: Path) -> None:

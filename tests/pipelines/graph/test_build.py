@@ -61,7 +61,7 @@ def test_every_planned_instance_is_an_asset_with_its_recipe_as_code_version(worl
         node = graph.get(dg.AssetKey(list(key)))
         assert node.code_version == f"{one.stage.version}+{one.recipe}"
         assert {tuple(parent.path) for parent in node.parent_keys} == set(one.inputs.values())
-        assert node.description == one.stage.run.__doc__
+        assert node.description == one.stage.description
         assert node.metadata["knobs"].value == one.knobs.model_dump(mode="json")
         assert ("gpu" in (node.pools or ())) == one.stage.gpu
 

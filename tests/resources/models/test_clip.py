@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from assets.pretraining import clip as recipe
 from assets.pretraining import clip_views
-from resources.embedded.cards import CARD, EMBEDDED, load_embedded
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.clip import (
     VOCABULARY,
     Clip,
@@ -33,7 +33,7 @@ TINY: dict[str, Any] = {
 WORDS = ("a", "cat", "dog", "of", "photo")
 
 needs_embedded = pytest.mark.skipif(
-    not (EMBEDDED / "clip_vit" / CARD).is_file(), reason="the embedded CLIP has not been trained"
+    not (EMBEDDED_FOLDER / "clip_vit" / CARD).is_file(), reason="the embedded CLIP has not been trained"
 )
 
 
@@ -414,5 +414,5 @@ class TestEmbedded:
         assert scores["choice_random"] + 0.1 < scores["choice_all"] < 0.9
 
     def test_the_vocabulary_is_that_of_the_recipe(self) -> None:
-        words = (EMBEDDED / "clip_vit" / VOCABULARY).read_text(encoding="utf-8").split()
+        words = (EMBEDDED_FOLDER / "clip_vit" / VOCABULARY).read_text(encoding="utf-8").split()
         assert tuple(words) == recipe.recipe_words()

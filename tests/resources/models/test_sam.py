@@ -10,7 +10,7 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 
 from assets.pretraining import segmenter as recipe
-from resources.embedded.cards import CARD, EMBEDDED, load_embedded
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
 from resources.toyref.scenes import draw_scene
 
@@ -30,7 +30,7 @@ TINY = SamShape(
 BOXES_N4 = np.array([[3, 4, 40, 50], [20, 10, 90, 60], [0, 0, 99, 69]], np.float32)
 
 needs_embedded = pytest.mark.skipif(
-    not (EMBEDDED / "segmenter" / CARD).is_file(), reason="the embedded segmenter has not been trained"
+    not (EMBEDDED_FOLDER / "segmenter" / CARD).is_file(), reason="the embedded segmenter has not been trained"
 )
 
 
@@ -297,6 +297,6 @@ class TestEmbedded:
         assert segmenter.passes == 1
 
     def test_the_card_says_what_was_reached(self) -> None:
-        _, card = load_embedded(EMBEDDED / "segmenter")
+        _, card = load_embedded(EMBEDDED_FOLDER / "segmenter")
         assert card["scores"]["miou"] >= 0.85
         assert card["bytes"] < 2_000_000

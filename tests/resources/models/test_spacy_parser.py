@@ -25,7 +25,8 @@ from assets.pretraining.treebank import (
     reduced_copula,
 )
 from ops.ssc.nouns import noun_phrases
-from resources.models.spacy_parser import EMBEDDED, load_parser, parse_all
+from resources.models.refs import ModelRef
+from resources.models.spacy_parser import load_parser, parse_all
 from resources.noun_evaluation import evaluate_nouns, failure_kind, names, read_synonyms, words
 from tests.paths import SHARED
 
@@ -219,12 +220,13 @@ def test_a_missing_pipeline_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_card_names_the_treebank_its_licence_and_the_scores() -> None:
-    card = json.loads((EMBEDDED / "card.json").read_text())
+    folder = ModelRef("parser").path()
+    card = json.loads((folder / "card.json").read_text())
     assert "UD_English-EWT" in card["data"]
     assert "CC BY-SA 4.0" in card["licence"]
     assert card["scores"]["las"] > 0.74
-    assert sum(path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()) < 7_000_000
-    assert not any(b"/home/" in p.read_bytes() or b"/tmp/" in p.read_bytes() for p in EMBEDDED.glob("*.*"))
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 7_000_000
+    assert not any(b"/home/" in p.read_bytes() or b"/tmp/" in p.read_bytes() for p in folder.glob("*.*"))
 
 
 def lookup(texts: Iterable[str]) -> list[Doc]:
