@@ -24,8 +24,8 @@ from ops.ssc.gl_clip import (
     square,
     token_weights,
 )
-from ops.ssc.mask_selection import Colours, red_ellipse, reverse_blur
 from ops.ssc.nouns import Parse
+from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.spacy_parser import parse_all

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ops.refusal import Refused
+
 # fmt: off
 COCO_80: tuple[str, ...] = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -61,10 +63,10 @@ def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Seque
         One projection per noun, in the order given.
 
     Raises:
-        ValueError: there is no label to project on.
+        Refused: there is no label to project on.
     """
     if not labels:
-        raise ValueError("there are no labels to project nouns on; give at least one class name")
+        raise Refused("there are no labels to project nouns on; give at least one class name")
     if not nouns:
         return []
     unique = list(dict.fromkeys(nouns))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ops.refusal import Refused
+
 BOX_THRESHOLD = 0.35
 TEXT_THRESHOLD = 0.25
 """Both from Grounding DINO's published demo, as S+S+C uses them (section 4.1)."""
@@ -55,13 +57,14 @@ def caption(classes: Sequence[str]) -> Caption:
     The order is fixed because it reaches the network: the same set of classes always gives the same boxes.
 
     Raises:
-        ValueError: no class at all, an empty name, or one with a "." or "?" in it, which would end its phrase early.
+        Refused: an empty name, or one with a "." or "?" in it, which would end its phrase early.
+        ValueError: no class at all.
     """
     names = sorted({spelled(name) for name in classes})
     if not names:
         raise ValueError("no class to look for: give at least one name")
     if bad := [name for name in names if not name or any(mark in name for mark in _SEPARATORS)]:
-        raise ValueError(f"class names {bad} are empty or hold '.' or '?', which end a phrase: rename them")
+        raise Refused(f"class names {bad} are empty or hold '.' or '?', which end a phrase: rename them")
     return _join(names)
 
 
@@ -69,11 +72,11 @@ def expression_caption(expression: str) -> Caption:
     """The whole expression as one phrase, for the baseline that asks the detector directly (specs 3.6).
 
     Raises:
-        ValueError: nothing is left of the expression without its punctuation.
+        Refused: nothing is left of the expression without its punctuation.
     """
     words = expression.lower().translate(str.maketrans(_SEPARATORS, " " * len(_SEPARATORS))).split()
     if not words:
-        raise ValueError(f"the expression {expression!r} holds no word")
+        raise Refused(f"the expression {expression!r} holds no word")
     return _join([" ".join(words)])
 
 
@@ -85,14 +88,17 @@ def token_spans(offsets_T: Sequence[tuple[int, int]], spans: Sequence[tuple[int,
         spans: characters of each class, `Caption.spans`.
 
     Raises:
-        ValueError: no token lies within a class: the offsets are those of another caption.
+        Refused: no token lies within a class: the tokenizer drops all of its characters, zero-width ones for example.
     """
     tokens = tuple(
         tuple(index for index, (first, last) in enumerate(offsets_T) if start <= first < last <= end)
         for start, end in spans
     )
     if not all(tokens):
-        raise ValueError("a class has no token: the offsets and the spans come from different captions")
+        raise Refused(
+            "a class has no token: the tokenizer drops all of its characters, or the offsets are those of different "
+            "captions"
+        )
     return tokens
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ops.boxes import tight_box
 from ops.images import CLIP, resize_image
-from ops.ssc.mask_selection import Masks, mask_box
 from ops.ssc.nouns import Parse, noun_phrases
+from ops.ssc.visual_prompts import Masks
 
 SENTENCE_SHARE = 0.5
 """Share of the sentence in the text; the rest is the head noun's chunk."""
@@ -59,8 +60,8 @@ def masked_crops(image_3HW: Tensor, masks_NHW: Masks, *, side: int) -> Tensor:
     colour_311 = torch.tensor([round(255 * mean) for mean in CLIP.mean], dtype=torch.uint8).view(3, 1, 1)
     crops = []
     for mask_HW in torch.as_tensor(masks_NHW).bool():
-        x0, y0, x1, y1 = mask_box(mask_HW) or (0, 0, image_3HW.shape[2] - 1, image_3HW.shape[1] - 1)
-        window = (slice(y0, y1 + 1), slice(x0, x1 + 1))
+        x0, y0, x1, y1 = tight_box(mask_HW.cpu().numpy()) or (0, 0, image_3HW.shape[2], image_3HW.shape[1])
+        window = (slice(y0, y1), slice(x0, x1))
         crops.append(square(torch.where(mask_HW[window], image_3HW[:, *window], colour_311), side=side))
     return torch.stack(crops) if crops else image_3HW.new_zeros(0, 3, side, side)
 

@@ -1,8 +1,8 @@
-"""Choose the referred instance among candidate masks: visual prompts for CLIP, the decision rule, the baselines.
+"""Choose the referred instance among candidate masks: the decision rule, the baselines.
 
-S+S+C stage 2 (spec section 3). `fixed` behaviour is the default; `compat` reproduces the authors' code, which shows
-CLIP pictures with red and blue exchanged. CLIP itself is not here: scores come in as numbers.
-Shapes: N candidates, S sentences of one object, D embedding width, H x W pixels.
+S+S+C stage 2 (spec section 3). `FIXED` behaviour is the default; `COMPAT` reproduces the authors' code. CLIP itself is
+not here: scores come in as numbers.
+Shapes: N candidates, S expressions of one referent, D embedding width, H x W pixels.
 """
 
 import hashlib
@@ -13,14 +13,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ops.images import BlurMode, gaussian_blur
-from ops.ssc.strokes import ellipse_ring, rectangle_ring
+from ops.ssc.visual_prompts import Masks
 
-Colours = Literal["rgb", "compat_swapped"]
-Masks = Tensor | NDArray[np.bool_]
 Reason = Literal[
     "no candidate",
     "single",
@@ -35,15 +31,10 @@ Reason = Literal[
 ]
 Similarity = Callable[[tuple[int, ...]], Sequence[float]]
 
-MARGIN = 4
-"""Pixels between a mask's box and the mark around it (spec 3.5)."""
-
-RED = (255, 0, 0)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One decision: which candidate stands for the object, and why."""
+    """One decision: which candidate stands for the referent, and why."""
 
     index: int
     """Index into the candidates, -1 for none."""
@@ -71,101 +62,10 @@ FIXED = Rule()
 COMPAT = Rule(ties="last", when_all_small="none")
 
 
-def reverse_blur(
-    image_3HW: Tensor, masks_NHW: Masks, *, sigma: float = 50.0, mode: BlurMode = "fast", colours: Colours = "rgb"
-) -> Tensor:
-    """Keep each candidate sharp and blur everything else (spec 3.3).
-
-    Args:
-        image_3HW: uint8 RGB at the image's own resolution.
-        masks_NHW: candidates at the same resolution.
-        sigma: of the blur, in pixels of this image.
-        mode: see `gaussian_blur`.
-        colours: "compat_swapped" returns blue, green, red: what the authors' code lets CLIP see.
-
-    Returns:
-        (N, 3, H, W) uint8.
-    """
-    masks_NHW = _aligned(masks_NHW, image_3HW)
-    blurred_3HW = gaussian_blur(image_3HW, sigma=sigma, mode=mode)  # once per image, not once per mask
-    return _ordered(torch.where(masks_NHW[:, None], image_3HW, blurred_3HW), colours)
-
-
-def red_ellipse(image_3HW: Tensor, masks_NHW: Masks, *, colours: Colours = "rgb") -> Tensor:
-    """Draw a red ellipse, 4 pixels thick, around each candidate (spec 3.5); (N, 3, H, W) uint8.
-
-    The semi-axes are those of the box plus a margin of 4 pixels. "compat_swapped" adds the margin twice, truncates
-    centre and axes to whole pixels, and exchanges red and blue, the mark's included: CLIP sees a blue ellipse.
-    """
-    compat = colours == "compat_swapped"
-
-    def ring(box: tuple[int, int, int, int], height: int, width: int) -> NDArray[np.bool_]:
-        x0, y0, x1, y1 = box
-        centre = ((x0 + x1) / 2, (y0 + y1) / 2)
-        axes = ((x1 - x0) / 2 + MARGIN, (y1 - y0) / 2 + MARGIN)
-        if compat:
-            centre = (math.trunc(centre[0]), math.trunc(centre[1]))
-            axes = (math.trunc(axes[0] + MARGIN), math.trunc(axes[1] + MARGIN))
-        return ellipse_ring(centre, axes, height=height, width=width)
-
-    return _marked(image_3HW, masks_NHW, ring, colours)
-
-
-def red_rectangle(image_3HW: Tensor, masks_NHW: Masks, *, colours: Colours = "rgb") -> Tensor:
-    """Draw each candidate's box, 4 pixels away and 4 pixels thick, in red (spec 3.5); (N, 3, H, W) uint8."""
-
-    def ring(box: tuple[int, int, int, int], height: int, width: int) -> NDArray[np.bool_]:
-        x0, y0, x1, y1 = box
-        corners = ((x0 - MARGIN, y0 - MARGIN), (x1 + MARGIN, y1 + MARGIN))
-        return rectangle_ring(*corners, height=height, width=width)
-
-    return _marked(image_3HW, masks_NHW, ring, colours)
-
-
-def _marked(
-    image_3HW: Tensor,
-    masks_NHW: Masks,
-    ring: Callable[[tuple[int, int, int, int], int, int], NDArray[np.bool_]],
-    colours: Colours,
-) -> Tensor:
-    """Copies of the picture with a ring of red; an empty mask leaves its copy unmarked."""
-    masks_NHW = _aligned(masks_NHW, image_3HW)
-    height, width = image_3HW.shape[1:]
-    pictures_N3HW = _ordered(image_3HW[None], colours).repeat(len(masks_NHW), 1, 1, 1)
-    # The authors' red is (0, 0, 255) on a blue-green-red array, which CLIP takes for red-green-blue: blue.
-    mark_3 = torch.tensor(RED if colours == "rgb" else RED[::-1], dtype=torch.uint8, device=image_3HW.device)
-    for picture_3HW, mask_HW in zip(pictures_N3HW, masks_NHW, strict=True):
-        box = mask_box(mask_HW)
-        if box is not None:
-            ring_HW = torch.from_numpy(ring(box, height, width)).to(image_3HW.device)
-            picture_3HW[:, ring_HW] = mark_3[:, None]
-    return pictures_N3HW
-
-
-def mask_box(mask_HW: Tensor) -> tuple[int, int, int, int] | None:
-    """First and last column and row of a mask (H, W) as x0, y0, x1, y1, all inclusive; None if it is empty."""
-    rows, columns = mask_HW.any(1).nonzero().flatten().tolist(), mask_HW.any(0).nonzero().flatten().tolist()
-    return (columns[0], rows[0], columns[-1], rows[-1]) if rows else None
-
-
-def _aligned(masks_NHW: Masks, image_3HW: Tensor) -> Tensor:
-    masks = torch.as_tensor(masks_NHW, device=image_3HW.device).bool()
-    if masks.ndim != 3 or masks.shape[1:] != image_3HW.shape[1:]:
-        raise ValueError(
-            f"masks {tuple(masks.shape)} do not lie on the picture {tuple(image_3HW.shape)}: "
-            "pass (N, H, W) masks at the picture's own resolution"
-        )
-    return masks
-
-
-def _ordered(pictures_N3HW: Tensor, colours: Colours) -> Tensor:
-    return pictures_N3HW.flip(1) if colours == "compat_swapped" else pictures_N3HW
-
-
 def mean_similarity(texts_SD: Tensor, images_ND: Tensor) -> list[float]:
-    """Score of each prompted picture: the mean over the object's sentences of 100 * cosine (spec 3.2).
+    """Score of each prompted image: the mean over the referent's expressions of 100 * cosine (spec 3.2).
 
-    Pass one sentence for a decision per expression (paper Eq. 1). Equal pictures get exactly equal scores.
+    Pass one expression for a decision by it alone (paper Eq. 1). Equal images get exactly equal scores.
     """
     texts_SD = torch.nn.functional.normalize(texts_SD.double(), dim=-1)
     images_ND = torch.nn.functional.normalize(images_ND.double(), dim=-1)
@@ -190,7 +90,7 @@ def choose(
     rule: Rule = FIXED,
     image_area: int | None = None,
 ) -> Choice:
-    """Pick the candidate that CLIP finds most like the object's sentences (spec 3.2).
+    """Pick the candidate that CLIP finds most like the referent's expressions (spec 3.2).
 
     A single candidate needs no CLIP. Candidates under `rule.min_area` are set aside; if all are, `rule.when_all_small`
     decides.

@@ -24,7 +24,7 @@ from assets.tris.figures import TrisPictures
 from assets.tris.knobs import LocalisationKnobs, ResponseKnobs
 from assets.tris.load import plan_of as tris_plan
 from assets.tris.load import read_irnet, read_response_model, squashed
-from assets.tris.localisation_scores import tight_box
+from assets.tris.localisation_scores import annotated_box
 from assets.tris.predict import open_tris_segmenter
 from assets.tris.response_maps import read_maps
 from assets.tris.seeds import SelectedMaps
@@ -300,7 +300,7 @@ def test_so_many_references_of_train_are_judged(finished: Finished) -> None:
     ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (-1, -1, -1, -1))]
 )
 def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: tuple[int, ...]) -> None:
-    assert tight_box(np.array(mask, dtype=bool)) == box
+    assert annotated_box(np.array(mask, dtype=bool)) == box
 
 
 def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ops.refusal import Refused
 from ops.ssc.class_projection import COCO_80, Projection, project, prompt, vote
 from tests.paths import SHARED
 
@@ -49,7 +50,7 @@ def test_no_noun_needs_no_encoder_and_no_label_is_an_error() -> None:
     encode = Encoder()
     assert project([], ["person"], encode) == []
     assert encode.calls == []
-    with pytest.raises(ValueError, match="give at least one class name"):
+    with pytest.raises(Refused, match="give at least one class name"):
         project(["guy"], [], encode)
 
 

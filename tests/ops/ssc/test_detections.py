@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ops.refusal import Refused
 from ops.ssc.detections import (
     alone,
     best_of_three,
@@ -41,9 +42,14 @@ def test_a_caption_does_not_depend_on_the_order_of_the_classes(classes: list[str
     assert caption(classes) == caption(sorted(classes))
 
 
-@pytest.mark.parametrize("classes", [[], [""], ["dog", " "], ["st. bernard"], ["who?"]])
+def test_a_caption_needs_a_class() -> None:
+    with pytest.raises(ValueError, match="no class"):
+        caption([])
+
+
+@pytest.mark.parametrize("classes", [[""], ["dog", " "], ["st. bernard"], ["who?"]])
 def test_a_caption_refuses_what_would_break_its_phrases(classes: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"class"):
+    with pytest.raises(Refused, match=r"class"):
         caption(classes)
 
 
@@ -51,7 +57,7 @@ def test_an_expression_becomes_one_phrase_without_separators() -> None:
     asked = expression_caption("The dog. On the left?")
     assert asked.text == "the dog on the left ."
     assert asked.spans == ((0, len("the dog on the left")),)
-    with pytest.raises(ValueError, match="no word"):
+    with pytest.raises(Refused, match="no word"):
         expression_caption(" . ? ")
 
 
@@ -62,7 +68,7 @@ def test_token_spans_follow_the_characters() -> None:
 
 
 def test_token_spans_of_another_caption_are_refused() -> None:
-    with pytest.raises(ValueError, match="different captions"):
+    with pytest.raises(Refused, match="different captions"):
         token_spans([(0, 0), (0, 3), (4, 5), (0, 0)], caption(["cat", "dog"]).spans)
 
 
