@@ -109,17 +109,23 @@ def classes_of(artifact: Artifact, measures: Sequence[str] = IOUS) -> dict[tuple
 
 
 def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -> RenderableType:
-    """Shares of hits and the kinds of failures of noun extraction on sentences whose class is known.
+    """Shares of hits and the kinds of failures of noun extraction on expressions whose class is known.
 
     Raises:
-        ValueError: a file or a column is missing.
+        Refused: a file or a column is missing.
     """
+    from ops.evaluation.noun_hits import evaluate_nouns
+    from ops.ssc.nouns import noun_phrases
+    from resources.datasets.class_pairs import read_class_pairs
     from resources.models.loading import open_parser
     from resources.models.spacy_parser import parse_all
-    from resources.noun_evaluation import evaluate_nouns
 
+    labelled = read_class_pairs(pairs, synonyms=synonyms)
     nlp = open_parser(parser)
-    found = evaluate_nouns(pairs, lambda texts: parse_all(nlp, texts), rule=rule, synonyms=synonyms)
+    nouns = noun_phrases(
+        [label.expression for label in labelled.expressions], lambda texts: parse_all(nlp, texts), rule=rule
+    )
+    found = evaluate_nouns(labelled.expressions, nouns, labelled.synonyms)
     shares = folding(
         "data set", "hits", "sentences with a class word", "share", title=f"Noun rule {rule}, {found.pairs} pairs"
     )
