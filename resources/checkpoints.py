@@ -10,18 +10,17 @@ import hashlib
 import importlib.util
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ops.refusal import Refused
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
-EMBEDDED_FOLDER = Path(__file__).resolve().parent / "embedded"
 State = Literal["present", "missing", "wrong size", "wrong hash", "embedded"]
 MISSING = "missing"
-CARD = "card.json"
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +52,8 @@ class Checkpoint:
     files: tuple[CheckpointFile, ...]
     package: str = ""
     """Python package that does as well, when installed."""
+    companions: tuple[str, ...] = ()
+    """Other checkpoints that its loader reads."""
     embedded: bool = False
     """Comes with the project."""
 
@@ -78,12 +79,12 @@ def _single(
     return Checkpoint(name=name, stage=stage, licence=licence, source=source, path=path, files=(file,))
 
 
-def _embedded(model: str, *, stage: str, recipe: str = "", licence: str = "Apache-2.0") -> Checkpoint:
+def _embedded(model: str, *, stage: str, script: str = "", licence: str = "Apache-2.0") -> Checkpoint:
     return Checkpoint(
         name=f"embedded/{model}",
         stage=stage,
         licence=licence,
-        source=f"this project; `python -m assets.pretraining.{recipe or model}` makes it again",
+        source=f"this project; `python -m assets.pretraining.{script or model}` makes it again",
         path=model,
         files=(CheckpointFile(path=f"{model}/{CARD}"),),
         embedded=True,
@@ -140,14 +141,17 @@ _ALL = (
         size=None,
         sha256=None,
     ),
-    _single(
-        "swint_ogc",
-        "groundingdino_swint_ogc.pth",
-        stage="candidate_masks",
-        licence="Apache-2.0",
-        source="github.com/IDEA-Research/GroundingDINO, release v0.1.0-alpha",
-        size=693_997_677,
-        sha256="3b3ca2563c77c69f651d7bd133e97139c186df06231157a64c507099c52bc799",
+    replace(
+        _single(
+            "swint_ogc",
+            "groundingdino_swint_ogc.pth",
+            stage="candidate_masks",
+            licence="Apache-2.0",
+            source="github.com/IDEA-Research/GroundingDINO, release v0.1.0-alpha",
+            size=693_997_677,
+            sha256="3b3ca2563c77c69f651d7bd133e97139c186df06231157a64c507099c52bc799",
+        ),
+        companions=("bert-base-uncased",),
     ),
     _single(
         "vit_h",
@@ -197,7 +201,7 @@ _ALL = (
         ),
     ),
     _embedded("parser", stage="noun_phrases", licence="CC BY-SA 4.0 (UD English-EWT)"),
-    _embedded("clip_vit", stage="projected_classes and mask_choices", recipe="clip"),
+    _embedded("clip_vit", stage="projected_classes and mask_choices", script="clip"),
     _embedded("clip_rn", stage="tris_response_model and tris_segmenter"),
     _embedded("clip_judge", stage="TRIS's calibration and selected_responses"),
     _embedded("irn_trunk", stage="refined_labels"),
@@ -217,6 +221,13 @@ def checkpoint_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "wordmask" / "checkpoints"
 
 
+def registered(name: str) -> Checkpoint:
+    """The checkpoint of that name; `Refused` lists the known ones when there is none."""
+    if name not in CHECKPOINTS:
+        raise Refused(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}")
+    return CHECKPOINTS[name]
+
+
 def locate(name: str, folder: Path | None = None) -> Path:
     """The file or folder of a checkpoint, all its files being there.
 
@@ -226,9 +237,9 @@ def locate(name: str, folder: Path | None = None) -> Path:
 
     Raises:
         MissingCheckpoint: A file of it is not there; the message says what to do.
-        ValueError: No such checkpoint is known.
+        Refused: No such checkpoint is known.
     """
-    checkpoint, home = _known(name), folder or checkpoint_folder()
+    checkpoint, home = registered(name), folder or checkpoint_folder()
     absent = [file.path for file, path in _found(checkpoint, home) if path is None]
     if not absent:
         return (EMBEDDED_FOLDER if checkpoint.embedded else home) / checkpoint.path
@@ -259,9 +270,9 @@ def identity(name: str, folder: Path | None = None) -> str:
     hashed once and remembered beside the file under their size and modification time.
 
     Raises:
-        ValueError: No such checkpoint is known.
+        Refused: No such checkpoint is known.
     """
-    checkpoint, home = _known(name), folder or checkpoint_folder()
+    checkpoint, home = registered(name), folder or checkpoint_folder()
     found = _found(checkpoint, home)
     if checkpoint.embedded:
         whole = all(path is not None for _, path in found)
@@ -271,12 +282,6 @@ def identity(name: str, folder: Path | None = None) -> str:
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     installed = _installed(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
-
-
-def _known(name: str) -> Checkpoint:
-    if name not in CHECKPOINTS:
-        raise ValueError(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}")
-    return CHECKPOINTS[name]
 
 
 def _found(checkpoint: Checkpoint, home: Path) -> list[tuple[CheckpointFile, Path | None]]:

@@ -1,15 +1,28 @@
-"""The machine: device, memory, threads. No recipe has it: results change by rounding, see `accumulate`."""
+"""The machine: device, memory, threads. No recipe has it: results change by rounding, see `accumulate`.
 
-from typing import Literal
+What a stage resolved on this machine stands in its artifact's manifest, with the versions of the libraries.
+"""
 
-import dagster as dg
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from storage.manifest import Manifest
 
 Precision = Literal["device", "float32"]
 """What the device is fastest in, or full precision."""
+LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
+"""Packages that compute, or that define a model."""
 
 
-class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Operational settings, shown once in the launchpad for all stages."""
+class Runtime(BaseModel):
+    """Operational settings of a stage, which notes what it resolved for the stage on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = "auto"
     """`auto` takes CUDA where there is one."""
@@ -18,9 +31,9 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
     threads: int = 0
     """Torch threads of a step; 0 leaves torch's own choice."""
     checkpoint_every: int = 50
-    """Optimiser steps between checkpoints."""
+    """Optimizer steps between checkpoints."""
     accumulate: int = 1
-    """Forward passes per optimiser step: the same batch in less memory. Batch norms then see a pass at a time. TRIS's
+    """Forward passes per optimizer step: the same batch in less memory. Batch norms then see a pass at a time. TRIS's
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = 1
     """Processes that share every batch of a training, on this machine: one for each GPU."""
@@ -31,15 +44,32 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
     force: bool = False
     """Compute again although an equal artifact exists."""
 
+    _resolved: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def unresolved(self) -> "Runtime":
+        """The same settings for one stage, with nothing noted yet."""
+        return Runtime(**{name: getattr(self, name) for name in Runtime.model_fields})
+
+    @property
+    def resolved(self) -> Mapping[str, str]:
+        """`device` and `precision` as they came out for the stage; neither where it asked for none."""
+        return dict(self._resolved)
+
+    def note(self, resolved: Mapping[str, str]) -> None:
+        """Take over what another process of the same stage resolved."""
+        self._resolved.update(resolved)
+
     def torch_device(self) -> str:
         """The device name for torch, with `auto` resolved and the thread limit applied."""
         import torch
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._resolved["device"] = device
+        return device
 
     def workers(self) -> int:
         """Processes that load batches ahead on this device."""
@@ -47,10 +77,63 @@ class Runtime(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def bf16(self, precision: Precision = "device") -> bool:
         """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""
+        fast = precision == "device" and self._computes_in_bf16()
+        self._resolved["precision"] = "bfloat16" if fast else "float32"
+        return fast
+
+    def _computes_in_bf16(self) -> bool:
         import torch
 
-        if precision == "float32":
-            return False
         if self.torch_device().startswith("cuda"):
             return torch.cuda.is_bf16_supported()
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def machine_of(runtime: Runtime) -> dict[str, Any]:
+    """What a manifest says of the machine that made an artifact, beside the versions of libraries; plain JSON.
+
+    `device` and `precision` are null where the stage asked for no device; `precision` is that of the forward passes.
+    """
+    device = runtime.resolved.get("device")
+    return {
+        "processor": processor_name(),
+        "device": device,
+        "gpu": _gpu_name(device) if device and device.startswith("cuda") else None,
+        "precision": runtime.resolved.get("precision", "float32") if device else None,
+        "accumulate": runtime.accumulate,
+        "processes": runtime.processes,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Python and the libraries that compute, for a manifest; none of them is imported."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def machine_line(manifest: Manifest) -> str:
+    """One sentence on the machine and the versions that made an artifact, for the foot of a page."""
+    versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items()) or "unknown versions"
+    machine = manifest.extra.get("machine")
+    if machine is None:
+        return f"Made with {versions}."
+    parts = [f"Made on {machine['gpu'] or machine['processor']}"]
+    if machine["precision"]:
+        parts.append(f"in {machine['precision']}")
+    for name, unit in (("accumulate", "forward passes per optimizer step"), ("processes", "processes")):
+        if machine[name] > 1:
+            parts.append(f"{machine[name]} {unit}")
+    return f"{', '.join(parts)}, with {versions}."
+
+
+def processor_name() -> str:
+    """The model of the CPU, whose instruction set decides how sums are rounded."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(errors="replace").splitlines() if information.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _gpu_name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device)

@@ -1,25 +1,16 @@
-"""The artifact store as a Dagster resource, and the project's home folder."""
+"""The artifact store of the home folder."""
 
-import os
 from pathlib import Path
 
-import dagster as dg
-
+from resources.paths import home
 from storage.artifact import Store
 
-PROJECT = Path(__file__).resolve().parent.parent
+
+def store_folder() -> Path:
+    """Root of the store; it need not exist yet."""
+    return home() / "store"
 
 
-def home() -> Path:
-    """Where everything lives that running makes: `$WORDMASK_HOME`, else `.wordmask` beside the code."""
-    return Path(os.environ.get("WORDMASK_HOME") or PROJECT / ".wordmask").expanduser().resolve()
-
-
-class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Handle to the content-addressed store; `root` is its folder."""
-
-    root: str
-
-    def open(self) -> Store:
-        """The store itself."""
-        return Store(Path(self.root))
+def open_store() -> Store:
+    """The store itself; nothing is made before something is written."""
+    return Store(store_folder())

@@ -4,12 +4,10 @@ One function makes every asset: caching, resume, refusal of stale inputs, metada
 """
 
 import base64
-import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 
 import dagster as dg
 
@@ -17,8 +15,8 @@ from assets.framework.distributed import spread
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
 from assets.framework.stage import StageInstance, fingerprint, resolved
 from assets.framework.work import Work
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
+from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
 from storage.tables import description as described
@@ -31,8 +29,6 @@ OUT_OF_DATE = (
     & ~AC.any_deps_in_progress()
     & ~AC.in_progress()
 ).with_label("recipe or input changed")
-
-LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
 
 
 def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
@@ -56,7 +52,9 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         automation_condition=None if not instance.inputs else OUT_OF_DATE,
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
-    def materialize(context: dg.AssetExecutionContext, store: ArtifactStore, runtime: Runtime) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def materialize(
+        context: dg.AssetExecutionContext, store: ArtifactStore, runtime: RuntimeResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
         except PERSON_HAS_TO_ACT as error:
@@ -100,7 +98,7 @@ def run_stage(
                 inputs=inputs,
                 slot=slot,
                 reuse=reuse,
-                runtime=runtime,
+                runtime=runtime.unresolved(),
                 log=log,
                 raw=raw,
                 launch=launch,
@@ -176,15 +174,20 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, mark: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
-    outcome = spread(work) if together else instance.stage.run(work)
+    outcome = spread(work) if together else work.run_body()
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
     work.slot.commit(
         inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
         rows=outcome.tallies,
         metrics=outcome.metrics,
-        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        extra={"key": list(instance.key), "models": dict(instance.models), "fingerprint": mark},
+        versions=library_versions(),
+        extra={
+            "key": list(instance.key),
+            "models": dict(instance.models),
+            "fingerprint": mark,
+            "machine": machine_of(work.runtime),
+        },
     )
 
 

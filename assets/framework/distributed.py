@@ -11,7 +11,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -60,10 +60,12 @@ def spread(work: Work) -> Outcome:
             raise RuntimeError(
                 f"the training processes ended early ({error}); run the stage again to resume"
             ) from error
-    found: Outcome | str = pickle.loads(answer.read_bytes())  # noqa: S301  # our own process wrote it
+    found: tuple[Outcome, Mapping[str, str]] | str = pickle.loads(answer.read_bytes())  # noqa: S301  # our own process wrote it
     if isinstance(found, str):
         raise Refused(found)
-    return found
+    outcome, resolved = found
+    work.runtime.note(resolved)
+    return outcome
 
 
 def main(folder: Path) -> None:
@@ -82,12 +84,12 @@ def main(folder: Path) -> None:
         log = _logger(stack) if rank == 0 else _silence
         work = Work(**parts, runtime=runtime, rank=rank, ranks=ranks, log=log)
         try:
-            answer: Any = work.instance.stage.run(work)
+            answer: Any = work.run_body()
         except PERSON_HAS_TO_ACT as error:
             write_bytes(folder / "answer.pickle", pickle.dumps(str(error)))
             raise
         if rank == 0:
-            write_bytes(folder / "answer.pickle", pickle.dumps(answer))
+            write_bytes(folder / "answer.pickle", pickle.dumps((answer, runtime.resolved)))
     distributed.destroy_process_group()
 
 

@@ -1,11 +1,13 @@
-"""From the name in a knob to names in the registry of checkpoints."""
+"""The registry names of the models that knobs name, which recipes digest; loaders resolve the same names."""
+
+from resources.models.refs import Kind, ModelRef
 
 
-def weights_name(kind: str, name: str) -> str:
+def weights_name(kind: Kind, name: str) -> str:
     """The registry name of the weights that a knob names."""
-    return f"embedded/{kind}" if name == "embedded" else name
+    return ModelRef(kind, name).registry_name
 
 
 def detector_names(name: str) -> tuple[str, ...]:
     """The registry names of a detector: Grounding DINO reads BERT's vocabulary and sizes."""
-    return (weights_name("detector", name), *(() if name == "embedded" else ("bert-base-uncased",)))
+    return tuple(part.registry_name for part in ModelRef("detector", name).parts)

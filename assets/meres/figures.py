@@ -1,116 +1,105 @@
-"""Where MERES looks for an expression, side by side, and the plane in which its tokens and pixels lie."""
+"""Attention of MERES to an expression, side by side, and the plane in which its tokens and pixels lie."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import interpolate
 
-from assets.data.tables import Mask, Pixels, Referent, referents_of
-from assets.evaluation.iou_scores import truths_of
+from assets.data.images import Mask, Pixels
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import Referent, ground_truth_of, scored_referents
 from assets.framework.work import Work
-from assets.reports.html import masked, row_mask
+from assets.meres.stages import MERES
+from assets.meres.stages import SEGMENTERS as MERES_SEGMENTERS
+from assets.reports.html import masked
 from assets.segmenters.load import read_segmenter
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ops.meres.attention_maps import Looks
-    from ops.visualisation import Panel
+from assets.segmenters.tables import PREDICTIONS
+from ops.images import resize_image, to_tensor
+from ops.meres.attention_maps import Looks, look, principal_plane
+from ops.meres.model import Meres
+from ops.visualisation import Panel, heat, side_by_side, stacked
 
 HEIGHT = 220
 """Of a panel, pixels."""
 INSIDE = 0.5
-"""A pixel of the coarsest map lies in the object if it has this share of what the fullest pixel has of it."""
+"""A pixel of the coarsest map lies in the referent if it has this share of what the fullest pixel has of it."""
 
 
 class MeresPictures:
-    """Draws objects by their first expression."""
+    """Draws referents by their first expression."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.truths = truths_of(work.inputs["ground_truth"])
-        self.model, self.tokenizer = read_segmenter(work.inputs["meres"], work.runtime)
-        self.predicted = {row["sent_id"]: row for row in work.inputs["meres_predictions"].table("masks").to_pylist()}
+        self.truths = ground_truth_of(work.input(GROUND_TRUTH))
+        self.model, self.tokenizer = read_segmenter(work.input(MERES), work.runtime)
+        predictions = work.input(MERES_SEGMENTERS[0].predictions)
+        self.predicted = {row.sent_id: row.mask for row in PREDICTIONS.read(predictions)}
 
     def scored(self) -> list[Referent]:
-        """Objects of the scored splits with a mask."""
-        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
-        return [one for one in objects if one.sent_ids[0] in self.predicted]
+        """Referents of the scored splits with a mask."""
+        return [referent for referent in scored_referents(self.work) if referent.sent_ids[0] in self.predicted]
 
-    def draw(self, one: Referent, pixels: Pixels) -> Pixels:
-        """Two rows: what looks where; mask, drawn mask and the plane."""
-        from ops.visualisation import side_by_side, stacked
-
-        looks = self._look(one, pixels)
-        truth = self.truths[one.object_id].mask() if one.object_id in self.truths else None
+    def draw(self, referent: Referent, pixels: Pixels) -> Pixels:
+        """Two rows: the attention of the parts; mask, ground truth and the plane."""
+        attention = self._attention(referent, pixels)
+        row = self.truths.get(referent.object_id)
+        truth = row.mask.decode() if row else None
         upper: list[Panel] = [
             ("image", pixels),
-            ("words", _heat(pixels, looks.words_Thw.mean(0))),
-            ("visual expressions", _heat(pixels, looks.visual_Rhw.mean(0))),
-            ("share of visual expressions", _heat(pixels, looks.share_HW, relative=False)),
+            ("words", _heat(pixels, attention.words_Thw.mean(0))),
+            ("visual expressions", _heat(pixels, attention.visual_Rhw.mean(0))),
+            ("share of visual expressions", _heat(pixels, attention.share_HW, relative=False)),
         ]
         lower: list[Panel] = [
-            ("MERES", masked(pixels, row_mask(self.predicted[one.sent_ids[0]]))),
+            ("MERES", masked(pixels, self.predicted[referent.sent_ids[0]])),
             ("ground truth", masked(pixels, truth)),
-            ("tokens and pixels", _plane(looks, truth)),
+            ("tokens and pixels", _plane(attention, truth)),
         ]
-        caption = f'"{one.sentences[0]}"  -  {one.split}'
+        caption = f'"{referent.expressions[0]}"  -  {referent.split}'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
-    def _look(self, one: Referent, pixels: Pixels) -> Looks:
-        from ops.images import resize_image, to_tensor
-        from ops.meres.attention_maps import look
-        from ops.meres.model import Meres
-
+    def _attention(self, referent: Referent, pixels: Pixels) -> Looks:
         assert isinstance(self.model, Meres)
         size = self.model.config.image_size
-        ids_1T, mask_1T = self.tokenizer.encode(one.sentences[:1])
+        ids_1T, mask_1T = self.tokenizer.encode(referent.expressions[:1])
         square = resize_image(to_tensor(pixels), height=size, width=size)
         return look(self.model, square, ids_1T[0], mask_1T[0])
 
 
 def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixels:
-    """Strengths over the picture, as they are or as shares of the strongest."""
-    from torch.nn.functional import interpolate
-
-    from ops.visualisation import heat
-
-    large = interpolate(strength_hw[None, None], pixels.shape[:2], mode="bilinear", align_corners=False)[0, 0]
-    return heat(pixels, (large / large.max() if relative else large).numpy())
+    """Strengths over the image, as they are or as shares of the strongest."""
+    size = (pixels.shape[0], pixels.shape[1])
+    large_HW = interpolate(strength_hw[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    return heat(pixels, (large_HW / large_HW.max() if relative else large_HW).numpy())
 
 
-def inside(truth: Mask, size: tuple[int, int]) -> Mask:
-    """Which pixels (h * w) of the coarsest map lie in the drawn mask."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    share_hw = interpolate(torch.from_numpy(truth)[None, None].float(), size, mode="area")[0, 0]
+def inside(truth_HW: Mask, size: tuple[int, int]) -> Mask:
+    """Which pixels (h * w) of the coarsest map lie in the ground-truth mask."""
+    share_hw = interpolate(torch.from_numpy(truth_HW)[None, None].float(), size, mode="area")[0, 0]
     return (share_hw > 0).flatten().numpy() & (share_hw >= INSIDE * share_hw.max()).flatten().numpy()
 
 
-def _plane(looks: Looks, truth: Mask | None) -> Pixels:
-    """Principal plane of the pixels, words and visual expressions of one sentence."""
-    import torch
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from ops.meres.attention_maps import principal_plane
-
-    parts = (looks.pixels_ND, looks.words_TD, looks.visual_RD)
-    pixels, words, visual = (part.numpy() for part in principal_plane(torch.cat(parts)).split([len(p) for p in parts]))
-    height, width = looks.words_Thw.shape[1:]
-    hit = np.zeros(len(pixels), bool) if truth is None else inside(truth, (height, width))
+def _plane(attention: Looks, truth_HW: Mask | None) -> Pixels:
+    """Principal plane of the pixels, words and visual expressions of one expression."""
+    parts = (attention.pixels_ND, attention.words_TD, attention.visual_RD)
+    planes = principal_plane(torch.cat(parts)).split([len(part) for part in parts])
+    pixels_N2, words_T2, visual_R2 = (plane_P2.numpy() for plane_P2 in planes)
+    height, width = attention.words_Thw.shape[1:]
+    hit_N = np.zeros(len(pixels_N2), bool) if truth_HW is None else inside(truth_HW, (height, width))
     figure = Figure(figsize=(HEIGHT * 2.2 / 100, HEIGHT / 100), dpi=100, layout="constrained")
     axes = figure.add_subplot(xticks=[], yticks=[])
     kinds: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
-        (pixels[~hit], "pixels outside", {"s": 8, "c": "#b8b8c0"}),
-        (pixels[hit], "pixels of the object", {"s": 14, "c": "#2a9d54"}),
-        (words, "words", {"s": 24, "c": "#1d78dc", "marker": "s"}),
-        (visual, "visual expressions", {"s": 28, "c": "#e63946", "marker": "^"}),
+        (pixels_N2[~hit_N], "pixels outside", {"s": 8, "c": "#b8b8c0"}),
+        (pixels_N2[hit_N], "pixels of the referent", {"s": 14, "c": "#2a9d54"}),
+        (words_T2, "words", {"s": 24, "c": "#1d78dc", "marker": "s"}),
+        (visual_R2, "visual expressions", {"s": 28, "c": "#e63946", "marker": "^"}),
     )
-    for points_P2, name, look in kinds:
-        axes.scatter(points_P2[:, 0], points_P2[:, 1], label=name, **look)
+    for points_P2, name, style in kinds:
+        axes.scatter(points_P2[:, 0], points_P2[:, 1], label=name, **style)
     figure.legend(loc="outside right upper", fontsize=7, frameon=False)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
 from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
@@ -105,8 +106,7 @@ def _square_target(mask_HW: npt.NDArray[np.uint8], *, size: int) -> npt.NDArray[
 
 
 def _tight_box(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    rows, columns = np.flatnonzero((mask_HW > 127).any(1)), np.flatnonzero((mask_HW > 127).any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+    return np.array(tight_box(mask_HW > 127), np.float32)
 
 
 def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -1,19 +1,20 @@
 """What the HTML pages share: the skeleton, tables, figures, curves of losses, and what was left out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from assets.data.tables import Mask, Pixels, Referent, images_of, read_image
-from assets.framework.stage import Outcome
+from assets.data.images import Mask, Pixels, read_image
+from assets.data.stages import REFERENCES
+from assets.data.tables import QUARANTINE, Referent, images_of
+from assets.framework.stage import Outcome, Stage
 from assets.framework.work import Work
+from ops.visualisation import curve_svg, data_uri, overlay, png_bytes, preview_png, stacked
 from storage.artifact import Artifact
 from storage.files import write_bytes
-from storage.masks import decode
+from storage.masks import Rle
 from storage.rows import Tally
 
 PAGE = "report.html"
@@ -24,17 +25,15 @@ td:first-child,th:first-child,td.l,th.l{text-align:left}h2{margin-top:2.2em}figu
 figcaption,.note{color:#555}img{max-width:100%}code{background:#f3f3f5;padding:0 .25em}
 """
 TOY_NOTE = (
-    "These masks come from small embedded models that were trained on drawn scenes. They show that every stage runs; "
-    "on photographs they mean little, and no number here can be compared with a paper's."
+    "These masks come from small embedded models that were trained on rendered scenes. They show that every stage "
+    "runs; on photographs they mean little, and no number here can be compared with a paper's."
 )
 RESOLUTIONS = "Resolution <i>original</i> is the image's own size, a number the side of the model's square."
-NO_TRUTH = "There is no ground truth to compare with: no drawn mask was found."
+NO_TRUTH = "There is no ground truth to compare with: none was found."
 
 
 def write_page(work: Work, parts: Sequence[str], gallery: Sequence[Pixels]) -> Outcome:
     """Write `parts` below the page's title; the first pictures of the gallery, which they hold, are the preview."""
-    from ops.visualisation import preview_png, stacked
-
     title = escape(f"{work.instance.dataset} / {work.instance.experiment}")
     body = "\n".join((f"<h1>{title}</h1>", *parts))
     html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>wordmask: {title}</title>'
@@ -80,13 +79,13 @@ def scores_html(
     )
 
 
-def slices_html(work: Work, scored: Iterable[str], *, order: Sequence[str]) -> str:
+def slices_html(work: Work, scored: Iterable[Stage], *, order: Sequence[str]) -> str:
     """Where methods differ: mIoU of each slice of the first scored split, at the image's own size.
 
     `scored` are stages with a table `slices`.
     """
     split, found = work.instance.source.evaluate[0], dict[tuple[str, str], dict[str, Any]]()
-    for row in (row for stage in scored for row in work.inputs[stage].table("slices").to_pylist()):
+    for row in (row for stage in scored for row in work.input(stage).table("slices").to_pylist()):
         if row["split"] == split and row["resolution"] == "original":
             line = found.setdefault((row["by"], row["slice"]), {"by": row["by"], "slice": row["slice"]})
             line |= {"expressions": row["rows"], row["method"]: row["mIoU"]}
@@ -100,8 +99,6 @@ def slices_html(work: Work, scored: Iterable[str], *, order: Sequence[str]) -> s
 
 def loss_curve(name: str, trained: Artifact) -> str:
     """The running mean of the table `history` over the optimiser steps."""
-    from ops.visualisation import curve_svg
-
     history = trained.table("history")
     steps, losses = history["step"].to_pylist(), history["loss"].to_pylist()
     window = max(1, len(losses) // 100)
@@ -112,44 +109,36 @@ def loss_curve(name: str, trained: Artifact) -> str:
 
 def figure(picture: Pixels, caption: str = "") -> str:
     """A picture inside of the page, with a caption below."""
-    from ops.visualisation import data_uri, png_bytes
-
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure><img src="{data_uri(png_bytes(picture))}" alt="">{below}</figure>'
 
 
-def quarantined(inputs: Mapping[str, Artifact]) -> str:
+def quarantined(work: Work) -> str:
     """Rows kept and left out by every input, and why the first references were."""
     rows = [
         {"stage": name, "table": table, "quarantined": tally.quarantined, "rows": tally.rows}
-        for name, artifact in inputs.items()
+        for name, artifact in work.inputs.items()
         for table, tally in artifact.manifest.rows.items()
     ]
-    lost = inputs["references"].table("quarantine").slice(0, 20).to_pylist()
+    lost = [QUARANTINE.columns(row) for row in QUARANTINE.read(work.input(REFERENCES))[:20]]
     listed = table_html(lost, ("where", "item", "reason")) if lost else "<p>No reference was left out.</p>"
     return "<h2>Rows kept and left out</h2>" + table_html(rows, ("stage", "table", "rows", "quarantined")) + listed
 
 
-def drawn(work: Work, objects: Iterable[Referent], draw: Callable[[Referent, Pixels], Pixels]) -> list[Pixels]:
-    """A picture of each object."""
-    images = images_of(work.inputs["references"])
-    return [draw(one, read_image(work, images[one.image_id])) for one in objects]
+def drawn(work: Work, referents: Iterable[Referent], draw: Callable[[Referent, Pixels], Pixels]) -> list[Pixels]:
+    """A picture of each referent."""
+    images = images_of(work)
+    return [draw(referent, read_image(work, images[referent.image_id])) for referent in referents]
 
 
-def spread(objects: Sequence[Referent], count: int) -> list[Referent]:
-    """`count` objects at equal distances through the list."""
-    if len(objects) <= count:
-        return list(objects)
-    return [objects[round(row)] for row in np.linspace(0, len(objects) - 1, count)]
+def spread(referents: Sequence[Referent], count: int) -> list[Referent]:
+    """`count` referents at equal distances through the list."""
+    if len(referents) <= count:
+        return list(referents)
+    return [referents[round(row)] for row in np.linspace(0, len(referents) - 1, count)]
 
 
-def masked(pixels: Pixels, mask: Mask | None) -> Pixels:
-    """The picture under a mask, or as it is."""
-    from ops.visualisation import overlay
-
-    return overlay(pixels, np.zeros((0, *pixels.shape[:2]), dtype=bool) if mask is None else mask[None])
-
-
-def row_mask(row: Mapping[str, Any] | None) -> Mask | None:
-    """The mask of a table's row, if there is one."""
-    return None if row is None or row["rle"] is None else decode(row["rle"], row["height"], row["width"])
+def masked(pixels: Pixels, mask: Rle | Mask | None) -> Pixels:
+    """The image under a mask, or as it is."""
+    mask_HW = mask.decode() if isinstance(mask, Rle) else mask
+    return overlay(pixels, np.zeros((0, *pixels.shape[:2]), dtype=bool) if mask_HW is None else mask_HW[None])

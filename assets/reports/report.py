@@ -1,13 +1,13 @@
 """The report: one HTML page per data set and experiment, readable without a server."""
 
-from collections.abc import Callable
 from html import escape
 
 import numpy as np
 
-from assets.data.tables import Pixels, Referent, candidates_of, referents_of
-from assets.evaluation.iou_scores import truths_of
-from assets.framework.stage import Outcome
+from assets.data.images import Pixels
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import Referent, ground_truth_of, scored_referents
+from assets.framework.stage import Outcome, Stage
 from assets.framework.work import Work
 from assets.reports.html import (
     RESOLUTIONS,
@@ -16,7 +16,6 @@ from assets.reports.html import (
     loss_curve,
     masked,
     quarantined,
-    row_mask,
     scores_html,
     slices_html,
     spread,
@@ -25,61 +24,69 @@ from assets.reports.html import (
     write_page,
 )
 from assets.reports.knobs import ReportKnobs
-from assets.ssc.correction_gallery import pictures, shares, watched_objects
+from assets.reports.stages import SHOWN
+from assets.segmenters.registry import TrainedSegmenter
+from assets.segmenters.tables import PREDICTIONS
+from assets.ssc.correction_gallery import figures, logged_referents, shares_right
+from assets.ssc.stages import (
+    CANDIDATE_MASKS,
+    CHOICE_SCORES,
+    CORRECTED,
+    MASK_CHOICES,
+    NOUN_PHRASES,
+    PROJECTED_CLASSES,
+    SUPERVISED,
+)
+from assets.ssc.tables import candidates_of, choices_of, nouns_of, queries_of
+from ops.visualisation import Panel, overlay, side_by_side
 from storage.artifact import Artifact
 
-SEGMENTERS = (
-    ("ZSBootstrap", "zs_bootstrap", "predictions", "scores"),
-    ("S+S+C", "corrected", "corrected_predictions", "corrected_scores"),
-    ("supervised", "supervised", "supervised_predictions", "supervised_scores"),
-    ("MERES", "meres", "meres_predictions", "meres_scores"),
-    ("MERES, matched", "meres_matched", "meres_matched_predictions", "meres_matched_scores"),
-)
-"""Name in tables; stages of the model, of its masks and of their scores. The first is always there."""
 PANELS = (
-    "From left to right: the image; S1, the candidates of the object's class, numbered; S2, the one that all sentences "
-    "of the object chose, and the reason; what each trained model draws for the sentence below; the ground truth."
+    "From left to right: the image; S1, the candidates of the referent's class, numbered; S2, the one that all "
+    "expressions of the referent chose, and the reason; the mask of each trained model for the expression below; the "
+    "ground truth."
 )
-ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(name for name, *_ in SEGMENTERS))
+ORDER = ("random", "first", "S+S by each expression", "S+S", "oracle", *(model.method for model in SHOWN))
 
 
 def report(work: Work) -> Outcome:
-    """One page: the table, what each stage made of a dozen objects, and the loss curves. Open `report.html`."""
-    shown = spread(
-        referents_of(work.inputs["references"], splits=work.instance.source.evaluate),
-        work.knobs_as(ReportKnobs).examples,
-    )
-    gallery = drawn(work, shown, _drawer(work))
+    """One page: the table, what each stage made of a dozen referents, and the loss curves. Open `report.html`."""
+    shown = spread(scored_referents(work), work.knobs_as(ReportKnobs).examples)
+    gallery = drawn(work, shown, ReferentFigures(work).draw)
     parts = [_head(work), _scores(work), _text(work), _choice_reasons(work)]
-    parts += [loss_curve(name, work.inputs[model]) for name, model, *_ in _segmenters(work)]
+    parts += [loss_curve(model.method, work.input(model.trained)) for model in shown_segmenters(work)]
     parts += ["<h2>From expression to mask</h2>", f'<p class="note">{PANELS}</p>', *map(figure, gallery)]
-    parts += [_mended(work), slices_html(work, _scored(work), order=ORDER), quarantined(work.inputs)]
+    parts += [_matching(work), slices_html(work, _scored(work), order=ORDER), quarantined(work)]
     return write_page(work, parts, gallery)
 
 
+def shown_segmenters(work: Work) -> list[TrainedSegmenter]:
+    """Those of `SHOWN` that this report reads."""
+    return [model for model in SHOWN if work.has(model.trained)]
+
+
 def _head(work: Work) -> str:
-    instance = work.instance
+    source, models = work.instance.source, shown_segmenters(work)
     selection = "; ".join(
-        f"{name} by {work.inputs[model].manifest.metrics['epoch chosen by']}" for name, model, *_ in _segmenters(work)
+        f"{model.method} by {work.input(model.trained).manifest.metrics['epoch chosen by']}" for model in models
     )
-    taught = [name for name, model, *_ in _segmenters(work) if _learnt_from_drawn_masks(work.inputs[model])]
-    seen = ["the supervised upper bound" if name == "supervised" else name for name in taught]
-    except_for = f" but for {' and '.join(seen)}" if seen else ""
+    taught = [model for model in models if _learnt_from_ground_truth(work.input(model.trained))]
+    named = ["the supervised upper bound" if model.trained is SUPERVISED else model.method for model in taught]
+    except_for = f" but for {' and '.join(named)}" if named else ""
     return (
-        f"<p>Trained on the splits {escape(', '.join(instance.source.train))} without drawn masks{except_for}; "
-        f"scored on {escape(', '.join(instance.source.evaluate))}. Epochs were chosen: {escape(selection)}.</p>"
-        + toy_note(work)
+        f"<p>Trained on the splits {escape(', '.join(source.train))} without ground-truth masks{except_for}; "
+        f"scored on {escape(', '.join(source.evaluate))}. Epochs were chosen: {escape(selection)}.</p>" + toy_note(work)
     )
 
 
-def _learnt_from_drawn_masks(model: Artifact) -> bool:
-    """Whether they were its labels; they may also have picked the epoch, which the page says in any case."""
+def _learnt_from_ground_truth(model: Artifact) -> bool:
+    """Whether ground-truth masks were its labels; that they picked the epoch, the page says in any case."""
     labels = model.manifest.metrics.get("labels", model.manifest.stage)
-    return labels in ("ground_truth", "supervised")
+    return labels in (GROUND_TRUTH.name, SUPERVISED.name)
 
 
 def _scores(work: Work) -> str:
-    rows = [row for stage in _scored(work) for row in work.inputs[stage].table("summary").to_pylist()]
+    rows = [row for stage in _scored(work) for row in work.input(stage).table("summary").to_pylist()]
     picks = "<i>random</i> and <i>oracle</i> pick among the same candidates, blindly and by the ground truth."
     columns = ("split", "method", "per", "resolution", "rows", "oIoU", "mIoU")
     thresholds = (f"P@0.{tenth}" for tenth in range(5, 10))
@@ -87,7 +94,7 @@ def _scores(work: Work) -> str:
 
 
 def _text(work: Work) -> str:
-    rows = work.inputs["choice_scores"].table("text")
+    rows = work.input(CHOICE_SCORES).table("text")
     return "<h2>Before the masks</h2>" + table_html(
         [{**row, "candidates_per_object": f"{row['candidates_per_object']:.2f}"} for row in rows.to_pylist()],
         rows.column_names,
@@ -95,72 +102,70 @@ def _text(work: Work) -> str:
 
 
 def _choice_reasons(work: Work) -> str:
-    reasons = work.inputs["mask_choices"].manifest.metrics
-    rows = [{"how an object's mask was chosen": name, "objects": count} for name, count in reasons.items()]
-    return table_html(rows, ("how an object's mask was chosen", "objects"))
+    reasons = work.input(MASK_CHOICES).manifest.metrics
+    rows = [{"how a referent's mask was chosen": name, "referents": count} for name, count in reasons.items()]
+    return table_html(rows, ("how a referent's mask was chosen", "referents"))
 
 
-def _mended(work: Work) -> str:
-    """How matching changed the choices of the training split, if there was any matching and anything is drawn."""
-    if "corrected" not in work.inputs or not work.inputs["corrected"].has("matches.parquet"):
+def _matching(work: Work) -> str:
+    """How matching changed the choices of the training split, if there was any matching and any ground truth."""
+    if not work.has(CORRECTED) or not work.input(CORRECTED).has("matches.parquet"):
         return ""
-    objects = watched_objects(work)
-    if not objects:
+    logged = logged_referents(work)
+    if not logged:
         return ""
-    found = pictures(work, objects, mended=6, spoiled=2)
+    pictures = figures(work, logged, fixed=6, broken=2)
     return (
         "<h2>Mistakes of the choice, and what matching made of them</h2>"
-        f"<p>{len(objects)} objects of the training split whose drawn mask no weak training saw: the share that was "
+        f"<p>{len(logged)} referents of the training split whose ground truth no weak training saw: the share that was "
         "given a mask with an IoU of at least 0.5 with it, in percent.</p>"
-        + table_html(shares(objects), ("who", "right"))
-        + "".join(figure(picture, verdict) for verdict, picture in found)
+        + table_html(shares_right(logged), ("who", "right"))
+        + "".join(figure(picture, verdict) for verdict, picture in pictures)
     )
 
 
-def _segmenters(work: Work) -> list[tuple[str, str, str, str]]:
-    """Those of `SEGMENTERS` that this report shows."""
-    return [row for row in SEGMENTERS if row[1] in work.inputs]
+def _scored(work: Work) -> list[Stage]:
+    return [CHOICE_SCORES, *(model.scores for model in shown_segmenters(work))]
 
 
-def _scored(work: Work) -> list[str]:
-    return ["choice_scores", *(scores for *_, scores in _segmenters(work))]
+class ReferentFigures:
+    """A referent's way through the stages, side by side."""
 
+    def __init__(self, work: Work) -> None:
+        self.nouns = nouns_of(work.input(NOUN_PHRASES))
+        self.queries = queries_of(work.input(PROJECTED_CLASSES))
+        self.candidates = candidates_of(work.input(CANDIDATE_MASKS))
+        self.choices = choices_of(work.input(MASK_CHOICES))
+        self.truths = ground_truth_of(work.input(GROUND_TRUTH))
+        self.predicted = {
+            model.method: {row.sent_id: row.mask for row in PREDICTIONS.read(work.input(model.predictions))}
+            for model in shown_segmenters(work)
+        }
 
-def _drawer(work: Work) -> Callable[[Referent, Pixels], Pixels]:
-    """Draws an object's way through the stages, side by side."""
-    from ops.visualisation import overlay, side_by_side
-
-    inputs = work.inputs
-    nouns = {row["expression"]: row["nouns"] for row in inputs["noun_phrases"].table("nouns").to_pylist()}
-    queries = {row["ref_id"]: row["query"] for row in inputs["projected_classes"].table("queries").to_pylist()}
-    choices = {row["ref_id"]: row for row in inputs["mask_choices"].table("choices").to_pylist()}
-    predicted = {
-        name: {row["sent_id"]: row for row in inputs[masks].table("masks").to_pylist()}
-        for name, _, masks, _ in _segmenters(work)
-    }
-    candidates, truths = candidates_of(inputs["candidate_masks"]), truths_of(inputs["ground_truth"])
-
-    def draw(one: Referent, pixels: Pixels) -> Pixels:
-        choice = choices.get(one.ref_id)
-        offered = [
-            mask for mask in candidates.get(one.image_id, []) if choice and mask.candidate in choice["candidates"]
-        ]
-        stack = np.stack([mask.mask() for mask in offered]) if offered else np.zeros((0, *pixels.shape[:2]), bool)
-        truth = truths.get(one.object_id)
-        panels = [
+    def draw(self, referent: Referent, pixels: Pixels) -> Pixels:
+        """Image, candidates, choice, the mask of each model, and the ground truth."""
+        truth = self.truths.get(referent.object_id)
+        models = [(name, masked(pixels, masks.get(referent.sent_ids[0]))) for name, masks in self.predicted.items()]
+        panels: list[Panel] = [
             ("image", pixels),
-            (
-                f"S1: {', '.join(queries.get(one.ref_id, []))}",
-                overlay(pixels, stack, labels=[str(m.candidate) for m in offered]),
-            ),
-            (f"S2: {choice['reason'] if choice else 'none'}", masked(pixels, row_mask(choice))),
-            *((name, masked(pixels, row_mask(rows.get(one.sent_ids[0])))) for name, rows in predicted.items()),
-            ("ground truth", masked(pixels, truth.mask() if truth else None)),
+            self._candidates(referent, pixels),
+            self._choice(referent, pixels),
+            *models,
+            ("ground truth", masked(pixels, truth.mask if truth else None)),
         ]
-        said = one.sentences[0]
-        found = ", ".join(nouns.get(said, [])) or "none"
-        return side_by_side(
-            panels, height=170, caption=f'"{said}"  -  noun: {found}  -  {len(one.sentences)} sentences'
-        )
+        expression = referent.expressions[0]
+        nouns = ", ".join(self.nouns.get(expression, [])) or "none"
+        caption = f'"{expression}"  -  noun: {nouns}  -  {len(referent.expressions)} expressions'
+        return side_by_side(panels, height=170, caption=caption)
 
-    return draw
+    def _candidates(self, referent: Referent, pixels: Pixels) -> Panel:
+        choice, query = self.choices.get(referent.ref_id), self.queries.get(referent.ref_id)
+        numbers = choice.candidates if choice else []
+        offered = [mask for mask in self.candidates.get(referent.image_id, []) if mask.candidate in numbers]
+        masks_NHW = np.array([mask.mask.decode() for mask in offered], bool).reshape(-1, *pixels.shape[:2])
+        labels = [str(mask.candidate) for mask in offered]
+        return f"S1: {', '.join(query.query if query else [])}", overlay(pixels, masks_NHW, labels=labels)
+
+    def _choice(self, referent: Referent, pixels: Pixels) -> Panel:
+        choice = self.choices.get(referent.ref_id)
+        return f"S2: {choice.reason if choice else 'none'}", masked(pixels, choice.mask if choice else None)

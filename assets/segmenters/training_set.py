@@ -25,7 +25,7 @@ from ops.training.dataset import ReferentDataset, TrainingReferent, usable_refer
 from ops.training.distributed import ALONE, ProcessGroup
 from storage.files import make_folder, write_bytes
 from storage.mapped_arrays import MappedArray
-from storage.packed_masks import Stack, Stacks, write_stacks
+from storage.packed_masks import MaskStack, PackedMasks, write_packed_masks
 
 IMAGES, MASKS, INDEX = "images.npy", "masks.bits", "index.json"
 """Files of the folder; the index is written last."""
@@ -57,7 +57,7 @@ class Written:
     """What the files hold."""
 
     images_N3SS: MappedArray
-    masks: Stacks
+    masks: PackedMasks
     """One stack an image."""
     referents: Sequence[TrainingReferent]
     expressions: Sequence[Sequence[str]]
@@ -124,7 +124,7 @@ def _write(work: Work, folder: Path, targets_of: Callable[[Referent], TargetMask
         raise Refused(f"no object of the splits {work.instance.source.train} has a mask to train on")
     pixels = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     index = _Index()
-    write_stacks(folder / MASKS, _stacks(work, offered, pixels, index))
+    write_packed_masks(folder / MASKS, _stacks(work, offered, pixels, index))
     pixels.flush()
     write_bytes(folder / INDEX, json.dumps(asdict(index)).encode())
 
@@ -134,7 +134,7 @@ def _stacks(
     offered: Mapping[str, Sequence[tuple[Referent, TargetMasks]]],
     pixels_N3SS: npt.NDArray[np.uint8],
     index: _Index,
-) -> Iterator[Stack]:
+) -> Iterator[MaskStack]:
     """The masks of each image, while its pixels and its part of the index are filled in."""
     images, size = images_of(work), pixels_N3SS.shape[-1]
     for image_id, referents in offered.items():
@@ -162,7 +162,7 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
         referents.append(TrainingReferent(candidates=candidates, token_ids_ST=ids_ST, token_mask_ST=mask_ST, **entry))
     return Written(
         images_N3SS=MappedArray(folder / IMAGES),
-        masks=Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
+        masks=PackedMasks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
         referents=referents,
         expressions=expressions,
         keys=index.keys,

@@ -1,12 +1,15 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
+
+ELLIPSE_REVISION = 2
+"""Of the drawn ellipse; it rises when the same mask would get other pixels."""
 
 
 class NounKnobs(Knobs):
@@ -88,6 +91,11 @@ class ChoiceKnobs(Knobs):
     def unread(self) -> tuple[str, ...]:
         """The knobs of GL-CLIP where another rule chooses."""
         return () if self.rule == "global_local" else ("global_share", "parser")
+
+    def recipe(self) -> dict[str, Any]:
+        """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""
+        drawn = self.rule == "clip" and self.prompt == "red_ellipse"
+        return {**super().recipe(), "revision": ELLIPSE_REVISION} if drawn else super().recipe()
 
 
 class CorrectKnobs(TrainingKnobs):

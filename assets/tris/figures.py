@@ -1,26 +1,25 @@
-"""What became of an object in TRIS, side by side: response, selection, seeds, edges, label, Step 2, drawn mask."""
+"""What TRIS made of a referent, side by side: response, selection, seeds, edges, label, Step 2, ground truth."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import numpy as np
 
-from assets.data.tables import Mask, Pixels, Referent, referents_of
-from assets.evaluation.iou_scores import truths_of
+from assets.data.images import Pixels
+from assets.data.stages import GROUND_TRUTH
+from assets.data.tables import Referent, ground_truth_of, scored_referents, training_referents
 from assets.framework.work import Work
-from assets.reports.html import masked, row_mask
-from assets.tris.load import read_irnet, read_segmenter
-from assets.tris.predict import segmented
+from assets.reports.html import masked
+from assets.tris.load import read_irnet
+from assets.tris.predict import TrisMasks, open_tris_masks
 from assets.tris.response_maps import ResponseMaps, read_maps
-from storage.masks import decode
-from storage.rows import Rows
-
-if TYPE_CHECKING:
-    from ops.tris.irnet import Irnet
-    from ops.visualisation import Panel
+from assets.tris.stages import REFINED_LABELS, RESPONSE_MAPS, SELECTED_RESPONSES, TRIS_PREDICTIONS, TRIS_SEGMENTER
+from assets.tris.tables import LOCATED, REFINED, SEEDS, SELECTED, LocatedRow, RefinedRow, SeedRow, SelectedRow
+from ops.images import to_tensor
+from ops.tris.irnet import Irnet, look
+from ops.tris.prms import saved_map
+from ops.tris.pseudo_labels import enlarged
+from ops.visualisation import Panel, heat, overlay, side_by_side, stacked
+from storage.masks import Rle
 
 HEIGHT = 170
 """Of a panel, pixels."""
@@ -28,125 +27,111 @@ FOREGROUND, BACKGROUND, IGNORED = (230, 57, 70), (29, 120, 220), (255, 183, 3)
 
 
 class TrisPictures:
-    """Draws objects by their first expression."""
+    """Draws referents by their first expression."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.truths = truths_of(work.inputs["ground_truth"])
+        self.truths = ground_truth_of(work.input(GROUND_TRUTH))
 
     def training(self) -> list[Referent]:
-        """Objects with all that can be shown: a response, a label, and seeds where there are any."""
-        has = [self.selected, self.labels, *([self.seeds] if self.seeds else [])]
-        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.train)
-        return [one for one in objects if all(one.ref_id in rows for rows in has) and self.maps.has(one.sent_ids[:1])]
+        """Referents with all that can be shown: a response, a label, and seeds where there are any."""
+        shown = set(self.selected) & set(self.labels)
+        if self.seeds:
+            shown &= set(self.seeds)
+        return [
+            referent
+            for referent in training_referents(self.work)
+            if referent.ref_id in shown and self.maps.has(referent.sent_ids[:1])
+        ]
 
     def scored(self) -> list[Referent]:
-        """Objects of the scored splits with a response."""
-        objects = referents_of(self.work.inputs["references"], splits=self.work.instance.source.evaluate)
-        return [one for one in objects if self.maps.has(one.sent_ids[:1])]
+        """Referents of the scored splits with a response."""
+        return [referent for referent in scored_referents(self.work) if self.maps.has(referent.sent_ids[:1])]
 
-    def draw_training(self, one: Referent, pixels: Pixels) -> Pixels:
-        """Two rows: up to the seeds, and from the edges to the drawn mask."""
-        from ops.visualisation import side_by_side, stacked
-
-        chosen = self.selected[one.ref_id]["sent_id"]
+    def draw_training(self, referent: Referent, pixels: Pixels) -> Pixels:
+        """Two rows: up to the seeds, and from the edges to the ground truth."""
+        chosen = self.selected[referent.ref_id].sent_id
         upper: list[Panel] = [
             ("image", pixels),
-            ("Step 1", self._response(one.sent_ids[0], pixels)),
+            ("Step 1", self._response(referent.sent_ids[0], pixels)),
             ("selected (PRMS)", self._response(chosen, pixels)),
         ]
         lower: list[Panel] = [
-            ("refined label", masked(pixels, row_mask(self.labels[one.ref_id]))),
-            ("Step 2", masked(pixels, self._segment(one, pixels))),
-            ("ground truth", masked(pixels, self._truth(one))),
+            ("refined label", masked(pixels, self.labels[referent.ref_id].mask)),
+            ("Step 2", masked(pixels, self.segment(referent.expressions[:1], pixels)[0].mask_HW)),
+            ("ground truth", masked(pixels, self._truth(referent))),
         ]
-        if one.ref_id in self.seeds:
-            upper.append(("seeds", _seeded(pixels, self.seeds[one.ref_id])))
+        if referent.ref_id in self.seeds:
+            upper.append(("seeds", _seeded(pixels, self.seeds[referent.ref_id])))
             lower.insert(0, ("edges (IRNet)", self._edges(pixels)))
-        source = one.sentences[one.sent_ids.index(chosen)]
-        caption = f'"{one.sentences[0]}"  -  PRMS selected, of {len(one.sentences)} sentences, "{source}"'
+        source = referent.expressions[referent.sent_ids.index(chosen)]
+        of_all = f"of {len(referent.expressions)} expressions"
+        caption = f'"{referent.expressions[0]}"  -  PRMS selected, {of_all}, "{source}"'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
-    def draw_scored(self, one: Referent, pixels: Pixels) -> Pixels:
-        """Step 1 and Step 2 beside the drawn mask."""
-        from ops.visualisation import side_by_side
-
+    def draw_scored(self, referent: Referent, pixels: Pixels) -> Pixels:
+        """Step 1 and Step 2 beside the ground truth."""
+        located = self.predicted.get(referent.sent_ids[0])
         panels: list[Panel] = [
             ("image", pixels),
-            ("Step 1", self._response(one.sent_ids[0], pixels)),
-            ("Step 2", masked(pixels, row_mask(self.predicted.get(one.sent_ids[0])))),
-            ("ground truth", masked(pixels, self._truth(one))),
+            ("Step 1", self._response(referent.sent_ids[0], pixels)),
+            ("Step 2", masked(pixels, located.mask if located else None)),
+            ("ground truth", masked(pixels, self._truth(referent))),
         ]
-        return side_by_side(panels, height=HEIGHT, caption=f'"{one.sentences[0]}"  -  {one.split}')
+        return side_by_side(panels, height=HEIGHT, caption=f'"{referent.expressions[0]}"  -  {referent.split}')
 
     @cached_property
     def maps(self) -> ResponseMaps:
         """Of every expression."""
-        return read_maps(self.work.inputs["response_maps"])
+        return read_maps(self.work.input(RESPONSE_MAPS))
 
     @cached_property
-    def selected(self) -> dict[int, dict[str, Any]]:
-        """Reference -> row of the table `selected`."""
-        return dict(self._rows("selected_responses", "selected", "ref_id"))
+    def selected(self) -> dict[int, SelectedRow]:
+        """Referent -> the response map that PRMS selected."""
+        return {row.ref_id: row for row in SELECTED.read(self.work.input(SELECTED_RESPONSES))}
 
     @cached_property
-    def labels(self) -> dict[int, dict[str, Any]]:
-        """Reference -> row of the table `labels`."""
-        return dict(self._rows("refined_labels", "labels", "ref_id"))
+    def labels(self) -> dict[int, RefinedRow]:
+        """Referent -> refined label."""
+        return {row.ref_id: row for row in REFINED.read(self.work.input(REFINED_LABELS))}
 
     @cached_property
-    def seeds(self) -> dict[int, dict[str, Any]]:
-        """Reference -> row of the table `seeds`, for the objects that taught IRNet."""
-        taught = self.work.inputs["refined_labels"].has("seeds.parquet")
-        return dict(self._rows("refined_labels", "seeds", "ref_id")) if taught else {}
+    def seeds(self) -> dict[int, SeedRow]:
+        """Referent -> its seeds, for the referents that taught IRNet."""
+        refined = self.work.input(REFINED_LABELS)
+        return {row.ref_id: row for row in SEEDS.read(refined)} if refined.has("seeds.parquet") else {}
 
     @cached_property
-    def predicted(self) -> dict[int, dict[str, Any]]:
-        """Expression -> row of the table `masks`."""
-        return dict(self._rows("tris_predictions", "masks", "sent_id"))
+    def predicted(self) -> dict[int, LocatedRow]:
+        """Expression -> Step 2's mask."""
+        return {row.sent_id: row for row in LOCATED.read(self.work.input(TRIS_PREDICTIONS))}
 
     @cached_property
     def irnet(self) -> Irnet:
         """As it was trained."""
-        return read_irnet(self.work.inputs["refined_labels"], self.work.runtime)
+        return read_irnet(self.work.input(REFINED_LABELS), self.work.runtime)
 
     @cached_property
-    def segment(self) -> Callable[[Sequence[Referent], Pixels], Rows]:
+    def segment(self) -> TrisMasks:
         """Step 2, thresholded as the predictions are."""
-        model, tokenizer = read_segmenter(self.work.inputs["tris_segmenter"], self.work.runtime)
-        knobs = self.work.inputs["tris_predictions"].manifest.recipe["knobs"]
-        return partial(segmented, model, tokenizer, knobs["threshold"])
-
-    def _rows(self, stage: str, table: str, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        return ((row[key], row) for row in self.work.inputs[stage].table(table).to_pylist())
+        knobs = self.work.input(TRIS_PREDICTIONS).manifest.recipe["knobs"]
+        return open_tris_masks(self.work.input(TRIS_SEGMENTER), self.work.runtime, threshold=knobs["threshold"])
 
     def _response(self, sent_id: int, pixels: Pixels) -> Pixels:
-        from ops.tris.prms import saved_map
-        from ops.visualisation import heat
-
-        return heat(pixels, saved_map(self.maps.positive([sent_id])[0], pixels.shape[:2]).numpy())
+        size = (pixels.shape[0], pixels.shape[1])
+        return heat(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
 
     def _edges(self, pixels: Pixels) -> Pixels:
-        from ops.images import to_tensor
-        from ops.tris.irnet import look
-        from ops.tris.pseudo_labels import enlarged
-        from ops.visualisation import heat
-
         device = next(self.irnet.parameters()).device
         edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
         return heat(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
-    def _segment(self, one: Referent, pixels: Pixels) -> Mask | None:
-        return row_mask(self.segment([one], pixels)[0])
-
-    def _truth(self, one: Referent) -> Mask | None:
-        truth = self.truths.get(one.object_id)
-        return None if truth is None else truth.mask()
+    def _truth(self, referent: Referent) -> Rle | None:
+        truth = self.truths.get(referent.object_id)
+        return None if truth is None else truth.mask
 
 
-def _seeded(pixels: Pixels, row: Mapping[str, Any]) -> Pixels:
-    from ops.visualisation import overlay
-
-    object_HW, ignored_HW = (decode(row[name], row["height"], row["width"]) for name in ("foreground", "ignored"))
-    parts_3HW = np.stack([object_HW, ~object_HW & ~ignored_HW, ignored_HW])
+def _seeded(pixels: Pixels, seeds: SeedRow) -> Pixels:
+    foreground_HW, ignored_HW = seeds.foreground_mask.decode(), seeds.ignored_mask.decode()
+    parts_3HW = np.stack([foreground_HW, ~foreground_HW & ~ignored_HW, ignored_HW])
     return overlay(pixels, parts_3HW, colours=(FOREGROUND, BACKGROUND, IGNORED))

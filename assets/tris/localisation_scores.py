@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from assets.data.images import Mask
@@ -30,6 +29,7 @@ from assets.tris.knobs import JudgedKnobs, ResponseScoreKnobs
 from assets.tris.response_maps import ResponseMaps, read_maps
 from assets.tris.stages import REFINED_LABELS, RESPONSE_MAPS, SELECTED_RESPONSES, TRIS_PREDICTIONS
 from assets.tris.tables import LOCATED, REFINED, SELECTED, LocatedRow
+from ops.boxes import Box, tight_box
 from ops.evaluation.localisation import Localisation, Threshold, large_enough, localise, score, share
 from storage.rows import Tally
 from storage.tables import column
@@ -112,7 +112,7 @@ def _left_out(work: Work) -> set[int]:
         return set()
     small = set()
     for referent, truth in _annotated(work):
-        x1, y1, x2, y2 = tight_box(truth)
+        x1, y1, x2, y2 = annotated_box(truth)
         box = (x1, y1, x2 - 1, y2 - 1)  # a box of ReferIt names its last pixels
         if referent.split in source.evaluate and not large_enough(box, (truth.shape[0], truth.shape[1])):
             small.add(referent.ref_id)
@@ -147,7 +147,7 @@ def _located(row: LocatedRow) -> Localisation:
 
 
 def _compared(referent: Referent, sent_id: int, truth: Mask, located: Localisation, method: str) -> LocatedPair:
-    counts = score(located, truth, [tight_box(truth)])
+    counts = score(located, truth, [annotated_box(truth)])
     hits = {"PointIt": counts.point_in_box, "PointM": counts.point_in_mask, "Acc_box": counts.box_hit}
     return _pair(referent, sent_id, method, (counts.intersection, counts.union), hits)
 
@@ -175,9 +175,6 @@ def _pair(
     )
 
 
-def tight_box(mask_HW: Mask) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 around a mask, as COCO's boxes: the far sides are exclusive. An empty mask's holds no point."""
-    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-    if not len(rows):
-        return (-1, -1, -1, -1)
-    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+def annotated_box(truth_HW: Mask) -> Box:
+    """x1, y1, x2, y2 around a ground-truth mask, see `ops.boxes`; an empty mask's box holds no point."""
+    return tight_box(truth_HW) or (-1, -1, -1, -1)

@@ -158,7 +158,7 @@ class Lavt(HearingSegmenter):
 
 
 def optimizer_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW's four groups of spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
+    """AdamW's four groups of S+S+C spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
 
     Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
     pretrained (Swin, language) and new parameters are split in two. A frozen Swin is in none.

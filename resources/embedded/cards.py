@@ -1,7 +1,8 @@
 """How an embedded model lies on disk: `weights.safetensors` in half precision beside `card.json`.
 
-Every recipe ends in `save_embedded`, every loader begins with `load_embedded`. Vocabularies and configurations that a
-model needs besides are small files of its own in the same folder; they are no concern of this module.
+Every training script ends in `save_embedded`, every loader begins with `load_embedded`. Vocabularies and
+configurations that a model needs besides are small files of its own in the same folder; they are no concern of this
+module.
 """
 
 import datetime
@@ -11,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ops.refusal import Refused
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-EMBEDDED = Path(__file__).parent
+EMBEDDED_FOLDER = Path(__file__).resolve().parent
 REQUIRED = ("data", "command", "seconds", "scores", "architecture", "licence")
 """What the maker of a card must say; the rest (date, sizes, checksum, shared tensors) is filled in here."""
 
@@ -25,21 +28,26 @@ def embedded_folder(name: str) -> Path:
     """The folder of the embedded model `name`, e.g. `"segmenter"`.
 
     Raises:
-        ValueError: no such model ships with the project.
+        Refused: no such model ships with the project.
     """
-    folder = EMBEDDED / name
+    folder = EMBEDDED_FOLDER / name
     if not (folder / CARD).is_file():
-        raise ValueError(
-            f"no embedded model {name!r} in {EMBEDDED}; train it with `python -m assets.pretraining.{name}`"
+        raise Refused(
+            f"no embedded model {name!r} in {EMBEDDED_FOLDER}; train it with `python -m assets.pretraining.{name}`"
         )
     return folder
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a path is a folder of an embedded model, and no file or folder of a published one."""
+    return (path / CARD).is_file()
 
 
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of the model in `folder`, without touching the weights (torch is not imported)."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     if not isinstance(card, dict):
-        raise ValueError(f"{folder / CARD} is not a model card: a JSON object is expected")
+        raise Refused(f"{folder / CARD} is not a model card: a JSON object is expected")
     return card
 
 
@@ -80,14 +88,14 @@ def load_embedded(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Read back (state dict, card): floating point as float32, integer buffers as stored, shared tensors shared again.
 
     Raises:
-        ValueError: the weights are not those that the card describes.
+        Refused: the weights are not those that the card describes.
     """
     from safetensors.torch import load
 
     card = read_card(folder)
     data = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(data).hexdigest() != card["sha256"]:
-        raise ValueError(f"{folder / WEIGHTS} is not the file its card describes: restore both files, or train again")
+        raise Refused(f"{folder / WEIGHTS} is not the file its card describes: restore both files, or train again")
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}
     for alias, name in card["aliases"].items():
         state[alias] = state[name]

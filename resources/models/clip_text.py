@@ -1,4 +1,4 @@
-"""CLIP's text tower without its pictures, embedded or published, and its tokenizer (MERES spec 10).
+"""CLIP's text tower without its vision tower, embedded or published, and its tokenizer (MERES spec 10).
 
 Belongs here: reading other people's checkpoints. What a segmenter makes of the tower is in `ops.backbones.language`.
 """
@@ -13,13 +13,13 @@ from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 
 from ops.backbones.language import ClipText, heard
-from resources.embedded.cards import embedded_folder, load_embedded
-from resources.models.clip import EMBEDDED, FULL_SIZES, VOCABULARY, WordTokenizer, read_state
+from resources.embedded.cards import is_embedded, load_embedded, read_card
+from resources.models.clip import FULL_SIZES, VOCABULARY, WordTokenizer, read_state
+from resources.models.refs import ModelRef
 from resources.models.weights import load_strictly
 
 PUBLISHED = "ViT-L-14-336"
 """Its text tower is as wide as BERT-base [I: CGFormer]."""
-FOLDER = EMBEDDED["embedded"]
 MAX_TOKENS = 20
 """Start and end included [I: CGFormer]."""
 IGNORED = re.compile(r"visual\..*|text_projection|logit_scale|input_resolution|context_length|vocab_size")
@@ -76,34 +76,42 @@ def sizes_of(text: ClipText) -> dict[str, Any]:
 
 def random_clip_text(width: int) -> tuple[ClipText, ClipTokenizer]:
     """The tower of ViT-L/14-336, 768 wide, or the embedded one, at random, and the small tokenizer."""
-    return new_clip_text(_published_sizes() if width == 768 else _embedded_sizes()), ClipTokenizer(_embedded_words())
+    folder = ModelRef("clip_vit").path()
+    sizes = published_sizes() if width == 768 else embedded_sizes(folder)
+    return new_clip_text(sizes), ClipTokenizer(_embedded_words(folder))
 
 
 def load_clip_text(checkpoint: Path | None = None) -> tuple[ClipText, ClipTokenizer]:
-    """The text tower of the embedded CLIP, or of OpenAI's ViT-L/14-336 from its local file, and its tokenizer.
+    """The text tower of an embedded CLIP (its folder; None: the one that ships) or of OpenAI's ViT-L/14-336 (its file).
+
+    Returns:
+        The tower and its tokenizer.
 
     Raises:
-        ValueError: the file is missing, or keys are missing or unexpected.
+        Refused: the file is missing, or keys are missing or unexpected.
     """
-    if checkpoint is None:
-        text, words = new_clip_text(_embedded_sizes()), _embedded_words()
-        weights = load_embedded(embedded_folder(FOLDER))[0]
+    source = checkpoint or ModelRef("clip_vit").path()
+    if is_embedded(source):
+        weights, words, sizes = load_embedded(source)[0], _embedded_words(source), embedded_sizes(source)
     else:
-        text, words = new_clip_text(_published_sizes()), []
-        weights = {key: value.float() for key, value in read_state(checkpoint).items()}
-    load_strictly(text.model, weights, source=checkpoint or FOLDER, ignored=IGNORED)
+        weights = {key: value.float() for key, value in read_state(source).items()}
+        words, sizes = [], published_sizes()
+    text = new_clip_text(sizes)
+    load_strictly(text.model, weights, source=source, ignored=IGNORED)
     return text, ClipTokenizer(words)
 
 
-def _embedded_sizes() -> dict[str, Any]:
-    sizes: dict[str, Any] = load_embedded(embedded_folder(FOLDER))[1]["architecture"]["text_cfg"]
+def embedded_sizes(folder: Path) -> dict[str, Any]:
+    """The sizes of an embedded CLIP's text tower, as `new_clip_text` takes them."""
+    sizes: dict[str, Any] = read_card(folder)["architecture"]["text_cfg"]
     return {**sizes, "quick_gelu": False}
 
 
-def _published_sizes() -> dict[str, Any]:
+def published_sizes() -> dict[str, Any]:
+    """The sizes of the text tower of ViT-L/14-336, as `new_clip_text` takes them."""
     config = open_clip.get_model_config(FULL_SIZES[PUBLISHED])
     return {**config["text_cfg"], "quick_gelu": config["quick_gelu"]}
 
 
-def _embedded_words() -> list[str]:
-    return (embedded_folder(FOLDER) / VOCABULARY).read_text(encoding="utf-8").split()
+def _embedded_words(folder: Path) -> list[str]:
+    return (folder / VOCABULARY).read_text(encoding="utf-8").split()

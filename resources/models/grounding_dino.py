@@ -24,8 +24,10 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import BertTokenizer
 
-from resources.embedded.cards import embedded_folder, load_embedded
+from ops.refusal import Refused
+from resources.embedded.cards import load_embedded
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
+from resources.models.refs import ModelRef
 from resources.models.weights import load_strictly, read_torch
 
 MEAN = (0.485, 0.456, 0.406)
@@ -114,14 +116,12 @@ class Detector:
             caption_text: phrases that end in " ." (`ops.ssc.detections.caption` makes one).
 
         Raises:
-            ValueError: the caption has more than 256 tokens.
+            Refused: the caption has more than 256 tokens, or the image is too narrow to be resized.
         """
         encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
         tokens = len(encoding["input_ids"])
         if tokens > MAX_TOKENS:
-            raise ValueError(
-                f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time"
-            )
+            raise Refused(f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time")
         pixels_3HW = prepare_image(image_HW3, sizes=self.sizes).to(self.device)
         with quiet():
             output = self.model(pixels_3HW[None], captions=[caption_text])
@@ -146,16 +146,17 @@ def load_detector(
 
     Args:
         name: "embedded", or "swint_ogc" for the published Swin-T.
-        checkpoint: `groundingdino_swint_ogc.pth`; only for "swint_ogc".
+        checkpoint: `groundingdino_swint_ogc.pth`, or the folder of an embedded one (None: the one that ships).
         bert: folder of bert-base-uncased (config.json and vocab.txt; its weights are in the checkpoint already).
         random_weights_seed: build "swint_ogc" with random weights instead, to try the machinery without the files.
         device: where the network runs.
 
     Raises:
-        ValueError: an unknown name, missing files, or a checkpoint that does not belong to the model.
+        Refused: an unknown name, missing files, or a checkpoint that does not belong to the model.
     """
-    if name == "embedded":
-        folder = embedded_folder("detector")
+    ref = ModelRef("detector", name)
+    if ref.is_embedded:
+        folder = checkpoint or ref.path()
         state, card = load_embedded(folder)
         sizes, tokenizer = DetectorSizes.from_card(card["architecture"]), read_tokenizer(folder)
         model = build_grounding_dino(sizes, tokenizer)
@@ -163,12 +164,13 @@ def load_detector(
     elif name == "swint_ogc":
         tokenizer = read_tokenizer(bert or _embedded_words_if(random_weights_seed is not None))
         sizes = dataclasses.replace(SWINT_OGC, bert=read_bert_sizes(bert) if bert else {})
+        weights = read_published(checkpoint) if random_weights_seed is None else {}
         with _seeded(random_weights_seed):
             model = build_grounding_dino(sizes, tokenizer)
         if random_weights_seed is None:
-            load_strictly(model, read_published(checkpoint), source=str(checkpoint), ignored=UNUSED_KEYS)
+            load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
-        raise ValueError(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
+        raise Refused(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
     return Detector(model, tokenizer, sizes=sizes, device=device)
 
 
@@ -198,24 +200,28 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
     """The state dict inside a Grounding DINO `.pth`, as plain data, with the training wrapper's prefix removed.
 
     Raises:
-        ValueError: no file was named, or it does not hold a model.
+        Refused: no file was named, or it does not hold a model.
     """
     if checkpoint is None or not checkpoint.is_file():
-        raise ValueError(
-            f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path"
-        )
+        raise Refused(f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path")
     content = read_torch(checkpoint)
     if not isinstance(content, dict) or "model" not in content:
-        raise ValueError(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
+        raise Refused(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
     return {key.removeprefix("module."): value for key, value in content["model"].items()}
 
 
 def resized_shape(height: int, width: int, *, sizes: DetectorSizes) -> tuple[int, int]:
-    """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound."""
+    """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound.
+
+    Raises:
+        Refused: the shorter side would vanish.
+    """
     shorter, longer = min(height, width), max(height, width)
     side = sizes.shorter_side
     if longer / shorter * side > sizes.longer_side:
         side = round(sizes.longer_side * shorter / longer)
+    if not side:
+        raise Refused(f"an image of {width} x {height} pixels is too narrow for the detector: crop it")
     other = int(side * longer / shorter)
     return (other, side) if height > width else (side, other)
 
@@ -328,10 +334,8 @@ class _TextSource:
 
 def _embedded_words_if(random_weights: bool) -> Path:
     if not random_weights:
-        raise ValueError(
-            "no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)"
-        )
-    return embedded_folder("detector")
+        raise Refused("no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)")
+    return ModelRef("detector").path()
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
-"""Open the model that a knob names: embedded, or full size from a local checkpoint. Imports only what is asked for."""
+"""Open the model that a knob names, from the path that its `ModelRef` gives. Imports only what is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.checkpoints import checkpoint_folder, locate
+from resources.models.refs import ModelRef
 from resources.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from resources.models.sam import Segmenter
     from resources.models.tris import Pretrained, TrisTokenizer
 
-EMBEDDED = "embedded"
-
 
 def open_clip_model(name: str, runtime: Runtime) -> Clip:
     """The CLIP of a knob.
@@ -30,29 +27,29 @@ def open_clip_model(name: str, runtime: Runtime) -> Clip:
     """
     from resources.models.clip import load_clip
 
-    return load_clip(name, checkpoint=_file(name), device=runtime.torch_device())
+    return load_clip(name, checkpoint=ModelRef("clip_vit", name).path(), device=runtime.torch_device())
 
 
 def open_detector(name: str, runtime: Runtime) -> Detector:
     """The detector of a knob."""
     from resources.models.grounding_dino import load_detector
 
-    bert = None if name == EMBEDDED else _file("bert-base-uncased")
-    return load_detector(name, checkpoint=_file(name), bert=bert, device=runtime.torch_device())
+    detector, *companions = (part.path() for part in ModelRef("detector", name).parts)
+    return load_detector(name, checkpoint=detector, bert=next(iter(companions), None), device=runtime.torch_device())
 
 
 def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
     """The segmenter of a knob."""
     from resources.models.sam import load_segmenter
 
-    return load_segmenter(name, checkpoint=_file(name), device=runtime.torch_device())
+    return load_segmenter(name, checkpoint=ModelRef("segmenter", name).path(), device=runtime.torch_device())
 
 
 def open_parser(name: str) -> Any:
     """The spaCy pipeline of a knob."""
     from resources.models.spacy_parser import load_parser
 
-    return load_parser(str(_file(name) or EMBEDDED))
+    return load_parser(ModelRef("parser", name).path())
 
 
 def open_referring(
@@ -66,10 +63,18 @@ def open_referring(
     runtime: Runtime,
     seed: int,
 ) -> tuple[S, Words]:
-    """A `Lavt` or `Meres` with pretrained trunks, `switches` of its configuration turned, and its tokenizer."""
+    """A `Lavt` or `Meres` with pretrained backbones, `switches` of its configuration turned, and its tokenizer."""
     from resources.models.referring import build
 
-    model, tokenizer = build(kind, size, switches=switches, text=text, swin=_file(swin), words=_file(words), seed=seed)
+    model, tokenizer = build(
+        kind,
+        size,
+        switches=switches,
+        text=text,
+        swin=ModelRef("swin", swin).path(),
+        words=ModelRef("clip_vit" if text == "clip" else "bert", words).path(),
+        seed=seed,
+    )
     model.to(runtime.torch_device())
     return model, tokenizer
 
@@ -78,22 +83,20 @@ def open_tris_clip(name: str) -> Pretrained:
     """The CLIP with a ResNet tower that TRIS's steps start from, on the CPU."""
     from resources.models.tris import pretrained_clip
 
-    return pretrained_clip(name, checkpoint=_file(name))
+    return pretrained_clip(name, checkpoint=ModelRef("clip_rn", name).path())
 
 
 def open_scorer(name: str, runtime: Runtime, *, rule: Cut) -> tuple[Scorer, TrisTokenizer]:
-    """The frozen CLIP that judges masked images, on the device, and its tokenizer."""
+    """The frozen CLIP that scores masked images, on the device, and its tokenizer."""
     from resources.models.tris import load_scorer
 
-    return load_scorer(name, checkpoint=_file(name), rule=rule, device=runtime.torch_device())
+    checkpoint = ModelRef("clip_judge", name).path()
+    return load_scorer(name, checkpoint=checkpoint, rule=rule, device=runtime.torch_device())
 
 
-def open_irnet(trunk: str, runtime: Runtime, *, seed: int) -> Irnet:
-    """An IRNet with a pretrained trunk and new heads, on the device."""
+def open_irnet(backbone: str, runtime: Runtime, *, seed: int) -> Irnet:
+    """An IRNet with a pretrained backbone and new heads, on the device."""
     from resources.models.tris import new_irnet
 
-    return new_irnet(trunk, checkpoint=_file(trunk), seed=seed).to(runtime.torch_device())
-
-
-def _file(name: str) -> Path | None:
-    return None if name.startswith(EMBEDDED) else locate(name, checkpoint_folder())
+    checkpoint = ModelRef("irn_trunk", backbone).path()
+    return new_irnet(backbone, checkpoint=checkpoint, seed=seed).to(runtime.torch_device())

@@ -1,4 +1,4 @@
-"""Referring segmenters: new ones on pretrained trunks, and trained ones from the description beside their weights.
+"""Referring segmenters: new ones on pretrained backbones, and trained ones from the description beside their weights.
 
 Belongs here: which network a description means. Reading other people's checkpoints is in `resources.models.swin_bert`
 and `resources.models.clip_text`.
@@ -18,9 +18,12 @@ from ops.backbones.language import Bert, ClipText, LanguageEncoder
 from ops.meres import config as meres
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
+from ops.refusal import Refused
 from ops.segmenters import lavt
 from ops.segmenters.lavt import Lavt, LavtConfig
 from ops.segmenters.prediction import Segmenter
+from resources.embedded.cards import is_embedded
+from resources.models.refs import EMBEDDED
 from resources.models.swin_bert import Tokenizer, embedded_tokenizer, load_bert, load_swin, new_bert, random_bert
 
 if TYPE_CHECKING:  # open_clip takes long to import, and most segmenters have BERT
@@ -57,35 +60,30 @@ def build(
     random_weights: bool = False,
     seed: int = 0,
 ) -> tuple[S, Words]:
-    """A LAVT or a MERES ready to be trained: trunks pretrained, all else new (from `seed`).
+    """A LAVT or a MERES ready to be trained: backbones pretrained, all else new (from `seed`).
 
     Args:
         kind: `Lavt` or `Meres`.
-        size: "embedded" takes the trunks that ship with the project, "swin_b" the published ones at the given paths.
+        size: "embedded" takes embedded backbones, "swin_b" the published ones.
         switches: fields of the network's configuration to turn.
-        text: the language encoder; CLIP's text tower hears at most 20 tokens.
-        swin: `swin_base_patch4_window12_384_22k.pth`; only for "swin_b".
-        words: folder of bert-base-uncased, or OpenAI's `ViT-L-14-336px.pt`; only for "swin_b".
-        random_weights: leave the trunks at random too, for tests of the code path at full size.
+        text: the language encoder; CLIP's text tower reads at most 20 tokens.
+        swin: folder of an embedded Swin (None: the one that ships), or `swin_base_patch4_window12_384_22k.pth`.
+        words: folder of an embedded encoder (None: the one that ships), the folder of bert-base-uncased, or OpenAI's
+            `ViT-L-14-336px.pt`.
+        random_weights: leave the backbones at random too, for tests of the code path at full size.
         seed: of the new weights.
 
     Raises:
-        ValueError: a path is missing or superfluous, or a checkpoint does not fit.
+        Refused: a path is missing or of the other size, or a checkpoint does not fit.
     """
-    if size == "embedded" and (swin or words):
-        raise ValueError("the embedded size brings its own trunks; pass checkpoints with size='swin_b'")
-    if size != "embedded" and not random_weights and (swin is None or words is None):
-        raise ValueError(
-            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
-            "`wordmask doctor` says where people get them"
-        )
+    _check_sources(size, swin, words, text=text, random_weights=random_weights)
     config = replace(CONFIGS[kind][size], **(switches or {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         language, tokenizer = _language(text, config, words, random_weights=random_weights)
         model = kind(replace(config, max_tokens=tokenizer.max_tokens), language)
     if not random_weights:
-        model.vision.swin.load_state_dict(load_swin(swin or "embedded", config=config.swin))
+        model.vision.swin.load_state_dict(load_swin(swin or EMBEDDED, config=config.swin))
     return model, tokenizer
 
 
@@ -118,6 +116,17 @@ def tokenizer_from(card: Mapping[str, Any]) -> Words:
     return Tokenizer(card["vocabulary"], max_tokens=card["max_tokens"])
 
 
+def _check_sources(size: Size, swin: Path | None, words: Path | None, *, text: Text, random_weights: bool) -> None:
+    small = [path is None or is_embedded(path) for path in (swin, words)]
+    if size == "embedded" and not all(small):
+        raise Refused("the embedded size brings its own backbones; pass published checkpoints with size='swin_b'")
+    if size != "embedded" and any(small) and not random_weights:
+        raise Refused(
+            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
+            "`wordmask doctor` says where people get them"
+        )
+
+
 def _language(
     text: Text, config: LavtConfig | MeresConfig, words: Path | None, *, random_weights: bool
 ) -> tuple[LanguageEncoder, Words]:
@@ -127,7 +136,7 @@ def _language(
         return random_clip_text(config.language_width) if random_weights else load_clip_text(words)
     if random_weights:
         return Bert(random_bert(config.language_width)), embedded_tokenizer(config.max_tokens)
-    bert, tokenizer = load_bert(words or "embedded", max_tokens=config.max_tokens)
+    bert, tokenizer = load_bert(words or EMBEDDED, max_tokens=config.max_tokens)
     return Bert(bert), tokenizer
 
 

@@ -1,7 +1,7 @@
-"""Pretrained trunks of referring segmenters: Swin and BERT, embedded or published.
+"""Pretrained backbones of referring segmenters: Swin and BERT, embedded or published.
 
 Belongs here: reading other people's checkpoints, with every key accounted for. Sizes and formulas are in `ops`, and
-`resources.models.referring` builds segmenters on these trunks.
+`resources.models.referring` builds segmenters on these backbones.
 """
 
 import re
@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from ops.backbones.swin import Swin, SwinConfig
+from ops.refusal import Refused
 from ops.segmenters.lavt import SWIN_B_480
-from resources.embedded.cards import embedded_folder, load_embedded
-from resources.models.weights import accounted, load_strictly, read_torch
+from resources.embedded.cards import is_embedded, load_embedded, read_card
+from resources.models.refs import EMBEDDED, ModelRef
+from resources.models.weights import accounted, load_strictly, read_safetensors, read_torch
 
 SWIN_IGNORED = re.compile(r"(head|norm)\.(weight|bias)|.*\.(attn_mask|relative_position_index)")
-"""Keys of published Swin checkpoints that a trunk has no place for: classifier, final norm, constant buffers."""
+"""Keys of published Swin checkpoints that a backbone has no place for: classifier, final norm, constant buffers."""
 BERT_IGNORED = re.compile(r"cls\..*|pooler\..*|embeddings\.position_ids")
 """Keys of published BERT checkpoints that a text encoder has no place for: pretraining heads, pooler, constants."""
 BIAS_TABLE = "relative_position_bias_table"
@@ -38,7 +39,7 @@ class Tokenizer:
         """`vocabulary` lists the word pieces in the order of their ids: [PAD] first, [UNK], [CLS], [SEP] anywhere."""
         needed = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
         if not needed <= set(vocabulary) or vocabulary[0] != "[PAD]":
-            raise ValueError(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
+            raise Refused(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
         self.vocabulary = tuple(vocabulary)
         self.max_tokens = max_tokens
         ids = {piece: number for number, piece in enumerate(vocabulary)}
@@ -69,38 +70,36 @@ def random_bert(width: int) -> BertModel:
     """BERT-base, 768 wide, or the embedded size, at random."""
     if width == 768:
         return new_bert(BertConfig())
-    _, card = load_embedded(embedded_folder("bert"))
-    return new_bert(BertConfig(**card["architecture"]))
+    return new_bert(BertConfig(**read_card(ModelRef("bert").path())["architecture"]))
 
 
 def embedded_tokenizer(max_tokens: int) -> Tokenizer:
     """The tokenizer with the small vocabulary that ships with the project."""
-    return Tokenizer(read_vocabulary(embedded_folder("bert")), max_tokens=max_tokens)
+    return Tokenizer(read_vocabulary(ModelRef("bert").path()), max_tokens=max_tokens)
 
 
 def read_vocabulary(folder: Path) -> list[str]:
     """The word pieces in `vocab.txt`, one a line."""
     path = folder / "vocab.txt"
     if not path.is_file():
-        raise ValueError(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
+        raise Refused(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def load_bert(name: str | Path = "embedded", *, max_tokens: int = 20) -> tuple[BertModel, Tokenizer]:
-    """BERT and its tokenizer: "embedded", or a folder with config.json, vocab.txt and the weights.
+def load_bert(name: str | Path = EMBEDDED, *, max_tokens: int = 20) -> tuple[BertModel, Tokenizer]:
+    """BERT and its tokenizer: "embedded", the folder of an embedded one, or a published folder.
 
-    The folder's weights are `model.safetensors` or `pytorch_model.bin`, with or without the `bert.` prefix and with
-    the old names of LayerNorm's parameters.
+    A published folder has config.json, vocab.txt and the weights, `model.safetensors` or `pytorch_model.bin`, with or
+    without the `bert.` prefix and with the old names of LayerNorm's parameters.
 
     Raises:
-        ValueError: files are missing, or keys are missing or unexpected.
+        Refused: files are missing, or keys are missing or unexpected.
     """
-    if name == "embedded":
-        folder = embedded_folder("bert")
+    folder = ModelRef("bert").path() if name == EMBEDDED else Path(name)
+    if is_embedded(folder):
         weights, card = load_embedded(folder)
         config = BertConfig(**card["architecture"])
     else:
-        folder = Path(name)
         weights = {bert_key(key): value for key, value in read_bert_weights(folder).items()}
         config = (
             BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
@@ -113,12 +112,10 @@ def load_bert(name: str | Path = "embedded", *, max_tokens: int = 20) -> tuple[B
 def read_bert_weights(folder: Path) -> dict[str, Tensor]:
     """The state dict in a downloaded folder."""
     if (folder / "model.safetensors").is_file():
-        return load_file(folder / "model.safetensors")
+        return read_safetensors(folder / "model.safetensors")
     if (folder / "pytorch_model.bin").is_file():
         return read_torch(folder / "pytorch_model.bin")
-    raise ValueError(
-        f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it"
-    )
+    raise Refused(f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it")
 
 
 def bert_key(key: str) -> str:
@@ -127,29 +124,31 @@ def bert_key(key: str) -> str:
     return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", key))
 
 
-def load_swin(name: str | Path = "embedded", *, config: SwinConfig = SWIN_B_480.swin) -> dict[str, Tensor]:
-    """State dict of a `Swin` of the given sizes: "embedded", or the path of a published checkpoint (key "model").
+def load_swin(name: str | Path = EMBEDDED, *, config: SwinConfig = SWIN_B_480.swin) -> dict[str, Tensor]:
+    """State dict of a `Swin` of the given sizes: "embedded", the folder of an embedded one, or a published checkpoint.
 
-    Bias tables of another window are resized bicubically, per head.
+    A published checkpoint holds it under the key "model". Bias tables of another window are resized bicubically, per
+    head.
 
     Raises:
-        ValueError: keys are missing or unexpected, or a shape differs; the message names them.
+        Refused: keys are missing or unexpected, or a shape differs; the message names them.
     """
-    if name == "embedded":
-        weights, _ = load_embedded(embedded_folder("swin"))
+    source = ModelRef("swin").path() if name == EMBEDDED else Path(name)
+    if is_embedded(source):
+        weights, _ = load_embedded(source)
     else:
-        checkpoint = read_torch(Path(name))
+        checkpoint = read_torch(source)
         if "model" not in checkpoint:
-            raise ValueError(f"{name} has no key 'model'; this is not a published Swin checkpoint")
+            raise Refused(f"{source} has no key 'model'; this is not a published Swin checkpoint")
         weights = checkpoint["model"]
     with torch.device("meta"):
-        trunk = Swin(config)
-    shapes = {key: value.shape for key, value in trunk.state_dict().items()}
+        swin = Swin(config)
+    shapes = {key: value.shape for key, value in swin.state_dict().items()}
     resized = {
         key: resize_bias(value, shapes[key][0]) if key.endswith(BIAS_TABLE) and key in shapes else value
         for key, value in weights.items()
     }
-    return accounted(resized, shapes, ignored=SWIN_IGNORED, source=name)
+    return accounted(resized, shapes, ignored=SWIN_IGNORED, source=source)
 
 
 def resize_bias(table: Tensor, rows: int) -> Tensor:

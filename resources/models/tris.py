@@ -13,18 +13,19 @@ import open_clip
 import torch
 from torch import Tensor
 
+from ops.refusal import Refused
+from ops.tris import irnet
 from ops.tris.calibration import Scorer
-from ops.tris.irnet import EMBEDDED, RESNET50, Irnet, IrnetConfig
+from ops.tris.irnet import Irnet, IrnetConfig
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from ops.tris.tokens import MAX_TOKENS, Cut, cut
-from resources.embedded.cards import embedded_folder, load_embedded
-from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip, load_embedded_clip
+from resources.embedded.cards import load_embedded, read_card
+from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip
+from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.weights import read_torch
 
-EMBEDDED_NAME = "embedded"
-CLIP_FOLDER, JUDGE_FOLDER, TRUNK_FOLDER = "clip_rn", "clip_judge", "irn_trunk"
-IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED_NAME: EMBEDDED, "resnet50": RESNET50}
+IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED: irnet.EMBEDDED, "resnet50": irnet.RESNET50}
 BPE_CONTEXT = 77
 """Ids that OpenAI's tokenizer gives before they are cut."""
 
@@ -67,39 +68,37 @@ class Pretrained:
     """Arguments of open_clip's `CLIP`."""
 
 
-def pretrained_clip(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None) -> Pretrained:
-    """The CLIP that both steps start from: "embedded", or "RN50" from its local file.
+def pretrained_clip(name: str = EMBEDDED, *, checkpoint: Path | None = None) -> Pretrained:
+    """The CLIP that both steps start from: "embedded" (`checkpoint` is its folder), or "RN50" from its local file.
 
     Raises:
-        ValueError: it has no ResNet tower, or the checkpoint is missing or does not fit.
+        Refused: it has no ResNet tower, or the checkpoint is missing or does not fit.
     """
-    sizes = clip_sizes(name)
-    if name == EMBEDDED_NAME:
-        return Pretrained(clip=load_embedded_clip(embedded_folder(CLIP_FOLDER)), sizes=sizes)
-    return Pretrained(clip=load_clip(name, checkpoint=checkpoint), sizes=sizes)
+    source = ModelRef("clip_rn", name).source(checkpoint)
+    sizes = clip_sizes(name, checkpoint=source)
+    return Pretrained(clip=load_clip(name, checkpoint=source), sizes=sizes)
 
 
-def clip_sizes(name: str) -> Mapping[str, Any]:
-    """Arguments of open_clip's `CLIP` for the CLIP of that name.
+def clip_sizes(name: str, *, checkpoint: Path | None = None) -> Mapping[str, Any]:
+    """Arguments of open_clip's `CLIP` for the CLIP of that name; arguments as `pretrained_clip` takes them.
 
     Raises:
-        ValueError: it has no ResNet tower.
+        Refused: it has no ResNet tower.
     """
-    if name == EMBEDDED_NAME:
-        sizes: Mapping[str, Any] = load_embedded(embedded_folder(CLIP_FOLDER))[1]["architecture"]
+    ref = ModelRef("clip_rn", name)
+    if ref.is_embedded:
+        sizes: Mapping[str, Any] = read_card(checkpoint or ref.path())["architecture"]
         return sizes
     if not name.startswith("RN"):
-        raise ValueError(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
+        raise Refused(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
     return open_clip.get_model_config(FULL_SIZES[name])
 
 
 def load_scorer(
-    name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, rule: Cut = "keep_end", device: str = "cpu"
+    name: str = EMBEDDED, *, checkpoint: Path | None = None, rule: Cut = "keep_end", device: str = "cpu"
 ) -> tuple[Scorer, TrisTokenizer]:
-    """The frozen CLIP that judges masked images ("embedded" or "ViT-B-32"), and its tokenizer."""
-    clip = load_clip(
-        f"{EMBEDDED_NAME}/{JUDGE_FOLDER}" if name == EMBEDDED_NAME else name, checkpoint=checkpoint, device=device
-    )
+    """The frozen CLIP that scores masked images ("embedded" or "ViT-B-32"), and its tokenizer."""
+    clip = load_clip(name, checkpoint=ModelRef("clip_judge", name).source(checkpoint), device=device)
     return Scorer(clip.model), TrisTokenizer(clip.tokenizer, rule=rule)
 
 
@@ -139,28 +138,30 @@ def segmenter_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> tupl
     return model, tokenizer_from(card["tokenizer"])
 
 
-def new_irnet(name: str = EMBEDDED_NAME, *, checkpoint: Path | None = None, seed: int = 0) -> Irnet:
-    """IRNet with new heads on a pretrained trunk: "embedded", or "resnet50" from torchvision's local file.
+def new_irnet(name: str = EMBEDDED, *, checkpoint: Path | None = None, seed: int = 0) -> Irnet:
+    """IRNet with new heads on a pretrained backbone: "embedded", or "resnet50" from torchvision's local file.
 
     Raises:
-        ValueError: unknown name, or no checkpoint for the published trunk.
+        Refused: unknown name, or no checkpoint for the published backbone.
     """
     if name not in IRNETS:
-        raise ValueError(f"unknown trunk {name!r}: choose 'embedded' or 'resnet50'")
+        raise Refused(f"unknown backbone {name!r}: choose 'embedded' or 'resnet50'")
+    source = ModelRef("irn_trunk", name).source(checkpoint)
+    if source is None:
+        raise Refused(f"{name} needs torchvision's local file: set its path")
+    weights = load_embedded(source)[0] if name == EMBEDDED else read_torch(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Irnet(IRNETS[name])
-    if name == EMBEDDED_NAME:
-        net.trunk.load_state_dict(load_embedded(embedded_folder(TRUNK_FOLDER))[0])
-    elif checkpoint is None:
-        raise ValueError(f"{name} needs torchvision's local file: set its path")
+    if name == EMBEDDED:
+        net.trunk.load_state_dict(weights)
     else:
-        net.trunk.load_torchvision(read_torch(checkpoint))
+        net.trunk.load_torchvision(weights)
     return net
 
 
 def irnet_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> Irnet:
-    """A trained IRNet, its fixed trunk included."""
+    """A trained IRNet, its fixed backbone included."""
     net = Irnet(IRNETS[card["trunk"]])
     net.load_state_dict(state)
     return net

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ops.boxes import tight_box
 from resources.toyref.attributes import MAKES, SCALES, sample_look
 from resources.toyref.renderers.people_animals import Canvas
 from resources.toyref.renderers.things import DRAW
@@ -188,8 +189,8 @@ def _drop_hidden(sprites: list[_Sprite], size: tuple[int, int]) -> list[_Sprite]
 def _objects(sprites: list[_Sprite], size: tuple[int, int]) -> tuple[SceneObject, ...]:
     found = []
     for sprite, mask_HW, visible in zip(sprites, *_visible_masks(sprites, size), strict=True):
-        rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        box = tight_box(mask_HW)
+        assert box is not None  # enough of every sprite is visible
         found.append(
             SceneObject(category=sprite.category, mask_HW=mask_HW, box=box, visible=visible, attributes=sprite.look)
         )

@@ -8,26 +8,22 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from assets.data.source import Source
-from assets.data.tables import images_of, referents_of
+from assets.data.tables import images_in, referents_in
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.stage import Outcome
+from assets.framework.tables import Table
 from assets.framework.work import Work
-from assets.segmenters.fit import HISTORY
-from assets.segmenters.predict import PREDICTIONS
-from assets.ssc.mask_choices import CHOICES
-from assets.ssc.segment import CANDIDATES, GROUNDED, NOUNS, QUERIES
+from assets.segmenters.tables import HISTORY, PREDICTIONS
+from assets.ssc.tables import CANDIDATES, CHOICES, GROUNDED, NOUNS, QUERIES
 from assets.stages import STAGES
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Store
 from storage.masks import encode, mask_row
-from storage.tables import write_table
 from tests.assets.toy import key_of, metadata_of, planned, with_body
 
 Ran = tuple[dg.ExecuteInProcessResult, Store]
@@ -35,54 +31,54 @@ JUDGES = ("choice_scores", "grounded_scores", "scores")
 HALF = np.repeat([[True, False]], [20, 20], axis=1).repeat(30, axis=0)
 
 
-def keep(work: Work, name: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> Outcome:
-    write_table(work.slot.content / f"{name}.parquet", pa.Table.from_pylist(rows, schema=schema))
+def keep(work: Work, table: Table[Any], rows: list[dict[str, Any]]) -> Outcome:
+    table.write(work.slot, [table.row(**row) for row in rows])
     return Outcome(metrics={"epoch chosen by": "being the last"})
 
 
 def noun_phrases(work: Work) -> Outcome:
     said = work.inputs["references"].table("expressions")["expression"].to_pylist()
-    return keep(work, "nouns", NOUNS, [{"expression": text, "nouns": ["one"]} for text in said])
+    return keep(work, NOUNS, [{"expression": text, "nouns": ["one"]} for text in said])
 
 
 def projected_classes(work: Work) -> Outcome:
-    objects = referents_of(work.inputs["references"])
+    objects = referents_in(work.inputs["references"])
     rows = [{"ref_id": o.ref_id, "image_id": o.image_id, "query": ["cup"], "classes": ["cup"]} for o in objects]
-    return keep(work, "queries", QUERIES, rows)
+    return keep(work, QUERIES, rows)
 
 
 def candidate_masks(work: Work) -> Outcome:
-    return keep(work, "candidates", CANDIDATES, [])
+    return keep(work, CANDIDATES, [])
 
 
 def mask_choices(work: Work) -> Outcome:
     nothing: dict[str, Any] = {"candidates": [], "scores": [], "reason": "no candidate", "chosen": None, "rle": None}
     rows = []
-    for one in referents_of(work.inputs["references"]):
-        image = images_of(work.inputs["references"])[one.image_id]
+    for one in referents_in(work.inputs["references"]):
+        image = images_in(work.inputs["references"])[one.image_id]
         row = {"ref_id": one.ref_id, "image_id": one.image_id, "height": image.height, "width": image.width}
-        rows.append({**nothing, **row, "chosen_by_sentence": [-1] * len(one.sentences)})
-    return keep(work, "choices", CHOICES, rows)
+        rows.append({**nothing, **row, "chosen_by_sentence": [-1] * len(one.expressions)})
+    return keep(work, CHOICES, rows)
 
 
 def zs_bootstrap(work: Work) -> Outcome:
-    return keep(work, "history", HISTORY, [{"step": 1, "loss": 1.0, "lr": 0.1}])
+    return keep(work, HISTORY, [{"step": 1, "loss": 1.0, "lr": 0.1}])
 
 
 def predictions(work: Work) -> Outcome:
     at_model = {"rle_model": encode(np.ones((8, 8), dtype=bool)), "model_size": 8}
-    objects = referents_of(work.inputs["references"])
+    objects = referents_in(work.inputs["references"])
     rows = [
         {"sent_id": sent, "ref_id": one.ref_id, **at_model, **mask_row(HALF)}
         for one in objects
         for sent in one.sent_ids
     ]
-    return keep(work, "masks", PREDICTIONS, rows)
+    return keep(work, PREDICTIONS, rows)
 
 
 def grounded_masks(work: Work) -> Outcome:
     sentences = work.inputs["references"].table("expressions")["sent_id"].to_pylist()
-    return keep(work, "masks", GROUNDED, [{"sent_id": s, "detector_score": 0.5, **mask_row(HALF)} for s in sentences])
+    return keep(work, GROUNDED, [{"sent_id": s, "detector_score": 0.5, **mask_row(HALF)} for s in sentences])
 
 
 MODEL_FREE = {
@@ -119,7 +115,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
             dg.materialize(
                 [build_stage_asset(one) for one in instances.values()],
                 instance=instance,
-                resources={"store": ArtifactStore(root=str(store.root)), "runtime": Runtime()},
+                resources={"store": ArtifactStore(root=str(store.root)), "runtime": RuntimeResource()},
                 raise_on_error=False,
             ),
             store,

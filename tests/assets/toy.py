@@ -13,14 +13,13 @@ import yaml
 from assets.data.source import Source
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.knobs import Knobs, NoKnobs
-from assets.framework.stage import Outcome, Stage, StageInstance
+from assets.framework.stage import Body, Outcome, Stage, StageInstance
 from assets.framework.work import Work
 from ops.visualisation import preview_png
 from pipelines.config.experiment_files import read_experiments
 from pipelines.graph.planner import plan
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
-from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Store
 from storage.digest import digest
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
@@ -89,9 +88,9 @@ class Toy:
 
     def stages(self) -> dict[str, Stage]:
         stages = (
-            Stage(name="seeds", version=1, run=self.seeds, knobs=NumberKnobs, raw=lambda _: self.raw),
-            Stage(name="numbers", version=1, run=self.numbers, knobs=NumberKnobs, needs=("seeds",), gpu=self.gpu),
-            Stage(name="sums", version=1, run=self.sums, knobs=NoKnobs, needs=("seeds", "numbers")),
+            seeds := _stage("seeds", self.seeds, knobs=NumberKnobs, raw=lambda _: self.raw),
+            numbers := _stage("numbers", self.numbers, knobs=NumberKnobs, needs=(seeds,), gpu=self.gpu),
+            _stage("sums", self.sums, knobs=NoKnobs, needs=(seeds, numbers)),
         )
         return {stage.name: stage for stage in stages}
 
@@ -106,9 +105,13 @@ class Toy:
         return dg.materialize(
             [build_stage_asset(instances[name]) for name in names or instances],
             instance=self.instance,
-            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": Runtime(**runtime)},
+            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": RuntimeResource(**runtime)},
             raise_on_error=False,
         )
+
+
+def _stage(name: str, body: Body, **fields: Any) -> Stage:
+    return Stage(name=name, body=body, version=1, description=body.__doc__ or name, **fields)
 
 
 def planned(
@@ -123,7 +126,7 @@ def planned(
 
 def with_body(stage: Stage, body: Any) -> Stage:
     """The stage with another body, for what needs a model."""
-    return replace(stage, run=body)
+    return replace(stage, body=body)
 
 
 def key_of(name: str) -> list[str]:

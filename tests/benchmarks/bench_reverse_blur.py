@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ops.images import to_tensor
-from ops.ssc.mask_selection import reverse_blur
+from ops.ssc.visual_prompts import reverse_blur
 from tests.paths import SHARED
 
 Prompted = Callable[[], NDArray[np.uint8]]

@@ -1,6 +1,6 @@
 """The sparse random walk against dense squaring: `python -m tests.benchmarks.bench_walk`.
 
-Dense squaring is what the text says (spec 4.6): an (n, n) matrix, squared 8 times. It is timed at 192 x 256 pixels,
+Dense squaring is what the text has (TRIS spec 4.6): an (n, n) matrix, squared 8 times. It is timed at 192 x 256 pixels,
 n = 3072, where a matrix takes 38 MB; both run in turn and must agree. At 640 x 480, n = 19200, it would take 1.5 GB a
 matrix and 1e14 multiplications, so there the sparse walk runs alone, for one map and for those of eight objects.
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resources.store import PROJECT
+from resources.paths import PROJECT
 from resources.toyref.refcoco_writer import COUNTS
 from tests.browser.serving import finished, newest_run, pages
 from tests.homes import write_home

@@ -9,7 +9,7 @@ import torch
 
 from ops.evaluation.iou import ScoreState, intersection_union, mean_iou, overall_iou, precision_at, row_ious
 from ops.images import IMAGENET, gaussian_blur, normalise, resize_image, resize_labels, to_array, to_tensor
-from ops.ssc import mask_selection as stage2
+from ops.ssc import visual_prompts
 from ops.ssc.mask_selection import COMPAT, choose, mean_similarity
 
 Arrays = Mapping[str, np.ndarray]
@@ -20,8 +20,8 @@ FLOAT_LEVELS = 2.0
 """OpenCV's 8-bit weights against unrounded ones: one grey level in most pictures, two now and then."""
 
 FAST_LEVELS = 3.0
-MARK_SHARE = 0.01
-"""Pixels of a drawn mark that may differ from OpenCV's, as a share of the mark."""
+MARK_SHARE = 0.0
+"""Pixels of a mark that may differ from OpenCV's, as a share of the mark: both draw by it."""
 
 FRACTION = 1e-12
 COSINE = 1e-5, 1e-4
@@ -43,11 +43,14 @@ def reverse_blur(arrays: Arrays) -> Iterator[Check]:
         fast_HW3 = to_array(gaussian_blur(image_3HW.flip(0), sigma=sigma, mode="fast"))
         yield f"{name}, fast", _largest(fast_HW3, arrays[name]), FAST_LEVELS
     for name, sigma in _with_sigma(arrays, "reverse_blur"):
-        swapped = stage2.reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode="exact", colours="compat_swapped")
+        swapped = visual_prompts.reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode="exact", colours="compat_swapped")
         yield f"{name}, compat", _largest(_last(swapped), arrays[name]), GREY_LEVEL
-        fixed = stage2.reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode="exact")
+        fixed = visual_prompts.reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode="exact")
         yield f"{name}, fixed", _largest(_last(fixed), arrays[name][..., ::-1]), GREY_LEVEL
-    for name, draw in (("red_ellipse_bgr", stage2.red_ellipse), ("rectangle_bgr", stage2.red_rectangle)):
+    for name, draw in (
+        ("red_ellipse_bgr", visual_prompts.red_ellipse),
+        ("rectangle_bgr", visual_prompts.red_rectangle),
+    ):
         drawn = _last(draw(image_3HW, masks_NHW, colours="compat_swapped"))
         marked = (arrays[name] != arrays["image_rgb"][..., ::-1]).any(-1).sum()
         yield f"{name}, share of the mark", float((drawn != arrays[name]).any(-1).sum() / max(marked, 1)), MARK_SHARE

@@ -9,13 +9,13 @@ import dagster as dg
 import pytest
 from PIL import Image
 
-from assets.data.corpus import raw_fingerprint
+from assets.data.dataset_index import raw_fingerprint
 from assets.data.source import Source, ToyWorld
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.stages import STAGES
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.datasets import DatasetConfig
 from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from resources.toyref.refcoco_writer import COUNTS
 from storage.artifact import Artifact, Store
 from storage.masks import decode
@@ -35,7 +35,7 @@ class Corpus:
         return dg.materialize(
             [build_stage_asset(one) for one in self.planned.values()],
             instance=self.instance,
-            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": Runtime(**runtime)},
+            resources={"store": ArtifactStore(root=str(self.store.root)), "runtime": RuntimeResource(**runtime)},
             raise_on_error=False,
         )
 

@@ -1,5 +1,6 @@
 """What every asset does, whatever its stage: look up, compute, keep, refuse, tell."""
 
+import errno
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import torch
 
+from assets.framework.failures import is_transient
+from ops.refusal import Refused
+from resources.checkpoints import MissingCheckpoint
 from resources.datasets import ImageChangedError
 from tests.assets.toy import Toy, data_version, key_of, metadata_of, why
 
@@ -96,18 +101,55 @@ def test_a_broken_run_goes_on_where_it_stopped(toy: Toy) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        ValueError("no mask to train on"),
-        FileNotFoundError("swint_ogc: get it there"),
+        Refused("no mask to train on"),
+        MissingCheckpoint("swint_ogc: get it there"),
         FloatingPointError("the loss is nan at step 7"),
         ImageChangedError("a.png", "is another file now"),
     ],
 )
-def test_what_a_person_must_mend_is_told_and_not_tried_again(toy: Toy, error: Exception) -> None:
+def test_what_a_person_has_to_act_on_is_told_and_not_tried_again(toy: Toy, error: Exception) -> None:
     toy.gpu, toy.error = True, error
     result = toy.run()
     assert not result.success
     assert str(error) in why(result)
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+
+
+@pytest.mark.parametrize("error", [ValueError("zip() argument 2 is shorter than argument 1"), KeyError("cup")])
+def test_a_mistake_in_a_body_ends_the_stage_with_its_traceback_and_is_no_quarantined_row(
+    toy: Toy, error: Exception
+) -> None:
+    toy.gpu, toy.error = True, error
+    result = toy.run()
+    assert not result.success
+    assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    told = next(event for event in result.all_events if event.is_step_failure).step_failure_data.error
+    assert told is not None
+    assert told.cause is not None
+    assert type(error).__name__ == told.cause.cls_name
+    assert any("toy.py" in line and "raise self.error" in line for line in told.cause.stack)
+    assert not list((toy.store.root / "objects").glob("numbers/*"))
+    toy.error = None
+    assert toy.run().success
+    ledger = toy.store.resolve(key_of("numbers")).ledger("numbers")
+    assert set(ledger["status"].to_pylist()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (TimeoutError("the disk does not answer"), True),
+        (ConnectionResetError("reset by peer"), True),
+        (OSError(errno.ESTALE, "stale file handle"), True),
+        (torch.OutOfMemoryError("out of memory"), True),
+        (OSError(errno.ENOSPC, "no space left"), False),
+        (ValueError("a mistake"), False),
+        (RuntimeError("a mistake"), False),
+        (Refused("no word"), False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error: Exception, transient: bool) -> None:
+    assert is_transient(error) == transient
 
 
 def test_force_computes_every_row_again(toy: Toy) -> None:

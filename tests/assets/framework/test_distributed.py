@@ -10,9 +10,9 @@ import pytest
 
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.framework.stage import StageInstance
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
+from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
-from resources.store import ArtifactStore
 from storage.artifact import Artifact, Store
 from tests.homes import write_home
 
@@ -57,7 +57,7 @@ def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
     monkeypatch.setenv("WORDMASK_HOME", str(home))
     store, one = Store(home / "store"), bootstrap(home)
     alone = losses(run_stage(one, store, Runtime(threads=1), lambda _: None))
-    runtime = Runtime(processes=2, force=True)
+    runtime = RuntimeResource(processes=2, force=True)
     resources = {"store": ArtifactStore(root=str(store.root)), "runtime": runtime}
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([build_stage_asset(one)], instance=instance, resources=resources).success

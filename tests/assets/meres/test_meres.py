@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from assets.data.tables import referents_of
+from assets.data.tables import referents_in
 from assets.evaluation.slices import spatial_bin
 from assets.framework.asset_factory import run_stage
 from assets.meres.figures import inside
 from assets.meres.knobs import MeresKnobs, MeresReportKnobs
+from assets.meres.stages import report_needs
 from assets.segmenters.knobs import SupervisedKnobs
 from ops.meres.config import EMBEDDED, MeresConfig
-from pipelines.commands.terminal_tables import classes_of
-from pipelines.definitions import load_plan
+from pipelines.commands.report import classes_of
+from pipelines.graph.load import load_plan
 from resources.models.clip import load_clip
 from resources.models.swin_bert import load_swin
 from resources.runtime import Runtime
@@ -113,7 +114,7 @@ def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finishe
     truths = {
         row["object_id"]: row["category"] for row in finished["seen", "ground_truth"].table("objects").to_pylist()
     }
-    trained = [truths[one.object_id] for one in referents_of(finished["seen", "references"], splits=("train",))]
+    trained = [truths[one.object_id] for one in referents_in(finished["seen", "references"], splits=("train",))]
     unseen = Counter(trained)["dog"] + Counter(trained)["cup"]
     assert unseen > 0
     used = finished["seen", model].manifest.metrics["objects trained on"]
@@ -134,7 +135,7 @@ def test_on_seen_classes_both_models_hear_clip(finished: Finished, model: str) -
 
 
 def test_a_trained_model_with_clip_predicts_for_every_sentence(finished: Finished) -> None:
-    objects = referents_of(finished["seen", "references"], splits=("val", "testA"))
+    objects = referents_in(finished["seen", "references"], splits=("val", "testA"))
     predicted = finished["seen", "meres_predictions"].table("masks")["sent_id"].to_pylist()
     assert sorted(predicted) == sorted(number for one in objects for number in one.sent_ids)
 
@@ -193,7 +194,7 @@ def test_meres_goes_on_over_all_candidates_and_says_what_was_matched(finished: F
 
 def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> None:
     labels = {row["ref_id"]: row for row in finished["weak", "corrected_labels"].table("labels").to_pylist()}
-    trained = {one.ref_id for one in referents_of(finished["weak", "references"], splits=("train",))}
+    trained = {one.ref_id for one in referents_in(finished["weak", "references"], splits=("train",))}
     assert set(labels) == trained
     matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 1]
     assert len(matches) > 20
@@ -220,8 +221,8 @@ def test_no_two_objects_of_an_image_have_one_label_and_a_label_is_a_candidates_m
 
 def test_meres_is_scored_and_sliced_on_every_expression(finished: Finished) -> None:
     splits = ("val", "testA")
-    objects = referents_of(finished["drawn", "references"], splits=splits)
-    said = Counter(one.split for one in objects for _ in one.sentences)
+    objects = referents_in(finished["drawn", "references"], splits=splits)
+    said = Counter(one.split for one in objects for _ in one.expressions)
     scores = finished["drawn", "meres_scores"]
     whole = {row["split"]: row for row in scores.table("summary").to_pylist() if row["resolution"] == "original"}
     assert {split: row["rows"] for split, row in whole.items()} == said
@@ -256,7 +257,7 @@ def test_figures_of_unseen_classes_are_those_of_their_expressions(finished: Fini
     truths = {
         row["object_id"]: row["category"] for row in finished["drawn", "ground_truth"].table("objects").to_pylist()
     }
-    objects = referents_of(finished["drawn", "references"], splits=("val",))
+    objects = referents_in(finished["drawn", "references"], splits=("val",))
     unseen = {one.ref_id for one in objects if truths[one.object_id] in {"bus", "cat", "dog", "umbrella", "cup"}}
     scores = finished["drawn", "supervised_scores"]
     pairs = [row for row in scores.table("pairs").to_pylist() if row["ref_id"] in unseen]
@@ -301,7 +302,7 @@ def test_the_page_shows_meres_and_that_it_saw_drawn_masks(finished: Finished) ->
     page = finished["drawn", "report"].file("report.html").read_text()
     assert "<h2>MERES</h2>" in page
     assert "<td>spatial words</td><td>with</td>" in page
-    assert "without drawn masks but for the supervised upper bound and MERES;" in page
+    assert "without ground-truth masks but for the supervised upper bound and MERES;" in page
 
 
 def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(finished: Finished) -> None:
@@ -323,8 +324,9 @@ def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(fi
 
 
 def test_models_beside_meres_bring_their_scores_and_curves() -> None:
-    assert MeresReportKnobs(beside=()).extra_needs() == ()
-    assert MeresReportKnobs(beside=("corrected",)).extra_needs() == ("corrected_scores", "corrected_curve")
+    assert report_needs(MeresReportKnobs(beside=())) == ()
+    beside = report_needs(MeresReportKnobs(beside=("corrected",)))
+    assert [stage.name for stage in beside] == ["corrected_scores", "corrected_curve"]
 
 
 def test_a_small_object_lies_in_the_pixel_that_has_most_of_it() -> None:

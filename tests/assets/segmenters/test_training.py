@@ -2,10 +2,10 @@
 
 import pytest
 
-from assets.data.tables import referents_of
+from assets.data.tables import referents_in
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from tests.homes import write_home
@@ -52,7 +52,7 @@ def test_matching_is_told_epoch_by_epoch_and_keeps_the_constraints(finished: Fin
 
 def test_every_model_is_scored_on_every_expression(finished: Finished) -> None:
     splits = ("val", "testA", "testB")
-    said = sum(len(one.sentences) for one in referents_of(finished["references"], splits=splits))
+    said = sum(len(one.expressions) for one in referents_in(finished["references"], splits=splits))
     for stage, method in (
         ("scores", "ZSBootstrap"),
         ("corrected_scores", "S+S+C"),
@@ -77,4 +77,4 @@ def test_the_page_shows_all_three_and_says_which_read_drawn_masks(finished: Fini
     for name in ("ZSBootstrap", "S+S+C", "supervised"):
         assert f"<h2>{name}</h2>" in page
     assert "<td>matching after epoch 2</td>" in page
-    assert "without drawn masks but for the supervised upper bound" in page
+    assert "without ground-truth masks but for the supervised upper bound" in page

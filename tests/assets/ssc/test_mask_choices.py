@@ -8,20 +8,26 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from assets.data.tables import Candidate, ImageRecord, Referent, of_classes
+from assets.data.tables import ImageRow, Referent
+from assets.ssc.candidate_masks import candidate_row
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.mask_choices import _decide_by_clip, _matched, _Scene
+from assets.ssc.mask_choices import ChoiceByScore, Offered, matched_choices
+from assets.ssc.tables import CandidateRow, of_classes
 from ops.ssc.mask_selection import Choice
 
 
-def mask(number: int) -> Candidate:
-    return Candidate(image_id="a", candidate=number, label="cup", area=9, rle=b"", height=3, width=3)
+def mask(number: int) -> CandidateRow:
+    return candidate_row("a", number, np.ones((3, 3), bool), label="cup", segmenter_score=0.5)
 
 
-def scene(*offered: tuple[int, ...]) -> _Scene:
-    objects = [Referent(ref_id=row, object_id=str(row), image_id="a", split="train") for row in range(len(offered))]
-    image = ImageRecord(image_id="a", image_file="a.png", width=3, height=3, sha256="")
-    return _Scene(image=image, objects=objects, offered=[[mask(number) for number in row] for row in offered])
+def masks(*offered: tuple[int, ...]) -> list[list[CandidateRow]]:
+    return [[mask(number) for number in row] for row in offered]
+
+
+def offer(*offered: tuple[int, ...]) -> Offered:
+    referents = [Referent(ref_id=row, object_id=str(row), image_id="a", split="train") for row in range(len(offered))]
+    image = ImageRow(image_id="a", image_file="a.png", width=3, height=3, sha256="")
+    return Offered(image=image, referents=referents, candidates=masks(*offered))
 
 
 def by_clip(index: int, *scores: float) -> Choice:
@@ -30,14 +36,14 @@ def by_clip(index: int, *scores: float) -> Choice:
 
 def test_the_second_object_gives_way() -> None:
     alone = [by_clip(0, 30.0, 20.0), by_clip(0, 25.0, 24.0)]
-    found = _matched(alone, [{4: 30.0, 7: 20.0}, {4: 25.0, 7: 24.0}], scene((4, 7), (4, 7)))
+    found = matched_choices(alone, [{4: 30.0, 7: 20.0}, {4: 25.0, 7: 24.0}], masks((4, 7), (4, 7)))
     assert [choice.index for choice in found] == [0, 1]
     assert {choice.reason for choice in found} == {"matched"}
 
 
 def test_a_single_candidate_is_taken_and_excluded() -> None:
     single = Choice(index=0, scores_N=(math.nan,), reason="single")
-    found = _matched([by_clip(1, 20.0, 25.0), single], [{4: 20.0, 7: 25.0}, {7: 28.0}], scene((4, 7), (7,)))
+    found = matched_choices([by_clip(1, 20.0, 25.0), single], [{4: 20.0, 7: 25.0}, {7: 28.0}], masks((4, 7), (7,)))
     assert [choice.index for choice in found] == [0, 0]
     assert [choice.reason for choice in found] == ["matched", "single"]
 
@@ -45,18 +51,18 @@ def test_a_single_candidate_is_taken_and_excluded() -> None:
 def test_an_object_with_one_large_candidate_takes_it_from_others() -> None:
     views = {4: torch.tensor([1.0, 0.0]), 7: torch.tensor([0.0, 1.0]), 8: torch.tensor([0.6, 0.8])}
     texts = {"first": torch.tensor([1.0, 0.0]), "second": torch.tensor([0.8, 0.6])}
-    judge = SimpleNamespace(
+    scorer = SimpleNamespace(
         texts=lambda said: torch.stack([texts[one] for one in said]),
-        pictures=lambda _, masks: [views[mask.candidate] for mask in masks],
+        images=lambda _, masks: [views[mask.candidate] for mask in masks],
     )
-    competing = scene((4, 7), (4, 8))
-    small = [replace(one, area=1 if one.candidate == 7 else 9) for one in competing.offered[0]]
-    objects = [replace(one, sentences=[said]) for one, said in zip(competing.objects, texts, strict=True)]
-    competing = replace(competing, objects=objects, offered=[small, competing.offered[1]])
+    competing = offer((4, 7), (4, 8))
+    small = [replace(one, area=1 if one.candidate == 7 else 9) for one in competing.candidates[0]]
+    referents = [replace(one, expressions=[said]) for one, said in zip(competing.referents, texts, strict=True)]
+    competing = replace(competing, referents=referents, candidates=[small, competing.candidates[1]])
     knobs = ChoiceKnobs(assign="greedy", min_area=5)
-    rows = _decide_by_clip(knobs, cast(Any, judge), competing, np.zeros((3, 3, 3), np.uint8))
-    assert [row["chosen"] for row in rows] == [4, 8]
-    assert [row["reason"] for row in rows] == ["only large one", "matched"]
+    rows = ChoiceByScore(knobs=knobs, scorer=cast(Any, scorer))(competing, np.zeros((3, 3, 3), np.uint8))
+    assert [row.chosen for row in rows] == [4, 8]
+    assert [row.reason for row in rows] == ["only large one", "matched"]
 
 
 def test_letter_case_and_spaces_of_a_class_do_not_matter() -> None:
@@ -67,6 +73,6 @@ def test_letter_case_and_spaces_of_a_class_do_not_matter() -> None:
 def test_left_overs_keep_their_own_best_and_objects_without_candidates_nothing() -> None:
     nothing = Choice(index=-1, scores_N=(), reason="no candidate")
     single = Choice(index=0, scores_N=(math.nan,), reason="single")
-    found = _matched([single, single, nothing], [{4: 30.0}, {4: 20.0}, {}], scene((4,), (4,), ()))
+    found = matched_choices([single, single, nothing], [{4: 30.0}, {4: 20.0}, {}], masks((4,), (4,), ()))
     assert [choice.index for choice in found] == [0, 0, -1]
     assert found[2].reason == "no candidate"

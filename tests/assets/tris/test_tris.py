@@ -12,21 +12,22 @@ import torch
 import yaml
 from rich.console import Console
 
-from assets.data.tables import images_of, read_image, referents_of
-from assets.evaluation.iou_scores import decode_row, truths_of
+from assets.data.images import read_image
+from assets.data.tables import ground_truth_of, images_in, referents_in
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
 from assets.framework.training import plan_of
 from assets.framework.work import Work
-from assets.segmenters.inference import masks_for
 from assets.segmenters.knobs import BootstrapKnobs
 from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisPictures
-from assets.tris.knobs import ResponseKnobs
+from assets.tris.knobs import LocalisationKnobs, ResponseKnobs
 from assets.tris.load import read_irnet, read_response_model, squashed
-from assets.tris.localisation_scores import tight_box
+from assets.tris.localisation_scores import annotated_box
+from assets.tris.predict import open_tris_segmenter
 from assets.tris.response_maps import read_maps
-from assets.tris.seeds import selected_maps
+from assets.tris.seeds import SelectedMaps
+from assets.tris.tables import LOCATED
 from assets.tris.train import loss_weights
 from ops.evaluation.iou import ScoreState, intersection_union
 from ops.images import to_tensor
@@ -36,8 +37,8 @@ from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
 from ops.tris.training import TrisPlan
-from pipelines.commands.terminal_tables import report_table
-from pipelines.definitions import load_plan
+from pipelines.commands.report import report_table
+from pipelines.graph.load import load_plan
 from resources.datasets import load_image
 from resources.runtime import Precision, Runtime
 from storage.arrays import read_array
@@ -92,7 +93,7 @@ def pictures(finished: Finished, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finished) -> None:
     array, attributes = read_array(finished["response_maps"].file("responses.zarr"))
-    said = [sent for one in referents_of(finished["references"]) for sent in one.sent_ids]
+    said = [sent for one in referents_in(finished["references"]) for sent in one.sent_ids]
     index = finished["response_maps"].table("index").to_pylist()
     assert sorted(row["sent_id"] for row in index) == sorted(said)
     assert [row["row"] for row in index] == list(range(len(array)))
@@ -103,24 +104,25 @@ def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finish
 
 
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finished: Finished, home: Path) -> None:
-    one = referents_of(finished["references"], splits=("val",))[0]
-    file = images_of(finished["references"])[one.image_id].image_file
+    one = referents_in(finished["references"], splits=("val",))[0]
+    file = images_in(finished["references"])[one.image_id].image_file
     (picture,) = (home / "worlds/little").rglob(Path(file).name)
-    rows = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
-    masks = masks_for(finished["tris_segmenter"], load_image(picture), one.sentences, Runtime(threads=1))
+    rows = {row.sent_id: row for row in LOCATED.read(finished["tris_predictions"])}
+    segment = open_tris_segmenter(finished["tris_segmenter"], LocalisationKnobs(), Runtime(threads=1))
+    masks = segment(one.expressions, load_image(picture))
     for sent_id, mask in zip(one.sent_ids, masks, strict=True):
-        assert (mask == decode_row(rows[sent_id])).all()
+        assert (mask == rows[sent_id].mask.decode()).all()
 
 
 def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Finished, home: Path) -> None:
     model, tokenizer = read_response_model(finished["tris_response_model"], Runtime())
     maps = read_maps(finished["response_maps"])
-    one = referents_of(finished["references"], splits=("val",))[0]
-    file = images_of(finished["references"])[one.image_id].image_file
+    one = referents_in(finished["references"], splits=("val",))[0]
+    file = images_in(finished["references"])[one.image_id].image_file
     (folder,) = {path.parent for path in (home / "worlds/little").rglob(Path(file).name)}
     picture = squashed(load_image(folder / Path(file).name), model.config.image_size)
     strengths = []
-    for text, sent_id in zip(one.sentences, one.sent_ids, strict=True):
+    for text, sent_id in zip(one.expressions, one.sent_ids, strict=True):
         alone = respond(model, picture[None], tokenizer.encode([text])[0], image_of_M=torch.tensor([0]))
         torch.testing.assert_close(maps.positive([sent_id]), alone, atol=0.02, rtol=0.01)
         strengths.append(float(alone.max()))
@@ -129,7 +131,7 @@ def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Fini
 
 def test_only_training_objects_are_selected_and_by_the_largest_agreement(finished: Finished) -> None:
     rows = finished["selected_responses"].table("selected").to_pylist()
-    training = {one.ref_id: one for one in referents_of(finished["references"], splits=("train",))}
+    training = {one.ref_id: one for one in referents_in(finished["references"], splits=("train",))}
     assert {row["ref_id"] for row in rows} == set(training)
     for row in rows:
         said = training[row["ref_id"]].sent_ids
@@ -140,7 +142,7 @@ def test_only_training_objects_are_selected_and_by_the_largest_agreement(finishe
 
 def test_every_training_object_gets_a_label_and_the_first_images_teach(finished: Finished) -> None:
     artifact = finished["refined_labels"]
-    training = referents_of(finished["references"], splits=("train",))
+    training = referents_in(finished["references"], splits=("train",))
     assert {row["ref_id"] for row in artifact.table("labels").to_pylist()} == {one.ref_id for one in training}
     taught = list(dict.fromkeys(one.image_id for one in training))[:8]
     seeds = artifact.table("seeds").to_pylist()
@@ -169,7 +171,7 @@ def test_both_steps_are_scored_where_they_may_be(finished: Finished) -> None:
         *(("train", method) for method in ("TRIS Step 1", "PRMS", "refined labels")),
     }
     for split, first in {**dict.fromkeys(SCORED), "train": 7}.items():
-        said = sum(len(one.sentences) for one in referents_of(finished["references"], splits=(split,))[:first])
+        said = sum(len(one.expressions) for one in referents_in(finished["references"], splits=(split,))[:first])
         assert found[split, "TRIS Step 1"]["rows"] == said
     for (_, method), row in found.items():
         hits = [row[name] for name in ("PointIt", "PointM", "Acc_box")]
@@ -205,15 +207,15 @@ def scores_of(finished: Finished, table: str) -> list[dict[str, Any]]:
 
 
 def test_the_numbers_are_those_of_the_metric_on_the_predicted_masks(finished: Finished) -> None:
-    truths = truths_of(finished["ground_truth"])
-    predicted = {row["sent_id"]: row for row in finished["tris_predictions"].table("masks").to_pylist()}
+    truths = ground_truth_of(finished["ground_truth"])
+    predicted = {row.sent_id: row for row in LOCATED.read(finished["tris_predictions"])}
     state, points = ScoreState(), []
-    for one in referents_of(finished["references"], splits=("val",)):
-        truth = truths[one.object_id].mask()
+    for one in referents_in(finished["references"], splits=("val",)):
+        truth = truths[one.object_id].mask.decode()
         for sent_id in one.sent_ids:
-            row = predicted[sent_id]
-            state.update(*intersection_union(decode_row(row), truth))
-            points.append(truth[row["row"], row["column"]])
+            located = predicted[sent_id]
+            state.update(*intersection_union(located.mask.decode(), truth))
+            points.append(truth[located.row, located.column])
     rows = finished["tris_scores"].table("summary").to_pylist()
     (row,) = [row for row in rows if (row["split"], row["method"]) == ("val", "TRIS")]
     assert row["mIoU"] == pytest.approx(state.compute().miou)
@@ -254,24 +256,26 @@ def test_pictures_of_training_objects_are_of_those_that_taught_irnet(pictures: T
 
 def test_a_picture_without_irnet_lacks_its_two_panels(pictures: TrisPictures) -> None:
     one = pictures.training()[0]
-    pixels = read_image(pictures.work, images_of(pictures.work.inputs["references"])[one.image_id])
+    pixels = read_image(pictures.work, images_in(pictures.work.inputs["references"])[one.image_id])
     whole = pictures.draw_training(one, pixels)
     pictures.seeds = {}
     assert pictures.draw_training(one, pixels).shape[1] == pytest.approx(0.75 * whole.shape[1], abs=2)
 
 
 def test_step_2_on_the_page_is_thresholded_as_it_is_predicted(pictures: TrisPictures) -> None:
-    images, one = images_of(pictures.work.inputs["references"]), pictures.scored()[0]
-    rows = pictures.segment([one], read_image(pictures.work, images[one.image_id]))
-    assert [row["rle"] for row in rows] == [pictures.predicted[sent_id]["rle"] for sent_id in one.sent_ids]
+    images, one = images_in(pictures.work.inputs["references"]), pictures.scored()[0]
+    located = pictures.segment(one.expressions, read_image(pictures.work, images[one.image_id]))
+    for place, sent_id in zip(located, one.sent_ids, strict=True):
+        assert (place.mask_HW == pictures.predicted[sent_id].mask.decode()).all()
 
 
 def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisPictures) -> None:
     one, net = pictures.training()[0], read_irnet(pictures.work.inputs["refined_labels"], Runtime())
-    pixels = read_image(pictures.work, images_of(pictures.work.inputs["references"])[one.image_id])
-    chosen = {one.ref_id: pictures.selected[one.ref_id]["sent_id"]}
-    masks = refined_masks(selected_maps(pictures.maps, [one], chosen, pixels.shape[:2]), *look(net, to_tensor(pixels)))
-    assert (masks[0].numpy() == decode_row(pictures.labels[one.ref_id])).all()
+    pixels = read_image(pictures.work, images_in(pictures.work.inputs["references"])[one.image_id])
+    chosen = {one.ref_id: pictures.selected[one.ref_id].sent_id}
+    maps = SelectedMaps(maps=pictures.maps, selected=chosen).of([one], pixels)
+    masks = refined_masks(maps, *look(net, to_tensor(pixels)))
+    assert (masks[0].numpy() == pictures.labels[one.ref_id].mask.decode()).all()
 
 
 def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished) -> None:
@@ -297,7 +301,7 @@ def test_so_many_references_of_train_are_judged(finished: Finished) -> None:
     ("mask", "box"), [([[0, 0, 0], [0, 1, 1]], (1, 1, 3, 2)), ([[1, 0, 0]], (0, 0, 1, 1)), ([[0, 0]], (-1, -1, -1, -1))]
 )
 def test_the_box_of_a_mask_has_exclusive_far_sides(mask: list[list[int]], box: tuple[int, ...]) -> None:
-    assert tight_box(np.array(mask, dtype=bool)) == box
+    assert annotated_box(np.array(mask, dtype=bool)) == box
 
 
 def test_weights_of_the_loss_are_those_of_the_knobs_on_top_of_a_preset() -> None:
@@ -352,7 +356,7 @@ def test_the_other_ways_run_too(
     artifact = run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
     assert artifact.content_digest != finished[stage].content_digest
     if knobs == {"rule": "first"}:
-        first = {one.ref_id: one.sent_ids[0] for one in referents_of(finished["references"])}
+        first = {one.ref_id: one.sent_ids[0] for one in referents_in(finished["references"])}
         assert all(row["sent_id"] == first[row["ref_id"]] for row in artifact.table("selected").to_pylist())
     if knobs == {"method": "none"}:
         assert artifact.tables == ("labels",)

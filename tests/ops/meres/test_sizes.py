@@ -11,7 +11,7 @@ from ops.backbones.language import Bert
 from ops.evaluation.flop_count import parameters
 from ops.meres.config import EMBEDDED, SWIN_B_480
 from ops.meres.model import Meres, optimizer_groups
-from resources.embedded.cards import EMBEDDED as FOLDER
+from resources.embedded.cards import EMBEDDED_FOLDER as FOLDER
 from resources.models.swin_bert import load_bert, load_swin, new_bert
 
 

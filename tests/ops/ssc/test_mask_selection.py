@@ -1,32 +1,24 @@
-"""The choice stage: prompts that CLIP sees, the decision rule, the baselines."""
+"""The choice stage: the decision rule and the baselines."""
 
 import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.images import gaussian_blur
 from ops.ssc.mask_selection import (
     COMPAT,
     FIXED,
     Rule,
     choose,
     first_choice,
+    indices_to_score,
     mean_similarity,
     oracle_choice,
     random_choice,
-    red_ellipse,
-    red_rectangle,
-    reverse_blur,
-    to_score,
 )
-
-RNG = np.random.default_rng(0)
-IMAGE_3HW = torch.from_numpy(RNG.integers(0, 256, (3, 60, 80), dtype=np.uint8))
 
 
 def rectangle_mask(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
@@ -36,82 +28,6 @@ def rectangle_mask(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
 
 
 MASKS_NHW = torch.stack([rectangle_mask(20, 20, 40, 45), rectangle_mask(50, 10, 79, 30)])
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
-def test_reverse_blur_keeps_the_inside_and_blurs_the_outside(seed: int) -> None:
-    masks_NHW = torch.from_numpy(np.random.default_rng(seed).random((3, 60, 80)) < 0.4)
-    prompted = reverse_blur(IMAGE_3HW, masks_NHW, sigma=20)
-    blurred = gaussian_blur(IMAGE_3HW, sigma=20)
-    for picture_3HW, mask_HW in zip(prompted, masks_NHW, strict=True):
-        assert torch.equal(picture_3HW[:, mask_HW], IMAGE_3HW[:, mask_HW])
-        assert torch.equal(picture_3HW[:, ~mask_HW], blurred[:, ~mask_HW])
-
-
-def test_reverse_blur_of_the_whole_picture_is_the_picture() -> None:
-    everything = torch.ones(1, 60, 80, dtype=torch.bool)
-    assert torch.equal(reverse_blur(IMAGE_3HW, everything)[0], IMAGE_3HW)
-
-
-@pytest.mark.parametrize("prompt", [reverse_blur, red_ellipse, red_rectangle])
-def test_no_candidate_gives_no_picture(prompt: object) -> None:
-    assert callable(prompt)
-    assert prompt(IMAGE_3HW, np.zeros((0, 60, 80), bool)).shape == (0, 3, 60, 80)
-
-
-def test_compat_shows_clip_red_as_blue() -> None:
-    swapped = reverse_blur(IMAGE_3HW, MASKS_NHW, sigma=5, colours="compat_swapped")
-    assert torch.equal(swapped.flip(1), reverse_blur(IMAGE_3HW, MASKS_NHW, sigma=5))
-
-
-def test_masks_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="resolution"):
-        reverse_blur(IMAGE_3HW, torch.zeros(1, 50, 80, dtype=torch.bool))
-
-
-def test_the_fixed_ellipse_is_red_and_the_compat_one_blue_to_clip() -> None:
-    black = torch.zeros_like(IMAGE_3HW)
-    fixed, compat = red_ellipse(black, MASKS_NHW), red_ellipse(black, MASKS_NHW, colours="compat_swapped")
-    assert fixed[:, 0].max() == 255
-    assert fixed[:, 1:].max() == 0
-    assert compat[:, 2].max() == 255
-    assert compat[:, :2].max() == 0
-
-
-def test_the_fixed_ellipse_touches_the_box_with_one_margin() -> None:
-    ring = red_ellipse(torch.zeros_like(IMAGE_3HW), MASKS_NHW[:1])[0, 0] > 0
-    columns, rows = ring.any(0).nonzero().flatten(), ring.any(1).nonzero().flatten()
-    # centre (30, 32.5), semi-axes 14 and 16.5, half a line of 2 pixels
-    assert (int(columns[0]), int(columns[-1])) == (14, 46)
-    assert abs(int(rows[0]) - (32.5 - 16.5 - 2)) <= 0.5
-    assert abs(int(rows[-1]) - (32.5 + 16.5 + 2)) <= 0.5
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_the_compat_ellipse_and_the_rectangle_are_opencvs(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    height, width = rng.integers(50, 400, 2).tolist()
-    x0, x1 = sorted(rng.integers(0, width, 2).tolist())
-    y0, y1 = sorted(rng.integers(0, height, 2).tolist())
-    image_3HW = torch.zeros(3, height, width, dtype=torch.uint8)
-    mask_1HW = torch.zeros(1, height, width, dtype=torch.bool)
-    mask_1HW[:, y0 : y1 + 1, x0 : x1 + 1] = True
-    expected = np.zeros((height, width, 3), np.uint8)
-    centre, axes = ((x0 + x1) // 2, (y0 + y1) // 2), ((x1 - x0 + 16) // 2, (y1 - y0 + 16) // 2)
-    cv2.ellipse(expected, centre, axes, 0, 0, 360, (0, 0, 255), 4)
-    drawn = red_ellipse(image_3HW, mask_1HW, colours="compat_swapped")[0].permute(1, 2, 0).numpy()
-    assert (drawn != expected).any(-1).sum() <= 0.01 * (expected > 0).any(-1).sum()
-    expected = np.zeros((height, width, 3), np.uint8)
-    cv2.rectangle(expected, (x0 - 4, y0 - 4), (x1 + 4, y1 + 4), (0, 0, 255), 4)
-    drawn = red_rectangle(image_3HW, mask_1HW, colours="compat_swapped")[0].permute(1, 2, 0).numpy()
-    assert np.array_equal(drawn, expected)
-
-
-def test_an_empty_mask_leaves_its_picture_unmarked() -> None:
-    drawn = red_ellipse(IMAGE_3HW, torch.stack([MASKS_NHW[0], torch.zeros(60, 80, dtype=torch.bool)]))
-    assert not torch.equal(drawn[0], IMAGE_3HW)
-    assert torch.equal(drawn[1], IMAGE_3HW)
 
 
 def test_scores_are_the_mean_over_sentences_of_a_hundred_cosines() -> None:
@@ -153,7 +69,7 @@ def test_what_needs_no_clip_does_not_ask_it(areas: list[int], index: int, reason
         raise AssertionError(f"asked for {indices}")
 
     for rule in (FIXED, COMPAT):
-        assert to_score(areas, rule=rule) == ()
+        assert indices_to_score(areas, rule=rule) == ()
         choice = choose(areas, refuse, rule=rule)
         assert (choice.index, choice.reason) == (index, reason)
 
@@ -171,7 +87,7 @@ def test_ties_go_to_the_first_and_in_compat_to_the_last() -> None:
 
 def test_the_least_area_can_be_a_share_of_the_image() -> None:
     rule = Rule(min_area=0.01)
-    assert to_score([90, 100, 110, 50], rule=rule, image_area=10_000) == (1, 2)
+    assert indices_to_score([90, 100, 110, 50], rule=rule, image_area=10_000) == (1, 2)
     with pytest.raises(ValueError, match="image_area"):
         choose([90, 100], [1, 2], rule=rule)
 
@@ -185,19 +101,19 @@ def test_a_score_that_is_not_a_number_is_refused() -> None:
 def test_the_choice_is_the_best_of_what_it_scored(rows: list[tuple[int, float]]) -> None:
     areas, scores = [area for area, _ in rows], [score for _, score in rows]
     for rule in (FIXED, COMPAT):
-        choice, asked = choose(areas, scores, rule=rule), to_score(areas, rule=rule)
+        choice, asked = choose(areas, scores, rule=rule), indices_to_score(areas, rule=rule)
         if asked:
             assert scores[choice.index] == max(scores[index] for index in asked)
         assert (choice.index == -1) == (choice.reason in {"no candidate", "all too small"})
 
 
 def test_the_random_choice_depends_on_object_and_seed_alone() -> None:
-    picks = [random_choice(7, object_id=f"object {number}").index for number in range(700)]
-    assert picks == [random_choice(7, object_id=f"object {number}").index for number in range(700)]
-    assert picks != [random_choice(7, object_id=f"object {number}", seed=1).index for number in range(700)]
+    picks = [random_choice(7, referent_id=f"object {number}").index for number in range(700)]
+    assert picks == [random_choice(7, referent_id=f"object {number}").index for number in range(700)]
+    assert picks != [random_choice(7, referent_id=f"object {number}", seed=1).index for number in range(700)]
     counts = np.bincount(picks, minlength=7)
     assert counts.min() > 60
-    assert random_choice(0, object_id=1).index == -1
+    assert random_choice(0, referent_id=1).index == -1
 
 
 def test_the_first_choice_is_the_first() -> None:

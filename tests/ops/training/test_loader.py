@@ -14,7 +14,7 @@ from ops.training.dataset import ReferentDataset, collate
 from ops.training.loader import load_batches
 from ops.training.sampler import PackedImageSampler, TrainingSampler
 from storage.mapped_arrays import MappedArray
-from storage.packed_masks import Stacks, write_stacks
+from storage.packed_masks import PackedMasks, write_packed_masks
 from tests.ops.training.data import some_data
 
 
@@ -22,8 +22,8 @@ def data_in_files(folder: Path) -> ReferentDataset:
     data = some_data()
     assert data.masks is not None
     np.save(folder / "images.npy", np.asarray(data.images_N3HW))
-    counts = write_stacks(folder / "masks.bits", [np.asarray(stack) for stack in data.masks])
-    masks = Stacks(folder / "masks.bits", counts, height=48, width=48)
+    counts = write_packed_masks(folder / "masks.bits", [np.asarray(stack) for stack in data.masks])
+    masks = PackedMasks(folder / "masks.bits", counts, height=48, width=48)
     return ReferentDataset(MappedArray(folder / "images.npy"), masks, data.referents)
 
 

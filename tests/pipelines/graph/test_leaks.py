@@ -3,8 +3,8 @@
 import pytest
 
 from assets.framework.stage import AssetPath, StageInstance
-from assets.meres.knobs import SOURCES
-from assets.meres.train import OFFERS
+from assets.meres.stages import LABEL_SOURCES
+from assets.meres.train import LABELS
 from assets.stages import STAGES
 from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import SHIPPED
@@ -106,8 +106,8 @@ def test_meres_reads_what_its_labels_need_and_drawn_masks_only_when_they_are_its
 
 def test_every_source_of_labels_is_planned_by_a_shipped_experiment() -> None:
     planned = {labels_of(one) for one in EXPERIMENTS.values() if "meres_scores" in one.targets}
-    assert planned == set(SOURCES)
-    assert set(OFFERS) == set(SOURCES)
+    assert planned == set(LABEL_SOURCES)
+    assert set(LABELS) == set(LABEL_SOURCES)
 
 
 def test_only_the_authors_own_way_lets_ground_truth_pick_the_epoch() -> None:

@@ -165,13 +165,14 @@ def test_a_newer_knob_at_its_default_leaves_older_trainings_as_they_are(tmp_path
 
 
 def test_stages_that_need_each_other_are_refused(tmp_path: Path) -> None:
-    looped = {**STAGES, "references": replace(STAGES["references"], needs=("predictions",))}
+    looped = {**STAGES, "references": replace(STAGES["references"], needs=(STAGES["predictions"],))}
     with pytest.raises(ValueError, match="stages need each other"):
         planned(tmp_path, {"base": BASE}, stages=looped)
 
 
 def test_a_need_that_nobody_registered_is_refused(tmp_path: Path) -> None:
-    odd = {**STAGES, "references": replace(STAGES["references"], needs=("dreams",))}
+    dreams = replace(STAGES["references"], name="dreams")
+    odd = {**STAGES, "references": replace(STAGES["references"], needs=(dreams,))}
     with pytest.raises(ValueError, match="needs dreams, which is not registered"):
         planned(tmp_path, {"base": BASE}, stages=odd)
 

@@ -13,8 +13,9 @@ from ops.meres.model import Meres
 from ops.segmenters.lavt import Lavt
 from resources.models import clip_text
 from resources.models.clip import load_clip
-from resources.models.clip_text import ClipTokenizer, load_clip_text, new_clip_text, sizes_of
+from resources.models.clip_text import ClipTokenizer, embedded_sizes, load_clip_text, new_clip_text, sizes_of
 from resources.models.referring import architecture_of, build, segmenter_from, tokenizer_from
+from resources.models.refs import ModelRef
 from resources.models.swin_bert import Tokenizer
 
 SAID = ["the red dog on the left", "man " * 30, ""]
@@ -29,7 +30,7 @@ def test_the_embedded_tower_speaks_as_the_whole_embedded_clip() -> None:
         expected = whole.model.encode_text(torch.nn.functional.pad(ids, (0, 4)))
         torch.testing.assert_close(states[:, 0] @ whole.model.text_projection, expected, atol=1e-5, rtol=1e-4)
     assert torch.equal(ids[0], whole.tokenizer(SAID)[0, :20])
-    assert sizes_of(text) == {**clip_text._embedded_sizes()}
+    assert sizes_of(text) == embedded_sizes(ModelRef("clip_vit").path())
 
 
 @pytest.mark.parametrize("words", [["red", "dog", "man"], []], ids=["words", "byte pairs"])
@@ -53,10 +54,10 @@ def test_openais_ids_are_those_of_open_clip() -> None:
 
 def test_full_size_has_the_text_tower_of_vit_l_14() -> None:
     with torch.device("meta"):
-        tower = new_clip_text(clip_text._published_sizes())
+        tower = new_clip_text(clip_text.published_sizes())
     layer = 4 * 768 * 768 + 4 * 768 + 2 * 4 * 768 * 768 + 5 * 768 + 4 * 768
     assert parameters(tower.model) == 49_408 * 768 + 77 * 768 + 12 * layer + 2 * 768 == 123_060_480
-    assert sizes_of(tower) == clip_text._published_sizes()
+    assert sizes_of(tower) == clip_text.published_sizes()
     assert tower.width == 768
 
 
@@ -69,7 +70,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, op
     clip = open_clip.CLIP(6, vision, text, quick_gelu=True).half().float().eval()
     state = {key: value.half() for key, value in clip.state_dict().items()}
     torch.save({**state, "context_length": torch.tensor(24)}, tmp_path / "ViT-L-14-336px.pt")
-    monkeypatch.setattr(clip_text, "_published_sizes", lambda: {**text, "quick_gelu": True})
+    monkeypatch.setattr(clip_text, "published_sizes", lambda: {**text, "quick_gelu": True})
     return tmp_path / "ViT-L-14-336px.pt", clip
 
 
@@ -139,5 +140,5 @@ def test_random_weights_are_none_of_the_pretrained_ones() -> None:
 def test_full_size_asks_for_the_file_of_clip() -> None:
     with pytest.raises(ValueError, match=r"ViT-L-14-336px\.pt"):
         build(Meres, "swin_b", text="clip")
-    with pytest.raises(ValueError, match="brings its own trunks"):
+    with pytest.raises(ValueError, match="brings its own backbones"):
         build(Meres, "embedded", text="clip", words=Path("ViT-L-14-336px.pt"))

@@ -10,7 +10,8 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 
 from assets.pretraining import segmenter as recipe
-from resources.embedded.cards import CARD, EMBEDDED, load_embedded
+from ops.refusal import Refused
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
 from resources.toyref.scenes import draw_scene
 
@@ -30,7 +31,7 @@ TINY = SamShape(
 BOXES_N4 = np.array([[3, 4, 40, 50], [20, 10, 90, 60], [0, 0, 99, 69]], np.float32)
 
 needs_embedded = pytest.mark.skipif(
-    not (EMBEDDED / "segmenter" / CARD).is_file(), reason="the embedded segmenter has not been trained"
+    not (EMBEDDED_FOLDER / "segmenter" / CARD).is_file(), reason="the embedded segmenter has not been trained"
 )
 
 
@@ -93,6 +94,14 @@ def test_same_image_and_boxes_give_the_same_bits(segmenter: Segmenter, image_HW3
 def test_what_is_no_rgb_image_is_refused(segmenter: Segmenter, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="RGB image"):
         segmenter.segment(np.zeros(shape, np.uint8), BOXES_N4)
+
+
+def test_an_image_that_vanishes_when_it_is_resized_is_refused(segmenter: Segmenter) -> None:
+    line_HW3 = np.zeros((1, 400, 3), np.uint8)
+    with pytest.raises(Refused, match="400 x 1 pixels is too narrow"):
+        segmenter.segment(line_HW3, BOXES_N4)
+    with pytest.raises(Refused, match="too narrow"):
+        segmenter.automatic(line_HW3)
 
 
 def test_a_float_image_is_refused(segmenter: Segmenter) -> None:
@@ -177,11 +186,11 @@ def test_a_shape_survives_its_card() -> None:
 
 class TestPublishedSizes:
     def test_an_unknown_name_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="vit_h"):
+        with pytest.raises(Refused, match="vit_h"):
             load_segmenter("vit_g")
 
     def test_a_published_size_needs_its_checkpoint(self) -> None:
-        with pytest.raises(ValueError, match="needs its checkpoint"):
+        with pytest.raises(Refused, match="needs its checkpoint"):
             load_segmenter("vit_h")
 
     def test_a_checkpoint_is_loaded_completely(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +213,7 @@ class TestPublishedSizes:
             state["mask_decoder.surprise"] = torch.zeros(1)
         torch.save(state, tmp_path / "sam.pth")
         monkeypatch.setitem(sam_model_registry, "vit_b", lambda: build_small_sam(TINY))
-        with pytest.raises(ValueError, match="mask_decoder"):
+        with pytest.raises(Refused, match="mask_decoder"):
             load_segmenter("vit_b", checkpoint=tmp_path / "sam.pth")
 
     @pytest.mark.slow
@@ -297,6 +306,6 @@ class TestEmbedded:
         assert segmenter.passes == 1
 
     def test_the_card_says_what_was_reached(self) -> None:
-        _, card = load_embedded(EMBEDDED / "segmenter")
+        _, card = load_embedded(EMBEDDED_FOLDER / "segmenter")
         assert card["scores"]["miou"] >= 0.85
         assert card["bytes"] < 2_000_000

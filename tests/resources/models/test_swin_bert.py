@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForPreTraining
 
 from ops.backbones.swin import Swin, SwinConfig
 from ops.segmenters.lavt import EMBEDDED, SWIN_B_480, Lavt
-from resources.embedded.cards import EMBEDDED as EMBEDDED_FOLDER
+from resources.embedded.cards import EMBEDDED_FOLDER
 from resources.models.referring import architecture_of, build, segmenter_from
 from resources.models.swin_bert import Tokenizer, load_bert, load_swin, resize_bias
 

@@ -118,7 +118,7 @@ def test_irnet_gets_its_trunk_and_says_what_it_lacks() -> None:
     state, card = load_embedded(embedded_folder("irn_trunk"))
     assert all(torch.equal(net.trunk.state_dict()[name], state[name]) for name in state)
     assert card["scores"]["objectness_accuracy"] > 0.9
-    with pytest.raises(ValueError, match="unknown trunk"):
+    with pytest.raises(ValueError, match="unknown backbone"):
         new_irnet("resnet18")
     with pytest.raises(ValueError, match="local file"):
         new_irnet("resnet50")

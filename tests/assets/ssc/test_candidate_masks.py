@@ -5,17 +5,20 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.data.tables import Candidate, Mask, Pixels, Referent, candidates_of
+from assets.data.images import Mask, Pixels
+from assets.data.tables import Referent
 from assets.framework.work import Work
+from assets.ssc import candidate_masks
+from assets.ssc.candidate_masks import Query, candidate_finder
+from assets.ssc.grounded_masks import Grounding
 from assets.ssc.knobs import CandidateKnobs
-from assets.ssc.segment import _finder, _grounded
+from assets.ssc.tables import CANDIDATES, CandidateRow, candidates_of
 from ops.ssc.detections import caption
-from resources.models import loading as zoo
 from resources.runtime import Runtime
 from storage.artifact import Artifact
-from storage.masks import decode
 
 PIXELS = np.zeros((20, 30, 3), np.uint8)
 BOXES = np.array([[2, 3, 10, 12], [12, 3, 20, 12], [15, 5, 25, 18]], np.float32)
@@ -55,39 +58,37 @@ class Segmenter:
 
 @pytest.fixture(autouse=True)
 def models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "open_detector", lambda *_: Detector())
-    monkeypatch.setattr(zoo, "open_segmenter", lambda *_: Segmenter())
+    monkeypatch.setattr(candidate_masks, "open_detector", lambda *_: Detector())
+    monkeypatch.setattr(candidate_masks, "open_segmenter", lambda *_: Segmenter())
 
 
-def rows(**knobs: Any) -> Sequence[dict[str, Any]]:
+def rows(**knobs: Any) -> Sequence[CandidateRow]:
     work = cast(Work, SimpleNamespace(runtime=Runtime()))
-    return _finder(work, CandidateKnobs(**knobs))("a", ["cup"], PIXELS)
+    return candidate_finder(work, CandidateKnobs(**knobs))(Query(image_id="a", classes=["cup"]), PIXELS)
 
 
 def test_a_box_in_which_nothing_is_found_keeps_its_row_but_is_no_candidate() -> None:
     found = rows(source="crop")
-    assert [row["area"] for row in found] == [25, 0, 12]
-    assert [row["x0"] for row in found] == [2.0, 12.0, 15.0]
-    assert [row["label"] for row in found] == ["cup"] * 3
-    table = SimpleNamespace(
-        select=lambda names: SimpleNamespace(to_pylist=lambda: [{n: r[n] for n in names} for r in found])
-    )
-    read = candidates_of(cast(Artifact, SimpleNamespace(table=lambda _: table)))
-    assert [one.candidate for one in read["a"]] == [0, 2]
-    assert all(isinstance(one, Candidate) for one in read["a"])
+    assert [row.area for row in found] == [25, 0, 12]
+    assert [row.x0 for row in found] == [2.0, 12.0, 15.0]
+    assert [row.label for row in found] == ["cup"] * 3
+    table = pa.Table.from_pylist([CANDIDATES.columns(row) for row in found], schema=CANDIDATES.schema)
+    read = candidates_of(cast(Artifact, SimpleNamespace(table=lambda *_, **__: table)))
+    assert [candidate.candidate for candidate in read["a"]] == [0, 2]
+    assert all(isinstance(candidate, CandidateRow) for candidate in read["a"])
 
 
 def test_masks_inside_boxes_lie_where_they_were_found() -> None:
     found = rows(source="crop")
-    masks = [decode(row["rle"], row["height"], row["width"]) for row in found]
+    masks = [row.mask.decode() for row in found]
     assert np.array_equal(masks[0], block(4, 5, 9, 10))
     assert np.array_equal(masks[2], block(16, 6, 20, 9))
 
 
 def test_boxes_are_prompts_otherwise_and_everything_needs_no_box() -> None:
-    assert [row["area"] for row in rows()] == [72, 72, 130]
+    assert [row.area for row in rows()] == [72, 72, 130]
     (whole,) = rows(source="everything")
-    assert (whole["area"], whole["label"], whole["x0"]) == (300, "", None)
+    assert (whole.area, whole.label, whole.x0) == (300, "", None)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +104,12 @@ def test_recipes_name_the_models_that_a_source_uses(source: Any, models: tuple[s
 
 
 def test_a_sentence_without_words_has_an_empty_mask() -> None:
-    one = Referent(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], sentences=["cup", ". ?"])
+    one = Referent(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], expressions=["cup", ". ?"])
     said: list[str] = []
-    rows = _grounded(cast(Any, Detector()), cast(Any, Segmenter()), said.append, one, PIXELS)
-    masks = [decode(row["rle"], 20, 30) for row in rows]
-    assert [row["sent_id"] for row in rows] == [4, 5]
+    ground = Grounding(detector=cast(Any, Detector()), segmenter=cast(Any, Segmenter()), log=said.append)
+    rows = ground(one, PIXELS)
+    masks = [row.mask.decode() for row in rows]
+    assert [row.sent_id for row in rows] == [4, 5]
     assert np.array_equal(masks[0], block(2, 3, 10, 12))
     assert not masks[1].any()
     assert said == ["an empty mask for sentence 5: the expression '. ?' holds no word"]

@@ -9,26 +9,45 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.data import tables as records
-from assets.data.tables import ImageRecord, on_image, read_image
+from assets.data import images
+from assets.data.images import on_image, read_image
+from assets.data.tables import ImageRow
 from assets.framework.work import Work
+from ops.refusal import Refused
 from resources.datasets import ImageChangedError
 from storage.files import sha256_of
 from storage.rows import Quarantined
 
-IMAGE = ImageRecord(image_id="strip.png", image_file="strip.png", width=3000, height=2, sha256="")
+IMAGE = ImageRow(image_id="strip.png", image_file="strip.png", width=3000, height=2, sha256="")
 
 
 def test_what_a_model_refuses_is_quarantined_by_its_name_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "read_image", lambda *_: np.zeros((2, 3000, 3), np.uint8))
+    monkeypatch.setattr(images, "read_image", lambda *_: np.zeros((2, 3000, 3), np.uint8))
 
     def refuse(_: Any) -> Any:
-        raise ValueError("height and width must be > 0")
+        raise Refused("height and width must be > 0")
 
     found = on_image(cast(Work, None), IMAGE, refuse)
     assert isinstance(found, Quarantined)
     assert found.reason == "strip.png (3000 x 2): height and width must be > 0"
     assert on_image(cast(Work, None), IMAGE, lambda pixels: [{"width": pixels.shape[1]}]) == [{"width": 3000}]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda pixels: list(zip(pixels, [1], strict=True)),
+        lambda pixels: pixels + np.zeros((5, 5, 5)),
+        lambda _: ["mug"].index("cup"),
+        lambda _: np.stack([]),
+        lambda _: {"mug": 1}["cup"],
+    ],
+)
+def test_a_mistake_in_the_code_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch, mistake: Any) -> None:
+    monkeypatch.setattr(images, "read_image", lambda *_: np.zeros((2, 3000, 3), np.uint8))
+    with pytest.raises((ValueError, KeyError)) as caught:
+        on_image(cast(Work, None), IMAGE, mistake)
+    assert not isinstance(caught.value, Refused)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from assets.data.tables import Mask, images_of, referents_of
+from assets.data.images import Mask
+from assets.data.tables import images_in, referents_in
 from assets.framework.asset_factory import run_stage
-from pipelines.commands.outputs import export, segment
-from pipelines.commands.run import planned, ready
-from pipelines.definitions import load_plan
+from pipelines.commands.export import export
+from pipelines.commands.segment import segment
+from pipelines.graph.load import load_plan, planned
+from pipelines.graph.state import ready
 from resources.datasets import DatasetConfig, open_dataset, true_mask
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
@@ -38,7 +40,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
-        patch.setattr("pipelines.definitions._identify", lambda model: f"weights of {model}")
+        patch.setattr("pipelines.graph.load.identify", lambda model: f"weights of {model}")
         for one in load_plan():
             if "try" in one.used_by:
                 run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
@@ -69,8 +71,8 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 ) -> None:
     export("little", "try", tmp_path / "out", stages=[stage], png=True)
     folder, masks = tmp_path / "out" / stage, masks_of(finished[stage], table)
-    objects = {one.ref_id: one for one in referents_of(finished["references"])}
-    images = images_of(finished["references"])
+    objects = {one.ref_id: one for one in referents_in(finished["references"])}
+    images = images_in(finished["references"])
     coco = COCO(folder / "annotations.json")
     assert len(coco.anns) == len(masks) > 0
     for found in coco.anns.values():
@@ -82,8 +84,8 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
         assert found["area"] == mask.sum()
         assert coco.imgs[found["image_id"]]["file_name"] == images[one.image_id].image_file
         assert (found["object_id"], found["split"]) == (one.object_id, one.split)
-        said = dict(zip(one.sent_ids, one.sentences, strict=True))
-        assert found["sentences"] == ([said[sent_id]] if sent_id is not None else one.sentences)
+        said = dict(zip(one.sent_ids, one.expressions, strict=True))
+        assert found["sentences"] == ([said[sent_id]] if sent_id is not None else one.expressions)
 
     shutil.copytree(pictures(), folder / "images")
     drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
@@ -100,10 +102,10 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
     finished: Finished, tmp_path: Path
 ) -> None:
-    one = referents_of(finished["references"], splits=["val"])[0]
-    image = images_of(finished["references"])[one.image_id]
+    one = referents_in(finished["references"], splits=["val"])[0]
+    image = images_in(finished["references"])[one.image_id]
     copy = shutil.copy(pictures() / image.image_file, tmp_path / "mine.png")
-    segment(Path(copy), one.sentences, tmp_path / "out", dataset="little", experiment="try")
+    segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try")
     rows = {row["sent_id"]: row for row in finished["predictions"].table("masks").to_pylist()}
     for number, sent_id in enumerate(one.sent_ids):
         row, mask = rows[sent_id], np.asarray(Image.open(tmp_path / "out" / f"mine_{number}.png"))

@@ -1,0 +1,59 @@
+"""The pretrained model that a knob names: one name gives what a recipe digests and what a loader opens.
+
+Every way from a knob's name to files goes through `ModelRef`, so that what is digested is what is loaded. Nothing heavy
+is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from resources.checkpoints import identity, locate, registered
+
+EMBEDDED = "embedded"
+"""What a knob says for the small model that comes with the project."""
+Kind = Literal["parser", "clip_vit", "clip_rn", "clip_judge", "irn_trunk", "detector", "segmenter", "swin", "bert"]
+"""What a model is for, and which embedded one stands in. `clip_judge` scores masked images and `irn_trunk` is IRNet's
+backbone: the registry, its folders and with them every recipe keep the names under which they were first recorded."""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A pretrained model, by what it is for and by the name that a knob gives it."""
+
+    kind: Kind
+    name: str = EMBEDDED
+    """`embedded`, or a name in the checkpoint registry."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it comes with the project."""
+        return self.name.startswith(EMBEDDED)
+
+    @property
+    def registry_name(self) -> str:
+        """Its name in `resources.checkpoints.CHECKPOINTS`, which recipes digest beside its identity."""
+        return f"{EMBEDDED}/{self.kind}" if self.name == EMBEDDED else self.name
+
+    @property
+    def parts(self) -> tuple[ModelRef, ...]:
+        """The model, and after it the other checkpoints that its loader reads.
+
+        Raises:
+            Refused: the registry has no such name.
+        """
+        return (self, *(ModelRef(self.kind, name) for name in registered(self.registry_name).companions))
+
+    def identity(self, folder: Path | None = None) -> str:
+        """A digest of what `path` gives, see `resources.checkpoints.identity`."""
+        return identity(self.registry_name, folder)
+
+    def path(self, folder: Path | None = None) -> Path:
+        """The file or folder to load; raises as `resources.checkpoints.locate` does."""
+        return locate(self.registry_name, folder)
+
+    def source(self, checkpoint: Path | None) -> Path | None:
+        """What a loader reads: the path it was given, else the embedded model; None: a published one without a file."""
+        return checkpoint or (self.path() if self.is_embedded else None)
