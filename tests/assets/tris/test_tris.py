@@ -16,13 +16,12 @@ from assets.data.images import read_image
 from assets.data.tables import ground_truth_of, images_in, referents_in
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
+from assets.framework.training import plan_of
 from assets.framework.work import Work
-from assets.segmenters.fit import plan_of as lavt_plan
 from assets.segmenters.knobs import BootstrapKnobs
 from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisPictures
 from assets.tris.knobs import LocalisationKnobs, ResponseKnobs
-from assets.tris.load import plan_of as tris_plan
 from assets.tris.load import read_irnet, read_response_model, squashed
 from assets.tris.localisation_scores import annotated_box
 from assets.tris.predict import open_tris_segmenter
@@ -32,10 +31,12 @@ from assets.tris.tables import LOCATED
 from assets.tris.train import loss_weights
 from ops.evaluation.iou import ScoreState, intersection_union
 from ops.images import to_tensor
+from ops.segmenters.training import SegmenterPlan
 from ops.tris.irnet import look
 from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
+from ops.tris.training import TrisPlan
 from pipelines.commands.report import report_table
 from pipelines.graph.load import load_plan
 from resources.datasets import load_image
@@ -322,8 +323,8 @@ def test_a_training_may_ask_for_full_precision(
     precision: Precision, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert tris_plan(ResponseKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
-    assert lavt_plan(BootstrapKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
+    assert plan_of(TrisPlan, ResponseKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
+    assert plan_of(SegmenterPlan, BootstrapKnobs(precision=precision), Runtime(), seed=0).bf16 == bf16
     trained = SimpleNamespace(manifest=SimpleNamespace(recipe={"knobs": {"precision": precision}}))
     assert bf16_of(cast(Artifact, trained), Runtime()) == bf16
 
