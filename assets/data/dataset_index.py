@@ -30,7 +30,7 @@ def raw_fingerprint(instance: StageInstance) -> str:
 
 def dataset_index(work: Work) -> Outcome:
     """Images, referents and expressions per split."""
-    corpus = work.dataset.references()
+    corpus = work.dataset.corpus()
     rows = [
         SplitRow(
             split=split,

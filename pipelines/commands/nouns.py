@@ -24,7 +24,11 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
     nouns = noun_phrases(texts, lambda batch: parse_all(nlp, batch), rule=rule)
     evaluation = evaluate_nouns(labelled.expressions, nouns, labelled.synonyms)
     shares = folding(
-        "data set", "hits", "expressions with a class word", "share", title=f"Noun rule {rule}, {evaluation.pairs} pairs"
+        "data set",
+        "hits",
+        "expressions with a class word",
+        "share",
+        title=f"Noun rule {rule}, {evaluation.pairs} pairs",
     )
     rows = {**evaluation.datasets, "all": evaluation.overall, "all, one-word synonyms": evaluation.one_word}
     for name, share in rows.items():
