@@ -15,7 +15,7 @@ from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import load_plan, planned
 from pipelines.graph.state import ready
-from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.datasets import DatasetConfig, ground_truth_mask, open_dataset
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from storage.masks import decode
@@ -89,13 +89,13 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 
     shutil.copytree(pictures(), folder / "images")
     drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
-    corpus, (truths, broken) = drawn.references(), drawn.ground_truth()
+    corpus, (truths, broken) = drawn.corpus(), drawn.ground_truth()
     assert not corpus.quarantined
     assert not broken
-    assert sorted(row.expression for row in corpus.references) == sorted(
+    assert sorted(row.expression for row in corpus.expressions) == sorted(
         sentence for found in coco.anns.values() for sentence in found["sentences"]
     )
-    found = sorted(true_mask(truth).tobytes() for truth in truths)
+    found = sorted(ground_truth_mask(truth).tobytes() for truth in truths)
     assert found == sorted(mask.tobytes() for mask in masks.values())
 
 
