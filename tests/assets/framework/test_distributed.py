@@ -112,7 +112,9 @@ LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
-def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = EXPERIMENT.replace("epochs: 2, batch_size: 12", "epochs: 500, batch_size: 12")
     (home / "experiments" / "pair.yaml").write_text(text)
     monkeypatch.setenv("WORDMASK_HOME", str(home))

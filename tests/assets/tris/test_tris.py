@@ -15,7 +15,6 @@ from rich.console import Console
 from assets.data.images import read_image
 from assets.data.tables import ground_truth_of, images_in, referents_in
 from assets.framework.asset_factory import run_stage
-from assets.framework.stage import StageInstance
 from assets.framework.training import plan_of
 from assets.framework.work import Work
 from assets.segmenters.knobs import BootstrapKnobs
@@ -45,15 +44,14 @@ from storage.arrays import read_array
 from storage.artifact import Artifact, Slot, Store
 from storage.masks import decode
 from storage.weights import load_weights
-from tests.homes import write_home
+from tests.homes import copy_home, finish
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
 EXPERIMENT = """
 extends: tris
 datasets: [little]
 knobs:
   tris_response_model: {image_size: 96, epochs: 1, batch_size: 12, width: 32}
-  refined_labels: {taught_images: 8, epochs: 1, batch_size: 4, crop: 76}
+  refined_labels: {taught_images: 4, epochs: 1, batch_size: 4, crop: 76}
   tris_segmenter: {image_size: 96, epochs: 1, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
   response_scores: {training_references: 7}
   tris_report: {examples: 2}
@@ -63,21 +61,15 @@ SCORED = ("val", "testA", "testB")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(described: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a world and an experiment."""
-    return write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
+    return copy_home(described, tmp_path_factory.mktemp("home"), experiments={"try": EXPERIMENT})
 
 
 @pytest.fixture(scope="module")
 def finished(home: Path) -> Finished:
     """Every stage of TRIS, run once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        store = Store(home / "store")
-        instances: list[StageInstance] = [one for one in load_plan() if one.dataset == "little"]
-        for one in instances:
-            run_stage(one, store, Runtime(threads=1), lambda _: None)
-        return {one.stage.name: store.resolve(one.key) for one in instances}
+    return {stage: artifact for (_, stage), artifact in finish(home).items()}
 
 
 @pytest.fixture
@@ -144,7 +136,7 @@ def test_every_training_object_gets_a_label_and_the_first_images_teach(finished:
     artifact = finished["refined_labels"]
     training = referents_in(finished["references"], splits=("train",))
     assert {row["ref_id"] for row in artifact.table("labels").to_pylist()} == {one.ref_id for one in training}
-    taught = list(dict.fromkeys(one.image_id for one in training))[:8]
+    taught = list(dict.fromkeys(one.image_id for one in training))[:4]
     seeds = artifact.table("seeds").to_pylist()
     assert {row["image_id"] for row in seeds} == set(taught)
     assert artifact.table("history").num_rows == len(seeds) // 4
