@@ -1,7 +1,8 @@
-"""The command line: demo, ui, run, add, status, report, export, segment, results, cost, nouns, doctor."""
+"""The command line. Nothing heavy is imported before a command needs it: a help text or a wrong option answers at once.
 
-import os
-import signal
+What a command does stands in the module of its name below `pipelines.commands`.
+"""
+
 import sys
 import time
 from enum import StrEnum
@@ -11,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.commands.run import console, dagster_home, planned, run_experiment, state_of, stored
-from resources.paths import PROJECT, home
+from pipelines.commands.terminal import console
+from resources.paths import home
 
 app = typer.Typer(
     help="Pictures and sentences in, masks and trained referring-segmentation models out.",
@@ -72,48 +73,28 @@ def add(
     experiment: Experiment = "base",
 ) -> None:
     """Register your own folder as a data set for an experiment."""
-    from pipelines.config.dataset_files import write_dataset
+    from pipelines.commands.add import add_folder
 
     with _clear_errors():
-        path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
-    for line in path.read_text().splitlines():
-        if line.startswith("# "):
-            console.print(escape(line[2:]))
-    console.print(
-        f"wrote {path}; now run `wordmask run -d {name} -e {experiment}`, or reload the definitions in the UI"
-    )
+        add_folder(name, folder, manifest=manifest, experiment=experiment)
 
 
 @app.command()
 def ui(port: int = 3000) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
+    from pipelines.commands.ui import open_pages
+
     with _clear_errors():
-        dagster_home()
-    os.environ["WORDMASK_HOME"] = str(home())  # relative to where the person is, which is left below
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    program = str(Path(sys.executable).with_name("dagster"))
-    os.chdir(PROJECT)
-    os.execv(program, [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+        open_pages(port)
 
 
 @app.command()
 def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None:
     """Say which stages are ready, stale or missing, and with how many rows."""
-    from pipelines.commands.terminal_tables import folding
-    from storage.artifact import Store
+    from pipelines.commands.status import status_table
 
-    store = Store(home() / "store")
-    table = folding("asset", "state", "rows", "reused", "computed", "quarantined")
     with _clear_errors():
-        for instance in planned(dataset, experiment):
-            artifact = stored(instance, store)
-            tallies = list(artifact.manifest.rows.values()) if artifact else []
-            counts = [
-                str(sum(getattr(tally, name) for tally in tallies))
-                for name in ("rows", "reused", "computed", "quarantined")
-            ]
-            table.add_row("/".join(instance.key), state_of(instance, store), *counts)
-    console.print(table)
+        console.print(status_table(dataset, experiment))
 
 
 @app.command()
@@ -125,13 +106,13 @@ def report(
     ] = False,
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
-    if compare:
-        from pipelines.commands.terminal_tables import comparison
-
-        with _clear_errors():
-            console.print(comparison(dataset, baseline=experiment))
+    if not compare:
+        _print_report(dataset, experiment)
         return
-    _print_report(dataset, experiment)
+    from pipelines.commands.report import comparison
+
+    with _clear_errors():
+        console.print(comparison(dataset, baseline=experiment))
 
 
 @app.command()
@@ -143,10 +124,10 @@ def export(
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
 ) -> None:
     """Write the masks of finished stages as COCO annotations, and as pictures."""
-    from pipelines.commands.outputs import export as write
+    from pipelines.commands.export import export
 
     with _clear_errors():
-        console.print(write(dataset, experiment, to, stages=stage, png=png))
+        console.print(export(dataset, experiment, to, stages=stage, png=png))
 
 
 @app.command()
@@ -159,10 +140,10 @@ def segment(
     model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
 ) -> None:
     """Segment what sentences say of a picture, with the model that an experiment has trained."""
-    from pipelines.commands.outputs import segment as find
+    from pipelines.commands.segment import segment
 
     with _clear_errors():
-        console.print(find(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
+        console.print(segment(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
 
 
 @app.command()
@@ -177,22 +158,10 @@ def results(
 
     Their sections of the file are written anew after every run, and what is finished is not run again.
     """
-    from pipelines.commands.results import TABLES, markdown, register, run_rows
-
-    numbers = range(seeds)
-    with _clear_errors():
-        unknown = sorted(set(table) - {one.number for one in TABLES})
-        if unknown:
-            raise ValueError(f"there is no table {unknown}; choose from {[one.number for one in TABLES]}")
-        tables = [one for one in TABLES if one.number in table]
-        register(style, numbers, tables)
-
-    def write() -> None:
-        out.write_text(markdown(style, numbers, tables, out.read_text() if out.exists() else ""))
+    from pipelines.commands.results import write_results
 
     with _clear_errors():
-        failed = [] if show else run_rows(style, numbers, tables, write)
-        write()
+        failed = write_results(out, style, range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
         console.print(f"[red]failed:[/red] {command}")
@@ -221,7 +190,7 @@ def nouns(
     parser: Annotated[str, typer.Option(help="Parser: embedded or en_core_web_md.")] = "embedded",
 ) -> None:
     """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
-    from pipelines.commands.terminal_tables import noun_table
+    from pipelines.commands.nouns import noun_table
 
     with _clear_errors():
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
@@ -230,7 +199,7 @@ def nouns(
 @app.command()
 def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")] = False) -> None:
     """Say what is there, what is missing, and what to do about it."""
-    from pipelines.commands.terminal_tables import doctor_table
+    from pipelines.commands.doctor import doctor_table
 
     table, healthy = doctor_table(thorough=thorough)
     console.print(table)
@@ -238,15 +207,16 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
 
 
 def _run(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> None:
+    from ops.refusal import Refused
+    from pipelines.commands.run import run_experiment
+
     with _clear_errors():
         if not run_experiment(dataset, experiment, until=until, **runtime):
-            raise ValueError(
-                "the run did not finish; what was computed is kept, and the same command goes on from there"
-            )
+            raise Refused("the run did not finish; what was computed is kept, and the same command goes on from there")
 
 
 def _print_report(dataset: str, experiment: str) -> None:
-    from pipelines.commands.terminal_tables import report_table
+    from pipelines.commands.report import report_table
 
     with _clear_errors():
         console.print(report_table(dataset, experiment))
@@ -259,15 +229,20 @@ class _clear_errors:  # noqa: N801  a context manager reads as a verb
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from sqlalchemy.exc import OperationalError
+        from storage.files import StoreError
 
-        from storage.artifact import StoreError
-
-        if isinstance(error, (ValueError, FileNotFoundError, StoreError)):
+        if isinstance(error, (ValueError, FileNotFoundError, StoreError)):  # `Refused` is a ValueError
             console.print(f"[red]{escape(str(error))}[/red]")
             raise typer.Exit(1) from error
-        if isinstance(error, (OSError, OperationalError)):
-            reason = error.orig if isinstance(error, OperationalError) else error
+        if reason := _refused_by_the_disk(error):
             advice = f"Is {home()} writable, and is there room? Free some, or set WORDMASK_HOME to another folder"
             console.print(f"[red]{escape(f'{reason}. {advice}.')}[/red]")
             raise typer.Exit(1) from error
+
+
+def _refused_by_the_disk(error: BaseException | None) -> object:
+    """What the operating system said, also where Dagster's database wrapped it; None for any other error."""
+    if isinstance(error, OSError):
+        return error
+    sqlalchemy = sys.modules.get("sqlalchemy.exc")  # imported by Dagster, or by nothing
+    return error.orig if sqlalchemy and isinstance(error, sqlalchemy.OperationalError) else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS
 from storage.files import sha256_of
 
@@ -221,9 +222,9 @@ def checkpoint_folder() -> Path:
 
 
 def registered(name: str) -> Checkpoint:
-    """The checkpoint of that name; `ValueError` lists the known ones when there is none."""
+    """The checkpoint of that name; `Refused` lists the known ones when there is none."""
     if name not in CHECKPOINTS:
-        raise ValueError(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}")
+        raise Refused(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}")
     return CHECKPOINTS[name]
 
 
@@ -236,7 +237,7 @@ def locate(name: str, folder: Path | None = None) -> Path:
 
     Raises:
         MissingCheckpoint: A file of it is not there; the message says what to do.
-        ValueError: No such checkpoint is known.
+        Refused: No such checkpoint is known.
     """
     checkpoint, home = registered(name), folder or checkpoint_folder()
     absent = [file.path for file, path in _found(checkpoint, home) if path is None]
@@ -269,7 +270,7 @@ def identity(name: str, folder: Path | None = None) -> str:
     hashed once and remembered beside the file under their size and modification time.
 
     Raises:
-        ValueError: No such checkpoint is known.
+        Refused: No such checkpoint is known.
     """
     checkpoint, home = registered(name), folder or checkpoint_folder()
     found = _found(checkpoint, home)

@@ -1,10 +1,9 @@
 """Masks as COCO run-length bytes: small, exact, and read by every COCO tool.
 
-Shapes: N masks, H x W pixels. An RLE means nothing without its size: a row of a table keeps
-`rle`, `height`, `width`.
+Shapes: N masks, H x W pixels. Run lengths mean nothing without a size: `Rle` keeps both, as do the columns `rle`,
+`height`, `width` of a table.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -18,12 +17,17 @@ from storage.tables import column
 
 BoolArray = NDArray[np.bool_]
 
+
+class MaskError(ValueError):
+    """Run lengths or an annotation that describe no mask of the size they come with."""
+
+
 RLE_COLUMNS: tuple[pa.Field, ...] = (
     column("rle", pa.binary(), "mask as COCO compressed run lengths, column by column"),
     column("height", pa.int32(), "height of the mask in pixels"),
     column("width", pa.int32(), "width of the mask in pixels"),
 )
-"""The columns that `mask_row` fills."""
+"""The columns that `Rle.columns` fills."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,41 @@ class Rle:
         """Compress a mask; raises as `encode` does."""
         return cls(encode(mask_HW), mask_HW.shape[0], mask_HW.shape[1])
 
+    @classmethod
+    def union(cls, masks: Sequence["Rle"], *, height: int, width: int) -> Self:
+        """Every pixel that any of the masks covers, which are of the given size; an empty mask for none."""
+        if not masks:
+            return cls.of(np.zeros((height, width), dtype=np.bool_))
+        sizes = {(mask.height, mask.width) for mask in masks}
+        if sizes != {(height, width)}:
+            raise ValueError(f"Masks of (height, width) {sorted(sizes)} have no union of size {(height, width)}.")
+        return cls(coco.merge([_object(mask) for mask in masks])["counts"], height, width)
+
     def decode(self) -> BoolArray:
-        """Every pixel, (height, width) booleans; `ValueError` when the runs do not fill exactly that size."""
+        """Every pixel, (height, width) booleans; `MaskError` when the runs do not fill exactly that size."""
         return decode(self.counts, self.height, self.width)
 
     @property
     def area(self) -> int:
         """Foreground pixels."""
-        return int(area([self.counts], self.height, self.width)[0])
+        return int(coco.area(_object(self)))
+
+    def iou(self, other: "Rle") -> float:
+        """Intersection over union with a mask of the same size; 0 where both are empty."""
+        if (self.height, self.width) != (other.height, other.width):
+            raise ValueError(
+                f"A mask of {self.height} x {self.width} pixels is not compared with one of {other.height} x "
+                f"{other.width}; bring both to one size."
+            )
+        return float(coco.iou([_object(self)], [_object(other)], [0])[0, 0])
+
+    def segmentation(self) -> dict[str, Any]:
+        """The mask as COCO's JSON has it: `size`, and `counts` as text."""
+        return {"size": [self.height, self.width], "counts": self.counts.decode("ascii")}
+
+    def annotation(self) -> dict[str, Any]:
+        """`segmentation`, `area` (pixels) and `bbox` (x, y, width, height), as COCO's JSON has them."""
+        return {"segmentation": self.segmentation(), "area": self.area, "bbox": coco.toBbox(_object(self)).tolist()}
 
     def columns(self) -> dict[str, Any]:
         """The columns `rle`, `height`, `width` of a row."""
@@ -75,7 +106,7 @@ def encode_many(masks_NHW: BoolArray) -> list[bytes]:
 
 
 def decode(rle: bytes, height: int, width: int) -> BoolArray:
-    """Expand a mask to (height, width) booleans; `ValueError` when the runs do not fill exactly that size."""
+    """Expand a mask to (height, width) booleans; `MaskError` when the runs do not fill exactly that size."""
     return decode_many([rle], height, width)[0]
 
 
@@ -85,42 +116,13 @@ def decode_many(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
         return np.zeros((0, height, width), dtype=np.bool_)
     for rle in rles:
         _check_runs(rle, height, width)
-    masks_HWN = coco.decode(_objects(rles, height, width))
+    masks_HWN = coco.decode([_object(Rle(rle, height, width)) for rle in rles])
     return np.ascontiguousarray(masks_HWN.transpose(2, 0, 1)).view(np.bool_)
 
 
 def mask_row(mask_HW: BoolArray) -> dict[str, Any]:
     """The columns `rle`, `height`, `width` of a row."""
-    return {"rle": encode(mask_HW), "height": mask_HW.shape[0], "width": mask_HW.shape[1]}
-
-
-def annotation(rle: bytes, height: int, width: int) -> dict[str, Any]:
-    """`segmentation`, `area` (pixels) and `bbox` (x, y, width, height) of a mask, as COCO's JSON has them."""
-    (mask,) = _objects([rle], height, width)
-    box, pixels = coco.toBbox(mask).tolist(), int(coco.area(mask))
-    return {"segmentation": {"size": [height, width], "counts": rle.decode("ascii")}, "area": pixels, "bbox": box}
-
-
-def area(rles: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
-    """Foreground pixels of each mask, shape (N,)."""
-    if not rles:
-        return np.zeros(0, dtype=np.int64)
-    return np.asarray(coco.area(_objects(rles, height, width)), dtype=np.int64)
-
-
-def iou(a: Sequence[bytes], b: Sequence[bytes], height: int, width: int) -> NDArray[np.float64]:
-    """Intersection over union of all pairs, shape (len(a), len(b)); 0 where both masks are empty."""
-    if not a or not b:
-        return np.zeros((len(a), len(b)))
-    crowd = [0] * len(b)
-    return np.asarray(coco.iou(_objects(a, height, width), _objects(b, height, width), crowd), dtype=np.float64)
-
-
-def merge(rles: Sequence[bytes], height: int, width: int) -> bytes:
-    """The union of masks; an empty mask for none."""
-    if not rles:
-        return encode(np.zeros((height, width), dtype=np.bool_))
-    return coco.merge(_objects(rles, height, width))["counts"]
+    return Rle.of(mask_HW).columns()
 
 
 def rasterise(
@@ -140,11 +142,11 @@ def rasterise(
         Booleans of shape (height, width).
 
     Raises:
-        ValueError: nothing to draw, another layout, or a size that is not the image's.
+        MaskError: nothing to draw, another layout, or a size that is not the image's.
     """
     parts = segmentation if isinstance(segmentation, list) else [segmentation]
     if not parts:
-        raise ValueError("The annotation has no polygon and no run lengths; leave the object out.")
+        raise MaskError("The annotation has no polygon and no run lengths; leave the object out.")
     dicts = [part for part in parts if isinstance(part, dict)]
     if len(dicts) == len(parts):
         rles = [_run_lengths(part, height, width) for part in dicts]
@@ -154,40 +156,38 @@ def rasterise(
     return cover_HW == 1 if overlap == "compat" else cover_HW >= 1
 
 
-def _objects(rles: Sequence[bytes], height: int, width: int) -> list[dict[str, Any]]:
-    return [{"size": [height, width], "counts": rle} for rle in rles]
+def _object(mask: Rle) -> dict[str, Any]:
+    """As pycocotools takes it."""
+    return {"size": [mask.height, mask.width], "counts": mask.counts}
 
 
 def _polygons(parts: list[Any], height: int, width: int) -> list[bytes]:
     """Parts with fewer than three corners enclose nothing and are left out (pycocotools would read four as a box)."""
     limit = 10 * max(height, width)  # pycocotools reserves memory in proportion to a coordinate
-    drawn = []
+    polygons = []
     for part in parts:
         if not isinstance(part, list) or len(part) % 2 or not all(isinstance(x, int | float) for x in part):
-            raise ValueError("A polygon is a list with an even number of coordinates [x0, y0, x1, y1, ...].")
-        if not all(math.isfinite(x) and abs(x) <= limit for x in part):
-            raise ValueError(
-                f"A polygon leaves the {width} x {height} image by far; the annotation belongs to another."
-            )
+            raise MaskError("A polygon is a list with an even number of coordinates [x0, y0, x1, y1, ...].")
+        if not all(abs(x) <= limit for x in part):  # nor is NaN
+            raise MaskError(f"A polygon leaves the {width} x {height} image by far; the annotation belongs to another.")
         if len(part) >= 6:
-            drawn.append([float(x) for x in part])
-    if not drawn:
-        raise ValueError("No polygon of the annotation has three corners; leave the object out.")
-    return [rle["counts"] for rle in coco.frPyObjects(drawn, height, width)]
+            polygons.append([float(x) for x in part])
+    if not polygons:
+        raise MaskError("No polygon of the annotation has three corners; leave the object out.")
+    return [rle["counts"] for rle in coco.frPyObjects(polygons, height, width)]
 
 
 def _run_lengths(part: dict[str, Any], height: int, width: int) -> bytes:
-    if list(part.get("size", ())) != [height, width]:
-        raise ValueError(
-            f"Run lengths of size {part.get('size')} do not fit an image of height {height}, width {width}."
-        )
+    size = part.get("size")
+    if not isinstance(size, list | tuple) or list(size) != [height, width]:
+        raise MaskError(f"Run lengths of size {size} do not fit an image of height {height}, width {width}.")
     counts = part.get("counts")
     if isinstance(counts, str):
         return counts.encode("ascii", errors="replace")
     if isinstance(counts, bytes):
         return counts
     if not isinstance(counts, list) or not all(isinstance(run, int) and 0 <= run <= height * width for run in counts):
-        raise ValueError("Run lengths are compressed text or a list of whole numbers from 0 to height x width.")
+        raise MaskError("Run lengths are compressed text or a list of whole numbers from 0 to height x width.")
     return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
 
 
@@ -200,16 +200,16 @@ def _check_runs(rle: bytes, height: int, width: int) -> None:
     codes = np.frombuffer(rle, dtype=np.uint8).astype(np.int64) - 48
     last = (codes & 0x20) == 0
     if not len(codes) or codes.min() < 0 or codes.max() > 63 or not last[-1]:
-        raise ValueError("The run lengths are not COCO compressed text; the table or the annotation is damaged.")
+        raise MaskError("The run lengths are not COCO compressed text; the table or the annotation is damaged.")
     ends = np.flatnonzero(last)
     starts = np.concatenate(([0], ends[:-1] + 1))
     place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
     if place.max() > 6:
-        raise ValueError("A run length is beyond any image; the table or the annotation is damaged.")
+        raise MaskError("A run length is beyond any image; the table or the annotation is damaged.")
     runs = np.add.reduceat((codes & 0x1F) << (5 * place), starts)
     runs -= np.where(codes[ends] & 0x10, 1 << (5 * (place[ends] + 1)), 0)
     runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
     if runs.min() < 0 or runs.sum() != height * width:
-        raise ValueError(
+        raise MaskError(
             f"The run lengths do not fill {height} x {width} pixels; they are damaged, or the size is another mask's."
         )

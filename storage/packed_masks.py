@@ -1,6 +1,6 @@
 """Stacks of masks of one size in one file, eight pixels a byte: written one after another, read by memory map.
 
-Shapes: K masks of a stack, H x W pixels.
+Shapes: K masks of a stack, H x W pixels; every stack has a K of its own.
 """
 
 import os
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from storage.files import explain
 
-Stack = npt.NDArray[np.bool_]
+MaskStack = npt.NDArray[np.bool_]
+"""(K, H, W)."""
 
 
-class Stacks(Sequence[Stack]):
-    """Stacks in a file, by number; a stack is unpacked when it is asked for."""
+class PackedMasks(Sequence[MaskStack]):
+    """The stacks of a file, by number; a stack is unpacked when it is asked for."""
 
     def __init__(self, path: Path, counts: Sequence[int], *, height: int, width: int) -> None:
         """`counts` are the masks of each stack."""
@@ -31,20 +32,20 @@ class Stacks(Sequence[Stack]):
         return len(self._ends) - 1
 
     @overload
-    def __getitem__(self, number: int) -> Stack: ...
+    def __getitem__(self, number: int) -> MaskStack: ...
     @overload
-    def __getitem__(self, number: slice) -> Sequence[Stack]: ...
-    def __getitem__(self, number: int | slice) -> Stack | Sequence[Stack]:
+    def __getitem__(self, number: slice) -> Sequence[MaskStack]: ...
+    def __getitem__(self, number: int | slice) -> MaskStack | Sequence[MaskStack]:
         """Masks (K, H, W) of a stack, or a list of stacks."""
         if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
+            return [self[index] for index in range(*number.indices(len(self)))]
         number = range(len(self))[number]
         rows = self._packed[self._ends[number] : self._ends[number + 1]]
         pixels = np.unpackbits(rows, axis=1, count=self._height * self._width)
         return pixels.reshape(len(rows), self._height, self._width).view(np.bool_)
 
 
-def write_stacks(path: Path, stacks: Iterable[Stack]) -> list[int]:
+def write_packed_masks(path: Path, stacks: Iterable[MaskStack]) -> list[int]:
     """Write stacks (K, H, W), all of one height and width, one after another; the number of masks of each.
 
     Raises:

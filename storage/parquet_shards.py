@@ -29,7 +29,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Piece:
+class UnitFile:
     """A sound Parquet file and its units."""
 
     path: Path
@@ -42,7 +42,7 @@ class Piece:
 class Entry:
     """A unit's record and the file it speaks of."""
 
-    piece: Piece
+    file: UnitFile
     record: Record
 
 
@@ -52,26 +52,26 @@ class RowReader:
     def __init__(self) -> None:
         self._held: tuple[Path, int, pa.Table] | None = None
 
-    def read(self, piece: Piece, start: int, rows: int) -> Iterator[pa.Table]:
+    def read(self, file: UnitFile, start: int, rows: int) -> Iterator[pa.Table]:
         """Yield the rows from `start` on, in slices; `StoreError` when the file went bad since it was opened."""
         end = start + rows
         while start < end:
-            index = bisect_right(piece.groups, start) - 1
-            stop = min(end, piece.groups[index + 1])
-            yield self._group(piece.path, index).slice(start - piece.groups[index], stop - start)
+            index = bisect_right(file.groups, start) - 1
+            stop = min(end, file.groups[index + 1])
+            yield self._group(file.path, index).slice(start - file.groups[index], stop - start)
             start = stop
 
     def runs(self, entries: Iterable[Entry]) -> Iterator[pa.Table]:
         """Yield the rows of units in the given order, neighbours in one slice."""
-        piece, start, end = None, 0, 0
+        file, start, end = None, 0, 0
         for entry in entries:
-            if entry.piece is not piece or entry.record.start != end:
-                if piece is not None:
-                    yield from self.read(piece, start, end - start)
-                piece, start = entry.piece, entry.record.start
+            if entry.file is not file or entry.record.start != end:
+                if file is not None:
+                    yield from self.read(file, start, end - start)
+                file, start = entry.file, entry.record.start
             end = entry.record.start + entry.record.rows
-        if piece is not None:
-            yield from self.read(piece, start, end - start)
+        if file is not None:
+            yield from self.read(file, start, end - start)
 
     def _group(self, path: Path, index: int) -> pa.Table:
         if self._held is None or self._held[:2] != (path, index):
@@ -83,31 +83,31 @@ class RowReader:
         return self._held[2]
 
 
-def write_shard(path: Path, table: pa.Table, records: Mapping[str, Record]) -> Piece:
+def write_shard(path: Path, table: pa.Table, records: Mapping[str, Record]) -> UnitFile:
     """Put a shard on the disk in one step; `StoreError` when the disk refuses."""
     content = json.dumps({key: asdict(record) for key, record in records.items()})
     write_table(path, table.replace_schema_metadata({RECORDS: content.encode()}))
-    return Piece(path, dict(records), _groups(path))
+    return UnitFile(path, dict(records), _groups(path))
 
 
-def shard_pieces(folder: Path, schema: pa.Schema, *, log: Callable[[str], None]) -> list[Piece]:
+def shard_files(folder: Path, schema: pa.Schema, *, log: Callable[[str], None]) -> list[UnitFile]:
     """The sound shards in a folder; damaged, half written and outdated ones are deleted, to be computed again."""
-    pieces = []
+    files = []
     for path in sorted(folder.glob("*")):
         if path.name.endswith(TEMPORARY):
             path.unlink()
             continue
         try:
-            pieces.append(_read_shard(path, schema))
+            files.append(_read_shard(path, schema))
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             log(f"{path.name} is damaged or outdated and is computed again: {error}")
             path.unlink()
-    return pieces
+    return files
 
 
-def artifact_piece(
+def reusable_file(
     artifact: Artifact, name: str, schema: pa.Schema, *, wanted: frozenset[str], log: Callable[[str], None]
-) -> Piece | None:
+) -> UnitFile | None:
     """The good units of another artifact's table among `wanted`; None when there are none or the table is damaged."""
     try:
         path = artifact.file(f"{name}.parquet")
@@ -120,16 +120,16 @@ def artifact_piece(
         if not records:
             return None
         _check(path, schema, rows=start)
-        return Piece(path, records, _groups(path))
+        return UnitFile(path, records, _groups(path))
     except (OSError, pa.ArrowException, ValueError, StoreError) as error:
         log(f"not reusing {name} of {artifact.path.name}: {error}")
         return None
 
 
-def _read_shard(path: Path, schema: pa.Schema) -> Piece:
+def _read_shard(path: Path, schema: pa.Schema) -> UnitFile:
     records = {key: Record(**record) for key, record in json.loads(pq.read_schema(path).metadata[RECORDS]).items()}
     _check(path, schema, rows=sum(record.rows for record in records.values()))
-    return Piece(path, records, _groups(path))
+    return UnitFile(path, records, _groups(path))
 
 
 def _check(path: Path, schema: pa.Schema, *, rows: int) -> None:

@@ -17,7 +17,7 @@ from storage.artifact import Artifact, Slot
 from storage.digest import digest
 from storage.files import safe_part
 from storage.manifest import Tally
-from storage.parquet_shards import Entry, Record, RowReader, artifact_piece, shard_pieces, write_shard
+from storage.parquet_shards import Entry, Record, RowReader, reusable_file, shard_files, write_shard
 from storage.progress import Progress
 from storage.tables import column, write_chunks, write_table
 
@@ -79,7 +79,7 @@ def fill_table(
 
     Args:
         slot: claimed and not complete.
-        name: of the table; `<name>.parquet` and `<name>.ledger.parquet` appear in the slot's work folder.
+        name: of the table; `<name>.parquet` and `<name>.ledger.parquet` appear in the slot's content.
         units: in the order of the table; keys differ.
         compute: gets the payloads of up to `shard` units and yields, in their order, a list of rows (none is a result
             too) or `Quarantined`. What it raises ends the stage; finished shards stay.
@@ -111,8 +111,8 @@ def fill_table(
             parts = _shard(batch, compute, copies, schema, reader, progress)
             path = folder / f"{start:09d}-{digest([unit.key for unit in batch])}.parquet"
             records = _records(parts)
-            piece = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
-            known |= {key: Entry(piece, record) for key, record in records.items()}
+            file = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
+            known |= {key: Entry(file, record) for key, record in records.items()}
     entries = [known[unit.key] for unit in units]
     rows = write_chunks(slot.content / f"{name}.parquet", reader.runs(entries), schema=schema)
     write_ledger(slot.content / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
@@ -143,8 +143,8 @@ def _resumed(
 ) -> dict[str, Entry]:
     """Units that shards of an interrupted run hold."""
     known: dict[str, Entry] = {}
-    for piece in shard_pieces(folder, schema, log=log):
-        known |= {key: Entry(piece, record) for key, record in piece.records.items() if key in wanted}
+    for file in shard_files(folder, schema, log=log):
+        known |= {key: Entry(file, record) for key, record in file.records.items() if key in wanted}
     return known
 
 
@@ -155,9 +155,9 @@ def _copies(
     found: dict[str, Entry] = {}
     for artifact in reuse:
         missing = wanted - found.keys()
-        piece = artifact_piece(artifact, name, schema, wanted=missing, log=log) if missing else None
-        if piece is not None:
-            found |= {key: Entry(piece, record) for key, record in piece.records.items()}
+        file = reusable_file(artifact, name, schema, wanted=missing, log=log) if missing else None
+        if file is not None:
+            found |= {key: Entry(file, record) for key, record in file.records.items()}
     return found
 
 

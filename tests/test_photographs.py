@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assets.framework.asset_factory import run_stage
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from tests.paths import SHARED

@@ -72,7 +72,7 @@ def _choice_pairs(
     row_of = {candidate.candidate: row for row, candidate in enumerate(offered)}
     rows = {
         "S+S": -1 if choice.chosen is None else row_of[choice.chosen],
-        "random": random_choice(len(offered), object_id=referent.ref_id, seed=seed).index,
+        "random": random_choice(len(offered), referent_id=referent.ref_id, seed=seed).index,
         "first": first_choice(len(offered)).index,
         "oracle": oracle_choice(masks, truth).index,
     }

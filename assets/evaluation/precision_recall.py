@@ -26,11 +26,11 @@ from ops.images import resize_image, resize_labels, to_tensor
 from ops.segmenters.prediction import chances, quarter_logits
 from storage.digest import digest
 
-Annotated = list[tuple[Referent, GroundTruthRow]]
+WithTruth = list[tuple[Referent, GroundTruthRow]]
 """The referents of an image that have ground truth."""
 Scored = Iterator[tuple[str, str, Tensor, Tensor]]
 """Split, resolution, probabilities of the foreground (S, H, W) for S expressions of a referent, its mask (H, W)."""
-Probabilities = Callable[[Annotated, Pixels], Scored]
+Probabilities = Callable[[WithTruth, Pixels], Scored]
 """(annotated referents of an image, its pixels) -> what a model says of them."""
 Curves = Mapping[tuple[str, str], tuple[PixelCurve, int]]
 """(split, resolution) -> pixels of all images, and how many expressions they belong to."""
@@ -64,7 +64,7 @@ class ReferringProbabilities:
 
     segment: ReferringMasks
 
-    def __call__(self, group: Annotated, pixels: Pixels) -> Scored:
+    def __call__(self, group: WithTruth, pixels: Pixels) -> Scored:
         """Expressions in parts, as they fit the device."""
         size = self.segment.size
         image_3SS = resize_image(to_tensor(pixels), height=size, width=size)
@@ -108,7 +108,7 @@ def gathered(rows: Iterable[PixelCountRow]) -> Curves:
     return curves
 
 
-def _annotated(work: Work) -> dict[str, Annotated]:
+def _annotated(work: Work) -> dict[str, WithTruth]:
     """Image id -> its referents in the scored splits that have ground truth."""
     truths = ground_truth_of(work.input(GROUND_TRUTH))
     groups = {

@@ -174,7 +174,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, mark: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
-    outcome = spread(work) if together else instance.stage.run(work)
+    outcome = spread(work) if together else work.run_body()
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
     work.slot.commit(

@@ -84,7 +84,7 @@ def main(folder: Path) -> None:
         log = _logger(stack) if rank == 0 else _silence
         work = Work(**parts, runtime=runtime, rank=rank, ranks=ranks, log=log)
         try:
-            answer: Any = work.instance.stage.run(work)
+            answer: Any = work.run_body()
         except PERSON_HAS_TO_ACT as error:
             write_bytes(folder / "answer.pickle", pickle.dumps(str(error)))
             raise

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assets.data.source import Source
 from assets.framework.knobs import Knobs
 from storage.digest import digest
 from storage.manifest import Tally
 
-if TYPE_CHECKING:
-    from assets.framework.work import Work
-
 AssetPath = tuple[str, ...]
-Body = Callable[["Work"], "Outcome"]
-"""Reads artifacts, calls `ops`, writes tables into its slot, and returns numbers and a preview. It names no path
-outside its slot and does not know Dagster."""
+Body = Callable[[Any], "Outcome"]
+"""Takes a `Work`: reads artifacts, calls `ops`, writes tables into its slot, and returns numbers and a preview. It
+names no path outside its slot and does not know Dagster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +57,6 @@ class Stage:
     trains: bool = False
     """Its body may run in several processes that share every batch."""
     kinds: frozenset[str] = frozenset({"parquet"})
-
-    def run(self, work: Work) -> Outcome:
-        """Import the body where it is named, and run it."""
-        outcome: Outcome = resolved(self.body)(work)
-        return outcome
 
     def inputs_under(self, knobs: Knobs) -> tuple[Stage, ...]:
         """What the stage reads under settled knobs."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from assets.framework.knobs import Knobs
-from assets.framework.stage import Stage, StageInstance
+from assets.framework.stage import Outcome, Stage, StageInstance, resolved
 from resources.datasets import Dataset, open_dataset
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Slot
@@ -47,6 +47,11 @@ class Work:
         """The stage's settled knobs, whose type the body knows."""
         assert isinstance(self.instance.knobs, kind)
         return self.instance.knobs
+
+    def run_body(self) -> Outcome:
+        """Import the stage's body where it is named, and run it."""
+        outcome: Outcome = resolved(self.instance.stage.body)(self)
+        return outcome
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -11,7 +11,7 @@ from pathlib import Path
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
 from storage.artifact import Artifact
 from storage.files import write_bytes
-from storage.masks import RLE_COLUMNS, Rle, annotation
+from storage.masks import RLE_COLUMNS, Rle
 
 RLE = frozenset(field.name for field in RLE_COLUMNS)
 COLUMNS = ("image", "expression", "object_id", "split", "mask")
@@ -114,7 +114,7 @@ def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
                 "image_id": numbers[mask.image.image_id],
                 "category_id": 1,
                 "iscrowd": 0,
-                **annotation(mask.mask.counts, mask.mask.height, mask.mask.width),
+                **mask.mask.annotation(),
                 "ref_id": mask.referent.ref_id,
                 "object_id": mask.referent.object_id,
                 "split": mask.referent.split,

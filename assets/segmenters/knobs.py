@@ -100,4 +100,5 @@ class SupervisedKnobs(DrawnKnobs):
     later = ("loss",)
 
     loss: Literal["sample", "batch"] = "sample"
-    """Every sample counts the same as on pseudo-labels, or every pixel of a pass as in LAVT's own recipe (spec 4.9)."""
+    """Every sample counts the same as on pseudo-labels, or every pixel of a pass as in LAVT's own training (S+S+C
+    spec 4.9)."""

@@ -20,7 +20,7 @@ from assets.framework.work import Work
 from assets.segmenters.label_sources import TargetMasks, Targets
 from ops.refusal import Refused
 from storage.files import make_folder, write_bytes
-from storage.packed_masks import Stack, Stacks, write_stacks
+from storage.packed_masks import MaskStack, PackedMasks, write_packed_masks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ class Written:
     """What the files hold."""
 
     images_N3SS: npt.NDArray[np.uint8]
-    masks: Stacks
+    masks: PackedMasks
     """One stack an image."""
     objects: Sequence[TrainingObject]
     sentences: Sequence[Sequence[str]]
@@ -121,7 +121,7 @@ def _write(work: Work, folder: Path, targets_of: Callable[[Referent], TargetMask
         raise Refused(f"no object of the splits {work.instance.source.train} has a mask to train on")
     pixels = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     index = _Index()
-    write_stacks(folder / MASKS, _stacks(work, offered, pixels, index))
+    write_packed_masks(folder / MASKS, _stacks(work, offered, pixels, index))
     pixels.flush()
     write_bytes(folder / INDEX, json.dumps(asdict(index)).encode())
 
@@ -131,7 +131,7 @@ def _stacks(
     offered: Mapping[str, Sequence[tuple[Referent, TargetMasks]]],
     pixels_N3SS: npt.NDArray[np.uint8],
     index: _Index,
-) -> Iterator[Stack]:
+) -> Iterator[MaskStack]:
     """The masks of each image, while its pixels and its part of the index are filled in."""
     import torch
 
@@ -167,7 +167,7 @@ def _read(folder: Path, *, size: int, tokenizer: Encoder) -> Written:
         objects.append(TrainingObject(candidates=candidates, token_ids_ST=ids_ST, token_mask_ST=mask_ST, **one))
     return Written(
         images_N3SS=np.load(folder / IMAGES, mmap_mode="r"),
-        masks=Stacks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
+        masks=PackedMasks(folder / MASKS, [len(keys) for keys in index.keys], height=size, width=size),
         objects=objects,
         sentences=sentences,
         keys=index.keys,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from assets.data.images import Pixels
-from assets.evaluation.precision_recall import Annotated, Scored, counted
+from assets.evaluation.precision_recall import Scored, WithTruth, counted
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.stages import segmenter_traced_by
@@ -26,7 +26,7 @@ class TrisProbabilities:
 
     masks: TrisMasks
 
-    def __call__(self, group: Annotated, pixels: Pixels) -> Scored:
+    def __call__(self, group: WithTruth, pixels: Pixels) -> Scored:
         """Logits enlarged to the image, then a sigmoid."""
         for referent, truth in group:
             truth_HW = torch.from_numpy(truth.mask.decode())

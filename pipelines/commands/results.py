@@ -6,30 +6,27 @@ A world is a style of sentences and a seed; other seeds have other scenes and ot
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from assets.data.source import ToyWorld
 from assets.framework.stage import StageInstance
-from pipelines import tables_meres, tables_tris
-from pipelines.commands.run import console, in_use, leading_to, run_experiment, state_of
-from pipelines.commands.terminal_tables import classes_of, summary_of
+from pipelines.commands.report import classes_of, summary_of
+from pipelines.commands.terminal import console
 from pipelines.config.dataset_files import DatasetFile, ask_for
+from pipelines.config.paper_tables import PaperTable, Row, numbered
 from pipelines.config.yaml_files import write_file
-from pipelines.rows import CHOSEN, PaperTable, Row
+from pipelines.graph.load import in_use, leading_to, load_plan
+from pipelines.graph.state import state_of
 from resources.paths import home
+from resources.store import open_store
 from storage.artifact import Store
 
 Style = str
-
-
-def _choice(label: str, experiment: str = "base", method: str = "S+S") -> Row:
-    return Row(label=label, experiment=experiment, stage="choice_scores", method=method)
-
-
-def _corrected(label: str, experiment: str) -> Row:
-    return Row(label=label, experiment=experiment, stage="corrected_scores", method="S+S+C")
-
+Plan = Sequence[StageInstance]
+Cells = Mapping[str, tuple[float, ...]]
+"""Split -> measures."""
 
 HEAD = """# Results
 
@@ -40,78 +37,37 @@ their ground truth enters the union. `train` is its first 1,000 referents. No nu
 scenes are rendered and models small. Above every table stands the command that writes it.
 
 """
-_BOOTSTRAP = Row(label="ZSBootstrap", experiment="base", stage="scores", method="ZSBootstrap")
-TABLES = (
-    PaperTable(
-        number=1,
-        title="zero-shot, weakly supervised, fully supervised",
-        rows=(
-            _choice("random candidate", method="random"),
-            Row(label="G-DINO + SAM", experiment="grounded_sam", stage="grounded_scores", method="G-DINO + SAM"),
-            _choice("GL-CLIP (SAM's masks), each expression alone", "gl_clip", method="S+S by each expression"),
-            _choice("SAM + Select", "sam_select"),
-            _choice("S+S, each expression alone", method="S+S by each expression"),
-            _choice("S+S"),
-            _BOOTSTRAP,
-            _corrected("S+S+C", "correct"),
-            Row(label="LAVT on ground truth", experiment="correct", stage="supervised_scores", method="supervised"),
-        ),
-    ),
-    PaperTable(
-        number=2,
-        title="candidate masks by noun extraction, class projection and segmenter, oracle choice",
-        rows=(
-            _choice("nltk, no projection", "nltk_unprojected", "oracle"),
-            _choice("nltk, projection", "nltk_nouns", "oracle"),
-            _choice("spaCy, no projection", "no_projection", "oracle"),
-            _choice("spaCy, projection, SAM in the crop (stands in for FreeSOLO)", "crop_masks", "oracle"),
-            _choice("spaCy, projection", method="oracle"),
-        ),
-        splits=CHOSEN,
-    ),
-    PaperTable(
-        number=3,
-        title="mask choice",
-        rows=(
-            _choice("random", method="random"),
-            _choice("red ellipse", "red_ellipse"),
-            _choice("GL-CLIP's choice", "gl_clip_detector"),
-            _choice("reverse blur, smaller CLIP", "small_clip"),
-            _choice("reverse blur"),
-            _choice("oracle", method="oracle"),
-        ),
-        splits=CHOSEN,
-    ),
-    PaperTable(
-        number=4,
-        title="correction",
-        rows=(
-            _choice("S+S"),
-            _choice("S+S, matching at stage 2", "matched_choice"),
-            _BOOTSTRAP,
-            _corrected("+ as many epochs on S2", "more_epochs"),
-            _corrected("random matching", "random_matching"),
-            _corrected("unconstrained greedy", "unconstrained"),
-            _corrected("constrained greedy (S+S+C)", "correct"),
-            _corrected("Hungarian", "hungarian"),
-            _corrected("two sentences an object", "two_sentences"),
-            _corrected("left-overs take their best", "fallback_best"),
-        ),
-    ),
-    PaperTable(
-        number=5,
-        title="objects of an image that compete in correction (the paper's Figure 5)",
-        rows=(
-            _BOOTSTRAP,
-            _corrected("1", "unconstrained"),
-            _corrected("at most 2", "rivals_2"),
-            _corrected("at most 3", "rivals_3"),
-            _corrected("all", "correct"),
-        ),
-    ),
-    *tables_meres.TABLES,
-    *tables_tris.TABLES,
-)
+
+
+def write_results(
+    out: Path, styles: Sequence[Style], seeds: Sequence[int], numbers: Sequence[int], *, show: bool = False
+) -> list[str]:
+    """Run what the tables of these numbers read, and write their sections of a file anew after every run.
+
+    Args:
+        out: Markdown file; its other sections stay.
+        styles: of sentences.
+        seeds: numbers of worlds, and of trainings on them.
+        numbers: of tables.
+        show: run nothing; write what is finished.
+
+    Returns:
+        The runs that failed, as people would launch them.
+
+    Raises:
+        Refused: a number means no table; says which there are.
+    """
+    tables = numbered(numbers)
+    register(styles, seeds, tables)
+    instances = load_plan()
+
+    def write() -> None:
+        earlier = out.read_text() if out.exists() else ""
+        out.write_text(markdown(styles, seeds, tables, earlier, instances=instances))
+
+    failed = [] if show else run_rows(instances, styles, seeds, tables, write)
+    write()
+    return failed
 
 
 def world(style: Style, seed: int) -> str:
@@ -139,35 +95,47 @@ def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
 
 
 def run_rows(
-    styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable], after: Callable[[], object]
+    instances: Plan,
+    styles: Sequence[Style],
+    seeds: Sequence[int],
+    tables: Sequence[PaperTable],
+    after: Callable[[], object],
 ) -> list[str]:
     """Run what the tables read and is not finished, seed by seed; a run that fails does not keep the others waiting.
 
     Args:
+        instances: the plan, with the tables registered.
         styles: of sentences.
         seeds: numbers of worlds, and of trainings on them.
-        tables: registered before.
+        tables: of papers.
         after: called when a run is over.
 
     Returns:
         The runs that failed, as people would launch them.
     """
-    from pipelines.definitions import load_plan
+    from pipelines.commands.run import run_planned  # brings Dagster, which tables that are only shown do without
 
-    instances, store = load_plan(), Store(home() / "store")
+    store = open_store()
     wanted = [(world(style, seed), *pair) for seed in seeds for style in styles for pair in runs_of(tables)]
     failed = []
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
         if _finished(instances, store, dataset, experiment, stage):
             continue
         console.print(f"[bold]run {number} of {len(wanted)}[/bold]: {experiment} on {dataset}, until {stage}")
-        if not run_experiment(dataset, experiment, until=stage):
+        if not run_planned(in_use(instances, dataset, experiment), dataset, experiment, until=stage):
             failed.append(f"wordmask run -d {dataset} -e {experiment} --until {stage}")
         after()
     return failed
 
 
-def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[PaperTable], earlier: str = "") -> str:
+def markdown(
+    styles: Sequence[Style],
+    seeds: Sequence[int],
+    tables: Sequence[PaperTable],
+    earlier: str = "",
+    *,
+    instances: Plan | None = None,
+) -> str:
     """The tables over finished runs; a row that some seed has not finished says how many have.
 
     Args:
@@ -175,77 +143,72 @@ def markdown(styles: Sequence[Style], seeds: Sequence[int], tables: Sequence[Pap
         seeds: numbers of worlds, and of trainings on them.
         tables: registered before.
         earlier: what an earlier call made; its other tables stay, and so do those that have no finished row here.
+        instances: the plan; None: it is loaded.
 
     Returns:
         A page with a section for each style and table.
     """
-    from pipelines.definitions import load_plan
-
-    instances = load_plan()
+    instances = load_plan() if instances is None else instances
     sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
         worlds = [world(style, seed) for seed in seeds]
         for table in tables:
-            name, title = f"{style}, Table {table.number}", f": {table.title}"
-            found = [[cells_of(instances, one, row, table.measures) for one in worlds] for row in table.rows]
-            if any(map(any, found)):
+            section, title = f"{style}, Table {table.number}", f": {table.title}"
+            cells = [[cells_of(instances, name, row, table.measures) for name in worlds] for row in table.rows]
+            if any(map(any, cells)):
                 command = f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.number}`"
-                sections[name] = "\n".join([title, "", command, "", *_grid(table, found), "", ""])
+                sections[section] = "\n".join([title, "", command, "", *_grid(table, cells), "", ""])
             else:
-                sections.setdefault(name, f"{title}\n\nNo row of it is finished.\n\n")
-    told = [f"## {name}{sections[name]}" for name in sorted(sections, key=_place)]
-    return HEAD + "".join(told).rstrip("\n") + "\n"
+                sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")
+    page = "".join(f"## {section}{sections[section]}" for section in sorted(sections, key=_place))
+    return HEAD + page.rstrip("\n") + "\n"
 
 
-def _place(name: str) -> tuple[Style, int]:
+def _place(section: str) -> tuple[Style, int]:
     """Style and number of a section's table, after the summary; what else people wrote themselves comes last."""
-    found = re.fullmatch(r"(\S+), Table (\d+)", name)
-    return (found[1], int(found[2])) if found else ("" if name == "Summary" else "~", 0)
+    parts = re.fullmatch(r"(\S+), Table (\d+)", section)
+    return (parts[1], int(parts[2])) if parts else ("" if section == "Summary" else "~", 0)
 
 
-def _grid(table: PaperTable, found: Sequence[Sequence[Mapping[str, tuple[float, ...]]]]) -> list[str]:
+def _grid(table: PaperTable, cells: Sequence[Sequence[Cells]]) -> list[str]:
     """A table's lines, given the cells of every row and seed."""
     head = f"| masks: {' / '.join(table.measures)} | "
     lines = [head + " | ".join(table.splits) + " |", "|---|" + "---|" * len(table.splits)]
-    for row, of_seeds in zip(table.rows, found, strict=True):
-        columns = [_told([one.get(split) for one in of_seeds]) for split in table.splits]
+    for row, seeds in zip(table.rows, cells, strict=True):
+        columns = [_mean_and_spread([seed.get(split) for seed in seeds]) for split in table.splits]
         lines.append(f"| {row.label} | " + " | ".join(columns) + " |")
     return lines
 
 
-def cells_of(
-    instances: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str]
-) -> dict[str, tuple[float, ...]]:
+def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str]) -> dict[str, tuple[float, ...]]:
     """Split -> the measures, per expression at the image's own size; empty where the run is not finished."""
-    store = Store(home() / "store")
+    store = open_store()
     instance = _finished(instances, store, dataset, row.experiment, row.stage)
     if instance is None:
         return {}
     artifact = store.resolve(instance.key)
-    part, found = row.method, summary_of({row.stage: artifact}, measures)
+    part, summary = row.method, summary_of({row.stage: artifact}, measures)
     if row.classes:
-        part, found = row.classes, classes_of(artifact, measures)
-    return {split: cell for (split, of), cell in found.items() if of == part}
+        part, summary = row.classes, classes_of(artifact, measures)
+    return {split: cell for (split, name), cell in summary.items() if name == part}
 
 
-def _finished(
-    instances: Sequence[StageInstance], store: Store, dataset: str, experiment: str, stage: str
-) -> StageInstance | None:
+def _finished(instances: Plan, store: Store, dataset: str, experiment: str, stage: str) -> StageInstance | None:
     """A stage of an experiment on a data set, if what it makes is up to date."""
     instance = leading_to(stage, in_use(instances, dataset, experiment))[-1]
     return instance if state_of(instance, store) == "ready" else None
 
 
-def _told(cells: Sequence[Sequence[float] | None]) -> str:
+def _mean_and_spread(cells: Sequence[Sequence[float] | None]) -> str:
     """Mean and spread of every measure over the finished seeds, and how many they are if some are missing."""
-    known = [cell for cell in cells if cell is not None]
-    if not known:
+    finished = [cell for cell in cells if cell is not None]
+    if not finished:
         return "-"
-    count = f" ({len(known)} of {len(cells)})" if len(known) < len(cells) else ""
-    return " / ".join(_spread([100 * value for value in values]) for values in zip(*known, strict=True)) + count
+    count = f" ({len(finished)} of {len(cells)})" if len(finished) < len(cells) else ""
+    return " / ".join(_in_percent([100 * value for value in values]) for values in zip(*finished, strict=True)) + count
 
 
-def _spread(values: Sequence[float]) -> str:
+def _in_percent(values: Sequence[float]) -> str:
     """A measure that the masks do not have is not a number."""
     if np.isnan(values).all():
         return "-"

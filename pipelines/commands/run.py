@@ -9,18 +9,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
-from rich.console import Console
 from rich.markup import escape
 
-from assets.framework.stage import AssetPath, StageInstance
+from assets.framework.stage import StageInstance
+from pipelines.commands.terminal import console
 from pipelines.config.dataset_files import ask_for
-from pipelines.graph.jobs import job_name
-from resources.paths import PROJECT, home
-from storage.artifact import Artifact, Store, StoreError
-from storage.files import write_bytes
+from pipelines.graph.build import build_job
+from pipelines.graph.instance import instance_folder
+from pipelines.graph.load import leading_to, planned
+from resources.paths import home
 from storage.locks import exclusive, is_free
 
-console = Console()
 OWNER = "wordmask/alive"
 """Tag of runs that live in a terminal's process: the name of a lock that it holds, which no other host, container or
 later process with the same number can take for its own."""
@@ -30,24 +29,6 @@ BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
 TENDING_SECONDS = 15.0
 """How often a run looks whether the run that it waits for was killed."""
-
-
-def dagster_home() -> Path:
-    """The persistent Dagster instance folder, made with the template on first use, and named in the environment.
-
-    Raises:
-        ValueError: Dagster could not find its files there, for their path would be a pattern or an address.
-    """
-    folder = home() / "dagster"
-    odd = sorted(set(str(folder)) & set("[]*?%"))
-    if odd:
-        raise ValueError(f"Dagster cannot work in {folder}: choose a WORDMASK_HOME without {' '.join(odd)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "dagster.yaml"
-    if not settings.exists() or not settings.read_bytes():
-        write_bytes(settings, (PROJECT / "resources" / "dagster.yaml").read_bytes())
-    os.environ["DAGSTER_HOME"] = str(folder)
-    return folder
 
 
 def run_experiment(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> bool:
@@ -62,15 +43,25 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
         runtime: settings of `resources.runtime.Runtime`.
 
     Raises:
-        ValueError: there is no such experiment, data set or stage; the message lists those that exist.
+        Refused: there is no such experiment, data set or stage; the message lists those that exist.
     """
-    from pipelines.definitions import build_defs
-
     if ask_for(dataset, [experiment]):
         console.print(f"{experiment} on {dataset} is part of the graph from now on")
-    wanted = leading_to(until, planned(dataset, experiment))
-    dagster_home()
-    job = build_defs(loggers={"console": terminal_logger}).resolve_job_def(job_name(dataset, experiment))
+    return run_planned(planned(dataset, experiment), dataset, experiment, until=until, **runtime)
+
+
+def run_planned(
+    instances: Sequence[StageInstance],
+    dataset: str,
+    experiment: str,
+    *,
+    until: str | None = None,
+    **runtime: bool | int,
+) -> bool:
+    """`run_experiment`, given all instances that the experiment uses."""
+    wanted = leading_to(until, instances)
+    os.environ["DAGSTER_HOME"] = str(instance_folder())
+    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
@@ -81,8 +72,14 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
             raise_on_error=False,
             run_config=config,
             tags=owner,
-            asset_selection=[dg.AssetKey(list(one.key)) for one in wanted],
+            asset_selection=[dg.AssetKey(list(stage.key)) for stage in wanted],
         )
+    _print_failures(result)
+    return result.success
+
+
+def _print_failures(result: dg.ExecuteInProcessResult) -> None:
+    """What checks found and why steps failed."""
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
@@ -91,24 +88,6 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
                 console.print(f"[yellow]{escape(name)}:[/yellow] {escape(str(check.description))}")
         if event.is_step_failure:
             console.print(f"[red]{escape(event.step_key or '')} failed:[/red] {escape(failure_reason(event))}")
-    return result.success
-
-
-def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[StageInstance]:
-    """A stage and all it needs, inputs first; everything where no stage is named.
-
-    Raises:
-        ValueError: no instance is of that stage.
-    """
-    if stage is None:
-        return list(instances)
-    if stage not in {one.stage.name for one in instances}:
-        raise ValueError(f"no stage is called {stage} here; stages: {', '.join(one.stage.name for one in instances)}")
-    wanted: set[AssetPath] = set()
-    for one in reversed(instances):  # readers come after their inputs
-        if one.stage.name == stage or one.key in wanted:
-            wanted |= {one.key, *one.inputs.values()}
-    return [one for one in instances if one.key in wanted]
 
 
 @contextmanager
@@ -172,71 +151,14 @@ def failure_reason(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error is not None else "no reason was recorded"
 
 
-def stored(instance: StageInstance, store: Store) -> Artifact | None:
-    """The artifact that the instance's key means now, if there is one."""
-    return _resolved(instance.key, store)
-
-
-def state_of(instance: StageInstance, store: Store) -> str:
-    """`ready` (made by the planned recipe from its inputs as they are now), `stale` (it was not) or `missing`."""
-    artifact = stored(instance, store)
-    if artifact is None:
-        return "missing"
-    inputs = {name: _meant(key, store) for name, key in instance.inputs.items()}
-    return "ready" if artifact.planned == instance.recipe and inputs == artifact.manifest.inputs else "stale"
-
-
-def ready(instances: Sequence[StageInstance]) -> dict[str, Artifact]:
-    """Stage name -> artifact, of the instances that are up to date."""
-    store = Store(home() / "store")
-    return {one.stage.name: store.resolve(one.key) for one in instances if state_of(one, store) == "ready"}
-
-
-def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
-    """The instances of one experiment on one data set, inputs first."""
-    return [one for one in instances if one.dataset == dataset and experiment in one.used_by]
-
-
-def planned(dataset: str, experiment: str) -> list[StageInstance]:
-    """What an experiment uses on a data set, inputs first.
-
-    Raises:
-        ValueError: nobody asked for this pair; says what asks for it, and which pairs there are.
-    """
-    from pipelines.definitions import load_plan
-
-    instances = load_plan()
-    found = in_use(instances, dataset, experiment)
-    if not found:
-        pairs = sorted({(one.dataset, name) for one in instances for name in one.used_by})
-        raise ValueError(
-            f"experiment {experiment} was not asked for on data set {dataset}: "
-            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
-            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
-        )
-    return found
-
-
-def _resolved(key: AssetPath, store: Store) -> Artifact | None:
-    try:
-        return store.resolve(key)
-    except StoreError:
-        return None
-
-
-def _meant(key: AssetPath, store: Store) -> str | None:
-    artifact = _resolved(key, store)
-    return artifact.manifest.fingerprint if artifact else None
-
-
 class _StageLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", None) or {}
         step = (meta.get("step_key") or "").rpartition("__")[2]
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
-            said = escape(str(meta.get("orig_message", record.getMessage())))
-            console.print(f"[cyan]{step:>18}[/cyan]  {said}", highlight=False)
+            message = escape(str(meta.get("orig_message", record.getMessage())))
+            console.print(f"[cyan]{step:>18}[/cyan]  {message}", highlight=False)
         elif event is not None and BLOCKED in (event.message or ""):
             console.print(f"[cyan]{step:>18}[/cyan]  waits for another run to leave its pool", highlight=False)
 

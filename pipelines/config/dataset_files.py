@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.data.source import Source, ToyWorld
+from ops.refusal import Refused
 from pipelines.config.experiment_files import ExperimentFile
 from pipelines.config.yaml_files import (
     SHIPPED,
@@ -15,6 +16,7 @@ from pipelines.config.yaml_files import (
     dataset_folders,
     experiment_folders,
     read_files,
+    read_yaml,
     write_file,
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
@@ -69,7 +71,7 @@ def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
     """All data sets by name.
 
     Raises:
-        ValueError: a file is not valid, or two share a name.
+        Refused: a file is not valid, or two share a name.
     """
     asked = _asked()
     return {
@@ -87,12 +89,12 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     or data set is gone means nothing.
 
     Raises:
-        ValueError: there is no such experiment or data set; says which there are.
+        Refused: there is no such experiment or data set; says which there are.
     """
     wanted = _experiment_files(experiments)
     datasets = read_datasets(dataset_folders())
     if dataset not in datasets:
-        raise ValueError(
+        raise Refused(
             f"no data set is called {dataset}; known are {', '.join(datasets)}, and `wordmask add` registers a folder"
         )
     new = [name for name, file in wanted.items() if not datasets[dataset].has(name, file.datasets)]
@@ -122,22 +124,22 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         The file; the comment at its top says what was found.
 
     Raises:
-        ValueError: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
+        Refused: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
     """
     checked_name(name)
     _experiment_files([experiment])
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; give the one that holds the pictures and their expressions")
+        raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).references()
-    _demand_usable(corpus, config.root)
+    _require_usable(corpus, config.root)
     file = DatasetFile(
         kind="folder",
         root=config.root,
         manifest=manifest,
         evaluate=tuple(split for split in corpus.splits if split != "train") or ("train",),
     )
-    path = _write_once(name, file, _found(corpus))
+    path = _write_once(name, file, _summary(corpus))
     ask_for(name, [experiment])
     return path
 
@@ -157,20 +159,20 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
     return Source(config=config, train=file.train, evaluate=file.evaluate, toy=file.toy)
 
 
-def _demand_usable(corpus: Corpus, root: Path) -> None:
+def _require_usable(corpus: Corpus, root: Path) -> None:
     """A data set that would only fail later is refused with its reasons."""
     kept, lost = len(corpus.references), len(corpus.quarantined)
     reasons = "; ".join(f"{row.where}: {row.reason}" for row in corpus.quarantined[:3])
     if lost > kept:
-        raise ValueError(f"{lost} of {kept + lost} rows in {root} cannot be used ({reasons}); mend them and add again")
+        raise Refused(f"{lost} of {kept + lost} rows in {root} cannot be used ({reasons}); mend them and add again")
     if "train" not in corpus.splits:
-        raise ValueError(
+        raise Refused(
             f"{root} has the splits {', '.join(corpus.splits)} but no row to train on; leave the column `split` empty, "
             "or say train in some rows: no drawn mask is needed for them"
         )
 
 
-def _found(corpus: Corpus) -> str:
+def _summary(corpus: Corpus) -> str:
     rows, lost = corpus.references, corpus.quarantined
     splits = ", ".join(f"{split} {sum(row.split == split for row in rows)}" for split in corpus.splits)
     objects, images = len({row.ref_id for row in rows}), len({row.image_file for row in rows})
@@ -181,32 +183,30 @@ def _found(corpus: Corpus) -> str:
 
 
 def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
+    if (SHIPPED / "datasets" / f"{name}.yaml").exists():
+        raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    if (SHIPPED / "datasets" / path.name).exists():
-        raise ValueError(f"a data set that comes with wordmask is called {name}; choose another name")
-    known = read_files([path.parent], DatasetFile).get(path)
-    if known is not None:
-        file = file.model_copy(update={"experiments": known.experiments})
-        if known != file:
-            raise ValueError(f"{path} describes {name} differently; choose another name, or edit or delete that file")
+    for known, written in read_files([path.parent], DatasetFile).items():
+        if known.stem == name:
+            path, file = known, file.model_copy(update={"experiments": written.experiments})
+            if written != file:
+                raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)
     return path
 
 
 def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
-    known = {path.stem: file for path, file in read_files(experiment_folders(), ExperimentFile).items()}
+    files = {path.stem: file for path, file in read_files(experiment_folders(), ExperimentFile).items()}
     wanted = list(dict.fromkeys(names))
     for name in wanted:
-        if name not in known:
-            raise ValueError(f"no experiment is called {name}; known are {', '.join(known)}")
-    return {name: known[name] for name in wanted}
+        if name not in files:
+            raise Refused(f"no experiment is called {name}; known are {', '.join(files)}")
+    return {name: files[name] for name in wanted}
 
 
 def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
-        return TypeAdapter(dict[str, list[str]]).validate_python(
-            yaml.safe_load(path.read_text()) if path.exists() else {}
-        )
+        return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
     except (ValidationError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error
+        raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
+from ops.refusal import Refused
 from pipelines.config.yaml_files import read_files
 
 
@@ -49,7 +50,7 @@ def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> di
     """All experiments, parents before children.
 
     Raises:
-        ValueError: a file is not valid, names an unknown parent, stage or knob, or two files share a name.
+        Refused: a file is not valid, names an unknown parent, stage or knob, or two files share a name.
     """
     files = {path.stem: file for path, file in read_files(folders, ExperimentFile).items()}
     settled: dict[str, Experiment] = {}
@@ -58,7 +59,7 @@ def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> di
         ready = [name for name, file in waiting.items() if file.extends is None or file.extends in settled]
         if not ready:
             broken = ", ".join(f"{name} (extends {file.extends})" for name, file in sorted(waiting.items()))
-            raise ValueError(f"experiments whose parent does not exist, or which extend each other: {broken}")
+            raise Refused(f"experiments whose parent does not exist, or which extend each other: {broken}")
         for name in ready:
             settled[name] = _settle(name, waiting.pop(name), settled, stages)
     return settled
@@ -70,13 +71,13 @@ def _settle(
     parent = settled[file.extends] if file.extends else None
     unknown = [*(set(file.knobs) - set(stages)), *(set(file.targets or ()) - set(stages))]
     if unknown:
-        raise ValueError(f"experiment {name}: no stage is called {', '.join(unknown)}; stages: {', '.join(stages)}")
+        raise Refused(f"experiment {name}: no stage is called {', '.join(unknown)}; stages: {', '.join(stages)}")
     knobs = {stage: parent.knobs[stage] if parent else stages[stage].knobs() for stage in stages}
     for stage, overrides in file.knobs.items():
         try:
             knobs[stage] = type(knobs[stage]).model_validate({**knobs[stage].model_dump(), **overrides})
         except ValidationError as error:
-            raise ValueError(f"experiment {name}, stage {stage}: {error}") from error
+            raise Refused(f"experiment {name}, stage {stage}: {error}") from error
     return Experiment(
         name=name,
         extends=file.extends,

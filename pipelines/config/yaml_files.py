@@ -1,16 +1,18 @@
 """Files that describe experiments and data sets: where they lie, what they may be called, how they are written.
 
 Those in `pipelines/experiments` and `pipelines/datasets` ship; yours lie in folders of the same names below `<home>`.
+Both may have sub-folders, which mean nothing: a file is called by its stem.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from ops.refusal import Refused
 from resources.paths import home
 from storage.files import write_bytes
 
@@ -18,6 +20,8 @@ SHIPPED = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"(?=.{1,60}$)[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 """What experiments and data sets may be called: Dagster builds names of steps, groups and jobs out of them."""
 F = TypeVar("F", bound=BaseModel)
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The fast one where PyYAML was built with it; both read the same."""
 
 
 def experiment_folders() -> list[Path]:
@@ -34,10 +38,10 @@ def checked_name(name: str) -> str:
     """The name, if an experiment or a data set may be called so.
 
     Raises:
-        ValueError: it may not; says what is allowed.
+        Refused: it may not; says what is allowed.
     """
     if not NAME.fullmatch(name):
-        raise ValueError(
+        raise Refused(
             f"{name!r} cannot be a name; use letters and digits with single _ between them, at most 60 in all, such as "
             f"{re.sub('[^A-Za-z0-9]+', '_', name).strip('_')[:60] or 'mine'}"
         )
@@ -45,24 +49,28 @@ def checked_name(name: str) -> str:
 
 
 def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
-    """All files of some folders, validated.
+    """All files of some folders and their sub-folders, validated; folder by folder, by name.
 
     Raises:
-        ValueError: a file is not valid, or two share a name.
+        Refused: a file is not valid, or two share a name.
     """
     files: dict[Path, F] = {}
-    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+    names: set[str] = set()
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"), key=lambda path: path.stem)):
         try:
             checked_name(path.stem)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        if path.stem in {known.stem for known in files}:
-            raise ValueError(f"{path}: another file is already called {path.stem}; rename one of them")
-        try:
-            files[path] = model.model_validate(yaml.safe_load(path.read_text()) or {})
-        except (ValidationError, yaml.YAMLError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            files[path] = model.model_validate(read_yaml(path) or {})
+        except (Refused, ValidationError, yaml.YAMLError) as error:
+            raise Refused(f"{path}: {error}") from error
+        if path.stem in names:
+            raise Refused(f"{path}: another file is already called {path.stem}; rename one of them")
+        names.add(path.stem)
     return files
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain data of a file; `yaml.YAMLError` where it is none."""
+    return yaml.load(path.read_text(), Loader=Loader)  # noqa: S506  a safe loader
 
 
 def write_file(path: Path, file: BaseModel, *, comment: str) -> None:

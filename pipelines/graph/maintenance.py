@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
-import yaml
 from pydantic import Field, ValidationError
 
 from assets.stages import STAGES
+from ops.refusal import Refused
 from pipelines.config.dataset_files import ask_for, read_datasets
 from pipelines.config.experiment_files import ExperimentFile, read_experiments
-from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, write_file
+from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, read_files, write_file
 from resources.dagster_resources import ArtifactStore
 from resources.paths import home
 from storage.artifact import Artifact, Store, StoreError
@@ -61,13 +61,13 @@ def register(new: NewExperiment) -> Path:
     Registering the same again changes nothing, while its parent runs on the same data sets.
 
     Raises:
-        ValueError: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.
+        Refused: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.
     """
     path = home() / "experiments" / f"{checked_name(new.name)}.yaml"
-    known = read_experiments(experiment_folders(), STAGES)
-    there = read_datasets(dataset_folders())
-    parent = known.get(new.extends)
-    inherited = [name for name, dataset in there.items() if parent and dataset.has(parent.name, parent.datasets)]
+    experiments = read_experiments(experiment_folders(), STAGES)
+    datasets = read_datasets(dataset_folders())
+    parent = experiments.get(new.extends)
+    inherited = [name for name, dataset in datasets.items() if parent and dataset.has(parent.name, parent.datasets)]
     try:
         file = ExperimentFile(
             extends=new.extends,
@@ -77,15 +77,14 @@ def register(new: NewExperiment) -> Path:
             knobs=new.overrides,
         )
     except ValidationError as error:
-        raise ValueError(f"experiment {new.name}: {error}") from error
+        raise Refused(f"experiment {new.name}: {error}") from error
     if parent and not file.datasets:
-        raise ValueError(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
-    unknown = sorted(set(file.datasets) - set(there))
+        raise Refused(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
+    unknown = sorted(set(file.datasets) - set(datasets))
     if unknown:
-        raise ValueError(f"no data set is called {', '.join(unknown)}; known are {', '.join(there)}")
-    if new.name in known:
-        _demand_equal(file, path)
-        return path
+        raise Refused(f"no data set is called {', '.join(unknown)}; known are {', '.join(datasets)}")
+    if new.name in experiments:
+        return _equal_one(new.name, file)
     with TemporaryDirectory() as folder:
         write_file(Path(folder) / path.name, file, comment="")
         read_experiments([*experiment_folders(), Path(folder)], STAGES)
@@ -98,7 +97,7 @@ def refusals_told() -> Iterator[None]:
     """A refusal fails the op in its own words, and is not tried again."""
     try:
         yield
-    except (ValueError, StoreError) as error:
+    except (Refused, StoreError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
@@ -124,19 +123,19 @@ def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
 def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, store: ArtifactStore) -> None:
     """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
     try:
-        found = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
+        garbage = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
     except StoreError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     verb = "would be deleted; set dry_run: false to delete them" if config.dry_run else "deleted"
     context.log.info(
-        f"{len(found.objects)} artifacts and {len(found.partials)} unfinished ones, {found.size:,} bytes: {verb}"
+        f"{len(garbage.objects)} artifacts and {len(garbage.partials)} unfinished ones, {garbage.size:,} bytes: {verb}"
     )
-    rows = [(path.parent.name, path.name, "finished") for path in found.objects]
-    rows += [(path.parent.name, path.name, "unfinished") for path in found.partials]
+    rows = [(path.parent.name, path.name, "finished") for path in garbage.objects]
+    rows += [(path.parent.name, path.name, "unfinished") for path in garbage.partials]
     context.add_output_metadata(
         {
             "artifacts": len(rows),
-            "bytes": found.size,
+            "bytes": garbage.size,
             "deleted": not config.dry_run,
             "list": _table(("stage", "fingerprint", "state"), rows),
         }
@@ -150,7 +149,9 @@ def compare_checksums(context: dg.OpExecutionContext, store: ArtifactStore) -> N
     artifacts = opened.artifacts()
     problems = []
     for number, artifact in enumerate(artifacts, start=1):
-        problems += [(artifact.path.parent.name, artifact.path.name, one) for one in _problems(opened, artifact)]
+        problems += [
+            (artifact.path.parent.name, artifact.path.name, problem) for problem in _problems(opened, artifact)
+        ]
         if number % 20 == 0:
             context.log.info(f"{number} of {len(artifacts)} artifacts read")
     metadata = {"artifacts": len(artifacts), "problems": len(problems)}
@@ -193,10 +194,12 @@ def verify_store() -> None:
 MAINTENANCE = (register_experiment, ask_for_experiments, collect_garbage, verify_store)
 
 
-def _demand_equal(file: ExperimentFile, path: Path) -> None:
-    """An existing experiment never changes under its name: its results would mean something else."""
-    if not path.is_file() or ExperimentFile.model_validate(yaml.safe_load(path.read_text()) or {}) != file:
-        raise ValueError(f"an experiment called {path.stem} exists already and is different; choose another name")
+def _equal_one(name: str, file: ExperimentFile) -> Path:
+    """The user's own file of that name; it never changes under its name: its results would mean something else."""
+    for path, written in read_files([home() / "experiments"], ExperimentFile).items():
+        if path.stem == name and written == file:
+            return path
+    raise Refused(f"an experiment called {name} exists already and is different; choose another name")
 
 
 def _problems(store: Store, artifact: Artifact) -> Sequence[str]:

@@ -3,6 +3,7 @@
 `open_dataset` is the way in; one module per layout knows what lies on disk.
 """
 
+from ops.refusal import Refused
 from resources.datasets import folder, refer, referit
 from resources.datasets.images import ImageChangedError, ImageProblem, inspect_image, load_image, safe_path
 from resources.datasets.reading import Dataset, Layout, check_images, expression_problem
@@ -30,10 +31,10 @@ def open_dataset(config: DatasetConfig) -> Dataset:
     """The data set that a configuration names. Nothing is read yet.
 
     Raises:
-        ValueError: The kind is unknown.
+        Refused: The kind is unknown.
     """
     if config.kind not in LAYOUTS:
-        raise ValueError(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(LAYOUTS)}")
+        raise Refused(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(LAYOUTS)}")
     return Dataset(config, LAYOUTS[config.kind])
 
 

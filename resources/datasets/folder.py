@@ -18,6 +18,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from ops.refusal import Refused
 from resources.datasets.images import ImageProblem, inspect_image, load_mask, safe_path
 from resources.datasets.reading import Layout, Manifest, Truth
 from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
@@ -47,7 +48,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     """Read the expressions of a folder in file order.
 
     Raises:
-        ValueError: No manifest, none of its rows has the wanted columns, or it is no UTF-8 text.
+        Refused: No manifest, none of its rows has the wanted columns, or it is no UTF-8 text.
     """
     path = _find(config)
     objects: dict[str, _Object] = {}
@@ -72,7 +73,7 @@ def read_truth(config: DatasetConfig) -> Truth:
     """Read the masks of the objects that name one; without masks both lists are empty.
 
     Raises:
-        ValueError: As `read_manifest`.
+        Refused: As `read_manifest`.
     """
     path = _find(config)
     objects: dict[str, _Object] = {}
@@ -148,14 +149,14 @@ def _find(config: DatasetConfig) -> Path:
     if config.manifest is not None:
         path = config.root / config.manifest
         if not path.is_file():
-            raise ValueError(f"{path} is missing; set manifest to the file with the expressions")
+            raise Refused(f"{path} is missing; set manifest to the file with the expressions")
         return path
     found = [path for name in MANIFESTS if (path := config.root / name).is_file()]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"{config.root} holds both {' and '.join(MANIFESTS)}; set manifest to the one to read")
-    raise ValueError(
+        raise Refused(f"{config.root} holds both {' and '.join(MANIFESTS)}; set manifest to the one to read")
+    raise Refused(
         f"{config.root} holds neither {' nor '.join(MANIFESTS)}; write one with the columns {', '.join(WANTED)} "
         f"(optional: {', '.join(OPTIONAL)})"
     )
@@ -174,12 +175,12 @@ def _resolve(root: Path, name: str) -> str:
 def _lines(path: Path) -> Iterator[_Line]:
     data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ValueError(f"{path.name} is UTF-16; save it as UTF-8")
+        raise Refused(f"{path.name} is UTF-16; save it as UTF-8")
     # bytes that are no UTF-8 become lone surrogates, so only their own row is quarantined
     text = data.decode("utf-8-sig", errors="surrogateescape")
     lines = list(_csv_lines(text, path) if path.suffix.lower() in (".csv", ".tsv") else _json_lines(text))
     if not lines:
-        raise ValueError(f"{path.name} holds no rows; it needs the columns {', '.join(WANTED)}")
+        raise Refused(f"{path.name} holds no rows; it needs the columns {', '.join(WANTED)}")
     columns = dict.fromkeys(name for line in lines for name in line.cells)
     _demand_columns(path, tuple(columns), unreadable=all(line.problem for line in lines))
     return (_complete(line) for line in lines)
@@ -188,7 +189,7 @@ def _lines(path: Path) -> Iterator[_Line]:
 def _demand_columns(path: Path, found: tuple[str, ...], *, unreadable: bool = False) -> None:
     missing = [name for name in WANTED if name not in found]
     if missing and not unreadable:
-        raise ValueError(
+        raise Refused(
             f"{path.name} has no column {' and '.join(missing)}; it has {', '.join(found) or 'none'}, "
             f"wanted are {', '.join(WANTED)} (optional: {', '.join(OPTIONAL)})"
         )

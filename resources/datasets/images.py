@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
+from ops.refusal import Refused
+
 T = TypeVar("T", bound=np.generic)
 MAX_PIXELS = 50_000_000
 FORMATS = (
@@ -47,7 +49,7 @@ SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, IndexError, KeyError, TypeError)
 
 
-class ImageProblem(ValueError):  # noqa: N818 - a finding to record, seldom an error
+class ImageProblem(Refused):
     """An image that can not be used; the message is the reason that goes to quarantine."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ops.refusal import Refused
+
 
 @dataclass(frozen=True)
 class SplitCount:
@@ -54,20 +56,20 @@ def check_counts(name: str, split_by: str, found: Mapping[str, SplitCount], *, e
         expect: True compares always, False never, None unless the set is unknown or plainly a subset.
 
     Raises:
-        ValueError: The counts differ, or `expect` is True for a set without published counts.
+        Refused: The counts differ, or `expect` is True for a set without published counts.
     """
     published = PUBLISHED.get((name, split_by))
     if expect is False or (published is None and expect is None):
         return
     if published is None:
         known = ", ".join(f"{one} ({by})" for one, by in PUBLISHED)
-        raise ValueError(f"no counts are published for {name} ({split_by}); known are {known}")
+        raise Refused(f"no counts are published for {name} ({split_by}); known are {known}")
     total = sum(count.references for count in found.values())
     if expect is None and total < SUBSET_BELOW * sum(count.references for count in published.values()):
         return
     differences = _differences(published, found)
     if differences:
-        raise ValueError(
+        raise Refused(
             f"{name} ({split_by}) is not the published set: {'; '.join(differences)}. Fetch it again, or set "
             "`published: false` in its file for a set that is meant to differ"
         )

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ops.refusal import Refused
 from resources.datasets.images import ImageProblem, check_files, inspect_image, safe_path
 from resources.datasets.records import (
     Corpus,
@@ -65,10 +66,10 @@ class Dataset:
     @cached_property
     def _manifest(self) -> Manifest:
         if not self.config.root.is_dir():
-            raise ValueError(f"{self.config.root} is no folder; set root to the folder that holds the data set")
+            raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
         manifest = self._layout.manifest(self.config)
         if not manifest.rows and not manifest.quarantined:
-            raise ValueError(f"{manifest.files[0]} holds no references; check that it is the right file")
+            raise Refused(f"{manifest.files[0]} holds no references; check that it is the right file")
         return manifest
 
     @property
@@ -104,7 +105,7 @@ class Dataset:
         """All usable references in file order; problems of text, header or size are quarantined.
 
         Raises:
-            ValueError: The manifest itself is missing, malformed or not the published one.
+            Refused: The manifest itself is missing, malformed or not the published one.
         """
         manifest = self._manifest
         where = manifest.files[0].name
@@ -121,7 +122,7 @@ class Dataset:
     def ground_truth(self) -> Truth:
         """The true masks of all referred objects, and those that are broken. For evaluation only."""
         if not self.config.root.is_dir():
-            raise ValueError(f"{self.config.root} is no folder; set root to the folder that holds the data set")
+            raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
         return self._layout.truth(self.config)
 
     def _inspect(self, rows: Iterable[Reference]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ops.refusal import Refused
 from resources.datasets.published_counts import SplitCount, check_counts
 from resources.datasets.reading import Layout, Manifest, Truth
 from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
@@ -23,7 +24,7 @@ IMAGE_FOLDER = Path("images/mscoco/images/train2014")
 _BROKEN = (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError, MemoryError)
 
 
-class UnsafePickleError(ValueError):
+class UnsafePickleError(Refused):
     """A pickle that asks for code instead of plain data."""
 
 
@@ -62,7 +63,7 @@ def load_plain_pickle(path: Path) -> object:
 
     Raises:
         UnsafePickleError: It asks for a global or an outside object.
-        ValueError: It is no readable pickle.
+        Refused: It is no readable pickle.
     """
     for encoding in ("utf-8", "latin-1"):  # text of Python 2 carries no encoding
         with path.open("rb") as file:
@@ -75,15 +76,15 @@ def load_plain_pickle(path: Path) -> object:
             except UnicodeDecodeError:
                 continue
             except _BROKEN as problem:
-                raise ValueError(f"{path.name} is no readable pickle ({problem}); fetch it again") from problem
-    raise ValueError(f"{path.name} holds text in no known encoding; fetch it again")
+                raise Refused(f"{path.name} is no readable pickle ({problem}); fetch it again") from problem
+    raise Refused(f"{path.name} holds text in no known encoding; fetch it again")
 
 
 def read_manifest(config: DatasetConfig) -> Manifest:
     """Read the references of a set in file order.
 
     Raises:
-        ValueError: A file is missing or malformed, or the counts are not the published ones.
+        Refused: A file is missing or malformed, or the counts are not the published ones.
     """
     refs_path, instances_path = _paths(config)
     refs = _refs(refs_path)
@@ -115,7 +116,7 @@ def read_truth(config: DatasetConfig) -> Truth:
     """Read the masks of all referred objects, each once, in file order.
 
     Raises:
-        ValueError: A file is missing or malformed.
+        Refused: A file is missing or malformed.
     """
     refs_path, instances_path = _paths(config)
     instances = _instances(instances_path)
@@ -147,14 +148,14 @@ def _paths(config: DatasetConfig) -> tuple[Path, Path]:
         if not path.is_file():
             found = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
             beside = f"the folder holds {', '.join(found)}" if found else "the folder is missing or empty"
-            raise ValueError(f"{path} is missing ({beside}); check root, name and split_by")
+            raise Refused(f"{path} is missing ({beside}); check root, name and split_by")
     return refs_path, instances_path
 
 
 def _refs(path: Path) -> Sequence[dict[str, Any]]:
     refs = load_plain_pickle(path)
     if not isinstance(refs, list) or not all(isinstance(ref, dict) for ref in refs):
-        raise ValueError(f"{path.name} holds no list of references; check that it is the refer pickle")
+        raise Refused(f"{path.name} holds no list of references; check that it is the refer pickle")
     return refs
 
 
@@ -167,9 +168,9 @@ def _instances(path: Path) -> _Instances:
             categories={category["id"]: str(category["name"]) for category in data["categories"]},
         )
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"{path} is no readable JSON ({problem}); fetch it again") from problem
+        raise Refused(f"{path} is no readable JSON ({problem}); fetch it again") from problem
     except (KeyError, TypeError) as problem:
-        raise ValueError(
+        raise Refused(
             f"{path} lacks images, annotations or categories with their ids ({problem}); check that it is COCO's form"
         ) from problem
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ops.refusal import Refused
 from resources.datasets.reading import Layout, Manifest, Truth
 from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
 from resources.datasets.truth import encode_true_mask, segmentation_problem
@@ -27,12 +28,12 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     """Read all expressions of all regions in file order; each region is one object.
 
     Raises:
-        ValueError: A file is missing or malformed.
+        Refused: A file is missing or malformed.
     """
     query_path, size_path = _find(config, "query_all"), _find(config, "imsize")
     lists = [path for split in SPLITS if (path := config.root / f"{config.name}_{split}_imlist.txt").is_file()]
     if not lists:
-        raise ValueError(f"{config.root} holds no {config.name}_train_imlist.txt; the image lists define the splits")
+        raise Refused(f"{config.root} holds no {config.name}_train_imlist.txt; the image lists define the splits")
     queries, sizes, splits = _json(query_path), _json(size_path), _splits(config)
     rows: list[Reference] = []
     quarantined: list[QuarantinedRow] = []
@@ -79,7 +80,7 @@ def read_truth(config: DatasetConfig) -> Truth:
     """Read the masks that are there; without a mask folder there is no ground truth and both lists are empty.
 
     Raises:
-        ValueError: A manifest file is missing or malformed.
+        Refused: A manifest file is missing or malformed.
     """
     folder = config.root / "mask"
     objects: list[TrueObject] = []
@@ -149,16 +150,16 @@ def _find(config: DatasetConfig, part: str) -> Path:
     for path in (plain, plain.with_name(plain.name + ".gz")):
         if path.is_file():
             return path
-    raise ValueError(f"{plain} (or {plain.name}.gz) is missing; check root and name")
+    raise Refused(f"{plain} (or {plain.name}.gz) is missing; check root and name")
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     except (ValueError, OSError, EOFError, RecursionError) as problem:
-        raise ValueError(f"{path} is no readable JSON ({problem}); fetch it again") from problem
+        raise Refused(f"{path} is no readable JSON ({problem}); fetch it again") from problem
     if not isinstance(data, dict):
-        raise ValueError(f"{path} holds no JSON object; check that it is the ReferIt file")
+        raise Refused(f"{path} holds no JSON object; check that it is the ReferIt file")
     return data
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.datasets.records import TrueObject
-from storage.masks import encode, rasterise
+from storage.masks import MaskError, Rle, rasterise
 
 
 def true_mask(truth: TrueObject, *, overlap: Literal["union", "compat"] = "union") -> NDArray[np.bool_]:
@@ -20,20 +20,20 @@ def true_mask(truth: TrueObject, *, overlap: Literal["union", "compat"] = "union
             loader does.
 
     Raises:
-        ValueError: A segmentation that does not fit the image.
+        MaskError: A segmentation that does not fit the image.
     """
     return rasterise(truth.segmentation, truth.height, truth.width, overlap=overlap)
 
 
 def encode_true_mask(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
     """A mask as COCO's compressed RLE with `counts` as text."""
-    return {"size": list(mask_HW.shape), "counts": encode(mask_HW).decode("ascii")}
+    return Rle.of(mask_HW).segmentation()
 
 
 def segmentation_problem(segmentation: object, height: int, width: int) -> str | None:
     """Why a segmentation can not be decoded at an image's size, or None."""
     try:
         mask_HW = rasterise(segmentation, height, width)
-    except (ValueError, TypeError, KeyError) as problem:
+    except MaskError as problem:
         return f"the segmentation can not be read ({problem})"
     return None if mask_HW.any() else "the segmentation covers no pixel"

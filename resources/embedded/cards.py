@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ops.refusal import Refused
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,11 +28,11 @@ def embedded_folder(name: str) -> Path:
     """The folder of the embedded model `name`, e.g. `"segmenter"`.
 
     Raises:
-        ValueError: no such model ships with the project.
+        Refused: no such model ships with the project.
     """
     folder = EMBEDDED_FOLDER / name
     if not (folder / CARD).is_file():
-        raise ValueError(
+        raise Refused(
             f"no embedded model {name!r} in {EMBEDDED_FOLDER}; train it with `python -m assets.pretraining.{name}`"
         )
     return folder
@@ -45,7 +47,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """The card of the model in `folder`, without touching the weights (torch is not imported)."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     if not isinstance(card, dict):
-        raise ValueError(f"{folder / CARD} is not a model card: a JSON object is expected")
+        raise Refused(f"{folder / CARD} is not a model card: a JSON object is expected")
     return card
 
 
@@ -86,14 +88,14 @@ def load_embedded(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Read back (state dict, card): floating point as float32, integer buffers as stored, shared tensors shared again.
 
     Raises:
-        ValueError: the weights are not those that the card describes.
+        Refused: the weights are not those that the card describes.
     """
     from safetensors.torch import load
 
     card = read_card(folder)
     data = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(data).hexdigest() != card["sha256"]:
-        raise ValueError(f"{folder / WEIGHTS} is not the file its card describes: restore both files, or train again")
+        raise Refused(f"{folder / WEIGHTS} is not the file its card describes: restore both files, or train again")
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}
     for alias, name in card["aliases"].items():
         state[alias] = state[name]

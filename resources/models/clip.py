@@ -21,6 +21,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.weights import load_strictly, read_safetensors, read_torch
@@ -37,6 +38,8 @@ FULL_SIZES = {
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
+MAX_ASPECT = 200
+"""Longer side of an image by its shorter one; an image enlarged to the network's square needs as much memory."""
 _ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
 
@@ -102,10 +105,10 @@ class Clip:
         """The network that reads images, where tokens can be masked.
 
         Raises:
-            ValueError: it is no vision transformer.
+            Refused: it is no vision transformer.
         """
         if not isinstance(self.model.visual, VisionTransformer):
-            raise ValueError(
+            raise Refused(
                 "masking tokens needs a CLIP with a vision transformer: choose 'embedded', 'ViT-B-32' or 'ViT-L-14-336'"
             )
         return self.model.visual
@@ -136,13 +139,14 @@ class Clip:
 
         Args:
             images_N3HW: RGB in [0, 255] at their original resolution, uint8 or floating point, on any device.
-            crop: how a picture becomes a square, see `prepare_images`.
+            crop: how an image becomes a square, see `prepare_images`.
             unit: bring the vectors to unit length.
 
         Returns:
             features_ND, float32, on the CPU.
 
         Raises:
+            Refused: the images are too narrow, see `prepare_images`.
             ValueError: not a batch of RGB images.
         """
         if images_N3HW.ndim != 4 or images_N3HW.shape[1] != 3:
@@ -169,7 +173,8 @@ class Clip:
             features_ND, float32, on the CPU.
 
         Raises:
-            ValueError: the network is no vision transformer, or there is not one weight for each of its tokens.
+            Refused: the network is no vision transformer.
+            ValueError: there is not one weight for each of its tokens.
         """
         tower = self.tower
         if tuple(weights_NGG.shape[1:]) != tuple(tower.grid_size):
@@ -191,7 +196,7 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
     """CLIP's preprocessing (S+S+C spec 3.4) on a batch of tensors.
 
     `"center"`: the shorter side becomes `size` (bicubic, antialiased), then the centre is cut out, so that a 4:3
-    picture loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
+    image loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
     both sides, so that nothing is lost.
 
     Args:
@@ -201,6 +206,9 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
 
     Returns:
         prepared_N3SS, float32, normalised by CLIP's mean and standard deviation.
+
+    Raises:
+        Refused: the image is so narrow that little of it would be left, at a great cost in memory.
     """
     images_N3HW = images_N3HW.float()
     mean_311 = torch.tensor(OPENAI_DATASET_MEAN, device=images_N3HW.device).view(3, 1, 1)
@@ -209,6 +217,8 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
         images_N3HW = _pad_to_square(images_N3HW, colour_311=255 * mean_311)
     height, width = images_N3HW.shape[-2:]
     short = min(height, width)
+    if max(height, width) > MAX_ASPECT * short:
+        raise Refused(f"an image of {width} x {height} pixels is too narrow for CLIP: crop it")
     target = (int(size * height / short), int(size * width / short))
     if target != (height, width):
         images_N3HW = F.interpolate(images_N3HW, target, mode="bicubic", antialias=True, align_corners=False)
@@ -244,15 +254,15 @@ def load_clip(
         random_weights: build OpenAI's network without its weights; only for tests of shapes and speed.
 
     Raises:
-        ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
+        Refused: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
     """
     ref = ModelRef("clip_vit", name)
     if ref.is_embedded:
         return load_embedded_clip(checkpoint or ref.path(), device=device)
     if name not in FULL_SIZES:
-        raise ValueError(f"unknown CLIP {name!r}: choose one of {(EMBEDDED, *FULL_SIZES)}")
+        raise Refused(f"unknown CLIP {name!r}: choose one of {(EMBEDDED, *FULL_SIZES)}")
     if checkpoint is None and not random_weights:
-        raise ValueError(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
+        raise Refused(f"{name} needs its checkpoint, a local file such as {name}.pt from OpenAI: set its path")
     weights = read_state(checkpoint) if checkpoint else {}  # a wrong file is found before a large network is built
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
     if checkpoint is not None:

@@ -88,7 +88,7 @@ def load_clip_text(checkpoint: Path | None = None) -> tuple[ClipText, ClipTokeni
         The tower and its tokenizer.
 
     Raises:
-        ValueError: the file is missing, or keys are missing or unexpected.
+        Refused: the file is missing, or keys are missing or unexpected.
     """
     source = checkpoint or ModelRef("clip_vit").path()
     if is_embedded(source):

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import BertTokenizer
 
+from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
 from resources.models.refs import ModelRef
@@ -115,14 +116,12 @@ class Detector:
             caption_text: phrases that end in " ." (`ops.ssc.detections.caption` makes one).
 
         Raises:
-            ValueError: the caption has more than 256 tokens.
+            Refused: the caption has more than 256 tokens, or the image is too narrow to be resized.
         """
         encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
         tokens = len(encoding["input_ids"])
         if tokens > MAX_TOKENS:
-            raise ValueError(
-                f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time"
-            )
+            raise Refused(f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time")
         pixels_3HW = prepare_image(image_HW3, sizes=self.sizes).to(self.device)
         with quiet():
             output = self.model(pixels_3HW[None], captions=[caption_text])
@@ -153,7 +152,7 @@ def load_detector(
         device: where the network runs.
 
     Raises:
-        ValueError: an unknown name, missing files, or a checkpoint that does not belong to the model.
+        Refused: an unknown name, missing files, or a checkpoint that does not belong to the model.
     """
     ref = ModelRef("detector", name)
     if ref.is_embedded:
@@ -171,7 +170,7 @@ def load_detector(
         if random_weights_seed is None:
             load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
-        raise ValueError(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
+        raise Refused(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
     return Detector(model, tokenizer, sizes=sizes, device=device)
 
 
@@ -201,24 +200,28 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
     """The state dict inside a Grounding DINO `.pth`, as plain data, with the training wrapper's prefix removed.
 
     Raises:
-        ValueError: no file was named, or it does not hold a model.
+        Refused: no file was named, or it does not hold a model.
     """
     if checkpoint is None or not checkpoint.is_file():
-        raise ValueError(
-            f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path"
-        )
+        raise Refused(f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path")
     content = read_torch(checkpoint)
     if not isinstance(content, dict) or "model" not in content:
-        raise ValueError(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
+        raise Refused(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
     return {key.removeprefix("module."): value for key, value in content["model"].items()}
 
 
 def resized_shape(height: int, width: int, *, sizes: DetectorSizes) -> tuple[int, int]:
-    """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound."""
+    """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound.
+
+    Raises:
+        Refused: the shorter side would vanish.
+    """
     shorter, longer = min(height, width), max(height, width)
     side = sizes.shorter_side
     if longer / shorter * side > sizes.longer_side:
         side = round(sizes.longer_side * shorter / longer)
+    if not side:
+        raise Refused(f"an image of {width} x {height} pixels is too narrow for the detector: crop it")
     other = int(side * longer / shorter)
     return (other, side) if height > width else (side, other)
 
@@ -331,9 +334,7 @@ class _TextSource:
 
 def _embedded_words_if(random_weights: bool) -> Path:
     if not random_weights:
-        raise ValueError(
-            "no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)"
-        )
+        raise Refused("no text folder for 'swint_ogc': name the folder of bert-base-uncased (config.json, vocab.txt)")
     return ModelRef("detector").path()
 
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from ops.refusal import Refused
+
 VOCABULARY = "vocab.txt"
 SEPARATORS = (".", "?")
 """What ends a phrase inside a caption, beside `[CLS]` and `[SEP]`."""
@@ -71,11 +73,11 @@ def read_bert_sizes(folder: Path) -> dict[str, Any]:
     """The BertConfig keywords in the `config.json` of a BERT folder such as bert-base-uncased.
 
     Raises:
-        ValueError: the folder holds no `config.json`.
+        Refused: the folder holds no `config.json`.
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ValueError(
+        raise Refused(
             f"{folder} holds no config.json: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
         )
     sizes = json.loads(path.read_text(encoding="utf-8"))
@@ -88,14 +90,14 @@ def read_tokenizer(folder: Path) -> BertTokenizer:
     """The fast, lower-casing WordPiece tokenizer over the `vocab.txt` of a folder.
 
     Raises:
-        ValueError: there is no vocabulary, or it lacks a separator (every unknown word would then act as one).
+        Refused: there is no vocabulary, or it lacks a separator (every unknown word would then act as one).
     """
     path = folder / VOCABULARY
     if not path.is_file():
-        raise ValueError(
+        raise Refused(
             f"{folder} holds no {VOCABULARY}: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
         )
     words = path.read_text(encoding="utf-8").splitlines()
     if missing := {"[PAD]", "[UNK]", "[CLS]", "[SEP]", *SEPARATORS}.difference(words):
-        raise ValueError(f"{path} lacks {sorted(missing)}: it is not the vocabulary of an uncased BERT")
+        raise Refused(f"{path} lacks {sorted(missing)}: it is not the vocabulary of an uncased BERT")
     return BertTokenizer(vocab={word: index for index, word in enumerate(words)})

@@ -18,6 +18,7 @@ from ops.backbones.language import Bert, ClipText, LanguageEncoder
 from ops.meres import config as meres
 from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
+from ops.refusal import Refused
 from ops.segmenters import lavt
 from ops.segmenters.lavt import Lavt, LavtConfig
 from ops.segmenters.prediction import Segmenter
@@ -73,7 +74,7 @@ def build(
         seed: of the new weights.
 
     Raises:
-        ValueError: a path is missing or of the other size, or a checkpoint does not fit.
+        Refused: a path is missing or of the other size, or a checkpoint does not fit.
     """
     _check_sources(size, swin, words, text=text, random_weights=random_weights)
     config = replace(CONFIGS[kind][size], **(switches or {}))
@@ -118,9 +119,9 @@ def tokenizer_from(card: Mapping[str, Any]) -> Words:
 def _check_sources(size: Size, swin: Path | None, words: Path | None, *, text: Text, random_weights: bool) -> None:
     small = [path is None or is_embedded(path) for path in (swin, words)]
     if size == "embedded" and not all(small):
-        raise ValueError("the embedded size brings its own backbones; pass published checkpoints with size='swin_b'")
+        raise Refused("the embedded size brings its own backbones; pass published checkpoints with size='swin_b'")
     if size != "embedded" and any(small) and not random_weights:
-        raise ValueError(
+        raise Refused(
             f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
             "`wordmask doctor` says where people get them"
         )

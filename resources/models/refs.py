@@ -42,7 +42,7 @@ class ModelRef:
         """The model, and after it the other checkpoints that its loader reads.
 
         Raises:
-            ValueError: the registry has no such name.
+            Refused: the registry has no such name.
         """
         return (self, *(ModelRef(self.kind, name) for name in registered(self.registry_name).companions))
 

@@ -16,8 +16,10 @@ import numpy.typing as npt
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.utils.transforms import ResizeLongestSide
 
-from ops.ssc.detections import alone, grid_in, window
+from ops.refusal import Refused
+from ops.ssc.detections import isolated_window, point_grid, window_of
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.weights import load_strictly, read_torch
@@ -36,7 +38,7 @@ class SamShape:
     encoder_width: int = 96
     encoder_depth: int = 4
     encoder_heads: int = 4
-    window: int = 5
+    window_of: int = 5
     global_blocks: tuple[int, ...] = (1, 3)
     prompt_width: int = 64
     decoder_depth: int = 2
@@ -138,9 +140,10 @@ class Segmenter:
             masks_N3HW (logits at the original size > 0) and scores_N3, the IoU that the model predicts of each.
 
         Raises:
+            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8, or the boxes are not N x 4.
         """
-        _require_image(image_HW3)
+        self._require_image(image_HW3)
         boxes_N4 = np.asarray(boxes_N4, dtype=np.float32)
         if boxes_N4.ndim != 2 or boxes_N4.shape[1] != 4:
             raise ValueError(f"boxes must be N x 4 (x0, y0, x1, y1), not {boxes_N4.shape}")
@@ -162,6 +165,7 @@ class Segmenter:
             masks_NHW and scores_N (predicted IoU), best first; N may be 0.
 
         Raises:
+            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8.
         """
         return self._generate(image_HW3, points_per_side=self.everything.points_per_side)
@@ -183,15 +187,18 @@ class Segmenter:
             empty and its score 0.
 
         Raises:
+            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8.
         """
         height, width = image_HW3.shape[:2]
         masks_NHW, scores_N = np.zeros((len(boxes_N4), height, width), dtype=bool), np.zeros(len(boxes_N4), np.float32)
         side = self.everything.points_per_box_side
         for row, box in enumerate(boxes_N4):
-            place = window(box, height=height, width=width)
-            grid = grid_in(place, side=side, height=height, width=width)
-            found_MHW, scores_M = self._generate(alone(image_HW3, place), points_per_side=None, point_grids=[grid])
+            place = window_of(box, height=height, width=width)
+            grid = point_grid(place, side=side, height=height, width=width)
+            found_MHW, scores_M = self._generate(
+                isolated_window(image_HW3, place), points_per_side=None, point_grids=[grid]
+            )
             best = next((index for index, mask_HW in enumerate(found_MHW) if mask_HW[place].any()), None)
             if best is not None:
                 masks_NHW[row][place], scores_N[row] = found_MHW[best][place], scores_M[best]
@@ -200,7 +207,7 @@ class Segmenter:
     def _generate(
         self, image_HW3: npt.NDArray[np.uint8], **points: Any
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        _require_image(image_HW3)
+        self._require_image(image_HW3)
         self.passes += 1
         thresholds = {name: getattr(self.everything, name) for name in ("pred_iou_thresh", "stability_score_thresh")}
         records = SamAutomaticMaskGenerator(self.sam, **thresholds, **points).generate(image_HW3)
@@ -209,6 +216,13 @@ class Segmenter:
         for mask_HW, record in zip(masks_NHW, records, strict=True):
             mask_HW[:] = record["segmentation"]
         return masks_NHW, np.array([record["predicted_iou"] for record in records], dtype=np.float32)
+
+    def _require_image(self, image_HW3: npt.NDArray[np.uint8]) -> None:
+        if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
+            raise ValueError(f"an RGB image, H x W x 3 uint8, is expected, not {image_HW3.shape} {image_HW3.dtype}")
+        height, width = image_HW3.shape[:2]
+        if not min(ResizeLongestSide.get_preprocess_shape(height, width, self.sam.image_encoder.img_size)):
+            raise Refused(f"an image of {width} x {height} pixels is too narrow for SAM: crop it")
 
 
 def load_segmenter(
@@ -228,7 +242,7 @@ def load_segmenter(
         random_weights: build a published model without its checkpoint; only for tests of shapes and speed.
 
     Raises:
-        ValueError: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
+        Refused: unknown name, no checkpoint for a published model, or one whose keys do not match exactly.
     """
     ref = ModelRef("segmenter", name)
     if ref.is_embedded:
@@ -238,16 +252,11 @@ def load_segmenter(
         load_strictly(sam, state, source=folder)
         return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:
-        raise ValueError(f"unknown segmenter {name!r}: choose 'embedded' or one of {FULL_SIZES}")
+        raise Refused(f"unknown segmenter {name!r}: choose 'embedded' or one of {FULL_SIZES}")
     if checkpoint is None and not random_weights:
-        raise ValueError(f"{name} needs its checkpoint, a local file such as sam_{name}_*.pth: set its path")
+        raise Refused(f"{name} needs its checkpoint, a local file such as sam_{name}_*.pth: set its path")
     weights = read_torch(checkpoint) if checkpoint else {}  # a wrong file is found before a large network is built
     sam = sam_model_registry[name]()
     if checkpoint is not None:
         load_strictly(sam, weights, source=checkpoint)
     return Segmenter(sam.to(device).eval())
-
-
-def _require_image(image_HW3: npt.NDArray[np.uint8]) -> None:
-    if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
-        raise ValueError(f"an RGB image, H x W x 3 uint8, is expected, not {image_HW3.shape} {image_HW3.dtype}")

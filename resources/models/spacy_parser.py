@@ -6,6 +6,7 @@ from pathlib import Path
 import spacy
 from spacy.tokens import Doc
 
+from ops.refusal import Refused
 from resources.models.refs import EMBEDDED, ModelRef
 
 UNREAD = ("ner", "lemmatizer", "trainable_lemmatizer")
@@ -19,20 +20,20 @@ def load_parser(name: str | Path = EMBEDDED) -> spacy.Language:
         name: `"embedded"`, an installed package, or the path of a saved pipeline.
 
     Raises:
-        ValueError: there is no such pipeline, or it has no tagger or parser.
+        Refused: there is no such pipeline, or it has no tagger or parser.
     """
     source = ModelRef("parser").path() if name == EMBEDDED else name
     try:
         nlp = spacy.load(source, disable=UNREAD)
     except OSError as error:
-        raise ValueError(
+        raise Refused(
             f"there is no spaCy pipeline {str(name)!r}: take 'embedded', the path of a saved pipeline, "
             f"or install the package (python -m spacy download {Path(name).name})"
         ) from error
     missing = [component for component in ("tagger", "parser") if component not in nlp.pipe_names]
     if missing or not {"morphologizer", "attribute_ruler"} & set(nlp.pipe_names):
         lacking = ", ".join(missing) or "morphologizer or attribute_ruler"
-        raise ValueError(
+        raise Refused(
             f"the spaCy pipeline {str(name)!r} has no {lacking}; the noun rules need tags, parts of speech and "
             "dependencies: take a pipeline such as en_core_web_md"
         )

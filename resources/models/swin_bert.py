@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from ops.backbones.swin import Swin, SwinConfig
+from ops.refusal import Refused
 from ops.segmenters.lavt import SWIN_B_480
 from resources.embedded.cards import is_embedded, load_embedded, read_card
 from resources.models.refs import EMBEDDED, ModelRef
@@ -38,7 +39,7 @@ class Tokenizer:
         """`vocabulary` lists the word pieces in the order of their ids: [PAD] first, [UNK], [CLS], [SEP] anywhere."""
         needed = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}
         if not needed <= set(vocabulary) or vocabulary[0] != "[PAD]":
-            raise ValueError(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
+            raise Refused(f"this is no BERT vocabulary: {sorted(needed)} must be in it, [PAD] first")
         self.vocabulary = tuple(vocabulary)
         self.max_tokens = max_tokens
         ids = {piece: number for number, piece in enumerate(vocabulary)}
@@ -81,7 +82,7 @@ def read_vocabulary(folder: Path) -> list[str]:
     """The word pieces in `vocab.txt`, one a line."""
     path = folder / "vocab.txt"
     if not path.is_file():
-        raise ValueError(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
+        raise Refused(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
     return path.read_text(encoding="utf-8").splitlines()
 
 
@@ -92,7 +93,7 @@ def load_bert(name: str | Path = EMBEDDED, *, max_tokens: int = 20) -> tuple[Ber
     without the `bert.` prefix and with the old names of LayerNorm's parameters.
 
     Raises:
-        ValueError: files are missing, or keys are missing or unexpected.
+        Refused: files are missing, or keys are missing or unexpected.
     """
     folder = ModelRef("bert").path() if name == EMBEDDED else Path(name)
     if is_embedded(folder):
@@ -114,9 +115,7 @@ def read_bert_weights(folder: Path) -> dict[str, Tensor]:
         return read_safetensors(folder / "model.safetensors")
     if (folder / "pytorch_model.bin").is_file():
         return read_torch(folder / "pytorch_model.bin")
-    raise ValueError(
-        f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it"
-    )
+    raise Refused(f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it")
 
 
 def bert_key(key: str) -> str:
@@ -132,7 +131,7 @@ def load_swin(name: str | Path = EMBEDDED, *, config: SwinConfig = SWIN_B_480.sw
     head.
 
     Raises:
-        ValueError: keys are missing or unexpected, or a shape differs; the message names them.
+        Refused: keys are missing or unexpected, or a shape differs; the message names them.
     """
     source = ModelRef("swin").path() if name == EMBEDDED else Path(name)
     if is_embedded(source):
@@ -140,7 +139,7 @@ def load_swin(name: str | Path = EMBEDDED, *, config: SwinConfig = SWIN_B_480.sw
     else:
         checkpoint = read_torch(source)
         if "model" not in checkpoint:
-            raise ValueError(f"{source} has no key 'model'; this is not a published Swin checkpoint")
+            raise Refused(f"{source} has no key 'model'; this is not a published Swin checkpoint")
         weights = checkpoint["model"]
     with torch.device("meta"):
         swin = Swin(config)

@@ -13,6 +13,7 @@ import open_clip
 import torch
 from torch import Tensor
 
+from ops.refusal import Refused
 from ops.tris import irnet
 from ops.tris.calibration import Scorer
 from ops.tris.irnet import Irnet, IrnetConfig
@@ -71,7 +72,7 @@ def pretrained_clip(name: str = EMBEDDED, *, checkpoint: Path | None = None) -> 
     """The CLIP that both steps start from: "embedded" (`checkpoint` is its folder), or "RN50" from its local file.
 
     Raises:
-        ValueError: it has no ResNet tower, or the checkpoint is missing or does not fit.
+        Refused: it has no ResNet tower, or the checkpoint is missing or does not fit.
     """
     source = ModelRef("clip_rn", name).source(checkpoint)
     sizes = clip_sizes(name, checkpoint=source)
@@ -82,14 +83,14 @@ def clip_sizes(name: str, *, checkpoint: Path | None = None) -> Mapping[str, Any
     """Arguments of open_clip's `CLIP` for the CLIP of that name; arguments as `pretrained_clip` takes them.
 
     Raises:
-        ValueError: it has no ResNet tower.
+        Refused: it has no ResNet tower.
     """
     ref = ModelRef("clip_rn", name)
     if ref.is_embedded:
         sizes: Mapping[str, Any] = read_card(checkpoint or ref.path())["architecture"]
         return sizes
     if not name.startswith("RN"):
-        raise ValueError(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
+        raise Refused(f"TRIS reads the maps of a ResNet; {name} has none: choose 'embedded' or 'RN50'")
     return open_clip.get_model_config(FULL_SIZES[name])
 
 
@@ -141,13 +142,13 @@ def new_irnet(name: str = EMBEDDED, *, checkpoint: Path | None = None, seed: int
     """IRNet with new heads on a pretrained backbone: "embedded", or "resnet50" from torchvision's local file.
 
     Raises:
-        ValueError: unknown name, or no checkpoint for the published backbone.
+        Refused: unknown name, or no checkpoint for the published backbone.
     """
     if name not in IRNETS:
-        raise ValueError(f"unknown backbone {name!r}: choose 'embedded' or 'resnet50'")
+        raise Refused(f"unknown backbone {name!r}: choose 'embedded' or 'resnet50'")
     source = ModelRef("irn_trunk", name).source(checkpoint)
     if source is None:
-        raise ValueError(f"{name} needs torchvision's local file: set its path")
+        raise Refused(f"{name} needs torchvision's local file: set its path")
     weights = load_embedded(source)[0] if name == EMBEDDED else read_torch(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

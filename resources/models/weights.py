@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ops.refusal import Refused
+
 NOTHING = re.compile(r"(?!)")
 """Matches no key."""
 
@@ -19,25 +21,25 @@ def read_torch(path: Path) -> dict[str, Any]:
     """A checkpoint written by torch.save, tensors and plain containers only.
 
     Raises:
-        ValueError: it is not there, damaged, or asks for more than plain data.
+        Refused: it is not there, damaged, or asks for more than plain data.
     """
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; `wordmask doctor` says where to get it")
+        raise Refused(f"{path} does not exist; `wordmask doctor` says where to get it")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as problem:
-        raise ValueError(f"{path} is no readable checkpoint: {problem}") from problem
+        raise Refused(f"{path} is no readable checkpoint: {problem}") from problem
     if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a dict of tensors")
+        raise Refused(f"{path} holds a {type(state).__name__}, not a dict of tensors")
     return state
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; `ValueError` when it is damaged."""
+    """The tensors of a safetensors file; `Refused` when it is damaged."""
     try:
         return dict(load_file(path))
     except SafetensorError as problem:
-        raise ValueError(f"{path} is no readable checkpoint: {problem}") from problem
+        raise Refused(f"{path} is no readable checkpoint: {problem}") from problem
 
 
 def load_strictly(
@@ -58,7 +60,7 @@ def accounted(
     """Exactly the wanted tensors.
 
     Raises:
-        ValueError: keys are missing, unknown (and not `ignored`) or of another shape; counts them and names the first.
+        Refused: keys are missing, unknown (and not `ignored`) or of another shape; counts them and names the first.
     """
     problems = {
         "missing": sorted(shapes.keys() - weights.keys()),
@@ -71,7 +73,7 @@ def accounted(
     }
     if any(problems.values()):
         summary = "; ".join(f"{len(keys)} keys {kind} ({_first(keys)})" for kind, keys in problems.items() if keys)
-        raise ValueError(
+        raise Refused(
             f"{source} does not fit this model: {summary}. "
             "Is it the checkpoint of another model or size? `wordmask doctor` says which file is meant"
         )

@@ -18,7 +18,7 @@ import resources.models.loading
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
 from ops.images import gaussian_blur
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 

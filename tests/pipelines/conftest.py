@@ -12,7 +12,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("WORDMASK_HOME", str(folder))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setattr("pipelines.definitions._identify", lambda model: f"weights of {model}")
+    monkeypatch.setattr("pipelines.graph.load.identify", lambda model: f"weights of {model}")
     return folder
 
 

@@ -7,28 +7,26 @@ depend on is not followed: knobs and weights (recipes hold them), pictures, stor
 import ast
 import copy
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from assets.framework.stage import Stage
 from tests.paths import ROOT
 
 FOLLOWED = ("assets", "ops", "resources")
-LEFT_OUT = (
-    "assets.knobs_old",
-    "assets.meres.knobs",
-    "assets.reports.previews",
-    "assets.framework.stage",
-    "assets.tris.knobs",
-    "resources.checkpoints",
-    "resources.runtime",
-    "resources.toyref.refcoco_writer",
+DESCRIBED = {"column": 2, "Column": 1}
+"""Calls whose arguments after the first so many describe a column."""
+LEFT_OUT = re.compile(
+    r"assets\.framework\..*|assets\.(.*\.)?(knobs|stages)|assets\.data\.source|assets\.reports\.previews"
+    r"|resources\.(checkpoints|runtime|toyref\.refcoco_writer)"
 )
-"""Recipes hold knobs and weights, fingerprints hold raw data (drawn worlds too), and pictures are for people."""
+"""Modules. Recipes hold knobs and weights, fingerprints hold raw data, rendered worlds too; previews are for people."""
 
 READERS = ("resources.datasets", "open_dataset")
-"""What the stages of `assets.data.corpus` reach through `work.dataset`; later stages only read their tables."""
+"""What the stages of `assets.data` reach through `work.dataset`; later stages only read their tables."""
 
 Definition = tuple[str, str]
 """Module and name of something at its top level."""
@@ -42,10 +40,12 @@ class Module:
     imports: dict[str, Definition]
 
 
-def code_of(body: Callable[..., object]) -> dict[str, str]:
+def code_of(stage: Stage) -> dict[str, str]:
     """Module -> digest of all that a stage's body reaches in it."""
-    found = reached((body.__module__, body.__name__))
-    if body.__module__ == "assets.data.corpus":
+    assert isinstance(stage.body, str)
+    module, _, name = stage.body.partition(":")
+    found = reached((module, name))
+    if module.startswith("assets.data."):
         found |= reached(READERS)
     parts: dict[str, list[str]] = {}
     for module, name in sorted(found):
@@ -83,7 +83,7 @@ def uses(module: str, name: str) -> Iterator[Definition]:
 
 def resolved(module: str, name: str) -> Definition | None:
     """Where something is defined, through modules that pass it on; None outside the followed code."""
-    if module.split(".")[0] not in FOLLOWED or module in LEFT_OUT or path_of(module) is None:
+    if module.split(".")[0] not in FOLLOWED or LEFT_OUT.fullmatch(module) or path_of(module) is None:
         return None
     page = module_of(module)
     if name in page.definitions:
@@ -136,8 +136,8 @@ class _Bare(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and node.func.id == "column":
-            node.args = node.args[:2]
+        if isinstance(node.func, ast.Name) and node.func.id in DESCRIBED:
+            node.args = node.args[: DESCRIBED[node.func.id]]
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:

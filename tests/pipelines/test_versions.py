@@ -1,7 +1,7 @@
 """Every stage's code is recorded beside its version, so that a change cannot pass unnoticed.
 
-After a change: raise the stage's version in `pipelines/stages.py` if equal knobs and inputs now give another result;
-then, in either case, record with `python -m tests.pipelines.test_versions --record`.
+After a change: raise the stage's version in the `stages.py` of its folder if equal knobs and inputs now give another
+result; then, in either case, record with `python -m tests.pipelines.test_versions --record`.
 """
 
 import ast
@@ -22,7 +22,7 @@ RECORD = "python -m tests.pipelines.test_versions --record"
 
 
 def current(name: str) -> dict[str, Any]:
-    return {"version": STAGES[name].version, "code": code_of(STAGES[name].run)}
+    return {"version": STAGES[name].version, "code": code_of(STAGES[name])}
 
 
 def complaint(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -35,7 +35,7 @@ def complaint(name: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> st
     if changed and saved.get("version") == now["version"]:
         return (
             f"{where}, but its version is still {now['version']}. If the same knobs and inputs now give another "
-            f"result, raise the version in pipelines/stages.py. Then run `{RECORD}`."
+            f"result, raise the version where the stage is declared. Then run `{RECORD}`."
         )
     return f"{where}; run `{RECORD}`."
 
@@ -55,7 +55,7 @@ def test_the_record_names_no_stage_that_is_gone() -> None:
 
 
 def test_a_stage_is_made_by_its_own_module_and_by_the_ops_behind_it() -> None:
-    modules = set(code_of(STAGES["mask_choices"].run))
+    modules = set(code_of(STAGES["mask_choices"]))
     assert modules >= {
         "assets.ssc.mask_choices",
         "assets.data.tables",
@@ -67,14 +67,14 @@ def test_a_stage_is_made_by_its_own_module_and_by_the_ops_behind_it() -> None:
 
 
 def test_the_first_stages_are_made_by_the_readers_of_every_layout() -> None:
-    modules = set(code_of(STAGES["references"].run))
+    modules = set(code_of(STAGES["references"]))
     assert modules >= {f"resources.datasets.{name}" for name in ("refer", "referit", "folder", "reading", "images")}
 
 
 def test_a_function_that_nobody_calls_is_not_part_of_a_stage() -> None:
-    found = reached(("assets.ssc.segment", "noun_phrases"))
-    assert ("ops.ssc.nouns", "noun_phrases") in found
-    assert ("assets.ssc.segment", "candidate_masks") not in found
+    found = reached(("assets.ssc.corrected_labels", "corrected_labels"))
+    assert ("ops.ssc.matching", "match") in found
+    assert ("assets.ssc.tables", "nouns_of") not in found
 
 
 def tree(code: str) -> str:

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,13 @@ from numpy.typing import NDArray
 
 from storage.masks import (
     RLE_COLUMNS,
-    area,
+    MaskError,
+    Rle,
     decode,
     decode_many,
     encode,
     encode_many,
-    iou,
     mask_row,
-    merge,
     rasterise,
 )
 from tests.paths import SHARED
@@ -55,12 +55,31 @@ def test_area_iou_and_union_are_those_of_the_pixels(data: st.DataObject) -> None
     a_NHW = data.draw(MASKS)
     height, width = a_NHW.shape[1:]
     b_MHW = data.draw(hnp.arrays(np.bool_, (data.draw(st.integers(0, 3)), height, width)))
-    a, b = encode_many(a_NHW), encode_many(b_MHW)
-    np.testing.assert_array_equal(area(a, height, width), a_NHW.sum(axis=(1, 2)))
+    a, b = ([Rle.of(mask_HW) for mask_HW in masks] for masks in (a_NHW, b_MHW))
+    assert [mask.area for mask in a] == a_NHW.sum(axis=(1, 2)).tolist()
     both_NM = (a_NHW[:, None] & b_MHW[None]).sum(axis=(2, 3))
     either_NM = (a_NHW[:, None] | b_MHW[None]).sum(axis=(2, 3))
-    np.testing.assert_allclose(iou(a, b, height, width), both_NM / np.maximum(either_NM, 1), rtol=1e-12)
-    np.testing.assert_array_equal(decode(merge(a, height, width), height, width), a_NHW.any(axis=0))
+    found_NM = np.array([[one.iou(two) for two in b] for one in a]).reshape(len(a), len(b))
+    np.testing.assert_allclose(found_NM, both_NM / np.maximum(either_NM, 1), rtol=1e-12)
+    np.testing.assert_array_equal(Rle.union(a, height=height, width=width).decode(), a_NHW.any(axis=0))
+
+
+def test_masks_of_two_sizes_have_neither_iou_nor_union() -> None:
+    small, large = Rle.of(np.ones((2, 3), np.bool_)), Rle.of(np.ones((3, 2), np.bool_))
+    with pytest.raises(ValueError, match="2 x 3 pixels is not compared with one of 3 x 2"):
+        small.iou(large)
+    with pytest.raises(ValueError, match="no union"):
+        Rle.union([small, large], height=2, width=3)
+
+
+@given(hnp.arrays(np.bool_, st.tuples(SIDES, SIDES)))
+def test_an_annotation_is_read_as_the_mask_that_it_was(mask_HW: Bool) -> None:
+    annotation = json.loads(json.dumps(Rle.of(mask_HW).annotation()))
+    np.testing.assert_array_equal(rasterise(annotation["segmentation"], *mask_HW.shape), mask_HW)
+    assert annotation["area"] == mask_HW.sum()
+    rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+    expected = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1] if mask_HW.any() else [0, 0, 0, 0]
+    assert annotation["bbox"] == expected
 
 
 def test_masks_of_a_view_or_a_transpose_are_encoded_as_they_look() -> None:
@@ -72,6 +91,7 @@ def test_masks_of_a_view_or_a_transpose_are_encoded_as_they_look() -> None:
 def test_a_row_keeps_a_mask_through_parquet_types() -> None:
     mask_HW = box(7, 9, 2, 1, 5, 6)
     row = mask_row(mask_HW)
+    assert row == Rle.of(mask_HW).columns()
     table = pa.Table.from_pylist([row], schema=pa.schema(RLE_COLUMNS))
     back = table.to_pylist()[0]
     np.testing.assert_array_equal(decode(back["rle"], back["height"], back["width"]), mask_HW)
@@ -93,8 +113,8 @@ def test_what_is_not_a_mask_is_refused(mask: Any, message: str) -> None:
 @given(st.binary(max_size=12), SIDES, SIDES)
 def test_bytes_that_are_no_mask_of_the_size_are_refused_never_misread(rle: bytes, height: int, width: int) -> None:
     try:
-        mask_HW = decode(rle, height, width)
-    except ValueError:
+        mask_HW = Rle(rle, height, width).decode()
+    except MaskError:
         return
     np.testing.assert_array_equal(decode(encode(mask_HW), height, width), mask_HW)
 
@@ -102,7 +122,7 @@ def test_bytes_that_are_no_mask_of_the_size_are_refused_never_misread(rle: bytes
 def test_a_wrong_size_is_refused() -> None:
     rle = encode(np.ones((4, 4), dtype=np.bool_))
     for height, width in ((3, 4), (5, 5), (4, 5)):
-        with pytest.raises(ValueError, match="do not fill"):
+        with pytest.raises(MaskError, match="do not fill"):
             decode(rle, height, width)
 
 
@@ -159,6 +179,8 @@ def test_a_part_with_four_numbers_is_not_taken_for_a_box() -> None:
         ([square(1, 1, 4, 4), {"size": [10, 12], "counts": "0"}], "even number"),
         ({"size": [12, 10], "counts": [120]}, "do not fit an image of height 10, width 12"),
         ({"counts": [120]}, "do not fit"),
+        ({"size": 10, "counts": [120]}, "do not fit"),
+        ([[0, 0, 10**400, 1, 2, 2]], "leaves the"),
         ({"size": [10, 12], "counts": [60, -1, 61]}, "whole numbers"),
         ({"size": [10, 12], "counts": [60, 61]}, "do not fill"),
         ({"size": [10, 12], "counts": None}, "whole numbers"),
@@ -167,7 +189,7 @@ def test_a_part_with_four_numbers_is_not_taken_for_a_box() -> None:
     ],
 )
 def test_an_annotation_that_cannot_be_drawn_says_why(segmentation: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(MaskError, match=message):
         rasterise(segmentation, 10, 12)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.framework.stage import StageInstance
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store

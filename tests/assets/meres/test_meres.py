@@ -15,8 +15,8 @@ from assets.meres.knobs import MeresKnobs, MeresReportKnobs
 from assets.meres.stages import report_needs
 from assets.segmenters.knobs import SupervisedKnobs
 from ops.meres.config import EMBEDDED, MeresConfig
-from pipelines.commands.terminal_tables import classes_of
-from pipelines.definitions import load_plan
+from pipelines.commands.report import classes_of
+from pipelines.graph.load import load_plan
 from resources.models.clip import load_clip
 from resources.models.swin_bert import load_swin
 from resources.runtime import Runtime

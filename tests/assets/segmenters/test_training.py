@@ -5,7 +5,7 @@ import pytest
 from assets.data.tables import referents_in
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from tests.homes import write_home

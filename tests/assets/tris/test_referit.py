@@ -12,8 +12,7 @@ from scipy.io import savemat
 
 from assets.framework.asset_factory import run_stage
 from assets.tris.localisation_scores import SMALL_TOO
-from pipelines.commands.run import in_use, leading_to
-from pipelines.definitions import load_plan
+from pipelines.graph.load import in_use, leading_to, load_plan
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 

@@ -36,8 +36,8 @@ from ops.tris.irnet import look
 from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
-from pipelines.commands.terminal_tables import report_table
-from pipelines.definitions import load_plan
+from pipelines.commands.report import report_table
+from pipelines.graph.load import load_plan
 from resources.datasets import load_image
 from resources.runtime import Precision, Runtime
 from storage.arrays import read_array

@@ -6,18 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ops.refusal import Refused
 from ops.ssc.detections import (
-    alone,
     best_of_three,
     caption,
     class_scores,
     expression_caption,
-    grid_in,
+    isolated_window,
     keep_detections,
     mask_nms,
+    point_grid,
     token_spans,
     top_box,
-    window,
+    window_of,
 )
 
 
@@ -41,9 +42,14 @@ def test_a_caption_does_not_depend_on_the_order_of_the_classes(classes: list[str
     assert caption(classes) == caption(sorted(classes))
 
 
-@pytest.mark.parametrize("classes", [[], [""], ["dog", " "], ["st. bernard"], ["who?"]])
+def test_a_caption_needs_a_class() -> None:
+    with pytest.raises(ValueError, match="no class"):
+        caption([])
+
+
+@pytest.mark.parametrize("classes", [[""], ["dog", " "], ["st. bernard"], ["who?"]])
 def test_a_caption_refuses_what_would_break_its_phrases(classes: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"class"):
+    with pytest.raises(Refused, match=r"class"):
         caption(classes)
 
 
@@ -51,7 +57,7 @@ def test_an_expression_becomes_one_phrase_without_separators() -> None:
     asked = expression_caption("The dog. On the left?")
     assert asked.text == "the dog on the left ."
     assert asked.spans == ((0, len("the dog on the left")),)
-    with pytest.raises(ValueError, match="no word"):
+    with pytest.raises(Refused, match="no word"):
         expression_caption(" . ? ")
 
 
@@ -62,7 +68,7 @@ def test_token_spans_follow_the_characters() -> None:
 
 
 def test_token_spans_of_another_caption_are_refused() -> None:
-    with pytest.raises(ValueError, match="different captions"):
+    with pytest.raises(Refused, match="different captions"):
         token_spans([(0, 0), (0, 3), (4, 5), (0, 0)], caption(["cat", "dog"]).spans)
 
 
@@ -162,7 +168,7 @@ def test_suppression_takes_no_masks_and_empty_masks() -> None:
 def test_a_window_holds_the_pixels_that_the_box_touches(
     box: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
-    found = window(np.array(box, dtype=np.float32), height=20, width=30)
+    found = window_of(np.array(box, dtype=np.float32), height=20, width=30)
     assert found == (slice(*rows), slice(*columns))
 
 
@@ -171,7 +177,7 @@ def test_a_crop_alone_keeps_its_place_on_the_colour_of_its_border() -> None:
     image_HW3[5:12, 8:20] = (10, 20, 30)
     image_HW3[6:11, 9:19] = (200, 100, 50)
     place = (slice(5, 12), slice(8, 20))
-    picture_HW3 = alone(image_HW3, place)
+    picture_HW3 = isolated_window(image_HW3, place)
     assert np.array_equal(picture_HW3[place], image_HW3[place])
     outside_HW = np.ones((20, 30), bool)
     outside_HW[place] = False
@@ -179,5 +185,5 @@ def test_a_crop_alone_keeps_its_place_on_the_colour_of_its_border() -> None:
 
 
 def test_points_are_spread_over_the_window_alone() -> None:
-    points_P2 = grid_in((slice(10, 20), slice(0, 30)), side=2, height=20, width=60)
+    points_P2 = point_grid((slice(10, 20), slice(0, 30)), side=2, height=20, width=60)
     assert points_P2.tolist() == [[0.125, 0.625], [0.375, 0.625], [0.125, 0.875], [0.375, 0.875]]

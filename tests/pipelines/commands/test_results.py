@@ -12,13 +12,14 @@ from assets.data.source import ToyWorld
 from assets.framework.stage import StageInstance
 from ops.tris.losses import LossWeights
 from pipelines.commands import results
-from pipelines.commands.results import TABLES, markdown, register, runs_of, world
-from pipelines.commands.run import in_use, leading_to, planned
-from pipelines.commands.terminal_tables import summary_of
-from pipelines.definitions import load_plan
-from pipelines.rows import PaperTable, Row
+from pipelines.commands.report import summary_of
+from pipelines.commands.results import markdown, register, runs_of, world
+from pipelines.config.paper_tables import PaperTable, Row, paper_tables
+from pipelines.graph.load import in_use, leading_to, load_plan, planned
 from resources.paths import PROJECT
 from storage.artifact import Artifact
+
+TABLES = paper_tables()
 
 
 def test_worlds_are_registered_for_every_experiment_of_the_tables() -> None:
@@ -164,14 +165,18 @@ def test_a_table_runs_what_is_not_finished_and_a_failure_does_not_stop_it(monkey
     register(["toyref"], [0], tables)
     ran, told = [], []
 
-    def run(dataset: str, experiment: str, *, until: str) -> bool:
+    def run(instances: Sequence[StageInstance], dataset: str, experiment: str, *, until: str) -> bool:
+        assert {instance.dataset for instance in instances} == {dataset}
+        assert all(experiment in instance.used_by for instance in instances)
         ran.append((dataset, experiment, until))
         return experiment != "sam_select"
 
     finished = {"base"}
-    monkeypatch.setattr(results, "run_experiment", run)
-    monkeypatch.setattr(results, "state_of", lambda one, _: "ready" if finished & set(one.used_by) else "stale")
-    failed = results.run_rows(["toyref"], [0], tables, lambda: told.append(len(ran)))
+    monkeypatch.setattr("pipelines.commands.run.run_planned", run)
+    monkeypatch.setattr(
+        results, "state_of", lambda instance, _: "ready" if finished & set(instance.used_by) else "stale"
+    )
+    failed = results.run_rows(load_plan(), ["toyref"], [0], tables, lambda: told.append(len(ran)))
     assert ran == [("toyref", name, "choice_scores") for name in ("sam_select", "gl_clip")]
     assert told == [1, 2]
     assert failed == ["wordmask run -d toyref -e sam_select --until choice_scores"]

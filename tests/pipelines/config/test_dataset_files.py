@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.config.dataset_files import DataSet, ask_for, read_datasets, write_dataset
 from pipelines.config.yaml_files import dataset_folders
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from tests.pipelines.planning import write_files
 
 Pictures = Callable[[Sequence[str]], Path]

@@ -12,7 +12,7 @@ import pytest
 from assets.stages import STAGES
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import SHIPPED, experiment_folders
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from pipelines.graph.maintenance import ask_for_experiments, collect_garbage, register_experiment, verify_store
 from resources.dagster_resources import ArtifactStore
 from storage.artifact import Store
@@ -113,7 +113,7 @@ def test_a_wrong_experiment_is_refused_and_nothing_is_written(
 ) -> None:
     assert message in said(launch(register_experiment, instance, config=config))
     assert not list(home.glob("experiments/*"))
-    assert (SHIPPED / "experiments" / "base.yaml").exists()
+    assert (SHIPPED / "experiments" / "ssc" / "base.yaml").exists()
 
 
 # ask_for_experiments

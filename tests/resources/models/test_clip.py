@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from assets.pretraining import clip as recipe
 from assets.pretraining import clip_views
+from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.clip import (
     VOCABULARY,
@@ -158,6 +159,10 @@ class TestEncoding:
         with pytest.raises(ValueError, match="N x 3 x H x W"):
             clip.encode_images(images(1, 9, 9)[0], crop="pad")
 
+    def test_an_image_of_which_little_would_be_left_is_refused(self, clip: Clip) -> None:
+        with pytest.raises(Refused, match="900 x 3 pixels is too narrow"):
+            clip.encode_images(images(1, 3, 900), crop="center")
+
     def test_a_residual_tower_works_too(self) -> None:
         vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}
         model = build_small_clip({**TINY, "vision_cfg": vision})
@@ -246,7 +251,7 @@ class TestTokenMasking:
     def test_a_residual_tower_has_no_tokens_to_mask(self) -> None:
         vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}
         clip = Clip(build_small_clip({**TINY, "vision_cfg": vision}), WordTokenizer(WORDS, context_length=8))
-        with pytest.raises(ValueError, match="ViT-B-32"):
+        with pytest.raises(Refused, match="ViT-B-32"):
             clip.encode_token_masked(images(1, 64, 64)[0], torch.ones(1, 2, 2), first=0)
 
     @pytest.mark.slow
@@ -293,11 +298,11 @@ def tiny_published(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestPublishedSizes:
     def test_an_unknown_name_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="ViT-L-14-336"):
+        with pytest.raises(Refused, match="ViT-L-14-336"):
             load_clip("ViT-Z")
 
     def test_a_published_size_needs_its_checkpoint(self) -> None:
-        with pytest.raises(ValueError, match="needs its checkpoint"):
+        with pytest.raises(Refused, match="needs its checkpoint"):
             load_clip("ViT-B-32")
 
     @pytest.mark.usefixtures("tiny_published")
@@ -322,7 +327,7 @@ class TestPublishedSizes:
     def test_a_checkpoint_of_another_size_is_refused(self, tmp_path: Path) -> None:
         wider = {**TINY, "embed_dim": 24}
         torch.save(build_small_clip(wider).state_dict(), tmp_path / "clip.pt")
-        with pytest.raises(ValueError, match="text_projection"):
+        with pytest.raises(Refused, match="text_projection"):
             load_clip("ViT-B-32", checkpoint=tmp_path / "clip.pt")
 
     @pytest.mark.slow

@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from assets.pretraining.detector import SIZES
 from assets.pretraining.detector_scores import evaluate
+from ops.refusal import Refused
 from ops.ssc.detections import caption, expression_caption, keep_detections, token_spans, top_box
 from resources.embedded.cards import embedded_folder
 from resources.models.grounding_dino import (
@@ -174,8 +175,19 @@ def test_a_word_never_seen_is_spelled_and_does_no_harm(detector: Detector, image
     assert np.isfinite(raw.token_scores_QT).all()
 
 
+def test_an_image_that_vanishes_when_it_is_resized_is_refused(detector: Detector) -> None:
+    with pytest.raises(Refused, match="3000 x 1 pixels is too narrow"):
+        detector.detect(np.zeros((1, 3000, 3), np.uint8), "dog .")
+
+
+def test_a_class_of_which_no_token_is_left_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
+    asked = expression_caption("\u200b")
+    with pytest.raises(Refused, match="no token"):
+        token_spans(detector.detect(image, asked.text).offsets, asked.spans)
+
+
 def test_a_caption_beyond_the_score_table_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match="fewer classes"):
+    with pytest.raises(Refused, match="fewer classes"):
         detector.detect(image, "dog . " * 200)
 
 
@@ -201,22 +213,22 @@ def test_a_checkpoint_of_another_model_is_refused(detector: Detector, change: st
         state["extra.weight"] = torch.zeros(1)
     else:
         state["feat_map.weight"] = torch.zeros(2, 2)
-    with pytest.raises(ValueError, match=r"does not fit this model: 1 keys (missing|unknown|of another shape)"):
+    with pytest.raises(Refused, match=r"does not fit this model: 1 keys (missing|unknown|of another shape)"):
         load_strictly(detector.model, state, source=Path("some.pth"))
 
 
 def test_full_size_without_its_files_says_what_to_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="bert-base-uncased"):
+    with pytest.raises(Refused, match="bert-base-uncased"):
         load_detector("swint_ogc")
-    with pytest.raises(ValueError, match=r"groundingdino_swint_ogc\.pth"):
+    with pytest.raises(Refused, match=r"groundingdino_swint_ogc\.pth"):
         read_published(tmp_path / "nothing.pth")
-    with pytest.raises(ValueError, match=r"config\.json"):
+    with pytest.raises(Refused, match=r"config\.json"):
         read_bert_sizes(tmp_path)
-    with pytest.raises(ValueError, match="unknown detector"):
+    with pytest.raises(Refused, match="unknown detector"):
         load_detector("yolo")
 
 
 def test_a_vocabulary_without_separators_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\ndog\n")
-    with pytest.raises(ValueError, match="lacks"):
+    with pytest.raises(Refused, match="lacks"):
         read_tokenizer(tmp_path)

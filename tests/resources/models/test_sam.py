@@ -10,6 +10,7 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 
 from assets.pretraining import segmenter as recipe
+from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
 from resources.toyref.scenes import draw_scene
@@ -95,6 +96,14 @@ def test_what_is_no_rgb_image_is_refused(segmenter: Segmenter, shape: tuple[int,
         segmenter.segment(np.zeros(shape, np.uint8), BOXES_N4)
 
 
+def test_an_image_that_vanishes_when_it_is_resized_is_refused(segmenter: Segmenter) -> None:
+    line_HW3 = np.zeros((1, 400, 3), np.uint8)
+    with pytest.raises(Refused, match="400 x 1 pixels is too narrow"):
+        segmenter.segment(line_HW3, BOXES_N4)
+    with pytest.raises(Refused, match="too narrow"):
+        segmenter.automatic(line_HW3)
+
+
 def test_a_float_image_is_refused(segmenter: Segmenter) -> None:
     with pytest.raises(ValueError, match="uint8"):
         segmenter.automatic(np.zeros((70, 100, 3), np.float32))
@@ -177,11 +186,11 @@ def test_a_shape_survives_its_card() -> None:
 
 class TestPublishedSizes:
     def test_an_unknown_name_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="vit_h"):
+        with pytest.raises(Refused, match="vit_h"):
             load_segmenter("vit_g")
 
     def test_a_published_size_needs_its_checkpoint(self) -> None:
-        with pytest.raises(ValueError, match="needs its checkpoint"):
+        with pytest.raises(Refused, match="needs its checkpoint"):
             load_segmenter("vit_h")
 
     def test_a_checkpoint_is_loaded_completely(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +213,7 @@ class TestPublishedSizes:
             state["mask_decoder.surprise"] = torch.zeros(1)
         torch.save(state, tmp_path / "sam.pth")
         monkeypatch.setitem(sam_model_registry, "vit_b", lambda: build_small_sam(TINY))
-        with pytest.raises(ValueError, match="mask_decoder"):
+        with pytest.raises(Refused, match="mask_decoder"):
             load_segmenter("vit_b", checkpoint=tmp_path / "sam.pth")
 
     @pytest.mark.slow

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from assets.framework.stage import AssetPath, StageInstance
-from pipelines.definitions import build_defs, load_plan
+from pipelines.graph.build import build_defs
+from pipelines.graph.load import load_plan
 from pipelines.graph.maintenance import MAINTENANCE
 from tests.pipelines.planning import below, write_files
 
@@ -34,7 +35,7 @@ class World:
 
     def defs(self, files: Files) -> dg.Definitions:
         experiments, datasets = self.write(files)
-        return build_defs(experiments=experiments, datasets=datasets)
+        return build_defs(load_plan(experiments=experiments, datasets=datasets))
 
     def plan(self, files: Files) -> dict[AssetPath, StageInstance]:
         experiments, datasets = self.write(files)

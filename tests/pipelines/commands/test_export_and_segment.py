@@ -11,9 +11,10 @@ from pycocotools.coco import COCO
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
 from assets.framework.asset_factory import run_stage
-from pipelines.commands.outputs import export, segment
-from pipelines.commands.run import planned, ready
-from pipelines.definitions import load_plan
+from pipelines.commands.export import export
+from pipelines.commands.segment import segment
+from pipelines.graph.load import load_plan, planned
+from pipelines.graph.state import ready
 from resources.datasets import DatasetConfig, open_dataset, true_mask
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
@@ -39,7 +40,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
-        patch.setattr("pipelines.definitions._identify", lambda model: f"weights of {model}")
+        patch.setattr("pipelines.graph.load.identify", lambda model: f"weights of {model}")
         for one in load_plan():
             if "try" in one.used_by:
                 run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)

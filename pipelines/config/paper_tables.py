@@ -1,0 +1,92 @@
+"""The papers' tables in our form: which figures of which experiment stand in which row (`pipelines/paper_tables`)."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ops.refusal import Refused
+from pipelines.config.yaml_files import SHIPPED, read_files
+
+FOLDER = SHIPPED / "paper_tables"
+SCORED = ("val", "testA", "testB")
+IOUS = ("oIoU", "mIoU")
+
+
+class Row(BaseModel):
+    """One row of a table: the masks of a method, as a stage of an experiment scored them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    experiment: str
+    stage: str
+    method: str
+    classes: str = ""
+    """Only expressions of `seen` or `unseen` classes, see `ops.open_vocabulary_split`; empty: all."""
+
+
+class PaperTable(BaseModel):
+    """One table in the paper's form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    title: str
+    rows: tuple[Row, ...]
+    splits: tuple[str, ...] = SCORED
+    measures: tuple[str, ...] = IOUS
+    """Columns of `summary` that a cell shows."""
+
+
+class TablesFile(BaseModel):
+    """The tables of a paper as written: a row names its kind, and what is different in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kinds: dict[str, dict[str, str]] = {}
+    """Kind of row -> its experiment, stage and method."""
+    tables: tuple[PaperTable, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_rows(cls, raw: dict[str, Any]) -> dict[str, Any]:
+        """Put what a kind says into its rows."""
+        kinds = raw.get("kinds", {})
+        tables = [{**table, "rows": [_filled(row, kinds) for row in table["rows"]]} for table in raw["tables"]]
+        return {**raw, "tables": tables}
+
+
+@cache
+def paper_tables(folder: Path = FOLDER) -> tuple[PaperTable, ...]:
+    """All tables, by number.
+
+    Raises:
+        ValueError: a file is not valid.
+    """
+    files = read_files([folder], TablesFile)
+    return tuple(sorted((table for file in files.values() for table in file.tables), key=lambda table: table.number))
+
+
+def numbered(numbers: Sequence[int]) -> tuple[PaperTable, ...]:
+    """The tables of these numbers, in their own order.
+
+    Raises:
+        Refused: a number means none; says which there are.
+    """
+    known = [table.number for table in paper_tables()]
+    unknown = sorted(set(numbers) - set(known))
+    if unknown:
+        raise Refused(f"there is no table {unknown}; choose from {known}")
+    return tuple(table for table in paper_tables() if table.number in numbers)
+
+
+def _filled(row: dict[str, str], kinds: dict[str, dict[str, str]]) -> dict[str, str]:
+    kind = row.get("kind")
+    if kind is None:
+        return row
+    if kind not in kinds:
+        raise ValueError(f"row {row.get('label')!r}: no kind is called {kind}; kinds: {', '.join(kinds)}")
+    return {**kinds[kind], **{name: value for name, value in row.items() if name != "kind"}}
