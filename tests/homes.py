@@ -8,7 +8,7 @@ import pytest
 
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
-from pipelines.definitions import load_plan
+from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from resources.toyref.refcoco_writer import COUNTS, write_toyref
 from storage.artifact import Artifact, Store
