@@ -23,7 +23,7 @@ from assets.segmenters.registry import TrainedSegmenter
 from assets.stages import segmenter_traced_by
 from ops.evaluation.precision_recall import PixelCurve
 from ops.images import resize_image, resize_labels, to_tensor
-from ops.segmenters.prediction import chances, quarter_logits
+from ops.segmenters.prediction import foreground_probabilities, quarter_logits
 from storage.digest import digest
 
 WithTruth = list[tuple[Referent, GroundTruthRow]]
@@ -77,7 +77,7 @@ class ReferringProbabilities:
             ):
                 for side, at_side_HW in sides.items():
                     shape = (at_side_HW.shape[0], at_side_HW.shape[1])
-                    yield referent.split, side, chances(part, shape).cpu(), at_side_HW
+                    yield referent.split, side, foreground_probabilities(part, shape).cpu(), at_side_HW
 
 
 def pixel_counts(scored: Scored) -> list[PixelCountRow]:
