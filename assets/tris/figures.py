@@ -18,7 +18,7 @@ from ops.images import to_tensor
 from ops.tris.irnet import Irnet, look
 from ops.tris.prms import saved_map
 from ops.tris.pseudo_labels import enlarged
-from ops.visualisation import Panel, heat, overlay, side_by_side, stacked
+from ops.visualisation import Panel, heat_map, overlay, side_by_side, stacked
 from storage.masks import Rle
 
 HEIGHT = 170
@@ -119,12 +119,12 @@ class TrisPictures:
 
     def _response(self, sent_id: int, pixels: Pixels) -> Pixels:
         size = (pixels.shape[0], pixels.shape[1])
-        return heat(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
+        return heat_map(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
 
     def _edges(self, pixels: Pixels) -> Pixels:
         device = next(self.irnet.parameters()).device
         edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
-        return heat(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
+        return heat_map(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
     def _truth(self, referent: Referent) -> Rle | None:
         truth = self.truths.get(referent.object_id)
