@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from ops.backbones.language import Bert, LanguageEncoder
 from ops.backbones.swin import Swin
 from ops.images import normalise
-from ops.segmenters.base import HearingConfig, HearingSegmenter
+from ops.segmenters.base import ReferringConfig, ReferringSegmenter
 from ops.segmenters.lavt_decoder import MaskDecoder, upsample
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class LavtConfig(HearingConfig):
+class LavtConfig(ReferringConfig):
     """Every size of a LAVT; the defaults are the paper's."""
 
     fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
@@ -143,7 +143,7 @@ class LavtVision(nn.Module):
         return upsample(quarter.float(), images_I3HW.shape[-2:])
 
 
-class Lavt(HearingSegmenter):
+class Lavt(ReferringSegmenter):
     """LAVT with its language encoder, of which the first layers learn (BERT) or all (CLIP)."""
 
     config: LavtConfig
