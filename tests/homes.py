@@ -56,7 +56,8 @@ def copy_home(prepared: Path, home: Path, *, experiments: Mapping[str, str]) -> 
 
 def finish(home: Path, *, stages: Collection[str] | None = None) -> dict[tuple[str, str], Artifact]:
     """Run what this home's experiments ask for on `little`, or the named stages; (experiment, stage) -> artifact."""
-    store, finished = Store(home / "store"), {}
+    store = Store(home / "store")
+    finished: dict[tuple[str, str], Artifact] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
         for instance in load_plan():

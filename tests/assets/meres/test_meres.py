@@ -304,7 +304,7 @@ def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(
 
 def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(finished: Finished) -> None:
     page = finished["drawn", "meres_report"].file("report.html").read_text()
-    assert page.count("<img ") == 2
+    assert page.count('<figure class="referent">') == 2
     for panel in ("Words", "Visual expressions", "Share of visual expressions", "MERES", "Ground truth", "Tokens and"):
         assert f"<b>{panel}" in page
     assert "<td>spatial words</td><td>with</td>" in page

@@ -14,7 +14,7 @@ from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import identify, planned
 from pipelines.graph.state import ready
-from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.datasets import DatasetConfig, ground_truth_mask, open_dataset
 from storage.artifact import Artifact
 from storage.masks import decode
 from tests.homes import copy_home, finish
@@ -82,13 +82,13 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 
     shutil.copytree(pictures(), folder / "images")
     drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
-    corpus, (truths, broken) = drawn.references(), drawn.ground_truth()
+    corpus, (truths, broken) = drawn.corpus(), drawn.ground_truth()
     assert not corpus.quarantined
     assert not broken, broken
-    assert sorted(row.expression for row in corpus.references) == sorted(
+    assert sorted(row.expression for row in corpus.expressions) == sorted(
         sentence for found in coco.anns.values() for sentence in found["sentences"]
     )
-    found = sorted(true_mask(truth).tobytes() for truth in truths)
+    found = sorted(ground_truth_mask(truth).tobytes() for truth in truths)
     assert found == sorted(mask.tobytes() for mask in masks.values())
 
 
