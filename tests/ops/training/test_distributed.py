@@ -15,18 +15,11 @@ from torch import distributed, nn
 from ops.segmenters.lavt import Lavt
 from ops.segmenters.training import Loss, SegmenterPlan, first_candidate, train
 from ops.ssc.matching import MatchingLoss
-<<<<<<< HEAD
-from ops.training.course import State
-from ops.training.distributed import Team, TeamNorm
-from ops.training.loop import ALONE, Loss, TrainPlan, first_candidate, train
-from tests.ops.training.test_training import CONFIG, PLAN, new_model, some_samples
-from tests.processes import warm_processes
-=======
 from ops.training.distributed import ALONE, ProcessGroup, SyncedBatchNorm
 from ops.training.train_state import State
 from tests.ops.training.data import some_data
 from tests.ops.training.tiny import CONFIG, PLAN, new_model
->>>>>>> main
+from tests.processes import warm_processes
 
 STEADY = replace(CONFIG, drop_path=0.0)
 """Without drop path, whose noise differs from process to process."""
