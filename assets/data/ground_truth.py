@@ -7,7 +7,7 @@ from assets.data.stages import DATASET_INDEX
 from assets.data.tables import OBJECTS, GroundTruthRow
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from resources.datasets import true_mask
+from resources.datasets.truth import true_mask
 from storage.masks import Rle
 from storage.rows import Tally
 

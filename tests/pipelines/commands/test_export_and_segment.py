@@ -15,7 +15,8 @@ from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import load_plan, planned
 from pipelines.graph.state import ready
-from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.truth import true_mask
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from storage.masks import decode

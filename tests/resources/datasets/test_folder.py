@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.truth import true_mask
 
 Write = Callable[..., DatasetConfig]
 Form = Literal["NFC", "NFD"]

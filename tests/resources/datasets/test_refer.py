@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.datasets import DatasetConfig, Limits, TrueObject, check_images, open_dataset, true_mask
+from resources.datasets import DatasetConfig, Limits, TrueObject, open_dataset
 from resources.datasets.images import ImageProblem
 from resources.datasets.published_counts import PUBLISHED, SplitCount, check_counts
+from resources.datasets.reading import check_images
 from resources.datasets.records import in_split
 from resources.datasets.refer import load_plain_pickle
-from resources.datasets.truth import encode_true_mask
+from resources.datasets.truth import encode_true_mask, true_mask
 
 from .conftest import IMAGES, ReferSet, picture, reference, sentence, square
 

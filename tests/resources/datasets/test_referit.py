@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from resources.datasets import DatasetConfig, open_dataset, true_mask
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.truth import true_mask
 
 from .conftest import picture
 
