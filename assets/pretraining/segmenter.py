@@ -21,7 +21,8 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional as F
 
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
@@ -213,7 +214,7 @@ def train(
     scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": "embedded segmenter",
         "model": "segment_anything's Sam, small",
@@ -234,7 +235,7 @@ def optimise(
 ) -> int:
     """Train until the time is over; returns the number of steps."""
     optimiser = torch.optim.AdamW(sam.parameters(), lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         picks = rng.choice(len(examples), BATCH, replace=False)
         batch = make_batch([examples[i] for i in picks], rng, size=sam.image_encoder.img_size)
         with torch.autocast("cpu", torch.bfloat16):
@@ -257,4 +258,4 @@ def _fresh_or_from(start: Path | None) -> Sam:
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=14, description="Train the embedded segmenter.")
+    run_script(train, minutes=14, description="Train the embedded segmenter.")

@@ -16,13 +16,13 @@ from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.tables import CandidateRow
 from ops.images import to_tensor
 from ops.ssc.gl_clip import (
-    SENTENCE_SHARE,
+    EXPRESSION_SHARE,
     first_masked_block,
     head_chunks,
     masked_crops,
-    mixed,
-    square,
+    resized_to_square,
     token_weights,
+    weighted_features,
 )
 from ops.ssc.nouns import Parse
 from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
@@ -33,7 +33,7 @@ from resources.runtime import Runtime
 
 
 class Scorer(Protocol):
-    """Puts expressions and candidates into one space, where the cosine says how well they fit."""
+    """Embeds expressions and candidates in one space, to be compared by cosine similarity."""
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Features (S, D) of expressions."""
@@ -84,23 +84,23 @@ class GlobalLocalScorer:
     """v, of the whole image."""
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
-        """Mixed features (S, D) of each expression and of its head noun's chunk."""
+        """Weighted mean features (S, D) of each expression and of its head noun's chunk."""
         whole, chunks = (
             self.clip.encode_texts(texts, unit=False) for texts in (expressions, head_chunks(expressions, self.parse))
         )
-        return mixed(whole, chunks, share=SENTENCE_SHARE)
+        return weighted_features(whole, chunks, share=EXPRESSION_SHARE)
 
     def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
-        """Mixed features (N, D) of the image with the other tokens masked, and of the cut-out candidate."""
+        """Weighted mean features (N, D) of the image with the other tokens masked, and of the cut-out candidate."""
         masks_NHW, image_3HW, side = decoded(masks), to_tensor(pixels), self.clip.image_size
         tower = self.clip.tower
         whole = self.clip.encode_token_masked(
-            square(image_3HW, side=side),
+            resized_to_square(image_3HW, side=side),
             token_weights(masks_NHW, grid=tower.grid_size),
             first=first_masked_block(len(tower.transformer.resblocks)),
         )
         cut_out = self.clip.encode_images(masked_crops(image_3HW, masks_NHW, side=side), crop="center", unit=False)
-        return mixed(whole, cut_out, share=self.share)
+        return weighted_features(whole, cut_out, share=self.share)
 
 
 def decoded(masks: Sequence[CandidateRow]) -> np.ndarray:

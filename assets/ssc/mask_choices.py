@@ -27,9 +27,9 @@ from ops.ssc.mask_selection import (
     Rule,
     choose,
     first_choice,
+    indices_to_score,
     mean_similarity,
     random_choice,
-    to_score,
 )
 from ops.ssc.matching import match
 from storage.digest import digest
@@ -94,7 +94,7 @@ class BlindChoice:
         rows = []
         for referent, masks in zip(offer.referents, offer.candidates, strict=True):
             if self.knobs.rule == "random":
-                choice = random_choice(len(masks), object_id=referent.ref_id, seed=self.knobs.seed)
+                choice = random_choice(len(masks), referent_id=referent.ref_id, seed=self.knobs.seed)
             else:
                 choice = first_choice(len(masks))
             rows.append(choice_row(offer.image, referent, masks, choice, [choice] * len(referent.expressions)))
@@ -122,7 +122,7 @@ class ChoiceByScore:
         rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
         size = pixels.shape[0] * pixels.shape[1]
         areas = [[mask.area for mask in masks] for masks in offer.candidates]
-        asked = [to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
+        asked = [indices_to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
         if self.knobs.assign == "greedy":  # a referent whose choice needs no score competes for it, too
             asked = [rows or only_choice(areas_N, rule, size) for rows, areas_N in zip(asked, areas, strict=True)]
         needed = {

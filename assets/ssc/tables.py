@@ -7,7 +7,7 @@ from typing import Annotated
 import pyarrow as pa
 
 from assets.framework.tables import Column, Height, RleBytes, Table, Width, WithMask, WithOptionalMask
-from ops.ssc.detections import spelled
+from ops.ssc.detections import canonical_name
 from storage.artifact import Artifact
 
 
@@ -147,7 +147,7 @@ def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRow]]:
 
 def of_classes(candidates: Iterable[CandidateRow], classes: Iterable[str]) -> list[CandidateRow]:
     """A referent's candidates: those of its classes (S+S+C spec 2.7), and masks of no class (SAM's automatic ones)."""
-    wanted = {spelled(name) for name in classes}
+    wanted = {canonical_name(name) for name in classes}
     return [candidate for candidate in candidates if not candidate.label or candidate.label in wanted]
 
 

@@ -1,6 +1,6 @@
-"""From nouns to class names by CLIP's text encoder, and from class names to what an object is asked for.
+"""Class projection: nouns to class names by CLIP's text embeddings, and the classes to detect for a referent.
 
-S+S+C stage 1, specification sections 2.3 and 2.4. Shapes: N unique nouns, C labels, D embedding width.
+S+S+C stage 1, spec 2.3 and 2.4. Shapes: N unique nouns, C labels, D embedding width.
 """
 
 from collections import Counter
@@ -30,26 +30,26 @@ COCO_80: tuple[str, ...] = (
 """The detection classes of COCO in official order and spelling."""
 
 NO_CLASS = "object"
-"""What an object without any noun is asked for."""
+"""The class to detect for a referent without any noun."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """A noun and the label that its embedding lies nearest to."""
+    """A noun and the label of largest cosine similarity."""
 
     noun: str
     label: str
     similarity: float
-    """Cosine between the two prompts' embeddings."""
+    """Cosine similarity of the embeddings of both text prompts."""
 
 
-def prompt(name: str) -> str:
-    """The sentence that stands for a noun or a label (section 2.3): always with the article "a"."""
+def text_prompt(name: str) -> str:
+    """CLIP's text prompt of a noun or a label (spec 2.3): always with the article "a"."""
     return f"a photo of a {name}"
 
 
 def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Sequence[str]], Tensor]) -> list[Projection]:
-    """Project every noun on the label of largest cosine similarity; among equal ones the first label wins.
+    """Project every noun on the label of largest cosine similarity, the first label on a tie.
 
     There is no threshold: every noun gets a label. Unique nouns are encoded once, all in one call. A pipeline without
     projection does not call this and takes the nouns as classes.
@@ -70,29 +70,29 @@ def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Seque
     if not nouns:
         return []
     unique = list(dict.fromkeys(nouns))
-    nouns_ND = normalize(encode([prompt(noun) for noun in unique]).float(), dim=1)
-    labels_CD = normalize(encode([prompt(label) for label in labels]).float(), dim=1)
-    best_N, place_N = _first_maximum(nouns_ND @ labels_CD.T)
-    found = {
-        noun: Projection(noun=noun, label=labels[place], similarity=similarity)
-        for noun, place, similarity in zip(unique, place_N.tolist(), best_N.tolist(), strict=True)
+    nouns_ND = normalize(encode([text_prompt(noun) for noun in unique]).float(), dim=1)
+    labels_CD = normalize(encode([text_prompt(label) for label in labels]).float(), dim=1)
+    best_N, index_N = _first_maximum(nouns_ND @ labels_CD.T)
+    projections = {
+        noun: Projection(noun=noun, label=labels[index], similarity=similarity)
+        for noun, index, similarity in zip(unique, index_N.tolist(), best_N.tolist(), strict=True)
     }
-    return [found[noun] for noun in nouns]
+    return [projections[noun] for noun in nouns]
 
 
 def _first_maximum(scores_NC: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest value of each row and the first place where it stands (`argmax` promises no order among equals)."""
+    """Largest value of each row (N,) and its first index (N,) (`argmax` promises no order among equals)."""
     best_N = scores_NC.amax(dim=1)
     columns_C = torch.arange(scores_NC.shape[1], device=scores_NC.device)
-    place_N = torch.where(scores_NC == best_N[:, None], columns_C, scores_NC.shape[1]).amin(dim=1)
-    return best_N, place_N
+    index_N = torch.where(scores_NC == best_N[:, None], columns_C, scores_NC.shape[1]).amin(dim=1)
+    return best_N, index_N
 
 
 def vote(classes: Sequence[str], *, rule: Literal["majority", "all"]) -> list[str]:
-    """What to ask the detector for, given the classes of all nouns of an object's sentences (section 2.4).
+    """The classes to detect for a referent, given those of all nouns of its expressions (spec 2.4).
 
-    `majority` gives the most frequent class (among equally frequent ones the first seen), `all` every class once, in
-    the order seen. Without any class the answer is `NO_CLASS`.
+    `majority` gives the most frequent class (the first in order of appearance on a tie), `all` every class once, in
+    order of appearance. Without any class it is `NO_CLASS`.
 
     Raises:
         ValueError: the rule is unknown.

@@ -1,8 +1,8 @@
-"""From raw detector scores to candidate instances: captions, classes of boxes, best masks, suppression of duplicates.
+"""Candidate masks from raw detector scores: captions, classes of boxes, best of SAM's masks, mask NMS.
 
-The rules are those of specs "Segment", with its discrepancies 10 to 12 repaired: classes are separated by " . " so that
-Grounding DINO keeps them apart, a box gets its class from the tokens of that class and from no string comparison, and
-masks may overlap. Belongs here: arithmetic on scores, boxes and masks. The networks are elsewhere.
+S+S+C spec 2.5 to 2.10, with discrepancies 10 to 12 of spec 7 repaired: classes are separated by " . " so that
+Grounding DINO keeps them apart, a box gets its class from the tokens of that class and not by comparing strings, and
+masks may overlap. Here is only arithmetic on scores, boxes and masks; the networks are elsewhere.
 
 Shapes: Q queries, T caption tokens, C classes, N detections, H x W pixels.
 """
@@ -18,7 +18,7 @@ from ops.refusal import Refused
 
 BOX_THRESHOLD = 0.35
 TEXT_THRESHOLD = 0.25
-"""Both from Grounding DINO's published demo, as S+S+C uses them (section 4.1)."""
+"""Both from Grounding DINO's published demo, as S+S+C uses them (paper, section 4.1)."""
 NMS_IOU = 0.8
 
 _SEPARATORS = ".?"
@@ -27,7 +27,7 @@ _EXACT_IN_FLOAT32 = 2**24
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """What the detector is asked, and which characters of it belong to which class."""
+    """The detector's text prompt, and which of its characters belong to which class."""
 
     text: str
     classes: tuple[str, ...]
@@ -37,7 +37,7 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """Boxes that passed the thresholds, the most confident first."""
+    """Boxes above the thresholds, by falling score."""
 
     boxes_N4: NDArray[np.float32]
     """x0, y0, x1, y1 in pixels."""
@@ -46,21 +46,21 @@ class Detections:
     """Index into the caption's classes."""
 
 
-def spelled(name: str) -> str:
-    """A class name as captions and candidates have it: lower case, one space between words."""
+def canonical_name(name: str) -> str:
+    """A class name in the form that captions and candidates use: lower case, single spaces between words."""
     return " ".join(name.lower().split())
 
 
 def caption(classes: Sequence[str]) -> Caption:
-    """Join class names to "apple . sports ball ." in alphabetical order, each once, lower case.
+    """Caption of class names, "apple . sports ball .": in alphabetical order, each once, lower case.
 
-    The order is fixed because it reaches the network: the same set of classes always gives the same boxes.
+    The order is fixed because the network's output depends on it: equal sets of classes always give equal boxes.
 
     Raises:
-        Refused: an empty name, or one with a "." or "?" in it, which would end its phrase early.
-        ValueError: no class at all.
+        Refused: an empty name, or one with a "." or "?", which would end its phrase early.
+        ValueError: there is no class.
     """
-    names = sorted({spelled(name) for name in classes})
+    names = sorted({canonical_name(name) for name in classes})
     if not names:
         raise ValueError("no class to look for: give at least one name")
     if bad := [name for name in names if not name or any(mark in name for mark in _SEPARATORS)]:
@@ -69,10 +69,10 @@ def caption(classes: Sequence[str]) -> Caption:
 
 
 def expression_caption(expression: str) -> Caption:
-    """The whole expression as one phrase, for the baseline that asks the detector directly (specs 3.6).
+    """Caption of a whole expression as one phrase, for the detector's own baseline (spec 3.6).
 
     Raises:
-        Refused: nothing is left of the expression without its punctuation.
+        Refused: the expression consists of punctuation alone.
     """
     words = expression.lower().translate(str.maketrans(_SEPARATORS, " " * len(_SEPARATORS))).split()
     if not words:
@@ -81,10 +81,10 @@ def expression_caption(expression: str) -> Caption:
 
 
 def token_spans(offsets_T: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
-    """For each class, which tokens spell it.
+    """Indices of the tokens of each class.
 
     Args:
-        offsets_T: characters that each token covers; empty for special tokens.
+        offsets_T: first character and end of each token; empty for special tokens.
         spans: characters of each class, `Caption.spans`.
 
     Raises:
@@ -103,9 +103,9 @@ def token_spans(offsets_T: Sequence[tuple[int, int]], spans: Sequence[tuple[int,
 
 
 def class_scores(token_scores_QT: NDArray[np.float32], tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-    """(Q, C): a class scores what its best token scores.
+    """Score of every class for every query, (Q, C): the maximum over the tokens of the class.
 
-    The maximum, not the mean: in words that the tokenizer cuts into pieces often only one piece responds.
+    The maximum, not the mean: of a word that consists of several word pieces often only one has a high score.
     """
     return np.stack([token_scores_QT[:, list(indices)].max(axis=1) for indices in tokens], axis=1)
 
@@ -118,11 +118,12 @@ def keep_detections(
     box_threshold: float = BOX_THRESHOLD,
     text_threshold: float = TEXT_THRESHOLD,
 ) -> Detections:
-    """Give each query its best class and keep those that are sure enough.
+    """Assign each query its best class and keep those whose score exceeds the threshold.
 
-    A class may only win a query on which its tokens average above `text_threshold`: of "tennis racket", a firm "racket"
-    and a silent "tennis" are not enough. Among those the one with the best token wins (first in the caption on a
-    tie), and the query is kept if that score exceeds `box_threshold`. One-token classes are thus judged by one number.
+    A class is eligible for a query if the mean score of its tokens exceeds `text_threshold`: of "tennis racket", a high
+    "racket" beside a low "tennis" is not enough. Among eligible classes the one with the highest token score is taken
+    (the first in the caption on a tie), and the query is kept if that score exceeds `box_threshold`. For a class of one
+    token both thresholds apply to the same number.
 
     Args:
         boxes_Q4: x0, y0, x1, y1 in pixels.
@@ -140,23 +141,23 @@ def keep_detections(
     class_ids_Q = eligible_QC.argmax(axis=1)
     scores_Q = eligible_QC.max(axis=1)
     kept = np.flatnonzero(scores_Q > max(box_threshold, 0.0))
-    kept = kept[_confident_first(boxes_Q4[kept], scores_Q[kept])]
+    kept = kept[_by_falling_score(boxes_Q4[kept], scores_Q[kept])]
     return Detections(boxes_N4=boxes_Q4[kept], scores_N=scores_Q[kept], class_ids_N=class_ids_Q[kept].astype(np.int64))
 
 
 def top_box(
     boxes_Q4: NDArray[np.float32], token_scores_QT: NDArray[np.float32], tokens: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.float32], float]:
-    """The most confident box (4,) for any of the phrases, and its score; no threshold (baseline of specs 3.6)."""
+    """The box (4,) of highest score for any of the phrases, and its score; no threshold (baseline of spec 3.6)."""
     scores_Q = class_scores(token_scores_QT, tokens).max(axis=1)
-    best = _confident_first(boxes_Q4, scores_Q)[0]
+    best = _by_falling_score(boxes_Q4, scores_Q)[0]
     return boxes_Q4[best], float(scores_Q[best])
 
 
 def best_of_three(
     masks_N3HW: NDArray[np.bool_], scores_N3: NDArray[np.float32]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Of the three masks that SAM proposes for each box, the one it rates highest (the first on a tie)."""
+    """Of SAM's three masks for each box, (N, H, W), that of highest predicted IoU, the first on a tie; and that IoU."""
     rows, best_N = np.arange(len(scores_N3)), scores_N3.argmax(axis=1)
     return masks_N3HW[rows, best_N], scores_N3[rows, best_N]
 
@@ -165,26 +166,26 @@ Window = tuple[slice, slice]
 """Rows and columns of an image."""
 
 
-def window(box_4: NDArray[np.float32], *, height: int, width: int) -> Window:
-    """The pixels that a box x0, y0, x1, y1 touches, within the image; one at least."""
+def window_of(box_4: NDArray[np.float32], *, height: int, width: int) -> Window:
+    """The pixels of an image that a box x0, y0, x1, y1 touches; at least one."""
     x0, y0, x1, y1 = (float(edge) for edge in box_4)
     left, top = min(max(math.floor(x0), 0), width - 1), min(max(math.floor(y0), 0), height - 1)
     return slice(top, min(max(math.ceil(y1), top + 1), height)), slice(left, min(max(math.ceil(x1), left + 1), width))
 
 
-def alone(image_HW3: NDArray[np.uint8], place: Window) -> NDArray[np.uint8]:
-    """A window of an image and nothing else: outside it lies the median colour of its border (specs 2.10)."""
-    crop_HW3 = image_HW3[place]
+def isolated_window(image_HW3: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
+    """The image (H, W, 3) with all pixels outside a window in the median colour of the window's border (spec 2.10)."""
+    crop_HW3 = image_HW3[window]
     border_B3 = np.concatenate([crop_HW3[0], crop_HW3[-1], crop_HW3[:, 0], crop_HW3[:, -1]])
-    picture_HW3 = np.empty_like(image_HW3)
-    picture_HW3[:] = np.median(border_B3, axis=0)
-    picture_HW3[place] = crop_HW3
-    return picture_HW3
+    isolated_HW3 = np.empty_like(image_HW3)
+    isolated_HW3[:] = np.median(border_B3, axis=0)
+    isolated_HW3[window] = crop_HW3
+    return isolated_HW3
 
 
-def grid_in(place: Window, *, side: int, height: int, width: int) -> NDArray[np.float64]:
+def point_grid(window: Window, *, side: int, height: int, width: int) -> NDArray[np.float64]:
     """(side * side, 2) evenly spaced points x, y of a window, as shares of the image's width and height."""
-    rows, columns = place
+    rows, columns = window
     steps = (np.arange(side) + 0.5) / side
     xs = (columns.start + steps * (columns.stop - columns.start)) / width
     ys = (rows.start + steps * (rows.stop - rows.start)) / height
@@ -198,26 +199,26 @@ def mask_nms(
     iou_threshold: float = NMS_IOU,
     class_ids_N: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Drop every mask that nearly repeats a better one.
+    """Mask NMS: drop every mask that overlaps one of higher score by more than a threshold.
 
     Args:
         masks_NHW: bool.
-        scores_N: what decides between two; the earlier one on a tie.
-        iou_threshold: a mask goes if its IoU with a kept one exceeds this.
-        class_ids_N: if given, only masks of one class compete. That is what the pipeline asks for: two classes may
-            claim one region, and the vote over an object's sentences decides between them later.
+        scores_N: of the masks; the first mask is kept on a tie.
+        iou_threshold: a mask is dropped if its IoU with a kept one exceeds this.
+        class_ids_N: if given, only masks of one class suppress each other. The pipeline does so: two classes may claim
+            one region, and the vote over a referent's expressions decides between them later.
 
     Returns:
         Indices of the kept masks, by falling score.
     """
     if not len(masks_NHW):
         return np.zeros(0, dtype=np.int64)
-    rivals_NN = _pairwise_iou(masks_NHW) > iou_threshold
+    overlapping_NN = _pairwise_iou(masks_NHW) > iou_threshold
     if class_ids_N is not None:
-        rivals_NN &= class_ids_N[:, None] == class_ids_N[None, :]
+        overlapping_NN &= class_ids_N[:, None] == class_ids_N[None, :]
     kept: list[int] = []
     for index in np.argsort(-scores_N, kind="stable"):
-        if not rivals_NN[index, kept].any():
+        if not overlapping_NN[index, kept].any():
             kept.append(int(index))
     return np.array(kept, dtype=np.int64)
 
@@ -230,8 +231,8 @@ def _join(names: Sequence[str]) -> Caption:
     return Caption(text=" . ".join(names) + " .", classes=tuple(names), spans=tuple(spans))
 
 
-def _confident_first(boxes_N4: NDArray[np.float32], scores_N: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Order by falling score, then by coordinates (lexsort reads its keys from the last)."""
+def _by_falling_score(boxes_N4: NDArray[np.float32], scores_N: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Indices by falling score, then by coordinates (lexsort reads its keys from the last)."""
     order = np.lexsort((boxes_N4[:, 3], boxes_N4[:, 2], boxes_N4[:, 1], boxes_N4[:, 0], -scores_N))
     return order.astype(np.int64)
 

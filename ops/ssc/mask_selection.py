@@ -1,7 +1,7 @@
-"""Choose the referred instance among candidate masks: the decision rule, the baselines.
+"""Mask selection: choose a referent's mask among its candidates by CLIP similarity, and the baselines of the choice.
 
-S+S+C stage 2 (spec section 3). `FIXED` behaviour is the default; `COMPAT` reproduces the authors' code. CLIP itself is
-not here: scores come in as numbers.
+S+S+C stage 2 (spec 3). `FIXED` is the default rule; `COMPAT` reproduces the authors' code. CLIP itself is not here:
+similarities are arguments.
 Shapes: N candidates, S expressions of one referent, D embedding width, H x W pixels.
 """
 
@@ -34,28 +34,28 @@ Similarity = Callable[[tuple[int, ...]], Sequence[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One decision: which candidate stands for the referent, and why."""
+    """The candidate chosen for a referent, and why."""
 
     index: int
     """Index into the candidates, -1 for none."""
 
     scores_N: tuple[float, ...]
-    """Score of every candidate; NaN where none was needed."""
+    """Score of every candidate; NaN for those that were not scored."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How candidates and their scores become one choice (spec 3.2; section 7, rows 8 and 9)."""
+    """Decision rule of the mask choice (spec 3.2; section 7, rows 8 and 9)."""
 
     min_area: float = 500.0
-    """Smaller candidates are set aside: pixels of the original image, or a share of its area when below 1."""
+    """Smaller candidates are excluded: pixels of the original image, or a share of its area when below 1."""
 
     ties: Literal["first", "last"] = "first"
 
     when_all_small: Literal["best", "none"] = "best"
-    """Choose among the small ones after all, or choose nothing."""
+    """If all candidates are smaller, choose among all of them, or choose none."""
 
 
 FIXED = Rule()
@@ -63,17 +63,17 @@ COMPAT = Rule(ties="last", when_all_small="none")
 
 
 def mean_similarity(texts_SD: Tensor, images_ND: Tensor) -> list[float]:
-    """Score of each prompted image: the mean over the referent's expressions of 100 * cosine (spec 3.2).
+    """Score of each prompted image: mean over the referent's expressions of 100 * cosine similarity (spec 3.2).
 
-    Pass one expression for a decision by it alone (paper Eq. 1). Equal images get exactly equal scores.
+    Pass one expression for a choice by it alone (paper Eq. 1). Equal images get exactly equal scores.
     """
     texts_SD = torch.nn.functional.normalize(texts_SD.double(), dim=-1)
     images_ND = torch.nn.functional.normalize(images_ND.double(), dim=-1)
     return [100 * float((image_D * texts_SD).sum(-1).mean()) for image_D in images_ND]
 
 
-def to_score(areas_N: Sequence[int], *, rule: Rule = FIXED, image_area: int | None = None) -> tuple[int, ...]:
-    """Indices of the candidates whose scores the rule needs; empty where the choice needs no CLIP."""
+def indices_to_score(areas_N: Sequence[int], *, rule: Rule = FIXED, image_area: int | None = None) -> tuple[int, ...]:
+    """Indices of the candidates whose scores the rule needs; empty where the choice needs no scores."""
     if len(areas_N) < 2:
         return ()
     least = _least_area(rule, image_area)
@@ -90,14 +90,15 @@ def choose(
     rule: Rule = FIXED,
     image_area: int | None = None,
 ) -> Choice:
-    """Pick the candidate that CLIP finds most like the referent's expressions (spec 3.2).
+    """Choose the candidate of highest CLIP similarity to the referent's expressions (spec 3.2).
 
-    A single candidate needs no CLIP. Candidates under `rule.min_area` are set aside; if all are, `rule.when_all_small`
-    decides.
+    A single candidate is chosen without scores. Candidates under `rule.min_area` are excluded; if all are,
+    `rule.when_all_small` applies.
 
     Args:
         areas_N: pixels of each candidate.
-        similarity: one score per candidate, or a function from the indices that need one (see `to_score`) to scores.
+        similarity: one score per candidate, or a function from the indices that need one (see `indices_to_score`) to
+            their scores.
         rule: `FIXED`, `COMPAT` or another.
         image_area: H * W, needed when `rule.min_area` is a share.
 
@@ -105,12 +106,12 @@ def choose(
         ValueError: if a needed score is missing or not finite, or `image_area` is.
     """
     count = len(areas_N)
-    asked = to_score(areas_N, rule=rule, image_area=image_area)
-    if asked:
-        scores_N = _scores(similarity, asked, count)
+    scored = indices_to_score(areas_N, rule=rule, image_area=image_area)
+    if scored:
+        scores_N = _scores(similarity, scored, count)
         least = _least_area(rule, image_area)
-        reason: Reason = "clip" if areas_N[asked[0]] >= least else "small fallback"
-        return Choice(index=_best(scores_N, asked, rule.ties), scores_N=scores_N, reason=reason)
+        reason: Reason = "clip" if areas_N[scored[0]] >= least else "small fallback"
+        return Choice(index=_best(scores_N, scored, rule.ties), scores_N=scores_N, reason=reason)
     unscored = (math.nan,) * count
     if count == 0:
         return Choice(index=-1, scores_N=(), reason="no candidate")
@@ -123,6 +124,7 @@ def choose(
 
 
 def _least_area(rule: Rule, image_area: int | None) -> float:
+    """`rule.min_area` in pixels."""
     if rule.min_area >= 1 or rule.min_area == 0:
         return rule.min_area
     if image_area is None:
@@ -130,27 +132,28 @@ def _least_area(rule: Rule, image_area: int | None) -> float:
     return rule.min_area * image_area
 
 
-def _scores(similarity: Sequence[float] | Similarity, asked: tuple[int, ...], count: int) -> tuple[float, ...]:
+def _scores(similarity: Sequence[float] | Similarity, scored: tuple[int, ...], count: int) -> tuple[float, ...]:
+    """(N,) scores, NaN for candidates without one; those at `scored` must be finite."""
     if callable(similarity):
-        given = dict(zip(asked, similarity(asked), strict=True))
+        score_of = dict(zip(scored, similarity(scored), strict=True))
     else:
-        given = dict(zip(range(count), similarity, strict=True))
-    scores_N = tuple(float(given.get(index, math.nan)) for index in range(count))
-    if not all(math.isfinite(scores_N[index]) for index in asked):
-        raise ValueError(f"scores {scores_N} are not all finite where needed, at {asked}: check the embeddings")
+        score_of = dict(zip(range(count), similarity, strict=True))
+    scores_N = tuple(float(score_of.get(index, math.nan)) for index in range(count))
+    if not all(math.isfinite(scores_N[index]) for index in scored):
+        raise ValueError(f"scores {scores_N} are not all finite where needed, at {scored}: check the embeddings")
     return scores_N
 
 
-def _best(scores_N: Sequence[float], among: Sequence[int], ties: Literal["first", "last"]) -> int:
-    order = among if ties == "first" else among[::-1]
+def _best(scores_N: Sequence[float], indices: Sequence[int], ties: Literal["first", "last"]) -> int:
+    order = indices if ties == "first" else indices[::-1]
     return max(order, key=lambda index: scores_N[index])
 
 
-def random_choice(count: int, *, object_id: str | int, seed: int = 0) -> Choice:
-    """Random baseline: uniform among the candidates, a pure function of seed and object (spec 3.6)."""
+def random_choice(count: int, *, referent_id: str | int, seed: int = 0) -> Choice:
+    """Random baseline: uniform among the candidates, a pure function of seed and referent (spec 3.6)."""
     if count == 0:
         return Choice(index=-1, scores_N=(), reason="no candidate")
-    digest = hashlib.sha256(f"{seed}/{object_id}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{referent_id}".encode()).digest()
     index = int(np.random.default_rng(int.from_bytes(digest)).integers(count))
     return Choice(index=index, scores_N=(math.nan,) * count, reason="random")
 
@@ -162,17 +165,24 @@ def first_choice(count: int) -> Choice:
     return Choice(index=0, scores_N=(math.nan,) * count, reason="first")
 
 
-def oracle_choice(masks_NHW: Masks, truth_HW: Masks) -> Choice:
-    """Upper bound: the candidate with the highest IoU with the ground truth, the first of equals (spec 3.6).
+def oracle_choice(masks_NHW: Masks, ground_truth_HW: Masks) -> Choice:
+    """Oracle choice: the candidate with the highest IoU with the ground-truth mask, the first on a tie (spec 3.6).
 
-    Its scores are the IoUs. For evaluation only: it looks at the ground truth.
+    The upper bound of every choice, for evaluation only. Its scores are the IoUs.
+
+    Raises:
+        ValueError: candidates and ground truth differ in size.
     """
-    masks_NHW, truth_HW = torch.as_tensor(masks_NHW).bool(), torch.as_tensor(truth_HW).bool()
-    if masks_NHW.shape[1:] != truth_HW.shape:
-        raise ValueError(f"candidates {tuple(masks_NHW.shape)} and ground truth {tuple(truth_HW.shape)} differ in size")
+    masks_NHW, ground_truth_HW = torch.as_tensor(masks_NHW).bool(), torch.as_tensor(ground_truth_HW).bool()
+    if masks_NHW.shape[1:] != ground_truth_HW.shape:
+        raise ValueError(
+            f"candidates {tuple(masks_NHW.shape)} and ground truth {tuple(ground_truth_HW.shape)} differ in size"
+        )
     if len(masks_NHW) == 0:
         return Choice(index=-1, scores_N=(), reason="no candidate")
-    shared_N = (masks_NHW & truth_HW).sum((1, 2)).tolist()
-    joined_N = (masks_NHW | truth_HW).sum((1, 2)).tolist()
-    ious_N = tuple(shared / joined if joined else 0.0 for shared, joined in zip(shared_N, joined_N, strict=True))
+    intersections_N = (masks_NHW & ground_truth_HW).sum((1, 2)).tolist()
+    unions_N = (masks_NHW | ground_truth_HW).sum((1, 2)).tolist()
+    ious_N = tuple(
+        intersection / union if union else 0.0 for intersection, union in zip(intersections_N, unions_N, strict=True)
+    )
     return Choice(index=_best(ious_N, range(len(ious_N)), "first"), scores_N=ious_N, reason="oracle")

@@ -23,13 +23,8 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
     texts = [row.expression for row in labelled.expressions]
     nouns = noun_phrases(texts, lambda batch: parse_all(nlp, batch), rule=rule)
     evaluation = evaluate_nouns(labelled.expressions, nouns, labelled.synonyms)
-    shares = folding(
-        "data set",
-        "hits",
-        "expressions with a class word",
-        "share",
-        title=f"Noun rule {rule}, {evaluation.pairs} pairs",
-    )
+    title = f"Noun rule {rule}, {evaluation.pairs} pairs"
+    shares = folding("data set", "hits", "expressions with a class word", "share", title=title)
     rows = {**evaluation.datasets, "all": evaluation.overall, "all, one-word synonyms": evaluation.one_word}
     for name, share in rows.items():
         shares.add_row(name, str(share.hits), str(share.rows), f"{share.value:.3f}")

@@ -19,7 +19,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from ops.refusal import Refused
-from ops.ssc.detections import alone, grid_in, window
+from ops.ssc.detections import isolated_window, point_grid, window_of
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.weights import load_strictly, read_torch
@@ -194,9 +194,11 @@ class Segmenter:
         masks_NHW, scores_N = np.zeros((len(boxes_N4), height, width), dtype=bool), np.zeros(len(boxes_N4), np.float32)
         side = self.everything.points_per_box_side
         for row, box in enumerate(boxes_N4):
-            place = window(box, height=height, width=width)
-            grid = grid_in(place, side=side, height=height, width=width)
-            found_MHW, scores_M = self._generate(alone(image_HW3, place), points_per_side=None, point_grids=[grid])
+            place = window_of(box, height=height, width=width)
+            grid = point_grid(place, side=side, height=height, width=width)
+            found_MHW, scores_M = self._generate(
+                isolated_window(image_HW3, place), points_per_side=None, point_grids=[grid]
+            )
             best = next((index for index, mask_HW in enumerate(found_MHW) if mask_HW[place].any()), None)
             if best is not None:
                 masks_NHW[row][place], scores_N[row] = found_MHW[best][place], scores_M[best]

@@ -17,7 +17,7 @@ from assets.ssc.mask_choices import ChoiceByScore, Offered
 from assets.ssc.tables import CandidateRow
 from assets.stages import STAGES
 from ops.images import to_tensor
-from ops.ssc.gl_clip import masked_crops, square
+from ops.ssc.gl_clip import masked_crops, resized_to_square
 from resources.runtime import Runtime
 
 SCENE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -42,7 +42,7 @@ def scorer() -> GlobalLocalScorer:
 def test_a_candidate_is_seen_in_its_picture_and_cut_out(scorer: GlobalLocalScorer) -> None:
     clip, image, side = scorer.clip, to_tensor(SCENE), scorer.clip.image_size
     seen_ND = scorer.images(SCENE, MASKS)
-    whole_1D = clip.encode_images(square(image, side=side)[None], crop="center", unit=False)
+    whole_1D = clip.encode_images(resized_to_square(image, side=side)[None], crop="center", unit=False)
     crops_ND = clip.encode_images(
         masked_crops(image, np.stack([mask.mask.decode() for mask in MASKS]), side=side), crop="center", unit=False
     )

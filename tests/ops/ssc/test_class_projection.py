@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ops.refusal import Refused
-from ops.ssc.class_projection import COCO_80, Projection, project, prompt, vote
+from ops.ssc.class_projection import COCO_80, Projection, project, text_prompt, vote
 from tests.paths import SHARED
 
 CATEGORIES = SHARED / "data/class_projection/coco80_categories.json"
@@ -18,7 +18,7 @@ class Encoder:
     """Looks prompts up in a table of vectors and counts its calls."""
 
     def __init__(self, **vectors: tuple[float, ...]) -> None:
-        self.vectors = {prompt(name): vector for name, vector in vectors.items()}
+        self.vectors = {text_prompt(name): vector for name, vector in vectors.items()}
         self.calls: list[list[str]] = []
 
     def __call__(self, texts: Sequence[str]) -> Tensor:

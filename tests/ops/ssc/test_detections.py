@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from ops.refusal import Refused
 from ops.ssc.detections import (
-    alone,
     best_of_three,
     caption,
     class_scores,
     expression_caption,
-    grid_in,
+    isolated_window,
     keep_detections,
     mask_nms,
+    point_grid,
     token_spans,
     top_box,
-    window,
+    window_of,
 )
 
 
@@ -168,7 +168,7 @@ def test_suppression_takes_no_masks_and_empty_masks() -> None:
 def test_a_window_holds_the_pixels_that_the_box_touches(
     box: tuple[float, ...], rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
-    found = window(np.array(box, dtype=np.float32), height=20, width=30)
+    found = window_of(np.array(box, dtype=np.float32), height=20, width=30)
     assert found == (slice(*rows), slice(*columns))
 
 
@@ -177,7 +177,7 @@ def test_a_crop_alone_keeps_its_place_on_the_colour_of_its_border() -> None:
     image_HW3[5:12, 8:20] = (10, 20, 30)
     image_HW3[6:11, 9:19] = (200, 100, 50)
     place = (slice(5, 12), slice(8, 20))
-    picture_HW3 = alone(image_HW3, place)
+    picture_HW3 = isolated_window(image_HW3, place)
     assert np.array_equal(picture_HW3[place], image_HW3[place])
     outside_HW = np.ones((20, 30), bool)
     outside_HW[place] = False
@@ -185,5 +185,5 @@ def test_a_crop_alone_keeps_its_place_on_the_colour_of_its_border() -> None:
 
 
 def test_points_are_spread_over_the_window_alone() -> None:
-    points_P2 = grid_in((slice(10, 20), slice(0, 30)), side=2, height=20, width=60)
+    points_P2 = point_grid((slice(10, 20), slice(0, 30)), side=2, height=20, width=60)
     assert points_P2.tolist() == [[0.125, 0.625], [0.375, 0.625], [0.125, 0.875], [0.375, 0.875]]

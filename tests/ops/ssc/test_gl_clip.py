@@ -9,7 +9,14 @@ import torch
 from PIL import Image
 
 from ops.images import CLIP
-from ops.ssc.gl_clip import first_masked_block, head_chunks, masked_crops, mixed, square, token_weights
+from ops.ssc.gl_clip import (
+    first_masked_block,
+    head_chunks,
+    masked_crops,
+    resized_to_square,
+    token_weights,
+    weighted_features,
+)
 
 IMAGE_3HW = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 48, 64), dtype=np.uint8))
 MEAN_3 = torch.tensor([round(255 * mean) for mean in CLIP.mean])
@@ -50,7 +57,9 @@ def test_a_full_mask_weighs_exactly_one_on_every_grid(grid: tuple[int, int]) -> 
 
 def test_the_square_shows_the_whole_picture() -> None:
     expected = Image.fromarray(IMAGE_3HW.permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.BILINEAR)
-    difference_HW3 = square(IMAGE_3HW, side=32).permute(1, 2, 0).int() - torch.tensor(np.asarray(expected)).int()
+    difference_HW3 = (
+        resized_to_square(IMAGE_3HW, side=32).permute(1, 2, 0).int() - torch.tensor(np.asarray(expected)).int()
+    )
     assert difference_HW3.abs().max() <= 1
 
 
@@ -130,6 +139,6 @@ def test_a_sentence_without_a_noun_stands_for_itself() -> None:
 
 def test_a_mixture_is_linear_and_its_ends_are_the_parts() -> None:
     one_ND, other_ND = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 20.0]])
-    assert mixed(one_ND, other_ND, share=0.95).tolist() == [[pytest.approx(3.8), pytest.approx(1.0)]]
-    assert torch.equal(mixed(one_ND, other_ND, share=1.0), one_ND)
-    assert torch.equal(mixed(one_ND, other_ND, share=0.0), other_ND)
+    assert weighted_features(one_ND, other_ND, share=0.95).tolist() == [[pytest.approx(3.8), pytest.approx(1.0)]]
+    assert torch.equal(weighted_features(one_ND, other_ND, share=1.0), one_ND)
+    assert torch.equal(weighted_features(one_ND, other_ND, share=0.0), other_ND)

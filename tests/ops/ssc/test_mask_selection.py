@@ -14,10 +14,10 @@ from ops.ssc.mask_selection import (
     Rule,
     choose,
     first_choice,
+    indices_to_score,
     mean_similarity,
     oracle_choice,
     random_choice,
-    to_score,
 )
 
 
@@ -69,7 +69,7 @@ def test_what_needs_no_clip_does_not_ask_it(areas: list[int], index: int, reason
         raise AssertionError(f"asked for {indices}")
 
     for rule in (FIXED, COMPAT):
-        assert to_score(areas, rule=rule) == ()
+        assert indices_to_score(areas, rule=rule) == ()
         choice = choose(areas, refuse, rule=rule)
         assert (choice.index, choice.reason) == (index, reason)
 
@@ -87,7 +87,7 @@ def test_ties_go_to_the_first_and_in_compat_to_the_last() -> None:
 
 def test_the_least_area_can_be_a_share_of_the_image() -> None:
     rule = Rule(min_area=0.01)
-    assert to_score([90, 100, 110, 50], rule=rule, image_area=10_000) == (1, 2)
+    assert indices_to_score([90, 100, 110, 50], rule=rule, image_area=10_000) == (1, 2)
     with pytest.raises(ValueError, match="image_area"):
         choose([90, 100], [1, 2], rule=rule)
 
@@ -101,19 +101,19 @@ def test_a_score_that_is_not_a_number_is_refused() -> None:
 def test_the_choice_is_the_best_of_what_it_scored(rows: list[tuple[int, float]]) -> None:
     areas, scores = [area for area, _ in rows], [score for _, score in rows]
     for rule in (FIXED, COMPAT):
-        choice, asked = choose(areas, scores, rule=rule), to_score(areas, rule=rule)
+        choice, asked = choose(areas, scores, rule=rule), indices_to_score(areas, rule=rule)
         if asked:
             assert scores[choice.index] == max(scores[index] for index in asked)
         assert (choice.index == -1) == (choice.reason in {"no candidate", "all too small"})
 
 
 def test_the_random_choice_depends_on_object_and_seed_alone() -> None:
-    picks = [random_choice(7, object_id=f"object {number}").index for number in range(700)]
-    assert picks == [random_choice(7, object_id=f"object {number}").index for number in range(700)]
-    assert picks != [random_choice(7, object_id=f"object {number}", seed=1).index for number in range(700)]
+    picks = [random_choice(7, referent_id=f"object {number}").index for number in range(700)]
+    assert picks == [random_choice(7, referent_id=f"object {number}").index for number in range(700)]
+    assert picks != [random_choice(7, referent_id=f"object {number}", seed=1).index for number in range(700)]
     counts = np.bincount(picks, minlength=7)
     assert counts.min() > 60
-    assert random_choice(0, object_id=1).index == -1
+    assert random_choice(0, referent_id=1).index == -1
 
 
 def test_the_first_choice_is_the_first() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ops.ssc.nouns import LONGEST, noun_phrases
+from ops.ssc.nouns import MAX_CHARACTERS, noun_phrases
 
 
 @dataclass
@@ -132,7 +132,7 @@ def test_the_chunk_rule_names_a_noun_inside_a_chunk_only_once() -> None:
 
 
 def test_absurd_lengths_and_unknown_rules_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"sentence 1 has .* shorten it or leave it out"):
-        noun_phrases(["dog", "a" * (LONGEST + 1)], Parser())
+    with pytest.raises(ValueError, match=r"expression 1 has .* shorten it or leave it out"):
+        noun_phrases(["dog", "a" * (MAX_CHARACTERS + 1)], Parser())
     with pytest.raises(ValueError, match="no noun rule 'stanza'"):
         noun_phrases(["dog"], Parser(), rule="stanza")  # type: ignore[arg-type]
