@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assets.data.images import Pixels
-from assets.segmenters.fit import course_of
-from assets.tris.knobs import TrisTrainingKnobs
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 from storage.weights import load_weights
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from ops.tris.irnet import Irnet
     from ops.tris.response import ResponseModel
     from ops.tris.segmenter import TrisSegmenter
-    from ops.tris.training import TrisPlan
     from resources.models.tris import TrisTokenizer
 
 WEIGHTS = "weights.safetensors"
@@ -51,10 +48,3 @@ def squashed(pixels: Pixels, size: int) -> Tensor:
     from ops.images import resize_image, to_tensor
 
     return resize_image(to_tensor(pixels), height=size, width=size)
-
-
-def plan_of(knobs: TrisTrainingKnobs, runtime: Runtime, *, seed: int, **more: Any) -> TrisPlan:
-    """The knobs of a training stage and the pace of this machine."""
-    from ops.tris.training import TrisPlan
-
-    return TrisPlan(**course_of(knobs, runtime, seed=seed), **more)
