@@ -79,9 +79,9 @@ def make_batch(examples: Sequence[Example], rng: np.random.Generator, *, size: i
         for mask_HW in masks_NHW:
             target = (index, _square_target(mask_HW, size=size))
             if rng.random() < POINT_SHARE:
-                points.append((*target, _inside(mask_HW, rng)))
+                points.append((*target, point_inside(mask_HW, rng)))
             else:
-                boxes.append((*target, _jittered_box(mask_HW, rng)))
+                boxes.append((*target, jittered_box(mask_HW, rng)))
     prompts = boxes + points
     return Batch(
         images_B3SS=torch.from_numpy(np.stack(images)),
@@ -110,7 +110,7 @@ def _tight_box(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.array(tight_box(mask_HW > 127), np.float32)
 
 
-def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """The tight box with edges moved by 5 % of the side (at least 0.8 pixels) as a standard deviation, 12 % at most."""
     box = _tight_box(mask_HW)
     sides = np.tile(box[2:] - box[:2], 2)
@@ -118,7 +118,8 @@ def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> n
     return (box + np.clip(rng.normal(0, np.maximum(0.05 * sides, 0.8)), -most, most)).astype(np.float32)
 
 
-def _inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def point_inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """The centre x, y of a random pixel of the mask."""
     rows, columns = np.nonzero(mask_HW > 127)
     pick = rng.integers(len(rows))
     return np.array([columns[pick] + 0.5, rows[pick] + 0.5], np.float32)

@@ -245,7 +245,7 @@ class TestRecipe:
         rng = np.random.default_rng(0)
         mask_HW = np.zeros((100, 100), np.uint8)
         mask_HW[20:70, 10:50] = 255
-        boxes_N4 = np.stack([script._jittered_box(mask_HW, rng) for _ in range(200)])
+        boxes_N4 = np.stack([script.jittered_box(mask_HW, rng) for _ in range(200)])
         tight_4 = np.array([10, 20, 50, 70])
         sides_4 = np.array([40, 50, 40, 50])
         assert (np.abs(boxes_N4 - tight_4) <= 0.12 * sides_4 + 1e-3).all()
@@ -255,7 +255,7 @@ class TestRecipe:
         rng = np.random.default_rng(0)
         mask_HW = np.zeros((20, 20), np.uint8)
         mask_HW[5, 7] = 255
-        assert script._inside(mask_HW, rng).tolist() == [7.5, 5.5]
+        assert script.point_inside(mask_HW, rng).tolist() == [7.5, 5.5]
 
     def test_the_true_mask_has_less_loss_than_its_opposite(self) -> None:
         targets_PGG = torch.zeros(1, 8, 8)
