@@ -19,7 +19,6 @@ from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
-from storage.tables import description as described
 
 AC = dg.AutomationCondition
 _CHANGED = AC.code_version_changed() | AC.any_deps_match(AC.data_version_changed() | AC.will_be_requested())
@@ -192,11 +191,13 @@ def _commit(work: Work, mark: str) -> None:
 
 
 def _column_schema(artifact: Artifact, table: str) -> dg.MetadataValue:
+    from storage.tables import description  # brings pyarrow, which the definitions do without
+
     columns = [
         dg.TableColumn(
             name=field.name,
             type=str(field.type),
-            description=described(field) or None,
+            description=description(field) or None,
         )
         for field in artifact.schema(table)
     ]

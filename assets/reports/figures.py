@@ -17,6 +17,8 @@ from storage.masks import Rle
 
 HEIGHT = 170
 """Of a panel, pixels."""
+MOST_COLUMNS = 7
+"""Panels that fit beside each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,12 @@ class PanelFigure:
     caption: str
     plots: tuple[tuple[str, Markup], ...] = ()
     """Title and plot, behind the panels."""
+
+    @property
+    def columns(self) -> int:
+        """In which a wide page shows panels and plots, which are twice as wide: one row, or two equal ones."""
+        widths = len(self.panels) + 2 * len(self.plots)
+        return widths if widths <= MOST_COLUMNS else -(-widths // 2)
 
     def images(self) -> list[tuple[str, str]]:
         """Title and `data:` address of each panel, scaled to one height."""

@@ -61,7 +61,7 @@ class PointGroup:
 def line_plot(
     series: Mapping[str, Curve], *, x_label: str, y_label: str, y_range: tuple[float, float] | None = None
 ) -> Markup:
-    """One line for each name; points that are not finite are left out.
+    """One line for each name, with a legend where there are several; points that are not finite are left out.
 
     Args:
         series: name in the legend -> points.
@@ -75,11 +75,12 @@ def line_plot(
             xs, ys = zip(*curve, strict=True) if curve else ((), ())
             axes.plot(xs, ys, label=visible(name), color=_colour(number), linewidth=1.5)
         axes.set(xlabel=visible(x_label), ylabel=visible(y_label))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        whole = all(float(x).is_integer() for curve in finite.values() for x, _ in curve)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if y_range is not None:
             axes.set_ylim(*y_range)
-        if finite:
+        if len(finite) > 1:
             axes.legend()
         return _inline(figure, alt=f"{y_label} over {x_label}")
 

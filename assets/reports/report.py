@@ -77,7 +77,8 @@ def _learnt_from_ground_truth(model: Artifact) -> bool:
 def _text(work: Work) -> PageTable:
     rows = work.input(CHOICE_SCORES).table("text")
     counted = [{**row, "candidates_per_object": f"{row['candidates_per_object']:.2f}"} for row in rows.to_pylist()]
-    return page_table(counted, rows.column_names)
+    named = [{name.replace("_", " "): value for name, value in row.items()} for row in counted]
+    return page_table(named, (name.replace("_", " ") for name in rows.column_names))
 
 
 def _choice_reasons(work: Work) -> PageTable:

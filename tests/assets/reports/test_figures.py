@@ -4,6 +4,7 @@ import numpy as np
 
 from assets.data.tables import Referent
 from assets.reports.figures import HEIGHT, PanelFigure, masked, spread
+from assets.reports.plots import line_plot
 from storage.masks import Rle
 
 GREY = np.full((20, 30, 3), 90, np.uint8)
@@ -21,6 +22,15 @@ def test_a_mask_tints_its_pixels_alone_however_it_is_given() -> None:
     assert (masked(GREY, HALF)[:, 16:] == GREY[:, 16:]).all()
     assert (masked(GREY, HALF)[:, 5] != GREY[:, 5]).any()
     assert (masked(GREY, None) == GREY).all()
+
+
+def test_panels_stand_in_one_row_or_in_two_equal_ones() -> None:
+    plot = (("plane", line_plot({}, x_label="x", y_label="y")),)
+    columns = [
+        PanelFigure(panels=(("a", GREY),) * count, subject="", caption="", plots=plots).columns
+        for count, plots in ((4, ()), (7, ()), (8, ()), (9, ()), (6, plot))
+    ]
+    assert columns == [4, 7, 4, 5, 4]
 
 
 def test_panels_are_images_of_one_height() -> None:

@@ -50,7 +50,7 @@ def hostile_parts() -> dict[str, Any]:
         "train": (HOSTILE,),
         "evaluate": (HOSTILE,),
         "embedded": True,
-        "origins": [Origin(stages=(HOSTILE,), machine=HOSTILE, versions=HOSTILE)],
+        "origins": [Origin(stages=(HOSTILE,), line=HOSTILE)],
         "taught": [HOSTILE],
         "epochs": [HOSTILE],
         "epoch": HOSTILE,
@@ -131,10 +131,10 @@ def test_a_page_of_small_models_says_what_their_numbers_are_worth(embedded: bool
 
 def test_the_foot_of_a_page_names_machine_and_versions() -> None:
     origins = [
-        Origin(stages=("references", "scores"), machine="device cpu", versions="torch 2.11.0"),
-        Origin(stages=("zs_bootstrap",), machine="not recorded", versions="torch 2.10.0"),
+        Origin(stages=("references", "scores"), line="Made on a CPU, with torch 2.11.0."),
+        Origin(stages=("zs_bootstrap",), line="Made with torch 2.10.0."),
     ]
     html = render("report.html.j2", **{**hostile_parts(), "origins": origins})
     foot = html[html.index("<footer>") :]
-    assert "references, scores. Machine: device cpu. Versions: torch 2.11.0." in foot
-    assert "zs_bootstrap. Machine: not recorded. Versions: torch 2.10.0." in foot
+    assert "<p>Made on a CPU, with torch 2.11.0.<br>references, scores</p>" in foot
+    assert "<p>Made with torch 2.10.0.<br>zs_bootstrap</p>" in foot

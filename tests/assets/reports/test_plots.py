@@ -63,8 +63,19 @@ def test_a_given_range_of_heights_is_kept() -> None:
 
 
 def test_an_empty_curve_is_an_empty_plot() -> None:
-    assert "train" in texts(line_plot({"train": []}, x_label="step", y_label="loss"))
+    assert {"step", "loss"} <= set(texts(line_plot({"train": []}, x_label="step", y_label="loss")))
     parsed(line_plot({}, x_label="step", y_label="loss"))
+
+
+def test_one_line_needs_no_legend_and_two_have_one() -> None:
+    one, two = ({name: [(0, 1), (1, 2)] for name in names} for names in (("a",), ("a", "b")))
+    assert "a" not in texts(line_plot(one, x_label="x", y_label="y"))
+    assert {"a", "b"} <= set(texts(line_plot(two, x_label="x", y_label="y")))
+
+
+def test_steps_are_whole_numbers() -> None:
+    told = texts(line_plot({"loss": [(x, x) for x in range(1, 7)]}, x_label="step", y_label="loss"))
+    assert not [text for text in told[: told.index("step")] if text and "." in text]
 
 
 def test_a_plot_has_the_same_bytes_every_time_and_names_no_date() -> None:

@@ -1,21 +1,24 @@
-"""What a page says of machines and versions, from manifests that hold much, little or nothing."""
+"""What a page says of machines and versions."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-from assets.reports.provenance import origin_of
+from assets.framework.work import Work
+from assets.reports.provenance import Origin, provenance
 from storage.manifest import Manifest
 
 
-def manifest(versions: dict[str, str], extra: dict[str, Any]) -> Manifest:
-    return Manifest(stage="s", fingerprint="f", recipe={}, created="", checksums={}, versions=versions, extra=extra)
+def made(versions: dict[str, str], **extra: Any) -> SimpleNamespace:
+    manifest = Manifest(stage="s", fingerprint="f", recipe={}, created="", checksums={}, versions=versions, extra=extra)
+    return SimpleNamespace(manifest=manifest)
 
 
-def test_machine_and_versions_are_told_as_the_manifest_names_them() -> None:
-    machine = {"device": "cuda", "dtype": "bfloat16", "accumulate": 2, "gpu": None}
-    told = origin_of(manifest({"python": "3.11", "torch": "2.11.0"}, {"machine": machine}))
-    assert told == ("device cuda, dtype bfloat16, accumulate 2", "python 3.11, torch 2.11.0")
-
-
-def test_a_manifest_that_names_neither_says_so() -> None:
-    assert origin_of(manifest({}, {})) == ("not recorded", "not recorded")
-    assert origin_of(manifest({}, {"machine": None})) == ("not recorded", "not recorded")
+def test_inputs_of_one_machine_and_the_same_versions_share_a_line() -> None:
+    machine = {"processor": "a CPU", "gpu": None, "precision": None, "accumulate": 1, "processes": 1}
+    torch = {"torch": "2.11.0"}
+    inputs = {"references": made(torch, machine=machine), "older": made(torch), "scores": made(torch, machine=machine)}
+    work = cast(Work, SimpleNamespace(inputs=inputs))
+    assert provenance(work) == [
+        Origin(stages=("references", "scores"), line="Made on a CPU, with torch 2.11.0."),
+        Origin(stages=("older",), line="Made with torch 2.11.0."),
+    ]
