@@ -10,7 +10,7 @@ from rich.table import Table
 from assets.framework.stage import resolved
 from assets.stages import SEGMENTERS
 from ops.refusal import Refused
-from ops.visualisation import indices, overlay, png_bytes
+from ops.visualisation import index_labels, overlay, png_bytes
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
 from pipelines.graph.state import ready
@@ -37,7 +37,7 @@ def segment(
     name, segmenter = _open(dataset, experiment, model)
     masks = segmenter(sentences, image)
     summary = folding("", "sentence", "of the picture", "mask", title=f"{name} of {experiment} on {dataset}")
-    labels = indices(len(masks))
+    labels = index_labels(len(masks))
     for label, sentence, mask in zip(labels, sentences, masks, strict=True):
         file = folder / f"{picture.stem}_{label}.png"
         write_bytes(file, png_bytes(mask))

@@ -1,4 +1,4 @@
-"""Data sets that others made, reduced to references, true objects and quarantined rows.
+"""Data sets that others made, reduced to expressions, ground-truth masks and quarantined rows.
 
 `open_dataset` is the way in; one module per layout knows what lies on disk. What decodes images is imported when a data
 set is opened, so that a plan of stages is quick to make.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ops.refusal import Refused
 from resources.datasets.records import (
     Corpus,
     DatasetConfig,
+    Expression,
+    GroundTruth,
     ImageChangedError,
     Limits,
     QuarantinedRow,
-    Reference,
-    TrueObject,
     in_split,
 )
 
@@ -27,7 +28,7 @@ def open_dataset(config: DatasetConfig) -> Dataset:
     """The data set that a configuration names. Nothing is read yet.
 
     Raises:
-        ValueError: The kind is unknown.
+        Refused: The kind is unknown.
     """
     from resources.datasets import folder, refer, referit
     from resources.datasets.reading import Dataset
@@ -39,18 +40,18 @@ def open_dataset(config: DatasetConfig) -> Dataset:
         "folder": folder.LAYOUT,
     }
     if config.kind not in layouts:
-        raise ValueError(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(layouts)}")
+        raise Refused(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(layouts)}")
     return Dataset(config, layouts[config.kind])
 
 
 __all__ = [
     "Corpus",
     "DatasetConfig",
+    "Expression",
+    "GroundTruth",
     "ImageChangedError",
     "Limits",
     "QuarantinedRow",
-    "Reference",
-    "TrueObject",
     "in_split",
     "open_dataset",
 ]

@@ -12,7 +12,7 @@ import open_clip
 from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 
-from ops.backbones.language import ClipText, heard
+from ops.backbones.language import ClipText, attention_mask
 from resources.embedded.cards import is_embedded, load_embedded, read_card
 from resources.models.clip import FULL_SIZES, VOCABULARY, WordTokenizer, read_state
 from resources.models.refs import ModelRef
@@ -40,9 +40,9 @@ class ClipTokenizer:
         )
 
     def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (see `ops.backbones.language.heard`), both int64 (sentences, max_tokens)."""
+        """Ids and mask (see `ops.backbones.language.attention_mask`), both int64 (sentences, max_tokens)."""
         ids_NT: Tensor = self._ids(list(sentences)).long()
-        return ids_NT, heard(ids_NT)
+        return ids_NT, attention_mask(ids_NT)
 
     def card(self) -> dict[str, Any]:
         """What is saved beside weights, as JSON values."""
