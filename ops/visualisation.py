@@ -1,6 +1,6 @@
-"""Pictures for people: masks over photographs, panels side by side as a small PNG.
+"""Visualisation: masks overlaid on images, heat maps, panels side by side as a small PNG.
 
-For previews, galleries and the report; no number of the method comes from here. Pictures are HWC uint8 RGB arrays.
+For previews, galleries and reports; no result depends on it. Images are HWC uint8 RGB arrays.
 Shapes: N masks, H x W pixels.
 """
 
@@ -15,9 +15,9 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = NDArray[np.uint8]
-Panel = tuple[str, Picture]
-"""A title and the picture under it."""
+RgbImage = NDArray[np.uint8]
+Panel = tuple[str, RgbImage]
+"""A title and the image under it."""
 
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 57, 70),
@@ -42,19 +42,19 @@ _PAPER = (255, 255, 255)
 
 
 def overlay(
-    image_HW3: Picture,
+    image_HW3: RgbImage,
     masks_NHW: NDArray[np.bool_],
     *,
     labels: Sequence[str] = (),
     colours: Sequence[tuple[int, int, int]] = PALETTE,
     opacity: float = 0.5,
-) -> Picture:
-    """Tint each mask in its own colour, outline it in that and in white, and write its label in its middle.
+) -> RgbImage:
+    """Overlay of masks (H, W, 3): each tinted and outlined in its own colour, with a white rim and its label inside.
 
     Args:
-        image_HW3: the picture; it is not changed.
-        masks_NHW: bool, at the picture's resolution; later masks lie over earlier ones. N may be 0.
-        labels: one per mask, or none; `indices(N)` makes 0, 1, 2, ...
+        image_HW3: it is not changed.
+        masks_NHW: bool, at the image's resolution; later masks lie over earlier ones. N may be 0.
+        labels: one per mask, or none; `index_labels(N)` gives 0, 1, 2, ...
         colours: taken in turn.
         opacity: of the tint, 0 to 1.
 
@@ -63,46 +63,46 @@ def overlay(
     """
     masks_NHW = np.asarray(masks_NHW, dtype=bool)
     if len(masks_NHW) and masks_NHW.shape[1:] != image_HW3.shape[:2]:
-        raise ValueError(f"masks {masks_NHW.shape} do not lie on a picture {image_HW3.shape}: resize one of them first")
+        raise ValueError(f"masks {masks_NHW.shape} do not lie on an image {image_HW3.shape}: resize one of them first")
     if labels and len(labels) != len(masks_NHW):
         raise ValueError(f"{len(labels)} labels for {len(masks_NHW)} masks: one each, or none")
-    drawn_HW3 = image_HW3.astype(np.float32)
+    tinted_HW3 = image_HW3.astype(np.float32)
     for index, mask_HW in enumerate(masks_NHW):
         colour_3 = np.array(colours[index % len(colours)], dtype=np.float32)
-        drawn_HW3[mask_HW] += opacity * (colour_3 - drawn_HW3[mask_HW])
-        drawn_HW3[_outline(mask_HW)] = colour_3
-        drawn_HW3[_outline(~mask_HW)] = _PAPER  # seen on an object of the same colour, too
-    canvas = Image.fromarray(drawn_HW3.round().astype(np.uint8))
+        tinted_HW3[mask_HW] += opacity * (colour_3 - tinted_HW3[mask_HW])
+        tinted_HW3[_outline(mask_HW)] = colour_3
+        tinted_HW3[_outline(~mask_HW)] = _PAPER  # visible on an object of the same colour, too
+    canvas = Image.fromarray(tinted_HW3.round().astype(np.uint8))
     for index, label in enumerate(labels):
         _write_on(canvas, masks_NHW[index], label, colours[index % len(colours)])
     return np.array(canvas)
 
 
-def heat(image_HW3: Picture, strength_HW: NDArray[np.floating[Any]], *, opacity: float = 0.6) -> Picture:
-    """The picture in grey under a scale of colours: 0 is blue, one half green, 1 red.
+def heat_map(image_HW3: RgbImage, values_HW: NDArray[np.floating[Any]], *, opacity: float = 0.6) -> RgbImage:
+    """Heat map over a grey image (H, W, 3): 0 is blue, 0.5 green, 1 red.
 
     Args:
-        image_HW3: the picture; it is not changed.
-        strength_HW: at the picture's resolution; what is below 0 or above 1 counts as that.
+        image_HW3: it is not changed.
+        values_HW: at the image's resolution; clipped to [0, 1].
         opacity: of the colours, 0 to 1.
 
     Raises:
         ValueError: if a size does not fit.
     """
-    if strength_HW.shape != image_HW3.shape[:2]:
-        raise ValueError(f"{strength_HW.shape} strengths do not lie on a picture {image_HW3.shape}: resize them first")
+    if values_HW.shape != image_HW3.shape[:2]:
+        raise ValueError(f"{values_HW.shape} values do not lie on an image {image_HW3.shape}: resize them first")
     grey_HW1 = image_HW3.mean(-1, keepdims=True)
-    colour_HW3 = 255 * colormaps["turbo"](0.1 + 0.8 * np.clip(strength_HW, 0, 1))[..., :3]  # its ends are nearly black
+    colour_HW3 = 255 * colormaps["turbo"](0.1 + 0.8 * np.clip(values_HW, 0, 1))[..., :3]  # its ends are nearly black
     return ((1 - opacity) * grey_HW1 + opacity * colour_HW3).round().astype(np.uint8)
 
 
-def indices(count: int) -> tuple[str, ...]:
-    """Labels "0", "1", ... as candidate tables number them."""
+def index_labels(count: int) -> tuple[str, ...]:
+    """Labels "0", "1", ...: the indices of candidates in their table."""
     return tuple(map(str, range(count)))
 
 
 def _outline(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rim of the mask, about 1/120 of the picture thick; the picture's own edge makes no rim."""
+    """Inner boundary of a mask, about 1/120 of the image's height thick; the image's own border is none."""
     inner_HW = mask_HW
     for _ in range(max(1, mask_HW.shape[0] // 120)):
         padded = np.pad(inner_HW, 1, mode="edge")
@@ -129,41 +129,41 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "") -> Picture:
-    """Panels in a row, scaled to one height, each under its title, with a caption below: (h, w, 3).
+def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "") -> RgbImage:
+    """Panels in a row (h, w, 3), scaled to one height, each below its title, with a caption at the bottom.
 
     Raises:
         ValueError: if there is no panel.
     """
     if not panels:
-        raise ValueError("no panel to draw: pass at least one (title, picture)")
-    pictures = [_scaled(picture, height) for _, picture in panels]
-    width = sum(picture.width for picture in pictures) + _GAP * (len(pictures) + 1)
+        raise ValueError("no panel: pass at least one (title, image)")
+    images = [_scaled(image, height) for _, image in panels]
+    width = sum(image.width for image in images) + _GAP * (len(images) + 1)
     title_font, text_font = _font(12), _font(13)
     lines = _wrapped(caption, text_font, width - 2 * _GAP)
     canvas = Image.new("RGB", (width, 18 + height + _GAP + 18 * len(lines)), _PAPER)
     draw, x = ImageDraw.Draw(canvas), _GAP
-    for (title, _), picture in zip(panels, pictures, strict=True):
-        draw.text((x, 2), _cut(title, title_font, picture.width), fill=_INK, font=title_font)
-        canvas.paste(picture, (x, 18))
-        x += picture.width + _GAP
+    for (title, _), image in zip(panels, images, strict=True):
+        draw.text((x, 2), _cut(title, title_font, image.width), fill=_INK, font=title_font)
+        canvas.paste(image, (x, 18))
+        x += image.width + _GAP
     for number, line in enumerate(lines):
         draw.text((_GAP, 18 + height + 2 + 18 * number), line, fill=_INK, font=text_font)
     return np.array(canvas)
 
 
-def _scaled(picture_HW3: Picture, height: int) -> Image.Image:
-    picture = Image.fromarray(picture_HW3)
-    return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.BILINEAR)
+def _scaled(image_HW3: RgbImage, height: int) -> Image.Image:
+    image = Image.fromarray(image_HW3)
+    return image.resize((max(1, round(image.width * height / image.height)), height), Image.Resampling.BILINEAR)
 
 
-def scaled(picture_HW3: Picture, height: int) -> Picture:
-    """The picture at another height, with its proportions."""
-    return np.array(_scaled(picture_HW3, height))
+def scaled(image_HW3: RgbImage, height: int) -> RgbImage:
+    """The image at another height, with its proportions."""
+    return np.array(_scaled(image_HW3, height))
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The text, or its longest beginning that fits with dots behind it."""
+    """The text, or its longest prefix that fits with an ellipsis."""
     if font.getlength(text) <= width:
         return text
     lengths = range(1, len(text))
@@ -172,7 +172,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, most: int = 3) -> list[str]:
-    """Words in lines that fit; what does not fit into `most` lines is cut off with dots."""
+    """Lines of words that fit into a width; what exceeds `most` lines is replaced by an ellipsis."""
     lines: list[str] = []
     words = text[:1000].split()
     while words:
@@ -186,43 +186,43 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     return lines
 
 
-def stacked(rows: Sequence[Picture]) -> Picture:
-    """Pictures of different widths under each other on white.
+def stacked(rows: Sequence[RgbImage]) -> RgbImage:
+    """Images of different widths below each other on white.
 
     Raises:
         ValueError: if there is none.
     """
     if not rows:
-        raise ValueError("no picture to stack")
+        raise ValueError("no image to stack")
     width = max(row.shape[1] for row in rows)
     return np.concatenate(
         [np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     )
 
 
-def png_bytes(image: Picture | NDArray[np.bool_], *, colours: int | None = None) -> bytes:
-    """A picture as PNG, or a mask, white on black in one bit a pixel.
+def png_bytes(image: RgbImage | NDArray[np.bool_], *, colours: int | None = None) -> bytes:
+    """An image as PNG, or a mask, white on black in one bit a pixel.
 
-    With `colours`, a picture goes through a palette of that many, which is several times smaller.
+    With `colours`, an image is quantised to a palette of that many, which is several times smaller.
     """
-    picture = Image.fromarray(image)
+    pil_image = Image.fromarray(image)
     if colours is not None:
-        picture = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        pil_image = pil_image.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    pil_image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = PREVIEW_BYTES) -> bytes:
-    """`side_by_side` as the tallest PNG of at most `max_bytes`; the writing keeps its size.
+    """`side_by_side` as the tallest PNG of at most `max_bytes`; the text keeps its size.
 
     Raises:
         ValueError: if even the smallest one is larger: pass fewer panels.
     """
     for height in (240, 200, 160, 128, 104, 84, 64, 48, 32):
-        picture_HW3 = side_by_side(panels, height=height, caption=caption)
+        image_HW3 = side_by_side(panels, height=height, caption=caption)
         for colours in (192, 96):
-            png = png_bytes(picture_HW3, colours=colours)
+            png = png_bytes(image_HW3, colours=colours)
             if len(png) <= max_bytes:
                 return png
     raise ValueError(f"{len(panels)} panels do not fit into {max_bytes} bytes: pass fewer")

@@ -19,7 +19,7 @@ from assets.segmenters.tables import PREDICTIONS
 from ops.images import resize_image, to_tensor
 from ops.meres.attention_maps import Looks, look, principal_plane
 from ops.meres.model import Meres
-from ops.visualisation import heat
+from ops.visualisation import heat_map
 
 INSIDE = 0.5
 """A pixel of the coarsest map lies in the referent if it has this share of what the fullest pixel has of it."""
@@ -70,7 +70,7 @@ def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixe
     """Strengths over the image, as they are or as shares of the strongest."""
     size = (pixels.shape[0], pixels.shape[1])
     large_HW = interpolate(strength_hw[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-    return heat(pixels, (large_HW / large_HW.max() if relative else large_HW).numpy())
+    return heat_map(pixels, (large_HW / large_HW.max() if relative else large_HW).numpy())
 
 
 def inside(truth_HW: Mask, size: tuple[int, int]) -> Mask:

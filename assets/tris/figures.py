@@ -18,7 +18,7 @@ from ops.images import to_tensor
 from ops.tris.irnet import Irnet, look
 from ops.tris.prms import saved_map
 from ops.tris.pseudo_labels import enlarged
-from ops.visualisation import Panel, heat, overlay
+from ops.visualisation import Panel, heat_map, overlay
 from storage.masks import Rle
 
 FOREGROUND, BACKGROUND, IGNORED = (230, 57, 70), (29, 120, 220), (255, 183, 3)
@@ -123,12 +123,12 @@ class TrisFigures:
 
     def _response(self, sent_id: int, pixels: Pixels) -> Pixels:
         size = (pixels.shape[0], pixels.shape[1])
-        return heat(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
+        return heat_map(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
 
     def _edges(self, pixels: Pixels) -> Pixels:
         device = next(self.irnet.parameters()).device
         edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
-        return heat(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
+        return heat_map(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
     def _truth(self, referent: Referent) -> Rle | None:
         truth = self.truths.get(referent.object_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ops.segmenters import lavt
-from ops.segmenters.base import HearingConfig
+from ops.segmenters.base import ReferringConfig
 
 Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
 """What guides the decoder (Table 3): the encoder's tokens as they are, the enhanced ones, visual expressions, or two
@@ -36,7 +36,7 @@ Positions = Literal["sine", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeresConfig(HearingConfig):
+class MeresConfig(ReferringConfig):
     """Every size and switch; the defaults are the paper's full model, or our choice where it is silent.
 
     Of the sizes shared with LAVT, Swin-B, BERT's width (D, that of every token of the guidance) and 480 pixels are [P],

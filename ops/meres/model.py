@@ -18,7 +18,7 @@ from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import Temperature
 from ops.meres.decoder import GuidedDecoder
 from ops.meres.guidance import Guide
-from ops.segmenters.base import HearingSegmenter
+from ops.segmenters.base import ReferringSegmenter
 from ops.segmenters.lavt import fused_maps
 from ops.segmenters.lavt_decoder import upsample
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention
@@ -123,7 +123,7 @@ def in_blocks(map_BChw: Tensor, size: Sequence[int]) -> Tensor:
     return enlarged[..., : size[0], : size[1]]
 
 
-class Meres(HearingSegmenter):
+class Meres(ReferringSegmenter):
     """MERES with its language encoder: BERT [P], or CLIP's text tower in the generalisation setting [P: Table 2].
 
     All of the encoder's layers learn, its embeddings do not; it stays in eval mode even while it is trained [C: as in
@@ -138,7 +138,7 @@ class Meres(HearingSegmenter):
         language.learn()
 
 
-def optimiser_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+def optimizer_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
     """AdamW's groups: pretrained (Swin, language) and new parameters, each decayed and undecayed, and the temperature.
 
     Undecayed are norms, biases and tables of relative positions [I: LAVT, CrossVLT for the trunk; C: the others too].

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from ops.backbones.language import Bert, LanguageEncoder
 from ops.backbones.swin import Swin
 from ops.images import normalise
-from ops.segmenters.base import HearingConfig, HearingSegmenter
+from ops.segmenters.base import ReferringConfig, ReferringSegmenter
 from ops.segmenters.lavt_decoder import MaskDecoder, upsample
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class LavtConfig(HearingConfig):
+class LavtConfig(ReferringConfig):
     """Every size of a LAVT; the defaults are the paper's."""
 
     fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
@@ -143,7 +143,7 @@ class LavtVision(nn.Module):
         return upsample(quarter.float(), images_I3HW.shape[-2:])
 
 
-class Lavt(HearingSegmenter):
+class Lavt(ReferringSegmenter):
     """LAVT with its language encoder, of which the first layers learn (BERT) or all (CLIP)."""
 
     config: LavtConfig
@@ -157,7 +157,7 @@ class Lavt(HearingSegmenter):
             language.learn()
 
 
-def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+def optimizer_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
     """AdamW's four groups of S+S+C spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
 
     Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
@@ -189,8 +189,3 @@ def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate
         for name, params, decay, rate in (unsplit if pretrained_rate == 1 else split)
         if params
     ]
-
-
-def poly(step: int, total: int) -> float:
-    """Factor of the learning rate at `step` of `total`: (1 - step / total)^0.9."""
-    return (1 - step / total) ** 0.9

@@ -2,7 +2,7 @@
 
 Both at the published size (Swin-B, BERT-base, 480 x 480, random weights) see the same images and words, and take their
 steps in turn; the first turn is not counted. Batch size 1 unless named; on a GPU 8 and 16, in bfloat16. Memory is the
-peak of what forward and backward make, without parameters and the optimiser's state.
+peak of what forward and backward make, without parameters and the optimizer's state.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from ops.meres.config import SWIN_B_480
 from ops.meres.contrastive_loss import MeresLoss, sample_binary_cross_entropy
 from ops.meres.model import Meres
 from ops.segmenters import lavt
-from ops.segmenters.base import HearingSegmenter
+from ops.segmenters.base import ReferringSegmenter
 from ops.training.losses import sample_cross_entropy
 from tests.benchmarks.bench_lavt_step import example, new_bert, new_model
 from tests.benchmarks.memory import Held
@@ -40,7 +40,7 @@ def meres_loss(maps_BCHW: Tensor, masks_BHW: Tensor) -> Tensor:
     return (parts_B + MeresLoss.contrast_weight * sample_binary_cross_entropy(maps_BCHW[:, 2], masks_BHW)).mean()
 
 
-def learn(model: HearingSegmenter, loss: Callable[[Tensor, Tensor], Tensor], inputs: tuple[Tensor, ...]) -> None:
+def learn(model: ReferringSegmenter, loss: Callable[[Tensor, Tensor], Tensor], inputs: tuple[Tensor, ...]) -> None:
     """Forward and backward."""
     *seen, masks_BHW = inputs
     with torch.autocast("cuda", torch.bfloat16) if masks_BHW.is_cuda else nullcontext():
@@ -53,25 +53,25 @@ def measure(device: str, batch: int) -> str:
     torch.manual_seed(0)
     hearer, guided = new_model().to(device), Meres(SWIN_B_480, new_bert()).train().to(device)
     pair = (
-        (hearer, lavt_loss, torch.optim.AdamW(lavt.optimiser_groups(hearer), lr=5e-5, fused=True)),
-        (guided, meres_loss, torch.optim.AdamW(meres.optimiser_groups(guided), lr=5e-5, fused=True)),
+        (hearer, lavt_loss, torch.optim.AdamW(lavt.optimizer_groups(hearer), lr=5e-5, fused=True)),
+        (guided, meres_loss, torch.optim.AdamW(meres.optimizer_groups(guided), lr=5e-5, fused=True)),
     )
     inputs = tuple(one.to(device) for one in example(batch))
     seconds: list[list[float]] = [[], []]
     for turn in range(1 + TURNS):
-        for row, (model, loss, optimiser) in enumerate(pair):
+        for row, (model, loss, optimizer) in enumerate(pair):
             start = time.perf_counter()
             learn(model, loss, inputs)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn:
                 seconds[row].append(time.perf_counter() - start)
     peaks = []
-    for model, loss, optimiser in pair:
+    for model, loss, optimizer in pair:
         peaks.append(peak_gib(partial(learn, model, loss, inputs), device))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
     quick, long = map(statistics.median, seconds)
     return (
         f"batch {batch}, {device}: LAVT {quick:.2f} s and {peaks[0]:.2f} GiB a step, "

@@ -12,8 +12,8 @@ from ops.visualisation import (
     PALETTE,
     PREVIEW_BYTES,
     data_uri,
-    heat,
-    indices,
+    heat_map,
+    index_labels,
     overlay,
     png_bytes,
     preview_png,
@@ -57,7 +57,7 @@ def test_each_mask_is_outlined_in_its_own_colour() -> None:
 
 def test_labels_are_written_inside_the_picture() -> None:
     plain = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)))
-    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=indices(3))
+    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=index_labels(3))
     for rows, columns in (
         (slice(0, 20), slice(0, 20)),
         (slice(60, 80), slice(80, 100)),
@@ -124,7 +124,7 @@ def test_a_preview_that_cannot_fit_is_refused() -> None:
 
 def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
     strength_HW = np.tile(np.array([-1, 0, 0.5, 1, 2]).repeat(20), (80, 1))
-    drawn = heat(GREY, strength_HW).astype(int)
+    drawn = heat_map(GREY, strength_HW).astype(int)
     assert drawn.shape == GREY.shape
     blue, green, red = drawn[0, 20], drawn[0, 40], drawn[0, 60]
     assert blue.argmax() == 2
@@ -137,11 +137,11 @@ def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
 def test_what_lies_below_the_heat_stays_visible_and_in_place() -> None:
     striped = GREY.copy()
     striped[:, ::2] = 255
-    drawn = heat(striped, np.zeros((80, 100))).astype(int)
+    drawn = heat_map(striped, np.zeros((80, 100))).astype(int)
     assert (drawn[:, ::2] - drawn[:, 1::2] > 40).all()
     assert (striped[:, 1::2] == 128).all()
 
 
 def test_heat_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="resize"):
-        heat(GREY, np.zeros((20, 25)))
+        heat_map(GREY, np.zeros((20, 25)))

@@ -8,12 +8,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ops.evaluation.iou import ScoreState
-from ops.evaluation.localisation import Localisation, Row, divided, localise, score, share
+from ops.evaluation.localisation import ExpressionScore, Localisation, divided_by_maximum, hit_rate, localise, score
 from ops.segmenters.lavt_decoder import upsample
+from ops.training.schedule import PolySchedule
 from ops.tris.boxes import proposals
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.schedule import factor
 from ops.tris.segmenter import segmentation_losses
 from ops.tris.sizes import enlarge
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights
@@ -97,13 +97,12 @@ def upsample_chain(arrays: Arrays) -> Iterator[Result]:
 def lr_schedule(arrays: Arrays) -> Iterator[Result]:
     """Per iteration, as in Step 1, and per epoch, as coded in Step 2."""
     total, epochs = int(arrays["stage1_total_iters"]), len(arrays["stage2_epoch"])
-    ours = [factor(int(i), epochs=1, per_epoch=total) for i in arrays["iters"]]
+    schedule = PolySchedule(lr=1.0, total=total)
+    ours = [schedule.factor(int(i)) for i in arrays["iters"]]
     yield compare("factor", np.array(ours), arrays["factor"])
     per_epoch = total // epochs
-    slow = [
-        factor(int(epoch) * per_epoch, epochs=epochs, per_epoch=per_epoch, stepping="compat_epoch")
-        for epoch in arrays["stage2_epoch"]
-    ]
+    by_epoch = PolySchedule(lr=1.0, total=epochs * per_epoch, per_epoch=per_epoch)
+    slow = [by_epoch.factor(int(epoch) * per_epoch) for epoch in arrays["stage2_epoch"]]
     yield compare("stage2_factor_as_coded", np.array(slow), arrays["stage2_factor_as_coded"])
 
 
@@ -117,7 +116,7 @@ def metrics(arrays: Arrays) -> Iterator[Result]:
         for one, truth, box in zip(found, arrays["gt_mask"], arrays["gt_box_xyxy"], strict=True)
     ]
     large = upsample(outputs[:, None], size)[:, 0]
-    yield compare("normalized_map", torch.stack([divided(one) for one in large]), arrays["normalized_map"])
+    yield compare("normalized_map", torch.stack([divided_by_maximum(one) for one in large]), arrays["normalized_map"])
     yield compare("pred_mask", np.array([one.mask_HW for one in found]), arrays["pred_mask"])
     yield compare("argmax_yx", np.array([one.point for one in found]), arrays["argmax_yx"])
     for name, attribute in (
@@ -140,15 +139,15 @@ def boxes(arrays: Arrays, found: list[Localisation]) -> Iterator[Result]:
         yield compare(f"box_proposals {number}", ours, np.unique(expected, axis=0))
 
 
-def averages(arrays: Arrays, rows: list[Row]) -> Iterator[Result]:
+def averages(arrays: Arrays, rows: list[ExpressionScore]) -> Iterator[Result]:
     """In percent."""
     ious = ScoreState().update([row.intersection for row in rows], [row.union for row in rows]).compute()
     for name, value in (
         ("mIoU", ious.miou),
         ("oIoU", ious.oiou),
-        ("PointIt", share(row.point_in_box for row in rows)),
-        ("PointM", share(row.point_in_mask for row in rows)),
-        ("Acc_box", share(row.box_hit for row in rows)),
+        ("PointIt", hit_rate(row.point_in_box for row in rows)),
+        ("PointM", hit_rate(row.point_in_mask for row in rows)),
+        ("Acc_box", hit_rate(row.box_hit for row in rows)),
         ("P_at_50", ious.precision[0.5]),
     ):
         assert value is not None

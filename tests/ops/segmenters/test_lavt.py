@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from ops.backbones.language import Bert
 from ops.backbones.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinConfig, relative_position_index, shift_mask
-from ops.segmenters.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimiser_groups, poly
+from ops.segmenters.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimizer_groups
 from ops.segmenters.lavt_decoder import MaskDecoder
 from ops.segmenters.prediction import predict
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention, instance_norm
@@ -86,7 +86,7 @@ def test_full_size_has_the_parameters_of_the_published_model(full_size: Lavt) ->
 
 
 def test_full_size_is_optimised_in_the_published_groups(full_size: Lavt) -> None:
-    groups = optimiser_groups(full_size)
+    groups = optimizer_groups(full_size)
     assert [count(group["params"]) for group in groups] == [258_296, 97_938_560, 20_651_010, 70_878_720]
     assert [len(group["params"]) for group in groups[:2]] == [136, 253]
     assert [group["weight_decay"] for group in groups] == [0.0, 0.01, 0.01, 0.01]
@@ -100,7 +100,7 @@ def test_only_the_first_layers_of_bert_learn(full_size: Lavt) -> None:
 
 def test_every_learning_parameter_is_in_one_group(full_size: Lavt) -> None:
     last_gate = {id(one) for one in full_size.vision.backbone.gates[-1].parameters()}  # counted, never moved
-    grouped = [id(one) for group in optimiser_groups(full_size) for one in group["params"]]
+    grouped = [id(one) for group in optimizer_groups(full_size) for one in group["params"]]
     learning = {id(one) for one in full_size.parameters() if one.requires_grad}
     assert sorted(grouped) == sorted(learning | last_gate)
 
@@ -264,7 +264,7 @@ def test_attention_scale_takes_the_full_width_with_several_heads() -> None:
         scores = query[:, half] @ key[:3, half].T * 8**-0.5
         heads.append(scores.softmax(-1) @ value[:3, half])
     expected = instance_norm(attention.output(torch.cat(heads, -1))[None])
-    torch.testing.assert_close(attention.gather(visual, language, mask), expected)
+    torch.testing.assert_close(attention.attend(visual, language, mask), expected)
 
 
 def test_a_gate_at_zero_lets_the_trunk_through_unchanged() -> None:
@@ -283,12 +283,6 @@ def test_the_decoder_takes_maps_whose_sizes_are_no_multiples() -> None:
     assert decoder(maps).shape == (1, 2, 12, 19)
 
 
-def test_poly_falls_from_one_to_zero() -> None:
-    assert poly(0, 10) == 1
-    assert poly(5, 10) == pytest.approx(0.5**0.9)
-    assert poly(10, 10) == 0
-
-
 def test_gradients_of_a_shifted_padded_block_are_right() -> None:
     torch.manual_seed(0)
     block = SwinBlock(4, 2, window=2, shift=1, mlp_ratio=1).double()
@@ -304,7 +298,7 @@ def test_prediction_gives_both_sizes_and_does_not_depend_on_chunks(tiny: Lavt, i
     assert found.original_size_SHW.dtype == torch.bool
     logits = tiny(images[:1].expand(5, -1, -1, -1), ids, mask)
     assert (found.model_size_Shw != (logits.argmax(1) == 1)).float().mean() < 1e-3
-    chunked = predict(tiny, images[0], sentences_at_once=2, **options)
+    chunked = predict(tiny, images[0], expressions_at_once=2, **options)
     assert (chunked.original_size_SHW != found.original_size_SHW).float().mean() < 1e-3
 
 
