@@ -33,6 +33,8 @@ WIDTH = 1400
 """Of the picture, pixels; a page shows it at two thirds of that."""
 WRITING = 150
 """Height of the titles and of three lines below, pixels."""
+LETTERS = 120
+"""That fit into a line as wide as the picture."""
 COLOURS = 256
 """Of its palette."""
 CANDIDATES = range(3, 6)
@@ -121,7 +123,8 @@ def draw(example: Example, pixels: Pixels) -> bytes:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(title, fontsize=16, fontweight="bold", loc="left")
-        axes.set_xlabel("\n".join(textwrap.wrap(line, 30)), fontsize=16, loc="left", linespacing=1.3)
+        written = "\n".join(textwrap.wrap(line, LETTERS // len(panels)))
+        axes.set_xlabel(written, fontsize=16, loc="left", linespacing=1.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.05)
     return _compressed(Image.open(buffer))

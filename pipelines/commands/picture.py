@@ -8,7 +8,8 @@ from assets.reports.picture import NEEDED, clearest_example, draw
 from ops.refusal import Refused
 from pipelines.graph.load import planned
 from pipelines.graph.state import ready
-from resources.datasets import load_image, open_dataset
+from resources.datasets import open_dataset
+from resources.datasets.images import load_image
 from storage.files import write_bytes
 
 DATASET, EXPERIMENT = "toyref", "base"
