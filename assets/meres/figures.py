@@ -19,7 +19,7 @@ from assets.reports.html import masked
 from assets.segmenters.load import read_segmenter
 from assets.segmenters.tables import PREDICTIONS
 from ops.images import resize_image, to_tensor
-from ops.meres.attention_maps import Looks, look, principal_plane
+from ops.meres.attention_maps import AttentionMaps, attention_maps, principal_plane
 from ops.meres.model import Meres
 from ops.visualisation import Panel, heat_map, side_by_side, stacked
 
@@ -62,12 +62,12 @@ class MeresPictures:
         caption = f'"{referent.expressions[0]}"  -  {referent.split}'
         return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
 
-    def _attention(self, referent: Referent, pixels: Pixels) -> Looks:
+    def _attention(self, referent: Referent, pixels: Pixels) -> AttentionMaps:
         assert isinstance(self.model, Meres)
         size = self.model.config.image_size
         ids_1T, mask_1T = self.tokenizer.encode(referent.expressions[:1])
         square = resize_image(to_tensor(pixels), height=size, width=size)
-        return look(self.model, square, ids_1T[0], mask_1T[0])
+        return attention_maps(self.model, square, ids_1T[0], mask_1T[0])
 
 
 def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixels:
@@ -83,7 +83,7 @@ def inside(truth_HW: Mask, size: tuple[int, int]) -> Mask:
     return (share_hw > 0).flatten().numpy() & (share_hw >= INSIDE * share_hw.max()).flatten().numpy()
 
 
-def _plane(attention: Looks, truth_HW: Mask | None) -> Pixels:
+def _plane(attention: AttentionMaps, truth_HW: Mask | None) -> Pixels:
     """Principal plane of the pixels, words and visual expressions of one expression."""
     parts = (attention.pixels_ND, attention.words_TD, attention.visual_RD)
     planes = principal_plane(torch.cat(parts)).split([len(part) for part in parts])
