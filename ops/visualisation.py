@@ -1,4 +1,4 @@
-"""Visualisation: masks overlaid on images, heat maps, panels side by side as a small PNG, curves as inline SVG.
+"""Visualisation: masks overlaid on images, heat maps, panels side by side as a small PNG.
 
 For previews, galleries and reports; no result depends on it. Images are HWC uint8 RGB arrays.
 Shapes: N masks, H x W pixels.
@@ -6,13 +6,12 @@ Shapes: N masks, H x W pixels.
 
 import base64
 import io
-import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -90,8 +89,6 @@ def heat_map(image_HW3: RgbImage, values_HW: NDArray[np.floating[Any]], *, opaci
     Raises:
         ValueError: if a size does not fit.
     """
-    from matplotlib import colormaps
-
     if values_HW.shape != image_HW3.shape[:2]:
         raise ValueError(f"{values_HW.shape} values do not lie on an image {image_HW3.shape}: resize them first")
     grey_HW1 = image_HW3.mean(-1, keepdims=True)
@@ -158,6 +155,11 @@ def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "
 def _scaled(image_HW3: RgbImage, height: int) -> Image.Image:
     image = Image.fromarray(image_HW3)
     return image.resize((max(1, round(image.width * height / image.height)), height), Image.Resampling.BILINEAR)
+
+
+def scaled(image_HW3: RgbImage, height: int) -> RgbImage:
+    """The image at another height, with its proportions."""
+    return np.array(_scaled(image_HW3, height))
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
@@ -229,69 +231,3 @@ def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = 
 def data_uri(png: bytes) -> str:
     """The PNG as a `data:` address for Markdown and HTML."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-Curve = Sequence[tuple[float, float]]
-
-
-def curve_svg(
-    series: Mapping[str, Curve],
-    *,
-    x_label: str,
-    y_label: str,
-    y_range: tuple[float, float] | None = None,
-    width: int = 480,
-    height: int = 220,
-) -> str:
-    """Line plot of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out.
-
-    Without `y_range` the axis spans the lowest to the highest value.
-    """
-    kept = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
-    (x0, x1), (y0, y1) = (_range([point[axis] for points in kept.values() for point in points]) for axis in (0, 1))
-    y0, y1 = y_range or (y0, y1)
-    left, right, top, bottom = 54, width - 12, 12, height - 40
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
-
-    parts = []
-    for x, y in zip(np.linspace(x0, x1, 5), np.linspace(y0, y1, 5), strict=True):
-        column, row = place(x, y)
-        parts += [
-            f'<line x1="{left}" x2="{right}" y1="{row:.1f}" y2="{row:.1f}" stroke="#ddd"/>',
-            _svg_text(left - 6, row + 4, _tick(y, (y1 - y0) / 4), anchor="end"),
-            _svg_text(column, bottom + 14, _tick(x, (x1 - x0) / 4)),
-        ]
-    for number, (name, points) in enumerate(kept.items()):
-        colour = "rgb({},{},{})".format(*PALETTE[number % len(PALETTE)])
-        path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in points)
-        parts += [
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>',
-            _svg_text(right - 4, top + 12 + 14 * number, name, anchor="end", more=f' fill="{colour}"'),
-        ]
-    middle = (top + bottom) / 2
-    parts += [
-        _svg_text((left + right) / 2, height - 6, x_label),
-        _svg_text(12, middle, y_label, more=f' transform="rotate(-90 12 {middle})"'),
-    ]
-    name = escape(f"{y_label} over {x_label}", quote=True)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{name}" font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
-    )
-
-
-def _tick(value: float, step: float) -> str:
-    """Label of a tick, rounded to a tenth of the step between two ticks."""
-    return f"{round(value, 1 - math.floor(math.log10(step))) + 0.0:g}"
-
-
-def _svg_text(x: float, y: float, text: str, *, anchor: str = "middle", more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest value, widened by one half where they are equal."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -37,6 +37,8 @@ class Runtime(BaseModel):
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = 1
     """Processes that share every batch of a training, on this machine: one for each GPU."""
+    loader_workers: int = 4
+    """Processes that load a training's batches ahead for each GPU; a training on a CPU loads its own."""
     quarantine_limit: float = 0.05
     """Share of quarantined units above which a stage's `quarantine` check fails; above a half it stops the run."""
     force: bool = False
@@ -68,6 +70,10 @@ class Runtime(BaseModel):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._resolved["device"] = device
         return device
+
+    def workers(self) -> int:
+        """Processes that load batches ahead on this device."""
+        return self.loader_workers if self.torch_device().startswith("cuda") else 0
 
     def bf16(self, precision: Precision = "device") -> bool:
         """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""

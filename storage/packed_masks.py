@@ -1,12 +1,15 @@
 """Stacks of masks of one size in one file, eight pixels a byte: written one after another, read by memory map.
 
+`PackedMasks` are pickled by their path: a process that gets them maps the file anew.
+
 Shapes: K masks of a stack, H x W pixels; every stack has a K of its own.
 """
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +25,7 @@ class PackedMasks(Sequence[MaskStack]):
 
     def __init__(self, path: Path, counts: Sequence[int], *, height: int, width: int) -> None:
         """`counts` are the masks of each stack."""
-        self._height, self._width = height, width
+        self._path, self._height, self._width = path, height, width
         self._ends = np.cumsum([0, *counts])
         shape = (int(self._ends[-1]), packed_size(height, width))
         self._packed = np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
@@ -30,6 +33,11 @@ class PackedMasks(Sequence[MaskStack]):
     def __len__(self) -> int:
         """Number of stacks."""
         return len(self._ends) - 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By path: the masks may exceed the memory."""
+        counts = np.diff(self._ends).tolist()
+        return partial(PackedMasks, height=self._height, width=self._width), (self._path, counts)
 
     @overload
     def __getitem__(self, number: int) -> MaskStack: ...

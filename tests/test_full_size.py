@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from resources.toyref.scenes import draw_scene
+from resources.toyref.scenes import render_scene
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def picture() -> NDArray[np.uint8]:
-    return np.kron(draw_scene(1_000_000_123).image_HW3, np.ones((3, 3, 1), dtype=np.uint8))
+    return np.kron(render_scene(1_000_000_123).image_HW3, np.ones((3, 3, 1), dtype=np.uint8))
 
 
 def test_grounding_dino_swin_t_answers_in_pixels_of_the_picture(picture: NDArray[np.uint8]) -> None:
@@ -64,8 +64,8 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     from ops.images import resize_image, to_tensor
     from ops.segmenters.lavt import Lavt
     from ops.segmenters.prediction import predict
-    from ops.training.dataset import InMemorySamples, TrainingObject
-    from ops.training.loop import TrainPlan, train
+    from ops.segmenters.training import SegmenterPlan, train
+    from ops.training.dataset import ReferentDataset, TrainingReferent
     from resources.models.referring import build
 
     model, tokenizer = build(Lavt, "swin_b", text=text, random_weights=True)
@@ -74,8 +74,9 @@ def test_lavt_swin_b_takes_a_training_step_and_predicts(picture: NDArray[np.uint
     image = resize_image(to_tensor(picture), height=size, width=size)
     masks = torch.zeros(1, size, size, dtype=torch.bool)
     masks[0, 100:300, 100:300] = True
-    one = TrainingObject(image=0, candidates=(0,), token_ids_ST=ids, token_mask_ST=mask)
-    history = train(model, InMemorySamples(image[None], [masks], [one]), TrainPlan(epochs=1, batch_size=1, bf16=True))
+    referent = TrainingReferent(image=0, candidates=(0,), token_ids_ST=ids, token_mask_ST=mask)
+    data = ReferentDataset(image[None], [masks], [referent])
+    history = train(model, data, SegmenterPlan(epochs=1, batch_size=1, bf16=True))
     assert len(history.loss) == 1
     found = predict(model, image, token_ids_ST=ids, token_mask_ST=mask, original_size=picture.shape[:2])
     assert found.model_size_Shw.shape == (2, 480, 480)

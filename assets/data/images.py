@@ -14,7 +14,7 @@ from assets.data.tables import ImageRow
 from assets.framework.tables import Table
 from assets.framework.work import Work
 from ops.refusal import Refused
-from resources.datasets import ImageChangedError, ImageProblem, load_image
+from resources.datasets import Dataset, ImageChangedError, ImageProblem, load_image
 from storage.files import sha256_of
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 
@@ -86,8 +86,13 @@ def read_image(work: Work, image: ImageRow) -> Pixels:
     Raises:
         ImageChangedError: they are not, or the file is gone: every stage would tell of other pixels.
     """
+    return read_pixels(work.dataset, image)
+
+
+def read_pixels(dataset: Dataset, image: ImageRow) -> Pixels:
+    """The same out of a data set that is open."""
     try:
-        path = work.dataset.image_path(image.image_file)
+        path = dataset.image_path(image.image_file)
         if sha256_of(path) == image.sha256:
             return load_image(path)
     except (OSError, ImageProblem) as problem:

@@ -14,6 +14,7 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.ssc.stages import CANDIDATE_MASKS, GROUNDED_MASKS, MASK_CHOICES, NOUN_PHRASES, PROJECTED_CLASSES
 from assets.ssc.tables import GROUNDED, CandidateRow, ChoiceRow, candidates_of, choices_of, nouns_of, queries_of
+from ops.evaluation.noun_hits import noun_hit
 from ops.ssc.mask_selection import first_choice, oracle_choice, random_choice
 from resources.toyref.expressions import SYNONYMS
 from storage.rows import Tally
@@ -126,10 +127,6 @@ def _text_rows(
 
 def _noun_hits(referent: Referent, category: str, nouns: Mapping[str, Sequence[str]]) -> list[bool]:
     """For each expression with a word for the class: whether its nouns hold one."""
-    words = {category, *SYNONYMS.get(category, ())}
-    said = [
-        text
-        for text in referent.expressions
-        if words & set(text.split()) or any(" " in word and word in text for word in words)
-    ]
-    return [bool(words & set(" ".join(nouns[text]).split()) or words & set(nouns[text])) for text in said]
+    class_words = (category, *SYNONYMS.get(category, ()))
+    hits = (noun_hit(text, nouns[text], class_words, match="phrase") for text in referent.expressions)
+    return [hit for hit in hits if hit is not None]

@@ -11,7 +11,7 @@ from functools import partial
 
 import dagster as dg
 
-from assets.framework.distributed import spread
+from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
 from assets.framework.stage import StageInstance, fingerprint, resolved
 from assets.framework.work import Work
@@ -174,7 +174,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, mark: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
-    outcome = spread(work) if together else work.run_body()
+    outcome = run_in_processes(work) if together else work.run_body()
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
     work.slot.commit(

@@ -18,7 +18,7 @@ from assets.segmenters.label_sources import (
 from assets.segmenters.load import read_segmenter
 from assets.ssc.train import matching_of, pretrained, targets_under
 from ops.meres.contrastive_loss import MeresLoss, first_candidates
-from ops.meres.model import Meres, optimiser_groups
+from ops.meres.model import Meres, optimizer_groups
 
 LABELS: Mapping[Labels, Callable[[Work], Targets]] = {
     "mask_choices": chosen_masks,
@@ -35,7 +35,7 @@ def meres(work: Work) -> Outcome:
     start = pretrained(work, knobs, Meres)
     loss = MeresLoss(**knobs.loss_terms())
     targets_of = ground_truth_masks(work, classes="seen") if knobs.classes == "seen" else LABELS[knobs.labels](work)
-    outcome = fit(work, knobs, start, targets_of, loss=loss, groups=optimiser_groups)
+    outcome = fit(work, knobs, start, targets_of, loss=loss, groups=optimizer_groups)
     model, _ = start
     return replace(
         outcome, metrics={**outcome.metrics, "labels": knobs.labels, "tokens heard at most": model.config.max_tokens}
@@ -49,5 +49,5 @@ def meres_matched(work: Work) -> Outcome:
     model, matching = read_segmenter(trained, work.runtime), matching_of(knobs)
     loss = MeresLoss(assign=matching.match if matching else first_candidates, **knobs.loss_terms())
     targets_of = targets_under(work, matching)
-    outcome = fit(work, knobs, model, targets_of, loss=loss, matching=matching, groups=optimiser_groups)
+    outcome = fit(work, knobs, model, targets_of, loss=loss, matching=matching, groups=optimizer_groups)
     return replace(outcome, metrics={**outcome.metrics, "labels": trained.manifest.metrics["labels"]})

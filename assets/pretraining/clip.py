@@ -28,9 +28,9 @@ from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip, prepare_images
 from resources.toyref.expressions import vocabulary
 from resources.toyref.predicates import SYNONYMS
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 39_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 39_000_000
 SCENES_PER_MINUTE = 400
 MOST_SCENES = 4800
 UNKNOWN_RATE = 0.02
@@ -59,7 +59,7 @@ class Tower:
 VIT = Tower(
     title="embedded CLIP with a ViT tower",
     vision={"image_size": 160, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
-    first_seed=RECIPE_SEEDS_START + 30_000_000,
+    first_seed=PRETRAINING_SEEDS_START + 30_000_000,
 )
 
 
@@ -145,7 +145,7 @@ def evaluate(clip: Clip, *, scenes: int) -> dict[str, float]:
                 chance += [1 / len(members)] * len(sentences)
                 for item, found in zip(sentences, found_K, strict=True):
                     right["all"].append(found == place)
-                    right[main_cue(item.cues)].append(found == place)
+                    right[main_cue(item.kinds)].append(found == place)
     choices = {f"choice_{cue}": float(np.mean(hits)) for cue, hits in sorted(right.items())}
     return {
         **choices,

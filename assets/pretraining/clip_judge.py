@@ -29,7 +29,7 @@ from ops.images import normalise, to_tensor
 from ops.segmenters.lavt_decoder import upsample
 from ops.tris.calibration import Scorer
 from resources.models.clip import Clip, Tokenizer
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 
 SCENES = 8
 GRIDS = (6, 8, 10)
@@ -102,7 +102,7 @@ def masked_choice(clip: Clip, *, scenes: int) -> float:
 JUDGE = Tower(
     title="embedded CLIP with a ViT tower, used to masked pictures",
     vision=VIT.vision,
-    first_seed=RECIPE_SEEDS_START + 90_000_000,
+    first_seed=PRETRAINING_SEEDS_START + 90_000_000,
     lesson=masked_loss,
     exams={"masked choice": partial(masked_choice, scenes=60)},
 )

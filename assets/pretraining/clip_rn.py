@@ -24,7 +24,7 @@ from assets.pretraining.pacing import run_recipe
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, to_tensor
 from resources.models.clip import Clip, Tokenizer
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 
 SCENES, SIDE = 12, 256
 """Whole scenes of a step, squashed to squares as TRIS does."""
@@ -102,7 +102,7 @@ def _centre(place: int, cells: Sequence[int], pixels: Sequence[int]) -> tuple[in
 RESNET = Tower(
     title="embedded CLIP with a ResNet tower",
     vision={"image_size": 160, "patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
-    first_seed=RECIPE_SEEDS_START + 70_000_000,
+    first_seed=PRETRAINING_SEEDS_START + 70_000_000,
     lesson=region_loss,
     exams={"pointing": partial(pointing_accuracy, scenes=60)},
 )

@@ -23,11 +23,11 @@ from assets.pretraining.swin import Example, Heads, loss_of, mirrored, prepare, 
 from ops.images import normalise
 from ops.tris.irnet import EMBEDDED, Trunk
 from resources.embedded.cards import load_embedded, save_embedded
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 80_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 89_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 80_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 89_000_000
 SCENES_PER_MINUTE = 600
 MOST_SCENES = 6000
 BATCH = 16
@@ -77,7 +77,7 @@ def train(
     rng, began = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
-    scenes = [draw_scene(first_scene + number) for number in range(count)]
+    scenes = [render_scene(first_scene + number) for number in range(count)]
     labels = label_lists(scenes)
     examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
@@ -86,7 +86,7 @@ def train(
         trunk.load_state_dict(load_embedded(start)[0])
     heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
     steps = optimise(learning(trunk, on=True), heads, examples, list(labels).index("across"), rng, minutes, log)
-    held_out = [draw_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
     scores = evaluate(trunk, heads[-1], [prepare(scene, labels, side=IMAGE_SIDE) for scene in held_out])
     log(f"{scores}")
     seconds = round(time.monotonic() - began)

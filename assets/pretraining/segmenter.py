@@ -25,11 +25,11 @@ from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Scene, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 20_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 29_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 20_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 29_000_000
 SCENES_PER_MINUTE = 500
 MOST_SCENES = 6000
 BATCH = 8
@@ -175,7 +175,7 @@ def evaluate(segmenter: Segmenter, *, scenes: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        scene = draw_scene(seed)
+        scene = render_scene(seed)
         true_N1HW = np.stack([item.mask_HW for item in scene.objects])[:, None]
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         for moved, boxes in enumerate((boxes_N4, boxes_N4 + rng.uniform(-3, 3, boxes_N4.shape).astype(np.float32))):
@@ -207,7 +207,7 @@ def train(
     sam = _fresh_or_from(start).train()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
-    examples = [prepare(draw_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
+    examples = [prepare(render_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
     steps = optimise(sam, examples, rng, minutes=minutes, log=log)
     scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)

@@ -37,11 +37,11 @@ from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Scene, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 50_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 59_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 50_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 59_000_000
 SCENES_PER_MINUTE = 1000
 MOST_SCENES = 40000
 LABELLED_SCENES = 2000
@@ -160,8 +160,8 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     torch.manual_seed(seed)
     rng, start = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    labels = label_lists([draw_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
-    examples = [prepare(draw_scene(FIRST_SEED + number), labels) for number in range(count)]
+    labels = label_lists([render_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
+    examples = [prepare(render_scene(FIRST_SEED + number), labels) for number in range(count)]
     across = list(labels).index("across")
     log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
@@ -183,7 +183,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         optimiser.step()
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
-    held_out = [draw_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
     scores = evaluate(trunk, heads[1], [prepare(scene, labels) for scene in held_out])
     log(f"{scores}")
     card = {

@@ -1,31 +1,29 @@
 """Train a referring segmenter on target masks, and write its weights and its loss curve."""
 
-from __future__ import annotations
-
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 from assets.framework.stage import Outcome
+from assets.framework.training import plan_of, seed_of, training_options
 from assets.framework.work import Work
 from assets.reports.previews import curve_preview
 from assets.segmenters.epoch_score import epoch_score
 from assets.segmenters.knobs import TrainingKnobs
 from assets.segmenters.label_sources import Targets
 from assets.segmenters.tables import HISTORY, HistoryRow
-from assets.segmenters.training_set import Encoder, training_set
-from assets.ssc.matching_log import logging_matches, write_matches
-from ops.training.course import History
-from resources.runtime import Runtime
+from assets.segmenters.training_set import Encoder, TrainingSet, training_set
+from assets.ssc.matching_log import LogEpoch, logging_matches, write_matches
+from ops.segmenters.lavt import optimizer_groups
+from ops.segmenters.prediction import Segmenter
+from ops.segmenters.training import Groups, Loss, SegmenterPlan, first_candidate, train
+from ops.ssc.matching import MatchingLoss
+from ops.training.distributed import ProcessGroup
+from ops.training.train_state import History
+from resources.models.referring import architecture_of
 from storage.rows import Tally
-from storage.weights import latest_checkpoint, save_checkpoint, save_weights
+from storage.weights import save_weights
 
-if TYPE_CHECKING:
-    from assets.tris.knobs import TrisTrainingKnobs
-    from ops.segmenters.prediction import Segmenter
-    from ops.ssc.matching import MatchingLoss
-    from ops.training.loop import Groups, Loss, TrainPlan
-
-    Model = tuple[Segmenter, Encoder]
+Model = tuple[Segmenter, Encoder]
+ScoreEpoch = Callable[[Segmenter, int], float]
 
 
 def fit(
@@ -34,9 +32,9 @@ def fit(
     start: Model,
     targets_of: Targets,
     *,
-    loss: Loss | None = None,
+    loss: Loss = first_candidate,
     matching: MatchingLoss | None = None,
-    groups: Groups | None = None,
+    groups: Groups = optimizer_groups,
 ) -> Outcome:
     """Train a segmenter, and write the weights and the curve.
 
@@ -45,59 +43,54 @@ def fit(
         knobs: of the stage.
         start: the model as training finds it, and its tokenizer.
         targets_of: which masks a referent may learn from.
-        loss: what to minimise; default: weighted cross-entropy against the first mask of each object.
-        matching: how the loss gives masks to objects, if it does; what it gives to some is written beside the weights.
+        loss: what to minimise; default: weighted cross-entropy against the first mask of each referent.
+        matching: how the loss gives masks to referents, if it does; what it gives to some is written beside the
+            weights.
         groups: AdamW's groups of such a model; default: those of a LAVT.
     """
-    from ops.segmenters.lavt import optimiser_groups
-    from ops.training.distributed import Team
-    from ops.training.loop import first_candidate, train
-    from resources.models.referring import architecture_of
-
     model, tokenizer = start
-    size, team = model.config.image_size, Team(rank=work.rank, size=work.ranks)
-    data = training_set(work, targets_of, size=size, tokenizer=tokenizer, team=team)
-    samples = data.samples
-    judge = epoch_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
-    watch = logging_matches(work, data, matching) if matching and team.leads else None
-    checkpoints = work.slot.scratch / "checkpoints"
-    resume = latest_checkpoint(checkpoints, log=work.log)
-    if watch and resume is None:
-        watch(model, 0)
-
-    def after(model: Segmenter, epoch: int) -> float | None:
-        if watch:
-            watch(model, epoch)
-        return judge(model, epoch) if judge else None
-
-    history = train(
-        model,
-        samples,
-        plan_of(knobs, work.runtime, seed=knobs.seed + work.instance.source.seed),
-        resume=resume,
-        save=partial(save_checkpoint, checkpoints),
-        log=work.log,
-        loss=loss or first_candidate,
-        on_epoch=after,
-        groups=groups or optimiser_groups,
-        team=team,
-    )
-    if not team.leads:
+    size, group = model.config.image_size, ProcessGroup(rank=work.rank, size=work.ranks)
+    data = training_set(work, targets_of, size=size, tokenizer=tokenizer, group=group)
+    score_epoch = epoch_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
+    log_epoch = logging_matches(work, data, matching) if matching and group.is_main else None
+    options = training_options(work)
+    if log_epoch and options["resume"] is None:
+        log_epoch(model, 0)
+    options["group"], options["on_epoch"] = group, after_epoch(log_epoch, score_epoch)
+    plan = plan_of(SegmenterPlan, knobs, work.runtime, seed=seed_of(work, knobs), expressions=knobs.sentences)
+    history = train(model, data.dataset, plan, loss=loss, groups=groups, **options)
+    if not group.is_main:
         return Outcome()
     card = {"architecture": architecture_of(model), **tokenizer.card()}
     save_weights(work.slot.content / "weights.safetensors", model.state_dict(), card)
     HISTORY.write(work.slot, history_rows(history))
-    if watch:
+    if log_epoch:
         write_matches(work)
+    return outcome_of(history, data, epochs=knobs.epochs)
+
+
+def after_epoch(log_epoch: LogEpoch | None, score_epoch: ScoreEpoch | None) -> Callable[[Segmenter, int], float | None]:
+    """Log what matching gives, and score where scores pick the epoch."""
+
+    def on_epoch(model: Segmenter, epoch: int) -> float | None:
+        if log_epoch:
+            log_epoch(model, epoch)
+        return score_epoch(model, epoch) if score_epoch else None
+
+    return on_epoch
+
+
+def outcome_of(history: History, data: TrainingSet, *, epochs: int) -> Outcome:
+    """What a finished training says of itself."""
     steps, scores = len(history.step), list(history.scores.values())
     return Outcome(
         tallies={"history": Tally.computed_anew(steps)},
         metrics={
-            "objects trained on": len(samples),
-            "objects whose mask is empty or full": samples.dropped,
+            "objects trained on": len(data.dataset),
+            "objects whose mask is empty or full": data.dropped,
             "final loss": sum(history.loss[-20:]) / len(history.loss[-20:]),
-            "epoch kept": history.best_epoch or knobs.epochs,
-            "epoch chosen by": "oIoU on val, which reads ground truth" if judge else "being the last",
+            "epoch kept": history.best_epoch or epochs,
+            "epoch chosen by": "oIoU on val, which reads ground truth" if scores else "being the last",
             **({"oIoU on val, epoch kept": max(scores), "oIoU on val, last epoch": scores[-1]} if scores else {}),
         },
         preview=curve_preview(history.step, history.loss),
@@ -108,27 +101,3 @@ def history_rows(history: History) -> list[HistoryRow]:
     """Rows of the table `history`."""
     steps = zip(history.step, history.loss, history.lr, strict=True)
     return [HistoryRow(step=step, loss=loss, lr=lr) for step, loss, lr in steps]
-
-
-def plan_of(knobs: TrainingKnobs, runtime: Runtime, *, seed: int) -> TrainPlan:
-    """The knobs of a training stage and the pace of this machine."""
-    from ops.training.loop import TrainPlan
-
-    return TrainPlan(sentences=knobs.sentences, **course_of(knobs, runtime, seed=seed))
-
-
-def course_of(knobs: TrainingKnobs | TrisTrainingKnobs, runtime: Runtime, *, seed: int) -> dict[str, Any]:
-    """The parts of `ops.training.course.Plan`."""
-    return {
-        "epochs": knobs.epochs,
-        "batch_size": knobs.batch_size,
-        "accumulate": runtime.accumulate,
-        "lr": knobs.learning_rate,
-        "pretrained_rate": knobs.pretrained_rate,
-        "warmup_steps": knobs.warmup_steps,
-        "clip_norm": knobs.clip_norm,
-        "weight_decay": knobs.weight_decay,
-        "seed": seed,
-        "bf16": runtime.bf16(knobs.precision),
-        "checkpoint_every_steps": runtime.checkpoint_every,
-    }

@@ -4,33 +4,19 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from assets.framework.knobs import Knobs
 from assets.framework.model_names import weights_name
-from resources.runtime import Precision
+from assets.framework.training_knobs import AdamWKnobs
 
 
-class TrainingKnobs(Knobs):
-    """How LAVT is trained (S+S+C spec 4.7-4.9)."""
-
-    later: ClassVar[tuple[str, ...]] = ("precision",)
+class TrainingKnobs(AdamWKnobs):
+    """How LAVT is trained (S+S+C spec 4.7-4.9); the papers train pretrained backbones at the rate of all."""
 
     epochs: int = 40
     batch_size: int = 60
-    learning_rate: float = 5e-5
-    pretrained_rate: float = 1.0
-    """Share of the learning rate for the pretrained trunks; the papers train all at one rate."""
-    warmup_steps: int = 0
-    """Optimiser steps over which the learning rate rises; the papers have none."""
-    clip_norm: float | None = None
-    """Largest norm of the gradient; the papers do not clip."""
-    weight_decay: float = 0.01
     sentences: Literal["one", "two", "all"] = "one"
     """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
-    precision: Precision = "device"
-    """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
-    seed: int = 0
 
 
 class BootstrapKnobs(TrainingKnobs):

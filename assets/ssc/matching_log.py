@@ -46,16 +46,17 @@ def matches_of(
     model: Segmenter, data: TrainingSet, matching: MatchingLoss, *, epoch: int, bf16: bool
 ) -> list[MatchRow]:
     """A row for each referent of the first images."""
-    samples, rows = data.samples, []
-    for image in sorted(samples.objects_of_image)[:LOGGED_IMAGES]:
-        numbers = samples.objects_of_image[image]
-        said = [(number, row) for number in numbers for row in range(samples.sentences_of(number, "all"))]
-        batch = samples.batch(said).to(model.device)
+    dataset, rows = data.dataset, []
+    for image in sorted(dataset.referents_of_image)[:LOGGED_IMAGES]:
+        numbers = dataset.referents_of_image[image]
+        samples = [(number, row) for number in numbers for row in range(len(dataset.referents[number].token_ids_ST))]
+        batch = dataset.batch(samples).to(model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             logits = model(batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B)
-        given = dict(zip((number for number, _ in said), matching.match(logits.float(), batch).candidates, strict=True))
+        candidates = matching.match(logits.float(), batch).candidates
+        given = dict(zip((number for number, _ in samples), candidates, strict=True))
         for number, row in given.items():
-            referent = samples.objects[number]
+            referent = dataset.referents[number]
             candidate = None if row == NONE else cast("int", data.keys[referent.image][row])
             rows.append(MatchRow(epoch=epoch, ref_id=referent.name, candidate=candidate))
     return rows

@@ -10,8 +10,8 @@ from assets.segmenters.training_set import Encoder
 from assets.ssc.knobs import CorrectKnobs
 from assets.ssc.stages import ZS_BOOTSTRAP
 from ops.segmenters.lavt import Lavt
+from ops.segmenters.training import first_candidate, pixels_of_a_pass
 from ops.ssc.matching import MatchingLoss
-from ops.training.loop import first_candidate, pixels_of_a_pass
 from resources.models.loading import open_referring
 from resources.models.referring import S
 
@@ -26,7 +26,7 @@ def corrected(work: Work) -> Outcome:
     """ZSBootstrap goes on over all candidates, matched anew at every step (S+S+C Eq. 3, spec 4.10)."""
     knobs = work.knobs_as(CorrectKnobs)
     model, matching = read_segmenter(work.input(ZS_BOOTSTRAP), work.runtime), matching_of(knobs)
-    return fit(work, knobs, model, targets_under(work, matching), loss=matching, matching=matching)
+    return fit(work, knobs, model, targets_under(work, matching), loss=matching or first_candidate, matching=matching)
 
 
 def supervised(work: Work) -> Outcome:

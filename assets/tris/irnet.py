@@ -1,27 +1,27 @@
 """IRNet learns from seeds where objects end (TRIS spec 4.4): checkpoints in scratch, weights in the artifact."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from assets.data.images import read_image
+from assets.data.images import read_pixels
 from assets.data.tables import ImageRow, images_of
+from assets.framework.training import training_options
 from assets.framework.work import Work
 from assets.tris.knobs import RefinementKnobs
 from assets.tris.load import WEIGHTS
 from assets.tris.tables import IRNET_HISTORY, SEEDS, IrnetStepRow, SeedRow
-from ops.refusal import Refused
+from ops.images import to_tensor
+from ops.tris.crf import IGNORE
+from ops.tris.irnet import Irnet
+from ops.tris.irnet_training import IrnetPlan, settle_mean_displacement, top_left_crops, train_irnet
+from resources.datasets import Dataset, DatasetConfig, open_dataset
 from resources.models.loading import open_irnet
-from storage.weights import latest_checkpoint, save_checkpoint, save_weights
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ops.tris.irnet import Irnet
-    from ops.tris.irnet_training import IrnetPlan, IrnetTraining
+from storage.weights import save_weights
 
 
 def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
@@ -30,96 +30,61 @@ def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
     Raises:
         Refused: there are fewer seeds than a batch has.
     """
-    from ops.tris.irnet_training import IrnetPlan, IrnetTraining
+    plan = plan_of(work, knobs)
+    config = work.instance.source.config
+    pairs = SeedPairs(config=config, images=images_of(work), seeds=SEEDS.read_slot(work.slot))
+    net = open_irnet(knobs.trunk, work.runtime, seed=plan.seed)
+    history = train_irnet(net, pairs, plan, **training_options(work))
+    settle_mean_displacement(net, top_left_crops(pairs.every_image(), plan=plan))
+    card = {"trunk": knobs.trunk, "architecture": {"width": net.config.width}}
+    save_weights(work.slot.content / WEIGHTS, net.state_dict(), card)
+    steps = zip(history.step, history.loss, strict=True)
+    IRNET_HISTORY.write(work.slot, [IrnetStepRow(step=step, loss=loss) for step, loss in steps])
+    return net
 
-    seeds = SEEDS.read_slot(work.slot)
-    seed = knobs.seed + work.instance.source.seed
-    plan = IrnetPlan(
+
+def plan_of(work: Work, knobs: RefinementKnobs) -> IrnetPlan:
+    """The knobs of the refinement that are IRNet's."""
+    return IrnetPlan(
         epochs=knobs.epochs,
         batch_size=knobs.batch_size,
         crop=knobs.crop,
         radius=knobs.radius,
         edge_lr=knobs.edge_rate,
         displacement_lr=knobs.displacement_rate,
-        seed=seed,
+        seed=knobs.seed + work.instance.source.seed,
+        checkpoint_every_steps=work.runtime.checkpoint_every,
     )
-    if not (total := plan.steps(len(seeds))):
-        raise Refused(f"{len(seeds)} objects have seeds, fewer than a batch of {plan.batch_size}; lower batch_size")
-    training = IrnetTraining(open_irnet(knobs.trunk, work.runtime, seed=seed), plan, total=total)
-    losses = _follow(work, training, seeds, total)
-    _settle(work, training.net, plan, seeds)
-    card = {"trunk": knobs.trunk, "architecture": {"width": training.net.config.width}}
-    save_weights(work.slot.content / WEIGHTS, training.net.state_dict(), card)
-    IRNET_HISTORY.write(work.slot, [IrnetStepRow(step=step, loss=loss) for step, loss in enumerate(losses, 1)])
-    return training.net
 
 
-def _follow(work: Work, training: IrnetTraining, seeds: Sequence[SeedRow], total: int) -> list[float]:
-    """Take every step that is left; the loss of all steps."""
-    folder = work.slot.scratch / "checkpoints"
-    saved = latest_checkpoint(folder, log=work.log)
-    losses: list[float] = saved["losses"] if saved else []
-    if saved:
-        training.restore(saved)
-    plan, images = training.plan, images_of(work)
-    per_epoch = total // plan.epochs
-    for step in range(training.step, total):
-        order = np.random.default_rng([plan.seed, step // per_epoch]).permutation(len(seeds))
-        first = step % per_epoch * plan.batch_size
-        chosen = [seeds[row] for row in order[first : first + plan.batch_size]]
-        pictures, labels = _batch(work, plan, images, chosen, np.random.default_rng([plan.seed, step, 1]))
-        device = next(training.net.parameters()).device
-        losses.append(training.advance(pictures.to(device), labels.to(device)).total.item())
-        if training.step % work.runtime.checkpoint_every == 0 or training.step == total:
-            save_checkpoint(folder, {**training.state(), "losses": losses})
-            work.log(f"IRNet: step {training.step}/{total}  loss {np.mean(losses[-20:]):.4f}")
-    return losses
+@dataclass(frozen=True, kw_only=True)
+class SeedPairs(Sequence[tuple[Tensor, Tensor]]):
+    """The image and the seed labels of each seed, read when asked for; a worker process opens the data set anew."""
 
+    config: DatasetConfig
+    images: Mapping[str, ImageRow]
+    seeds: Sequence[SeedRow]
 
-def _batch(
-    work: Work,
-    plan: IrnetPlan,
-    images: Mapping[str, ImageRow],
-    seeds: Sequence[SeedRow],
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Augmented pictures (B, 3, S, S) and labels (B, s, s) of seed rows."""
-    import torch
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The reader of the raw data."""
+        return open_dataset(self.config)
 
-    from ops.images import to_tensor
-    from ops.tris.irnet_training import augment
+    def __len__(self) -> int:
+        """Number of seeds."""
+        return len(self.seeds)
 
-    samples = []
-    for row in seeds:
-        image_3HW = to_tensor(read_image(work, images[row.image_id]))
-        samples.append(augment(image_3HW, _labels(row), plan=plan, rng=rng))
-    return torch.stack([picture for picture, _ in samples]), torch.stack([labels for _, labels in samples])
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # no slices are asked for
+        """(3, H, W) uint8 pixels and (H, W) uint8 labels: 1 object, 0 background, 255 ignored."""
+        seed = self.seeds[row]
+        foreground_HW, ignored_HW = seed.foreground_mask.decode(), seed.ignored_mask.decode()
+        labels_HW = np.where(ignored_HW, IGNORE, foreground_HW).astype(np.uint8)
+        return self.image(seed.image_id), torch.from_numpy(labels_HW)
 
+    def image(self, image_id: str) -> Tensor:
+        """(3, H, W) uint8."""
+        return to_tensor(read_pixels(self.dataset, self.images[image_id]))
 
-def _labels(row: SeedRow) -> Tensor:
-    """(H, W) uint8: 1 object, 0 background, 255 ignored."""
-    import torch
-
-    from ops.tris.crf import IGNORE
-
-    foreground_HW, ignored_HW = row.foreground_mask.decode(), row.ignored_mask.decode()
-    return torch.from_numpy(np.where(ignored_HW, IGNORE, foreground_HW).astype(np.uint8))
-
-
-def _settle(work: Work, net: Irnet, plan: IrnetPlan, seeds: Sequence[SeedRow]) -> None:
-    """The mean displacement over the training images, which inference takes off (TRIS spec 4.4)."""
-    import torch
-
-    from ops.images import normalise, to_tensor
-    from ops.tris.irnet_training import crop, settle_mean_displacement
-
-    images, device = images_of(work), next(net.parameters()).device
-    ids = list(dict.fromkeys(row.image_id for row in seeds))
-
-    def batches() -> Iterator[Tensor]:
-        for start in range(0, len(ids), plan.batch_size):
-            pictures = (read_image(work, images[image_id]) for image_id in ids[start : start + plan.batch_size])
-            squares = [crop(normalise(to_tensor(one)), side=plan.crop, outside=0) for one in pictures]
-            yield torch.stack(squares).to(device)
-
-    settle_mean_displacement(net, batches())
+    def every_image(self) -> Iterator[Tensor]:
+        """Each image once, in the order of the seeds."""
+        return map(self.image, dict.fromkeys(seed.image_id for seed in self.seeds))

@@ -1,22 +1,20 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from assets.evaluation.knobs import PUBLISHED_REFS
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import weights_name
-from resources.runtime import Precision
+from assets.framework.training_knobs import AdamWKnobs
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""
 
 
-class TrisTrainingKnobs(Knobs):
-    """How either step is trained (TRIS spec 2.7, 5.5)."""
-
-    later: ClassVar[tuple[str, ...]] = ("precision",)
+class TrisTrainingKnobs(AdamWKnobs):
+    """How either step is trained (TRIS spec 2.7, 5.5); what is pretrained is CLIP."""
 
     clip: str = "embedded"
     """CLIP with a ResNet tower to start from."""
@@ -26,16 +24,7 @@ class TrisTrainingKnobs(Knobs):
     """Side of the square that pictures are squashed to, in pixels."""
     epochs: int = 15
     batch_size: int = 48
-    learning_rate: float = 5e-5
     pretrained_rate: float = 0.1
-    """Share of the learning rate for CLIP."""
-    warmup_steps: int = 0
-    """Optimiser steps over which the learning rate rises; the authors have none."""
-    clip_norm: float | None = None
-    """Largest norm of the gradient; the authors do not clip."""
-    weight_decay: float = 0.01
-    precision: Precision = "device"
-    seed: int = 0
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained."""

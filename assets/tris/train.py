@@ -1,14 +1,14 @@
 """Train TRIS's two networks: Step 1 from expressions alone, Step 2 from the pseudo-labels that came out of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from assets.data.tables import Referent
 from assets.framework.stage import Outcome
+from assets.framework.training import plan_of, seed_of, training_options
 from assets.framework.work import Work
 from assets.reports.previews import curve_preview
 from assets.segmenters.fit import history_rows
@@ -16,19 +16,21 @@ from assets.segmenters.label_sources import TargetMasks
 from assets.segmenters.tables import HISTORY
 from assets.segmenters.training_set import Written, prepared
 from assets.tris.knobs import PARTS, ResponseKnobs, SegmenterKnobs
-from assets.tris.load import WEIGHTS, plan_of
+from assets.tris.load import WEIGHTS
 from assets.tris.stages import REFINED_LABELS
 from assets.tris.tables import REFINED
+from ops.training.dataset import ReferentDataset
+from ops.training.train_state import History
+from ops.tris.losses import PRESETS, LossWeights
+from ops.tris.negatives import NegativePool
+from ops.tris.response import ResponseConfig, ResponseModel
+from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
+from ops.tris.tokens import overlong
+from ops.tris.training import Calibration, TrisPlan, train_response, train_segmenter
 from resources.models.loading import open_scorer, open_tris_clip
+from resources.models.tris import TrisTokenizer, described, new_response_model, new_segmenter
 from storage.rows import Tally
-from storage.weights import latest_checkpoint, save_checkpoint, save_weights
-
-if TYPE_CHECKING:
-    from ops.training.course import History
-    from ops.tris.losses import LossWeights
-    from ops.tris.response import ResponseConfig, ResponseModel
-    from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
-    from ops.tris.training import Calibration
+from storage.weights import save_weights
 
 
 def tris_response_model(work: Work) -> Outcome:
@@ -38,31 +40,24 @@ def tris_response_model(work: Work) -> Outcome:
     Resumes from its last checkpoint with the weights of an undisturbed run. The last epoch is kept, which needs no
     ground truth; the authors pick the epoch by masks of val.
     """
-    from ops.tris.dataset import ObjectSamples
-    from ops.tris.training import train_response
-    from resources.models.tris import TrisTokenizer, described, new_response_model
-
     knobs = work.knobs_as(ResponseKnobs)
-    seed = knobs.seed + work.instance.source.seed
+    seed = seed_of(work, knobs)
     start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     model = new_response_model(start, response_config(knobs), seed=seed).to(work.runtime.torch_device())
     written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
-    checkpoints = work.slot.scratch / "checkpoints"
     history = train_response(
         model,
-        ObjectSamples(written.images_N3SS, written.objects),
-        plan_of(knobs, work.runtime, seed=seed),
+        ReferentDataset(written.images_N3SS, None, written.referents),
+        plan_of(TrisPlan, knobs, work.runtime, seed=seed),
         weights=loss_weights(knobs),
         calibration=calibration_of(work, knobs, written),
         exclude=knobs.exclude_true,
-        resume=latest_checkpoint(checkpoints, log=work.log),
-        save=partial(save_checkpoint, checkpoints),
-        log=work.log,
+        **training_options(work),
     )
     cut = {"sentences cut to 20 tokens": _cut_share(written, start.clip.tokenizer)}
     return _finish(
-        work, model, described(model, start.sizes, tokenizer), history, {"objects": len(written.objects), **cut}
+        work, model, described(model, start.sizes, tokenizer), history, {"objects": len(written.referents), **cut}
     )
 
 
@@ -71,12 +66,8 @@ def tris_segmenter(work: Work) -> Outcome:
 
     Objects whose label is empty are left out. Resumes as Step 1 does, and keeps the last epoch too.
     """
-    from ops.tris.dataset import ObjectSamples
-    from ops.tris.training import train_segmenter
-    from resources.models.tris import TrisTokenizer, described, new_segmenter
-
     knobs = work.knobs_as(SegmenterKnobs)
-    seed = knobs.seed + work.instance.source.seed
+    seed = seed_of(work, knobs)
     start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
@@ -87,23 +78,18 @@ def tris_segmenter(work: Work) -> Outcome:
         return {referent.ref_id: mask} if mask is not None and mask.area else None
 
     written = prepared(work, label_of, size=knobs.image_size, tokenizer=tokenizer)
-    checkpoints = work.slot.scratch / "checkpoints"
     history = train_segmenter(
         model,
-        ObjectSamples(written.images_N3SS, written.objects, written.masks),
-        plan_of(knobs, work.runtime, seed=seed, stepping=knobs.stepping),
-        resume=latest_checkpoint(checkpoints, log=work.log),
-        save=partial(save_checkpoint, checkpoints),
-        log=work.log,
+        ReferentDataset(written.images_N3SS, written.masks, written.referents),
+        plan_of(TrisPlan, knobs, work.runtime, seed=seed, stepping=knobs.stepping),
+        **training_options(work),
     )
-    counts = {"objects": len(written.objects), "objects without a label": len(labels) - len(written.objects)}
+    counts = {"objects": len(written.referents), "objects without a label": len(labels) - len(written.referents)}
     return _finish(work, model, described(model, start.sizes, tokenizer), history, counts)
 
 
 def response_config(knobs: ResponseKnobs) -> ResponseConfig:
     """Sizes and switches of Step 1."""
-    from ops.tris.response import ResponseConfig
-
     return ResponseConfig(
         width=knobs.width,
         language_to_vision=knobs.language_to_vision,
@@ -115,15 +101,11 @@ def response_config(knobs: ResponseKnobs) -> ResponseConfig:
 
 def segmenter_config(knobs: SegmenterKnobs) -> SegmenterConfig:
     """Sizes of Step 2."""
-    from ops.tris.segmenter import SegmenterConfig
-
     return SegmenterConfig(laterals=knobs.laterals, finest=knobs.finest, image_size=knobs.image_size)
 
 
 def loss_weights(knobs: ResponseKnobs) -> LossWeights:
     """The weights of a preset with the knobs' changes."""
-    from ops.tris.losses import PRESETS, LossWeights
-
     weights = LossWeights() if knobs.losses == "fixed" else PRESETS[knobs.losses]
     chosen = {
         **{part: getattr(knobs, f"{part}_weight") for part in PARTS},
@@ -137,32 +119,25 @@ def loss_weights(knobs: ResponseKnobs) -> LossWeights:
 
 
 def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibration | None:
-    """The frozen CLIP with its view of every training sentence, or None where classification stands alone."""
-    import torch
-
-    from ops.tris.negatives import NegativePool
-    from ops.tris.training import Calibration
-
+    """The frozen CLIP with its embeddings of every training expression; None where classification stands alone."""
     if not loss_weights(knobs).calibrated:
         return None
     scorer, tokenizer = open_scorer(knobs.scorer, work.runtime, rule=knobs.tokens)
     device = scorer.clip.logit_scale.device
-    distinct = list(dict.fromkeys(text for said in written.sentences for text in said))
+    distinct = list(dict.fromkeys(text for expressions in written.expressions for text in expressions))
     parts = [scorer.embed_texts(ids.to(device)).cpu() for ids in tokenizer.encode(distinct)[0].split(256)]
     embedded = dict(zip(distinct, torch.cat(parts), strict=True))
     return Calibration(
         scorer=scorer,
-        pool=NegativePool([one.image for one in written.objects], written.sentences),
-        texts=[torch.stack([embedded[text] for text in said]) for said in written.sentences],
+        pool=NegativePool([referent.image for referent in written.referents], written.expressions),
+        texts=[torch.stack([embedded[text] for text in expressions]) for expressions in written.expressions],
         after=knobs.calibrate_after,
     )
 
 
 def _cut_share(written: Written, tokenize: Any) -> float:
-    from ops.tris.tokens import overlong
-
-    said = [text for sentences in written.sentences for text in sentences]
-    return float(overlong(tokenize(said)).float().mean())
+    texts = [text for expressions in written.expressions for text in expressions]
+    return float(overlong(tokenize(texts)).float().mean())
 
 
 def _finish(

@@ -89,8 +89,8 @@ class MeresLoss:
         taken = [sample for sample, count in enumerate(matched.counts) if count]
         if not taken:
             return maps_BCHW.sum() * 0.0
-        images = batch.image_of_B.tolist()
-        targets_SHW = torch.stack([batch.masks[images[sample]][matched.candidates[sample]] for sample in taken])
+        images, masks = batch.image_of_B.tolist(), batch.masks
+        targets_SHW = torch.stack([masks[images[sample]][matched.candidates[sample]] for sample in taken])
         maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
         losses_S = self.mask_weight * self.mask_losses(maps_SCHW[:, :2], targets_SHW)
         if maps_BCHW.shape[1] > 2:

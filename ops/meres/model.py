@@ -138,7 +138,7 @@ class Meres(ReferringSegmenter):
         language.learn()
 
 
-def optimiser_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+def optimizer_groups(model: Meres, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
     """AdamW's groups: pretrained (Swin, language) and new parameters, each decayed and undecayed, and the temperature.
 
     Undecayed are norms, biases and tables of relative positions [I: LAVT, CrossVLT for the trunk; C: the others too].

@@ -157,7 +157,7 @@ class Lavt(ReferringSegmenter):
             language.learn()
 
 
-def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
+def optimizer_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
     """AdamW's four groups of S+S+C spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
 
     Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
@@ -189,8 +189,3 @@ def optimiser_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate
         for name, params, decay, rate in (unsplit if pretrained_rate == 1 else split)
         if params
     ]
-
-
-def poly(step: int, total: int) -> float:
-    """Factor of the learning rate at `step` of `total`: (1 - step / total)^0.9."""
-    return (1 - step / total) ** 0.9

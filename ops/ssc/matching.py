@@ -178,18 +178,19 @@ class MatchingLoss:
         taken = [sample for sample, count in enumerate(matched.counts) if count]
         if not taken:
             return logits_B2HW.sum() * 0.0
-        images = batch.image_of_B.tolist()
-        targets = torch.stack([batch.masks[images[sample]][matched.candidates[sample]] for sample in taken])
+        images, masks = batch.image_of_B.tolist(), batch.masks
+        targets = torch.stack([masks[images[sample]][matched.candidates[sample]] for sample in taken])
         losses = sample_cross_entropy(logits_B2HW[taken] if len(taken) < len(batch) else logits_B2HW, targets)
         counts = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses.device)
         return (losses * counts).sum() / len(batch)
 
     def match(self, logits_B2HW: Tensor, batch: Batch) -> Matched:
         """For every sample of the batch the row of the mask in its image's stack."""
-        images, objects = batch.image_of_B.tolist(), batch.object_of_B.tolist()
-        groups = [group for row in range(len(batch.masks)) for group in self._groups(row, images, objects)]
+        images, objects = batch.image_of_B.tolist(), batch.referent_of_B.tolist()
+        masks = batch.masks
+        groups = [group for row in range(len(masks)) for group in self._groups(row, images, objects)]
         foreground_BHW = (logits_B2HW[:, 1] - logits_B2HW[:, 0]).detach().float().sigmoid()
-        tables = [soft_iou(foreground_BHW[group], batch.masks[images[group[0]]]) for group in groups]
+        tables = [soft_iou(foreground_BHW[group], masks[images[group[0]]]) for group in groups]
         numbers = torch.cat([table.flatten() for table in tables]).cpu().double().numpy()
         candidates, counts, start = [NONE] * len(batch), [0] * len(batch), 0
         for group, table in zip(groups, tables, strict=True):

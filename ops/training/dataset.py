@@ -1,29 +1,41 @@
-"""What a training step sees: images, sentences and candidate masks held in memory, packed by whole images.
+"""What a segmenter is trained on: images, expressions and masks, as a torch data set whose batches hold whole images.
 
-Order and choice of sentences are a pure function of (seed, epoch), so a resumed run sees what an undisturbed one would.
-Shapes: N images of the data set, I images of a batch, B samples of a batch, K candidates, S sentences, T word pieces,
-H x W pixels at the model's size.
+Shapes: N images of the data set, I images of a batch, B samples of a batch, S expressions, K masks of an image,
+M masks of a batch, T word pieces, H x W pixels at the model's size.
 """
 
-import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
-Sentences = Literal["one", "two", "all"]
-"""Per epoch and object: one random sentence (the paper), two different ones, or all of them."""
+from ops.refusal import Refused
 
+Sample = tuple[int, int]
+"""Rows of a referent and of one of its expressions."""
+ImageSamples = tuple[Sample, ...]
+"""Samples of one image: what a data set is asked for."""
 Masks = Tensor | npt.NDArray[np.bool_]
 
 
+class Images(Protocol):
+    """Images (N, 3, H, W) uint8: a tensor, an array, or what reads a file and is pickled by its path."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """The images of a list of rows, copied."""
+
+    def __len__(self) -> int:
+        """N."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class TrainingObject:
-    """One object of an image: its sentences and the masks that may be it."""
+class TrainingReferent:
+    """One referent of an image: its expressions and the masks that may be it."""
 
     image: int
     """Row of the image."""
@@ -32,7 +44,33 @@ class TrainingObject:
     token_ids_ST: Tensor
     token_mask_ST: Tensor
     name: int = -1
-    """The caller's number of the object; training does not look at it."""
+    """The caller's number of the referent; training does not read it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by value: tensors would each take a shared-memory handle, of which a process has about a thousand."""
+        arrays = self.token_ids_ST.numpy(), self.token_mask_ST.numpy()
+        return _referent, (self.image, self.candidates, *arrays, self.name)
+
+
+def _referent(
+    image: int, candidates: tuple[int, ...], ids_ST: npt.NDArray[Any], mask_ST: npt.NDArray[Any], name: int
+) -> TrainingReferent:
+    tokens = {"token_ids_ST": torch.from_numpy(ids_ST), "token_mask_ST": torch.from_numpy(mask_ST)}
+    return TrainingReferent(image=image, candidates=candidates, name=name, **tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageItem:
+    """An image with some of its samples."""
+
+    row: int
+    image_3HW: Tensor
+    masks_KHW: Tensor | None
+    samples: ImageSamples
+    candidates: Sequence[tuple[int, ...]]
+    """For each sample the rows of the masks that may be it."""
+    token_ids_ST: Tensor
+    token_mask_ST: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,157 +79,157 @@ class Batch:
 
     images_I3HW: Tensor
     image_of_B: Tensor
-    object_of_B: Tensor
-    """Row of the object in the data set: samples of one object share it."""
+    referent_of_B: Tensor
+    """Row of the referent in the data set: samples of one referent share it."""
     token_ids_BT: Tensor
     token_mask_BT: Tensor
-    masks: tuple[Tensor, ...]
-    """For each image of the batch its (K, H, W) bool candidates."""
+    masks_MHW: Tensor
+    """Bool, those of the first image first."""
+    masks_of_I: tuple[int, ...]
+    """K of each image."""
     candidates: tuple[tuple[int, ...], ...]
     """For each sample the rows of its image's masks that may be it."""
+    samples: tuple[Sample, ...] = ()
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.image_of_B)
 
+    @property
+    def masks(self) -> tuple[Tensor, ...]:
+        """For each image its (K, H, W) candidates."""
+        return torch.split(self.masks_MHW, list(self.masks_of_I))
+
     def targets_BHW(self) -> Tensor:
-        """The pseudo-label of each sample: its first candidate."""
+        """The pseudo-label of each sample: its first candidate.
+
+        Raises:
+            ValueError: the data set has no masks.
+        """
+        if not self.masks_of_I:
+            raise ValueError("these samples have no masks: pass some, only TRIS's Step 1 learns without")
+        masks = self.masks
         rows = zip(self.image_of_B.tolist(), self.candidates, strict=True)
-        return torch.stack([self.masks[image][candidates[0]] for image, candidates in rows])
+        return torch.stack([masks[image][candidates[0]] for image, candidates in rows])
 
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        return Batch(
-            images_I3HW=self.images_I3HW.to(device, non_blocking=True),
-            image_of_B=self.image_of_B.to(device),
-            object_of_B=self.object_of_B.to(device),
-            token_ids_BT=self.token_ids_BT.to(device),
-            token_mask_BT=self.token_mask_BT.to(device),
-            masks=tuple(stack.to(device, non_blocking=True) for stack in self.masks),
-            candidates=self.candidates,
-        )
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device; the copy of pinned memory does not wait."""
+        return self._with({name: value.to(device, non_blocking=True) for name, value in self._tensors().items()})
 
+    def pin_memory(self) -> Self:
+        """The same batch in pinned memory, from which a GPU copies by itself."""
+        return self._with({name: value.pin_memory() for name, value in self._tensors().items()})
 
-class SampleSource(Protocol):
-    """What the training loop asks of its data."""
+    def _tensors(self) -> dict[str, Tensor]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
-    def batches(self, *, size: int, sentences: Sentences) -> int:
-        """How many batches of about `size` samples an epoch has; the same for every epoch."""
-        ...
-
-    def epoch(self, *, size: int, sentences: Sentences, seed: int, epoch: int) -> Sequence[Sequence[tuple[int, int]]]:
-        """The (object, sentence) samples of every batch."""
-        ...
-
-    def split(self, samples: Sequence[tuple[int, int]], *, parts: int) -> Sequence[Sequence[tuple[int, int]]]:
-        """The samples of a batch in so many shares of whole images."""
-        ...
-
-    def batch(self, samples: Sequence[tuple[int, int]]) -> Batch:
-        """The tensors of the given samples."""
-        ...
+    def _with(self, tensors: dict[str, Any]) -> Self:
+        return replace(self, **tensors)
 
 
-class InMemorySamples:
-    """A data set whose images and masks were brought to the model's size beforehand, once per image.
+class ReferentDataset(Dataset[ImageItem]):
+    """Images and masks that were brought to the model's size beforehand, once per image, and their referents.
 
-    Both may be memory maps: a stack of masks is asked for when its image is in a batch.
-
-    A candidate that is empty or covers the whole image teaches nothing and is left out; an object without any other
-    candidate is dropped (spec 4.8) and counted in `dropped`.
+    Both may be memory maps: pixels and masks of an image are asked for when it is in a batch. To be handed to worker
+    processes they must be pickled by their paths, not by their content.
     """
 
     def __init__(
-        self,
-        images_N3HW: Tensor | npt.NDArray[np.uint8],
-        masks: Sequence[Masks],
-        objects: Sequence[TrainingObject],
+        self, images_N3HW: Images, masks: Sequence[Masks] | None, referents: Sequence[TrainingReferent]
     ) -> None:
-        """Take images (N, 3, H, W) uint8, bool masks (K, H, W) per image, and objects."""
-        if len(images_N3HW) != len(masks):
-            raise ValueError(f"{len(images_N3HW)} images but masks of {len(masks)}; pass one (K, H, W) stack per image")
-        self.images_N3HW = images_N3HW
-        self.masks = masks
-        usable = [usable_rows(torch.as_tensor(stack)) for stack in masks]
-        kept = [with_candidates(one, usable[one.image]) for one in objects]
-        self.objects = [one for one in kept if one.candidates]
-        self.dropped = len(objects) - len(self.objects)
-        self.objects_of_image: dict[int, list[int]] = {}
-        for number, one in enumerate(self.objects):
-            self.objects_of_image.setdefault(one.image, []).append(number)
-        if not self.objects:
-            raise ValueError("no object has a usable mask: every pseudo-label is empty or covers its whole image")
-
-    def __len__(self) -> int:
-        """Number of objects that take part in training."""
-        return len(self.objects)
-
-    def sentences_of(self, number: int, sentences: Sentences) -> int:
-        """How many samples an object gives per epoch."""
-        available = len(self.objects[number].token_ids_ST)
-        return {"one": 1, "two": min(2, available), "all": available}[sentences]
-
-    def batches(self, *, size: int, sentences: Sentences) -> int:
-        """Batches per epoch: samples / size rounded up, but no more than there are images."""
-        samples = sum(self.sentences_of(number, sentences) for number in range(len(self)))
-        return min(-(-samples // size), len(self.objects_of_image))
-
-    def epoch(self, *, size: int, sentences: Sentences, seed: int, epoch: int) -> list[list[tuple[int, int]]]:
-        """Shuffle the images and give each, whole, to the batch that is shortest so far.
-
-        Every epoch has the same number of batches and there is no short last one: samples are spread evenly, so a
-        batch differs from `size` by a few samples.
-        """
-        rng = np.random.default_rng([seed, epoch])
-        images = rng.permutation(sorted(self.objects_of_image)).tolist()
-        packed: list[list[tuple[int, int]]] = [[] for _ in range(self.batches(size=size, sentences=sentences))]
-        shortest = [(0, row) for row in range(len(packed))]
-        for image in images:
-            _, row = heapq.heappop(shortest)
-            for number in self.objects_of_image[image]:
-                available = len(self.objects[number].token_ids_ST)
-                count = self.sentences_of(number, sentences)
-                drawn = rng.choice(available, count, replace=False).tolist() if sentences != "all" else range(available)
-                packed[row].extend((number, sentence) for sentence in drawn)
-            heapq.heappush(shortest, (len(packed[row]), row))
-        return packed
-
-    def split(self, samples: Sequence[tuple[int, int]], *, parts: int) -> list[list[tuple[int, int]]]:
-        """Give each image, whole and in turn, to the share that is shortest so far.
+        """Take images (N, 3, H, W) uint8, bool masks (K, H, W) per image (none: nothing supervises), and referents.
 
         Raises:
-            ValueError: there are fewer images than parts.
+            Refused: there is no referent.
+            ValueError: images and masks are not as many.
         """
-        whole: dict[int, list[tuple[int, int]]] = {}
-        for number, sentence in samples:
-            whole.setdefault(self.objects[number].image, []).append((number, sentence))
-        if len(whole) < parts:
-            raise ValueError(
-                f"a batch of {len(whole)} images cannot be shared by {parts} processes; "
-                "raise batch_size, or lower accumulate or processes"
-            )
-        shares: list[list[tuple[int, int]]] = [[] for _ in range(parts)]
-        for group in whole.values():
-            min(shares, key=len).extend(group)
-        return shares
+        if masks is not None and len(images_N3HW) != len(masks):
+            raise ValueError(f"{len(images_N3HW)} images but masks of {len(masks)}; pass one (K, H, W) stack per image")
+        if not referents:
+            raise Refused("there is no object to train on: no image of the training split can be read")
+        self.images_N3HW, self.masks, self.referents = images_N3HW, masks, referents
+        self.referents_of_image: dict[int, list[int]] = {}
+        for number, referent in enumerate(referents):
+            self.referents_of_image.setdefault(referent.image, []).append(number)
 
-    def batch(self, samples: Sequence[tuple[int, int]]) -> Batch:
-        """Gather the tensors of (object, sentence) samples."""
-        objects = [self.objects[number] for number, _ in samples]
-        images = sorted({one.image for one in objects})
-        row_of = {image: row for row, image in enumerate(images)}
-        token_ids_BT = torch.stack([self.objects[number].token_ids_ST[row] for number, row in samples])
-        token_mask_BT = torch.stack([self.objects[number].token_mask_ST[row] for number, row in samples])
-        longest = int(token_ids_BT.any(0).nonzero().max()) + 1  # padding is 0; the mask leaves CLIP's end out
-        return Batch(
-            images_I3HW=torch.as_tensor(self.images_N3HW[images]),
-            image_of_B=torch.tensor([row_of[one.image] for one in objects]),
-            object_of_B=torch.tensor([number for number, _ in samples]),
-            token_ids_BT=token_ids_BT[:, :longest],
-            token_mask_BT=token_mask_BT[:, :longest],
-            masks=tuple(torch.as_tensor(self.masks[image]) for image in images),
-            candidates=tuple(one.candidates for one in objects),
+    def __len__(self) -> int:
+        """Number of referents."""
+        return len(self.referents)
+
+    def __getitem__(self, samples: ImageSamples) -> ImageItem:
+        """The image that the (referent, expression) samples share, and what they say of it."""
+        referents = [self.referents[number] for number, _ in samples]
+        row = referents[0].image
+        rows = [expression for _, expression in samples]
+        chosen = list(zip(referents, rows, strict=True))
+        return ImageItem(
+            row=row,
+            image_3HW=torch.as_tensor(self.images_N3HW[[row]])[0],
+            masks_KHW=None if self.masks is None else torch.as_tensor(self.masks[row]),
+            samples=samples,
+            candidates=[referent.candidates for referent in referents],
+            token_ids_ST=torch.stack([referent.token_ids_ST[row] for referent, row in chosen]),
+            token_mask_ST=torch.stack([referent.token_mask_ST[row] for referent, row in chosen]),
         )
+
+    def batch(self, samples: Iterable[Sample], *, trim: bool = True) -> Batch:
+        """The batch of some samples, see `collate`; those of one image move together."""
+        return collate([self[group] for group in self.by_image(samples)], trim=trim)
+
+    def by_image(self, samples: Iterable[Sample]) -> list[ImageSamples]:
+        """The samples of each image, images in the order in which they come first."""
+        groups: dict[int, list[Sample]] = {}
+        for sample in samples:
+            groups.setdefault(self.referents[sample[0]].image, []).append(sample)
+        return [tuple(group) for group in groups.values()]
+
+
+def collate(items: Sequence[ImageItem], *, trim: bool = True) -> Batch:
+    """One batch of images with their samples, an image that comes several times being held once.
+
+    Args:
+        items: of a `ReferentDataset`; the samples keep this order, images come in the order of the data set.
+        trim: end the tokens with the longest expression of the batch; else all keep the tokenizer's length.
+    """
+    images = sorted({item.row: item for item in items}.items())
+    row_of = {row: number for number, (row, _) in enumerate(images)}
+    token_ids_BT = torch.cat([item.token_ids_ST for item in items])
+    token_mask_BT = torch.cat([item.token_mask_ST for item in items])
+    length = token_ids_BT.shape[1]
+    if trim:
+        length = int(token_ids_BT.any(0).nonzero().max()) + 1  # padding is 0; the mask leaves CLIP's end out
+    images_I3HW = torch.stack([item.image_3HW for _, item in images])
+    masks = [item.masks_KHW for _, item in images if item.masks_KHW is not None]
+    samples = tuple(sample for item in items for sample in item.samples)
+    return Batch(
+        images_I3HW=images_I3HW,
+        image_of_B=torch.tensor([row_of[item.row] for item in items for _ in item.samples]),
+        referent_of_B=torch.tensor([number for number, _ in samples]),
+        token_ids_BT=token_ids_BT[:, :length],
+        token_mask_BT=token_mask_BT[:, :length],
+        masks_MHW=torch.cat(masks) if masks else torch.zeros(0, *images_I3HW.shape[-2:], dtype=torch.bool),
+        masks_of_I=tuple(map(len, masks)),
+        candidates=tuple(rows for item in items for rows in item.candidates),
+        samples=samples,
+    )
+
+
+def usable_referents(masks: Sequence[Masks], referents: Sequence[TrainingReferent]) -> list[TrainingReferent]:
+    """The referents with what can teach (S+S+C spec 4.8).
+
+    A mask that is empty or covers its whole image teaches nothing. Such candidates are left out, and so is a referent
+    without any other candidate.
+
+    Raises:
+        Refused: no referent is left.
+    """
+    usable = [usable_rows(torch.as_tensor(stack)) for stack in masks]
+    kept = [with_candidates(referent, usable[referent.image]) for referent in referents]
+    kept = [referent for referent in kept if referent.candidates]
+    if not kept:
+        raise Refused("no object has a usable mask: every pseudo-label is empty or covers its whole image")
+    return kept
 
 
 def usable_rows(masks_KHW: Tensor) -> set[int]:
@@ -202,6 +240,6 @@ def usable_rows(masks_KHW: Tensor) -> set[int]:
     )
 
 
-def with_candidates(one: TrainingObject, usable: set[int]) -> TrainingObject:
-    """The object with only its usable candidates."""
-    return replace(one, candidates=tuple(row for row in one.candidates if row in usable))
+def with_candidates(referent: TrainingReferent, usable: set[int]) -> TrainingReferent:
+    """The referent with only its usable candidates."""
+    return replace(referent, candidates=tuple(row for row in referent.candidates if row in usable))

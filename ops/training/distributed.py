@@ -15,23 +15,23 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Team:
-    """The place of this process among those of `torch.distributed`'s default group."""
+class ProcessGroup:
+    """`torch.distributed`'s default group as one of its processes sees it; a process alone is a group of one."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes, logs and scores for all."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Until every process has come this far."""
+    def barrier(self) -> None:
+        """Wait until every process has come this far."""
         if self.size > 1:
             distributed.barrier()
 
-    def total(self, value: Tensor) -> Tensor:
+    def all_sum(self, value: Tensor) -> Tensor:
         """The sum of the processes' values, on every process, without gradient."""
         if self.size > 1:
             distributed.all_reduce(value)
@@ -44,22 +44,25 @@ class Team:
         """
         if self.size == 1:
             return model
-        for parent in [module for module in model.modules() if not isinstance(module, TeamNorm)]:
+        for parent in [module for module in model.modules() if not isinstance(module, SyncedBatchNorm)]:
             for name, child in parent.named_children():
                 if isinstance(child, nn.BatchNorm2d):
-                    setattr(parent, name, TeamNorm.of(child))
+                    setattr(parent, name, SyncedBatchNorm.of(child))
         return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    def quiet(self, replica: nn.Module, *, last: bool) -> AbstractContextManager[object]:
-        """Around a backward pass: gradients are exchanged only after the `last` of those that are added."""
+    def exchange(self, replica: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+        """Around a backward pass: gradients are exchanged only after the `last` of those that are accumulated."""
         return nullcontext() if last or not isinstance(replica, DistributedDataParallel) else replica.no_sync()
 
 
-class TeamNorm(nn.BatchNorm2d):
+ALONE = ProcessGroup()
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` wants a GPU)."""
 
     @classmethod
-    def of(cls, norm: nn.BatchNorm2d) -> "TeamNorm":
+    def of(cls, norm: nn.BatchNorm2d) -> "SyncedBatchNorm":
         """The same norm, sharing parameters and running statistics."""
         new = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum)
         new.weight, new.bias = norm.weight, norm.bias
@@ -76,12 +79,12 @@ class TeamNorm(nn.BatchNorm2d):
         mean_C = all_reduce(x.sum((0, 2, 3))) / count
         centred = x - mean_C[:, None, None]
         variance_C = all_reduce(centred.square().sum((0, 2, 3))) / count
-        self._remember(mean_C.detach(), variance_C.detach() * count / (count - 1))
+        self._track(mean_C.detach(), variance_C.detach() * count / (count - 1))
         scale_C = self.weight * torch.rsqrt(variance_C + self.eps)
         return (centred * scale_C[:, None, None] + self.bias[:, None, None]).to(x_BCHW.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean_C: Tensor, variance_C: Tensor) -> None:
+    def _track(self, mean_C: Tensor, variance_C: Tensor) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

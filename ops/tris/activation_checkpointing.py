@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # ops need its attributes, not its import
 
 
 @contextmanager
-def recomputing(clip: "CLIP") -> Iterator[None]:
+def checkpointed_blocks(clip: "CLIP") -> Iterator[None]:
     """Within, a forward pass keeps only what lies between blocks; its backward pass may come later.
 
     A block is the ResNet's stem, one of its bottlenecks, or a layer of the text tower. Takes a third more time.

@@ -76,7 +76,7 @@ def response_loss(
     texts_BE: Tensor,
     negatives_BKE: Tensor,
     *,
-    scorer: Scorer,
+    scorer: Scorer | None,
     weights: LossWeights,
     exclude_BB: Tensor | None = None,
 ) -> Parts:
@@ -87,13 +87,14 @@ def response_loss(
         images_B3HW: the same images, normalised.
         texts_BE: the scorer's embeddings of the texts.
         negatives_BKE: those of each sample's negatives (see `negatives`).
-        scorer: not run if the weights leave calibration out.
+        scorer: not run, and not needed, if the weights leave calibration out.
         weights: `LossWeights()` or one of `PRESETS`.
         exclude_BB: see `classification_loss`.
     """
     classification = classification_loss(scores(response_BBhw), exclude_BB=exclude_BB)
     positive = negative = classification.new_zeros(())
     if weights.calibrated:
+        assert scorer is not None
         masks_B1HW = enlarge(own_responses(response_BBhw), images_B3HW.shape[-2:]).sigmoid()
         masked_BE = scorer.embed_masked(images_B3HW, masks_B1HW)
         own_B, other_BK = cosines(masked_BE, texts_BE, negatives_BKE)

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from ops.backbones.clip_text import text_features
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
+from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.prompt import BilateralPrompt
-from ops.tris.schedule import optimiser_groups
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 
@@ -106,9 +106,9 @@ class ResponseModel(nn.Module):
         """
         return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
 
-    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
-        """CLIP and head, see `optimisation.optimiser_groups`; a temperature that does not learn is left out."""
-        return optimiser_groups(
+    def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and head, see `parameter_groups.optimizer_groups`; a temperature that does not learn is left out."""
+        return optimizer_groups(
             self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
         )
 

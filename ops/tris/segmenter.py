@@ -18,7 +18,7 @@ from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.fusion import WordFusion
-from ops.tris.schedule import optimiser_groups
+from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 
@@ -73,13 +73,13 @@ class TrisSegmenter(nn.Module):
         logits = self.decoder(self.fusion(maps, token_features(self.clip, ids_BT)))
         return [enlarge(one, images_I3HW.shape[-2:]) for one in logits]
 
-    def optimiser_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
-        """CLIP and what is new, see `optimisation.optimiser_groups`.
+    def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
+        """CLIP and what is new, see `parameter_groups.optimizer_groups`.
 
         CLIP's text projection is not used here and left out. The authors' filter of names also trains CLIP's text
         positions at the head's rate, by accident; here they learn with their tower.
         """
-        return optimiser_groups(
+        return optimizer_groups(
             self.clip,
             [*self.fusion.parameters(), *self.decoder.parameters()],
             unreached=[self.clip.text_projection],

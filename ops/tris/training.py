@@ -1,15 +1,14 @@
-"""How TRIS's two steps are trained: plain PyTorch, opens no file, resumes to the same bits (spec 2.7, 5.5).
+"""How TRIS's two steps are trained (spec 2.7, 5.5).
 
-Order and sentences are pure functions of (seed, epoch), calibration negatives of (seed, step), and the networks draw no
-noise, so a training that is killed and taken up again ends with the weights of an undisturbed one.
-Shapes: B samples, H x W pixels, O objects, S sentences of an object, T tokens, K negatives, E width of the scorer.
+Calibration negatives are a function of (seed, step) and the networks draw no noise, see `ops.training.trainer`.
+Shapes: B samples, H x W pixels, O referents, S expressions of a referent, T tokens, K negatives, E width of the scorer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
@@ -17,197 +16,182 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ops.images import normalise
-from ops.training.course import Course, History, Plan, State
-from ops.tris.activation_checkpointing import recomputing
+from ops.training.dataset import Batch, ReferentDataset, Sample, collate
+from ops.training.plan import AdamWPlan
+from ops.training.sampler import ReferentSampler
+from ops.training.schedule import PolySchedule
+from ops.training.train_state import History
+from ops.training.trainer import Trainer, TrainingOptions, autocast
+from ops.tris.activation_checkpointing import checkpointed_blocks
 from ops.tris.calibration import Scorer, response_loss
-from ops.tris.dataset import ObjectSamples, Sample
 from ops.tris.losses import LossWeights, false_negatives
 from ops.tris.negatives import NegativePool
 from ops.tris.response import ResponseModel
-from ops.tris.schedule import Stepping, factor
 from ops.tris.segmenter import TrisSegmenter, segmentation_losses
 
-Backward = Callable[[Sequence[Sample], int], Tensor]
-"""(samples of a batch, step) -> their loss, detached; gradients are added to the model's."""
+Stepping = Literal["iteration", "compat_epoch"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrisPlan(Plan):
+class TrisPlan(AdamWPlan):
     """How long and how fast to train either step; the defaults are the authors'.
 
     What is pretrained is CLIP. Step 1 needs its batch whole: `accumulate` above 1 makes it compute CLIP's blocks twice
-    (see `recomputing`). In Step 2 gradients of several passes are added.
+    (see `ops.tris.activation_checkpointing`). In Step 2 gradients of several passes are accumulated.
     """
 
     epochs: int = 15
     batch_size: int = 48
     pretrained_rate: float = 0.1
     stepping: Stepping = "iteration"
-    """How the rate falls, see `optimisation.factor`."""
-
-
-@dataclass(kw_only=True)
-class TrisRun(Course):
-    """A training of either step between two optimiser steps."""
-
-    plan: TrisPlan
-    per_epoch: int
-
-    @classmethod
-    def start(cls, model: ResponseModel | TrisSegmenter, plan: TrisPlan, per_epoch: int) -> "TrisRun":
-        """A run at step 0."""
-        groups = model.optimiser_groups(weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
-        optimiser = torch.optim.AdamW(groups, lr=plan.lr, fused=True)
-        return cls(model=model, optimiser=optimiser, plan=plan, total=plan.epochs * per_epoch, per_epoch=per_epoch)
-
-    def factor(self) -> float:
-        """By iteration, or by epoch as in the authors' Step 2."""
-        plan = self.plan
-        return factor(self.step, epochs=plan.epochs, per_epoch=self.per_epoch, stepping=plan.stepping)
+    """How the rate falls, by steps or by epochs, see `ops.training.schedule.PolySchedule`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What the calibration losses need: the frozen CLIP, its view of every training sentence, and the negatives."""
+    """What calibration needs: the frozen CLIP, its embeddings of every training expression, and the negatives."""
 
     scorer: Scorer
     pool: NegativePool
     texts: Sequence[Tensor]
-    """For each of the O objects its sentences' embeddings by the scorer, (S, E)."""
+    """For each of the O referents its expressions' embeddings by the scorer, (S, E)."""
     after: float = 0.0
     """Share of the training's steps that pass before calibration counts; the authors' is 0."""
 
-    def of(self, samples: Sequence[Sample], *, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """The scorer's embeddings of the samples' sentences (B, E), and of `count` negatives each (B, K, E)."""
+    def embeddings(self, samples: Sequence[Sample], *, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Of the samples' expressions (B, E), and of `count` negatives each (B, K, E)."""
         rng = np.random.default_rng([seed, step, 1])
-        drawn = [
-            self.pool.draw(number, self.pool.sentences_of_O[number][row], count=count, rng=rng)
+        negatives = [
+            self.pool.draw(number, self.pool.expressions_of_O[number][row], count=count, rng=rng)
             for number, row in samples
         ]
         own_BE = torch.stack([self.texts[number][row] for number, row in samples])
-        negatives_BKE = torch.stack([torch.stack([self.texts[one][row] for one, row in some]) for some in drawn])
+        negatives_BKE = torch.stack(
+            [torch.stack([self.texts[number][row] for number, row in drawn]) for drawn in negatives]
+        )
         return own_BE, negatives_BKE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseObjective:
+    """The loss of Step 1: the batch's texts are negatives of its other images (spec 1.6), K more calibrate."""
+
+    plan: TrisPlan
+    weights: LossWeights
+    calibration: Calibration | None
+    uncalibrated_steps: float
+    exclude: bool
+
+    def __call__(self, model: ResponseModel, batch: Batch, step: int) -> Tensor:
+        """The loss of a whole batch.
+
+        Under autocast, responses and the scorer's products are rounded; the sums are in float32.
+        """
+        images_B3HW = normalise(batch.images_I3HW[batch.image_of_B])
+        weights = self.weights if step >= self.uncalibrated_steps else self.weights.uncalibrated
+        texts_BE, negatives_BKE = self._embeddings(batch, weights, step)
+        ids_BT = batch.token_ids_BT
+        checkpointed = checkpointed_blocks(model.clip) if self.plan.accumulate > 1 else nullcontext()
+        with autocast(model, bf16=self.plan.bf16), checkpointed:
+            return response_loss(
+                model(images_B3HW, ids_BT).float(),
+                images_B3HW,
+                texts_BE.to(model.device),
+                negatives_BKE.to(model.device),
+                scorer=self.calibration.scorer if self.calibration else None,
+                weights=weights,
+                exclude_BB=false_negatives(ids_BT, batch.image_of_B) if self.exclude else None,
+            ).total
+
+    def _embeddings(self, batch: Batch, weights: LossWeights, step: int) -> tuple[Tensor, Tensor]:
+        if self.calibration is None or not weights.calibrated:
+            return torch.empty(0), torch.empty(0)
+        return self.calibration.embeddings(batch.samples, count=weights.negatives, seed=self.plan.seed, step=step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationObjective:
+    """The loss of Step 2: the plain sum of the four levels' losses against the pseudo-label (spec 5.5)."""
+
+    bf16: bool
+
+    def __call__(self, model: TrisSegmenter, batch: Batch, _: int) -> Tensor:
+        """The mean loss of the batch's samples; in training mode, batch norms see one image a sample."""
+        with autocast(model, bf16=self.bf16):
+            logits = model(batch.images_I3HW[batch.image_of_B], batch.token_ids_BT)
+        return torch.stack(segmentation_losses([level.float() for level in logits], batch.targets_BHW()[:, None])).sum()
 
 
 def train_response(
     model: ResponseModel,
-    samples: ObjectSamples,
+    dataset: ReferentDataset,
     plan: TrisPlan,
     *,
     weights: LossWeights,
     calibration: Calibration | None,
     exclude: bool = False,
-    resume: Mapping[str, Any] | None = None,
-    save: Callable[[State], None] = lambda state: None,
-    log: Callable[[str], None] = lambda line: None,
+    **options: Unpack[TrainingOptions],
 ) -> History:
-    """Train Step 1 in place: every batch's texts are negatives of its other images (spec 1.6), K more calibrate.
+    """Train Step 1 in place.
 
     Args:
-        model: on its device; starts from its own weights, or from those in `resume`.
-        samples: objects of the training split.
+        model: on its device.
+        dataset: the training split; its masks, if it has any, are not looked at.
         plan: epochs, batch size, learning rate and so on.
         weights: of the losses, see `losses.PRESETS`.
         calibration: its scorer on the model's device; None where `weights` leave calibration out.
         exclude: leave texts that may be true of an image out of its negatives, see `losses.false_negatives`.
-        resume: a state that an earlier call handed to `save`; everything else must be the same.
-        save: gets the state every `checkpoint_every_steps` steps and at the end. Its tensors are live.
-        log: gets a line every `log_every_steps` steps.
+        options: saved state, hooks, processes; see `ops.training.trainer.Trainer`.
 
     Raises:
-        ValueError: `resume` belongs to another plan or other data, or weights and calibration do not agree.
+        ValueError: weights and calibration do not agree.
+        Refused: the saved state belongs to another plan or other data.
         FloatingPointError: the loss is not finite.
     """
     if weights.calibrated != (calibration is not None):
         raise ValueError("pass a calibration exactly if the weights count it")
-    alone = calibration.after * plan.epochs * samples.batches(plan.batch_size) if calibration is not None else 0
-
-    def backward(batch: Sequence[Sample], step: int) -> Tensor:
-        images_B3HW = normalise(samples.images(batch).to(model.device))
-        ids_BT = samples.ids(batch).to(model.device)
-        own_BE = negatives_BKE = torch.empty(0)
-        counted = weights if step >= alone else weights.uncalibrated
-        if calibration is not None and counted.calibrated:
-            own_BE, negatives_BKE = calibration.of(batch, count=weights.negatives, seed=plan.seed, step=step)
-        exclude_BB = false_negatives(ids_BT, samples.image_rows(batch).to(model.device)) if exclude else None
-        loss = partial(
-            _response_total,
-            images_B3HW=images_B3HW,
-            texts_BE=own_BE.to(model.device),
-            negatives_BKE=negatives_BKE.to(model.device),
-            scorer=calibration and calibration.scorer,
-            weights=counted,
-            exclude_BB=exclude_BB,
-        )
-        sparing = recomputing(model.clip) if plan.accumulate > 1 else nullcontext()
-        with _autocast(model.device, plan), sparing:
-            value = loss(model(images_B3HW, ids_BT))
-        value.backward()
-        return value.detach()
-
-    return _follow(model, samples, plan, backward, resume=resume, save=save, log=log)
+    sampler = ReferentSampler(dataset, batch_size=plan.batch_size, seed=plan.seed)
+    objective = ResponseObjective(
+        plan=plan,
+        weights=weights,
+        calibration=calibration,
+        uncalibrated_steps=calibration.after * plan.epochs * sampler.per_epoch if calibration else 0,
+        exclude=exclude,
+    )
+    return _trainer(model, dataset, plan, sampler, objective, options).run()
 
 
 def train_segmenter(
-    model: TrisSegmenter,
-    samples: ObjectSamples,
-    plan: TrisPlan,
-    *,
-    resume: Mapping[str, Any] | None = None,
-    save: Callable[[State], None] = lambda state: None,
-    log: Callable[[str], None] = lambda line: None,
+    model: TrisSegmenter, dataset: ReferentDataset, plan: TrisPlan, **options: Unpack[TrainingOptions]
 ) -> History:
-    """Train Step 2 in place on pseudo-labels: the plain sum of the four levels' losses (spec 5.5).
-
-    Args and raises as in `train_response`; `samples` have masks.
-    """
-
-    def backward(batch: Sequence[Sample], _: int) -> Tensor:
-        value = torch.zeros((), device=model.device)
-        for start in range(0, len(batch), plan.chunk):
-            part = batch[start : start + plan.chunk]
-            targets_B1HW = samples.masks(part).to(model.device)
-            with _autocast(model.device, plan):
-                logits = model(samples.images(part).to(model.device), samples.ids(part).to(model.device))
-            losses = segmentation_losses([one.float() for one in logits], targets_B1HW)
-            loss = torch.stack(losses).sum() * (len(part) / len(batch))
-            loss.backward()
-            value += loss.detach()
-        return value
-
-    return _follow(model, samples, plan, backward, resume=resume, save=save, log=log)
+    """Train Step 2 in place on the first mask of every referent; args and raises as in `train_response`."""
+    sampler = ReferentSampler(dataset, batch_size=plan.batch_size, seed=plan.seed, chunk=plan.chunk)
+    return _trainer(model, dataset, plan, sampler, SegmentationObjective(bf16=plan.bf16), options).run()
 
 
-def _response_total(response_BBhw: Tensor, **rest: Any) -> Tensor:
-    """The loss of Step 1. Under autocast, responses and the scorer's products are rounded; the sums are in float32."""
-    return response_loss(response_BBhw.float(), **rest).total
-
-
-def _autocast(device: torch.device, plan: TrisPlan) -> AbstractContextManager[object]:
-    return torch.autocast(device.type, torch.bfloat16, enabled=plan.bf16)
-
-
-def _follow(
+def _trainer(
     model: ResponseModel | TrisSegmenter,
-    samples: ObjectSamples,
+    dataset: ReferentDataset,
     plan: TrisPlan,
-    backward: Backward,
-    *,
-    resume: Mapping[str, Any] | None,
-    save: Callable[[State], None],
-    log: Callable[[str], None],
-) -> History:
+    sampler: ReferentSampler,
+    objective: ResponseObjective | SegmentationObjective,
+    options: TrainingOptions,
+) -> Trainer[Batch]:
     convert_conv2d_weight_memory_format(model, torch.channels_last)  # up to 1.8 times as fast
-    run = TrisRun.start(model, plan, samples.batches(plan.batch_size))
-    if resume is not None:
-        run.restore(resume)
-    for epoch in range(run.step // run.per_epoch, plan.epochs):
-        packed = samples.epoch(size=plan.batch_size, seed=plan.seed, epoch=epoch)
-        model.train()
-        for batch in packed[run.step % run.per_epoch :]:
-            run.descend(partial(backward, batch, run.step), count=len(batch))
-            if run.step % plan.log_every_steps == 0 or run.step == run.total:
-                log(run.line())
-            if run.step % plan.checkpoint_every_steps == 0 or run.step == run.total:
-                save(run.state())
-    return run.history
+    groups = model.optimizer_groups(weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
+    return Trainer(
+        model=model,
+        optimizer=torch.optim.AdamW(groups, lr=plan.lr, fused=True),
+        plan=plan,
+        schedule=PolySchedule(
+            lr=plan.lr,
+            total=plan.epochs * sampler.per_epoch,
+            warmup_steps=plan.warmup_steps,
+            per_epoch=sampler.per_epoch if plan.stepping == "compat_epoch" else None,
+        ),
+        sampler=sampler,
+        dataset=dataset,
+        collate=partial(collate, trim=False),  # both networks attend to padding, as the authors' do
+        objective=objective,
+        **options,
+    )

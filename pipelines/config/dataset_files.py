@@ -131,7 +131,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
     if not folder.is_dir():
         raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
-    corpus = open_dataset(config).references()
+    corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
     file = DatasetFile(
         kind="folder",
@@ -161,7 +161,7 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
 
 def _require_usable(corpus: Corpus, root: Path) -> None:
     """A data set that would only fail later is refused with its reasons."""
-    kept, lost = len(corpus.references), len(corpus.quarantined)
+    kept, lost = len(corpus.expressions), len(corpus.quarantined)
     reasons = "; ".join(f"{row.where}: {row.reason}" for row in corpus.quarantined[:3])
     if lost > kept:
         raise Refused(f"{lost} of {kept + lost} rows in {root} cannot be used ({reasons}); mend them and add again")
@@ -173,7 +173,7 @@ def _require_usable(corpus: Corpus, root: Path) -> None:
 
 
 def _summary(corpus: Corpus) -> str:
-    rows, lost = corpus.references, corpus.quarantined
+    rows, lost = corpus.expressions, corpus.quarantined
     splits = ", ".join(f"{split} {sum(row.split == split for row in rows)}" for split in corpus.splits)
     objects, images = len({row.ref_id for row in rows}), len({row.image_file for row in rows})
     lines = [f"Expressions: {len(rows)} ({splits}); objects: {objects}; images: {images}."]

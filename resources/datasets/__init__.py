@@ -1,22 +1,22 @@
-"""Data sets that others made, reduced to references, true objects and quarantined rows.
+"""Data sets that others made, reduced to expressions, ground-truth masks and quarantined rows.
 
 `open_dataset` is the way in; one module per layout knows what lies on disk.
 """
 
 from ops.refusal import Refused
 from resources.datasets import folder, refer, referit
+from resources.datasets.ground_truth import ground_truth_mask
 from resources.datasets.images import ImageChangedError, ImageProblem, inspect_image, load_image, safe_path
 from resources.datasets.reading import Dataset, Layout, check_images, expression_problem
 from resources.datasets.records import (
     Corpus,
     DatasetConfig,
+    Expression,
+    GroundTruth,
     Limits,
     QuarantinedRow,
-    Reference,
-    TrueObject,
     in_split,
 )
-from resources.datasets.truth import true_mask
 
 LAYOUTS: dict[str, Layout] = {
     "refer": refer.LAYOUT,
@@ -43,18 +43,18 @@ __all__ = [
     "Corpus",
     "Dataset",
     "DatasetConfig",
+    "Expression",
+    "GroundTruth",
     "ImageChangedError",
     "ImageProblem",
     "Limits",
     "QuarantinedRow",
-    "Reference",
-    "TrueObject",
     "check_images",
     "expression_problem",
+    "ground_truth_mask",
     "in_split",
     "inspect_image",
     "load_image",
     "open_dataset",
     "safe_path",
-    "true_mask",
 ]

@@ -38,7 +38,7 @@ class SamShape:
     encoder_width: int = 96
     encoder_depth: int = 4
     encoder_heads: int = 4
-    window_of: int = 5
+    window: int = 5
     global_blocks: tuple[int, ...] = (1, 3)
     prompt_width: int = 64
     decoder_depth: int = 2

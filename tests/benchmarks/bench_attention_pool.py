@@ -62,14 +62,14 @@ def example(scorer: Scorer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return torch.randn(BATCH, 3, 320, 320, generator=rng), ids_BT, texts_BE, negatives_BKE
 
 
-def step(model: ResponseModel, optimiser: torch.optim.Optimizer, scorer: Scorer, *batch: Tensor) -> float:
+def step(model: ResponseModel, optimizer: torch.optim.Optimizer, scorer: Scorer, *batch: Tensor) -> float:
     """Processor seconds of a training step: its wall time would tell more about what else runs."""
     images_B3HW, ids_BT, texts_BE, negatives_BKE = batch
     start = time.process_time()
     responses = model(images_B3HW, ids_BT)
     response_loss(responses, images_B3HW, texts_BE, negatives_BKE, scorer=scorer, weights=WEIGHTS).total.backward()
-    optimiser.step()
-    optimiser.zero_grad()
+    optimizer.step()
+    optimizer.zero_grad()
     return time.process_time() - start
 
 
@@ -83,11 +83,11 @@ def main() -> None:
     wasteful.head = thrifty.head
     batch = example(scorer)
     counts = [multiply_adds(model.eval(), batch[0][:1], batch[1][:1]).total / 1e9 for model in (thrifty, wasteful)]
-    optimiser = torch.optim.AdamW(thrifty.optimiser_groups(), lr=1e-6, fused=True)
+    optimizer = torch.optim.AdamW(thrifty.optimizer_groups(), lr=1e-6, fused=True)
     seconds: dict[ResponseModel, list[float]] = {thrifty: [], wasteful: []}
     for repeat in range(REPEATS + 1):
         for model, taken in seconds.items():
-            one = step(model.train(), optimiser, scorer, *batch)
+            one = step(model.train(), optimizer, scorer, *batch)
             taken += [one] if repeat else []  # the first is for warming up
     without, with_pool = (statistics.median(taken) for taken in seconds.values())
     sys.stdout.write(

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from ops.backbones.language import Bert
-from ops.segmenters.lavt import SWIN_B_480, Lavt, optimiser_groups
+from ops.segmenters.lavt import SWIN_B_480, Lavt, optimizer_groups
 from ops.training.losses import per_sample
 
 FLOP_PER_SAMPLE = 3 * 2 * 199e9
@@ -47,7 +47,7 @@ def example(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def on_cpu() -> Iterator[str]:
     """Two steps at batch 1, the second one timed by its parts."""
     model = new_model()
-    optimiser = torch.optim.AdamW(optimiser_groups(model), lr=5e-5, fused=True)
+    optimizer = torch.optim.AdamW(optimizer_groups(model), lr=5e-5, fused=True)
     images, ids, words, targets = example(1)
     for step in (1, 2):
         marks = [time.perf_counter()]
@@ -55,8 +55,8 @@ def on_cpu() -> Iterator[str]:
         marks.append(time.perf_counter())
         loss.backward()
         marks.append(time.perf_counter())
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         marks.append(time.perf_counter())
         forward, backward, update = (after - before for before, after in pairwise(marks))
         yield (
@@ -75,7 +75,7 @@ def on_gpu(batches: list[int]) -> Iterator[str]:
         if "compiled" in mode:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own types
             run = torch.compile(model)
-        optimiser = torch.optim.AdamW(optimiser_groups(model), lr=5e-5, fused=True)
+        optimizer = torch.optim.AdamW(optimizer_groups(model), lr=5e-5, fused=True)
         for batch in batches:
             images, ids, words, targets = (one.cuda() for one in example(batch))
 
@@ -85,8 +85,8 @@ def on_gpu(batches: list[int]) -> Iterator[str]:
                 with torch.autocast("cuda", torch.bfloat16) if bf16 else nullcontext():  # noqa: B023
                     logits = run(images, ids, words)  # noqa: B023
                 per_sample(logits.float(), targets).backward()
-                optimiser.step()  # noqa: B023
-                optimiser.zero_grad()  # noqa: B023
+                optimizer.step()  # noqa: B023
+                optimizer.zero_grad()  # noqa: B023
 
             torch.cuda.reset_peak_memory_stats()
             seconds = timed(step, warm=5, times=10)

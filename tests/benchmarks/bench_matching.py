@@ -71,10 +71,11 @@ def example(rng: torch.Generator) -> tuple[Tensor, Batch, Tensor]:
     batch = Batch(
         images_I3HW=torch.zeros(IMAGES, 3, 1, 1),
         image_of_B=torch.arange(count) // OBJECTS,
-        object_of_B=torch.arange(count),
+        referent_of_B=torch.arange(count),
         token_ids_BT=empty,
         token_mask_BT=empty,
-        masks=tuple(masks),
+        masks_MHW=masks.flatten(0, 1),
+        masks_of_I=(CANDIDATES,) * IMAGES,
         candidates=(tuple(range(CANDIDATES)),) * count,
     )
     return logits, batch, labels[batch.image_of_B]

@@ -2,7 +2,7 @@
 
 Both at the published size (Swin-B, BERT-base, 480 x 480, random weights) see the same images and words, and take their
 steps in turn; the first turn is not counted. Batch size 1 unless named; on a GPU 8 and 16, in bfloat16. Memory is the
-peak of what forward and backward make, without parameters and the optimiser's state.
+peak of what forward and backward make, without parameters and the optimizer's state.
 """
 
 import statistics
@@ -53,25 +53,25 @@ def measure(device: str, batch: int) -> str:
     torch.manual_seed(0)
     hearer, guided = new_model().to(device), Meres(SWIN_B_480, new_bert()).train().to(device)
     pair = (
-        (hearer, lavt_loss, torch.optim.AdamW(lavt.optimiser_groups(hearer), lr=5e-5, fused=True)),
-        (guided, meres_loss, torch.optim.AdamW(meres.optimiser_groups(guided), lr=5e-5, fused=True)),
+        (hearer, lavt_loss, torch.optim.AdamW(lavt.optimizer_groups(hearer), lr=5e-5, fused=True)),
+        (guided, meres_loss, torch.optim.AdamW(meres.optimizer_groups(guided), lr=5e-5, fused=True)),
     )
     inputs = tuple(one.to(device) for one in example(batch))
     seconds: list[list[float]] = [[], []]
     for turn in range(1 + TURNS):
-        for row, (model, loss, optimiser) in enumerate(pair):
+        for row, (model, loss, optimizer) in enumerate(pair):
             start = time.perf_counter()
             learn(model, loss, inputs)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn:
                 seconds[row].append(time.perf_counter() - start)
     peaks = []
-    for model, loss, optimiser in pair:
+    for model, loss, optimizer in pair:
         peaks.append(peak_gib(partial(learn, model, loss, inputs), device))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
     quick, long = map(statistics.median, seconds)
     return (
         f"batch {batch}, {device}: LAVT {quick:.2f} s and {peaks[0]:.2f} GiB a step, "

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.graph.jobs import job_name
 from tests.browser.serving import ask, pages
-from tests.homes import write_home
-from tests.kills.victim import LONG, STEP, WORLD
+from tests.homes import copy_home
+from tests.kills.victim import LONG, STEP
 
 LAUNCH = """mutation {{ launchRun(executionParams: {{
   selector: {{jobName: "{job}", repositoryName: "__repository__", repositoryLocationName: "wordmask"}},
@@ -37,10 +37,10 @@ def training(shown: dict[str, Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_training_that_is_stopped_on_its_page_is_cancelled_and_not_tried_again(tmp_path: Path) -> None:
-    home = write_home(tmp_path / "home", datasets={"victim": WORLD}, experiments={"long": LONG})
+def test_a_training_that_is_stopped_on_its_page_is_cancelled_and_not_tried_again(chosen: Path, tmp_path: Path) -> None:
+    home = copy_home(chosen, tmp_path / "home", experiments={"long": LONG})
     with pages(home, patience=150.0) as address:
-        answer = ask(address, LAUNCH.format(job=job_name("victim", "long")))["launchRun"]
+        answer = ask(address, LAUNCH.format(job=job_name("little", "long")))["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", json.dumps(answer)
         run = answer["run"]["runId"]
         deadline = time.monotonic() + 200

@@ -1,24 +1,32 @@
-"""The world of the victims, and processes to run it in."""
+"""The victims of a few kills and of many."""
 
-import multiprocessing
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
-from tests.homes import write_home
-from tests.kills.victim import EXPERIMENT, TRIS, WORLD
+from tests.homes import copy_home, write_home
+from tests.kills.victim import OFTEN, VICTIM, Victim, experiments
 
 
 @pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """Processes that start with the heavy imports done."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["torch", "spacy", "open_clip", "transformers", "pipelines.definitions"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    experiments = {"kill": EXPERIMENT, "tris_kill": TRIS}
-    return write_home(tmp_path_factory.mktemp("home"), datasets={"victim": WORLD}, experiments=experiments)
+def victims(
+    processes: ForkServerContext, described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Victim]:
+    """Number of kills -> what they hit."""
+    few = copy_home(
+        described,
+        tmp_path_factory.mktemp("few"),
+        experiments=experiments("little", epochs=2, batch=4, tris_batch=4, irnet_batch=2),
+    )
+    many = write_home(
+        tmp_path_factory.mktemp("many"),
+        datasets={"victim": VICTIM},
+        experiments=experiments("victim", epochs=6, batch=8, tris_batch=12, irnet_batch=4),
+    )
+    candidates = {("candidate_masks",): chosen / "store", ("candidate_masks", "mask_choices"): chosen / "store"}
+    prepared = {(): described / "store", **candidates}
+    return {
+        2: Victim(context=processes, home=few, dataset="little", prepared=prepared),
+        OFTEN: Victim(context=processes, home=many, dataset="victim", prepared={}),
+    }

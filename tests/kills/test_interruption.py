@@ -12,21 +12,21 @@ import dagster as dg
 import pytest
 
 from resources.paths import PROJECT
-from tests.homes import write_home
-from tests.kills.victim import LONG, STEP, WORLD
+from tests.homes import copy_home
+from tests.kills.victim import LONG, STEP
 
 RUN = "from pipelines.cli import app; app()"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return write_home(tmp_path, datasets={"victim": WORLD}, experiments={"long": LONG})
+def home(chosen: Path, tmp_path: Path) -> Path:
+    return copy_home(chosen, tmp_path, experiments={"long": LONG})
 
 
 @contextmanager
 def training(home: Path) -> Iterator[subprocess.Popen[str]]:
     """`wordmask run` in a process of its own, once its training tells of a step."""
-    words = ["run", "-d", "victim", "-e", "long", "--until", "zs_bootstrap"]
+    words = ["run", "-d", "little", "-e", "long", "--until", "zs_bootstrap"]
     with subprocess.Popen(
         [sys.executable, "-c", RUN, *words],
         cwd=PROJECT,

@@ -1,11 +1,10 @@
 """SIGKILL in the middle of MERES and of TRIS's steps."""
 
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
-from tests.kills.victim import HOW_OFTEN, TRIS_STAGES, compare
+from tests.kills.victim import HOW_OFTEN, TRIS_STAGES, Victim, compare
 
 TRAINED = ("tris_response_model", "refined_labels", "tris_segmenter")
 ROUGHLY = (
@@ -17,10 +16,10 @@ ROUGHLY = (
 
 
 @pytest.mark.parametrize("kills", HOW_OFTEN)
-def test_training_of_meres_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, kills: int) -> None:
-    compare(context, home, tmp_path, "meres", kills=kills, before=())
+def test_training_of_meres_survives_kills(victims: dict[int, Victim], tmp_path: Path, kills: int) -> None:
+    compare(victims, tmp_path, "meres", kills=kills, before=())
 
 
 @pytest.mark.parametrize(("stage", "kills"), ROUGHLY)
-def test_tris_survives_kills(context: ForkServerContext, home: Path, tmp_path: Path, stage: str, kills: int) -> None:
-    compare(context, home, tmp_path, stage, kills=kills, before=TRIS_STAGES[: TRIS_STAGES.index(stage)])
+def test_tris_survives_kills(victims: dict[int, Victim], tmp_path: Path, stage: str, kills: int) -> None:
+    compare(victims, tmp_path, stage, kills=kills, before=TRIS_STAGES[: TRIS_STAGES.index(stage)])

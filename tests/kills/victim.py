@@ -1,69 +1,110 @@
-"""A tiny world whose stages are killed at random moments and started again: nothing is lost or differs."""
+"""Stages that are killed at random moments and started again: nothing is lost or differs."""
 
 import os
 import random
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.context import ForkServerContext
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from storage.artifact import Store
+from tests.homes import DESCRIBED
 
-EXPERIMENT = """
-extends: correct
-datasets: [victim]
-targets: [report, meres_scores]
-knobs:
-  zs_bootstrap: {epochs: 6, batch_size: 8}
-  corrected: {epochs: 4, batch_size: 8}
-  meres: {labels: ground_truth, epochs: 4, batch_size: 8}
-"""
 LONG = """
 extends: base
-datasets: [victim]
+datasets: [little]
 targets: [scores]
 knobs:
   zs_bootstrap: {epochs: 400, batch_size: 8}
 """
-TRIS = """
-extends: tris
-datasets: [victim]
-knobs:
-  tris_response_model: {image_size: 96, epochs: 4, batch_size: 12, width: 32}
-  refined_labels: {taught_images: 8, epochs: 4, batch_size: 4, crop: 76}
-  tris_segmenter: {image_size: 96, epochs: 6, batch_size: 12, laterals: [8, 8, 16, 16], finest: 8}
-"""
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 3}\n"
+"""A training that is not over before somebody stops it."""
 STEP = re.compile(r"step \d+/\d+")
 """What a training tells from time to time."""
 TRIS_STAGES = ("tris_response_model", "response_maps", "selected_responses", "refined_labels", "tris_segmenter")
-HOW_OFTEN = [2, pytest.param(10, marks=pytest.mark.slow)]
-PREPARED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
+OFTEN = 10
+"""So many kills need a larger world and longer trainings."""
+HOW_OFTEN = [2, pytest.param(OFTEN, marks=pytest.mark.slow)]
+VICTIM = "{kind: toyref, toy: {style: toyref, size: tiny, seed: 3}}"
+"""The data set `victim`, for many kills; `little` serves for few."""
 
 
-def run_stages(home: str, store_root: str, names: tuple[str, ...]) -> None:
+def experiments(dataset: str, *, epochs: int, batch: int, tris_batch: int, irnet_batch: int) -> dict[str, str]:
+    """Name -> text of the experiments whose stages are killed; S+S+C and MERES in one, TRIS in the other."""
+    training, images = (
+        f"epochs: {epochs}, batch_size: {batch}",
+        f"image_size: 96, epochs: {epochs}, batch_size: {tris_batch}",
+    )
+    return {
+        f"kill_{dataset}": f"""
+extends: correct
+datasets: [{dataset}]
+targets: [report, meres_scores]
+knobs:
+  zs_bootstrap: {{{training}}}
+  corrected: {{{training}}}
+  meres: {{labels: ground_truth, {training}}}
+""",
+        f"kill_tris_{dataset}": f"""
+extends: tris
+datasets: [{dataset}]
+knobs:
+  tris_response_model: {{{images}, width: 32}}
+  refined_labels: {{taught_images: 8, epochs: 4, batch_size: {irnet_batch}, crop: 76}}
+  tris_segmenter: {{{images}, laterals: [8, 8, 16, 16], finest: 8}}
+""",
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Victim:
+    """A data set whose stages are run in processes of their own, and stores in which they ran undisturbed."""
+
+    context: ForkServerContext
+    home: Path
+    dataset: str
+    prepared: Mapping[tuple[str, ...], Path]
+    """Stages -> a store in which they, and what comes before them, are finished already."""
+    undisturbed: dict[tuple[str, ...], Path] = field(default_factory=dict)
+
+    def start(self, store: Path, stages: tuple[str, ...]) -> ForkServerProcess:
+        process = self.context.Process(target=run_stages, args=(str(self.home), self.dataset, str(store), stages))
+        process.start()
+        return process
+
+    def finish(self, store: Path, stages: tuple[str, ...]) -> None:
+        """Run to the end undisturbed."""
+        process = self.start(store, stages)
+        process.join(240)
+        assert process.exitcode == 0
+
+    def store(self, stages: tuple[str, ...]) -> Path:
+        """A store with the stages finished one after the other, made once."""
+        if stages not in self.undisturbed:
+            store = self.home / "undisturbed" / "-".join(("described", *stages))
+            if (before := self.prepared.get(stages)) or (stages and (before := self.store(stages[:-1]))):
+                shutil.copytree(before, store)
+            self.finish(store, (*DESCRIBED, *stages))
+            self.undisturbed[stages] = store
+        return self.undisturbed[stages]
+
+
+def run_stages(home: str, dataset: str, store_root: str, stages: tuple[str, ...]) -> None:
     """In a process of its own: run the named stages, with frequent commits."""
     os.environ["WORDMASK_HOME"] = home
     from assets.framework.asset_factory import run_stage
     from pipelines.graph.load import load_plan
     from resources.runtime import Runtime
 
-    runtime = Runtime(shard=2, checkpoint_every=3, threads=1)
-    for one in load_plan():
-        if one.dataset == "victim" and one.stage.name in names:
-            run_stage(one, Store(Path(store_root)), runtime, lambda _: None)
-
-
-def finish(context: ForkServerContext, home: Path, store: Path, names: tuple[str, ...]) -> None:
-    """Run to the end undisturbed."""
-    process = context.Process(target=run_stages, args=(str(home), str(store), names))
-    process.start()
-    process.join(240)
-    assert process.exitcode == 0
+    runtime = Runtime(shard=1 if dataset == "little" else 2, checkpoint_every=3, threads=1)
+    for instance in load_plan():
+        if instance.dataset == dataset and instance.stage.name in stages:
+            run_stage(instance, Store(Path(store_root)), runtime, lambda _: None)
 
 
 def progress(store: Path) -> set[tuple[str, int]]:
@@ -75,13 +116,12 @@ def progress(store: Path) -> set[tuple[str, int]]:
     return found
 
 
-def disturb(context: ForkServerContext, home: Path, store: Path, names: tuple[str, ...], *, delays: list[float]) -> int:
-    """Start the stages again and again, and kill each run shortly after it committed something; number of hits."""
+def disturb(victim: Victim, store: Path, stage: str, *, delays: list[float]) -> int:
+    """Start the stage again and again, and kill each run shortly after it committed something; number of hits."""
     hits = 0
     for delay in delays:
-        process = context.Process(target=run_stages, args=(str(home), str(store), names))
         before = progress(store)
-        process.start()
+        process = victim.start(store, (stage,))
         while process.is_alive() and progress(store) <= before:
             time.sleep(0.02)
         process.join(delay)
@@ -92,19 +132,16 @@ def disturb(context: ForkServerContext, home: Path, store: Path, names: tuple[st
     return hits
 
 
-def compare(
-    context: ForkServerContext, home: Path, tmp_path: Path, stage: str, *, kills: int, before: tuple[str, ...]
-) -> None:
-    calm, rough = tmp_path / "calm", tmp_path / "rough"
-    finish(context, home, calm, (*PREPARED, *before))
-    shutil.copytree(calm, rough)
-    finish(context, home, calm, (stage,))
+def compare(victims: Mapping[int, Victim], folder: Path, stage: str, *, kills: int, before: tuple[str, ...]) -> None:
+    """Kill the stage so many times, let it end, and find what an undisturbed run leaves."""
+    victim, store = victims[kills], folder / "store"
+    shutil.copytree(victim.store(before), store)
     moments = random.Random(kills)
-    hits = disturb(context, home, rough, (stage,), delays=[moments.uniform(0.0, 0.2) for _ in range(kills)])
+    hits = disturb(victim, store, stage, delays=[moments.uniform(0.0, 0.2) for _ in range(kills)])
     assert hits == kills, "the stage was over before it could be killed"
-    finish(context, home, rough, (stage,))
-    experiment = "tris_kill" if stage in TRIS_STAGES else "kill"
-    key = ("victim", experiment, stage)
-    expected, found = Store(calm).resolve(key), Store(rough).resolve(key)
+    victim.finish(store, (stage,))
+    experiment = f"kill_tris_{victim.dataset}" if stage in TRIS_STAGES else f"kill_{victim.dataset}"
+    key = (victim.dataset, experiment, stage)
+    expected, found = Store(victim.store((*before, stage))).resolve(key), Store(store).resolve(key)
     assert found.content_digest == expected.content_digest
-    assert not Store(rough).verify(found)
+    assert not Store(store).verify(found)

@@ -63,12 +63,12 @@ def _shortcut_matters(batch: Batch) -> bool:
     """Whether a mask that is some object's only candidate is wanted by another: there the modes must differ."""
     wanted = {
         (int(image), int(object_), row)
-        for image, object_, rows in zip(batch.image_of_B, batch.object_of_B, batch.candidates, strict=True)
+        for image, object_, rows in zip(batch.image_of_B, batch.referent_of_B, batch.candidates, strict=True)
         for row in rows
     }
     single = {
         (int(image), int(object_), rows[0])
-        for image, object_, rows in zip(batch.image_of_B, batch.object_of_B, batch.candidates, strict=True)
+        for image, object_, rows in zip(batch.image_of_B, batch.referent_of_B, batch.candidates, strict=True)
         if len(rows) == 1
     }
     return any(
@@ -92,10 +92,11 @@ def _batch(case: Mapping[str, np.ndarray]) -> Batch:
     return Batch(
         images_I3HW=torch.zeros(len(rows), 3, 1, 1),
         image_of_B=torch.tensor([rows.index(image) for image in images]),
-        object_of_B=torch.tensor([names.index(one) for one in ids]),
+        referent_of_B=torch.tensor([names.index(one) for one in ids]),
         token_ids_BT=empty,
         token_mask_BT=empty,
-        masks=tuple(torch.from_numpy(np.stack(stack)) for stack in stacks),
+        masks_MHW=torch.cat([torch.from_numpy(np.stack(stack)) for stack in stacks]),
+        masks_of_I=tuple(map(len, stacks)),
         candidates=tuple(candidates),
     )
 

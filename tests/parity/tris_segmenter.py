@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from ops.evaluation.iou import ScoreState
 from ops.evaluation.localisation import ExpressionScore, Localisation, divided_by_maximum, hit_rate, localise, score
 from ops.segmenters.lavt_decoder import upsample
+from ops.training.schedule import PolySchedule
 from ops.tris.boxes import proposals
 from ops.tris.decoder import TopDownDecoder
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.schedule import factor
 from ops.tris.segmenter import segmentation_losses
 from ops.tris.sizes import enlarge
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights
@@ -97,13 +97,12 @@ def upsample_chain(arrays: Arrays) -> Iterator[Result]:
 def lr_schedule(arrays: Arrays) -> Iterator[Result]:
     """Per iteration, as in Step 1, and per epoch, as coded in Step 2."""
     total, epochs = int(arrays["stage1_total_iters"]), len(arrays["stage2_epoch"])
-    ours = [factor(int(i), epochs=1, per_epoch=total) for i in arrays["iters"]]
+    schedule = PolySchedule(lr=1.0, total=total)
+    ours = [schedule.factor(int(i)) for i in arrays["iters"]]
     yield compare("factor", np.array(ours), arrays["factor"])
     per_epoch = total // epochs
-    slow = [
-        factor(int(epoch) * per_epoch, epochs=epochs, per_epoch=per_epoch, stepping="compat_epoch")
-        for epoch in arrays["stage2_epoch"]
-    ]
+    by_epoch = PolySchedule(lr=1.0, total=epochs * per_epoch, per_epoch=per_epoch)
+    slow = [by_epoch.factor(int(epoch) * per_epoch) for epoch in arrays["stage2_epoch"]]
     yield compare("stage2_factor_as_coded", np.array(slow), arrays["stage2_factor_as_coded"])
 
 

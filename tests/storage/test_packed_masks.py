@@ -1,5 +1,6 @@
 """Stacks of masks in one file."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ def test_stacks_come_back_as_they_were(tmp_path: Path, counts: list[int], height
     for stack, original in zip(found, stacks, strict=True):
         assert stack.dtype == np.bool_
         np.testing.assert_array_equal(stack, original)
+
+
+def test_stacks_are_pickled_by_their_path(tmp_path: Path) -> None:
+    path = tmp_path / "masks.bits"
+    stacks = [np.ones((300, 20, 20), bool), np.eye(20, dtype=bool)[None]]
+    content = pickle.dumps(PackedMasks(path, write_packed_masks(path, stacks), height=20, width=20))
+    assert len(content) < 500
+    np.testing.assert_array_equal(pickle.loads(content)[1], stacks[1])
 
 
 def test_numbers_beyond_the_last_are_refused_and_slices_work(tmp_path: Path) -> None:

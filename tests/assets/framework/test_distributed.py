@@ -1,4 +1,4 @@
-"""A training stage on two processes of torchrun: the same artifact as one process makes, and nobody left behind."""
+"""A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
 import multiprocessing
 import os
@@ -29,7 +29,7 @@ PREPARED = ("dataset_index", "references", "noun_phrases", "projected_classes", 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world with everything that ZSBootstrap reads."""
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"team": EXPERIMENT})
+    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"pair": EXPERIMENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
         for one in stages():
@@ -51,7 +51,7 @@ def losses(artifact: Artifact) -> list[float]:
     return artifact.table("history")["loss"].to_pylist()
 
 
-def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
+def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORDMASK_HOME", str(home))
@@ -69,7 +69,7 @@ def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
 
 
 def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / "experiments" / "team.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
+    (home / "experiments" / "pair.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
     monkeypatch.setenv("WORDMASK_HOME", str(home))
     with pytest.raises(ValueError, match="cannot be shared by 2 processes; raise batch_size"):
         run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None)
@@ -91,10 +91,32 @@ def members(folder: Path) -> list[int]:
     return found
 
 
+def listening(process: int) -> list[str]:
+    """Addresses, as the kernel writes them, on which a process takes connections."""
+    own = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            own.add(link.readlink().name)
+        except OSError:  # closed while we looked
+            continue
+    addresses = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A" and f"socket:[{parts[9]}]" in own:
+                addresses.append(parts[1].split(":")[0])
+    return addresses
+
+
+LOOPBACK = ("0100007F", "00000000000000000000000001000000")
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
-def test_when_the_step_is_killed_its_processes_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = EXPERIMENT.replace("epochs: 2, batch_size: 12", "epochs: 500, batch_size: 12")
-    (home / "experiments" / "team.yaml").write_text(text)
+    (home / "experiments" / "pair.yaml").write_text(text)
     monkeypatch.setenv("WORDMASK_HOME", str(home))
     process = multiprocessing.get_context("spawn").Process(target=train_forever, args=(home,))
     process.start()
@@ -103,7 +125,10 @@ def test_when_the_step_is_killed_its_processes_end(home: Path, monkeypatch: pyte
         assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert len(members(home)) >= 2
+    assert len(members(home)) == 2
+    opened = [address for member in members(home) for address in listening(member)]
+    assert opened, "two processes that train together speak to each other"
+    assert set(opened) <= set(LOOPBACK)
     process.kill()
     process.join()
     while members(home):

@@ -25,7 +25,7 @@ from assets.pretraining.detector_losses import (
 from resources.embedded.cards import load_embedded
 from resources.models.grounding_dino import build_grounding_dino, quiet
 from resources.models.grounding_text import read_tokenizer
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START, SPLIT_SEED_RANGES
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START, SPLIT_SEED_RANGES
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_the_tap_sees_what_the_model_returns(tokenizer: BertTokenizer) -> None:
 
 
 def test_questions_name_words_and_targets_are_what_they_name(tokenizer: BertTokenizer) -> None:
-    samples = draw_samples(range(RECIPE_SEEDS_START, RECIPE_SEEDS_START + 30), sizes=recipe.SIZES)
+    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 30), sizes=recipe.SIZES)
     asker, rng = Asker(), np.random.default_rng(0)
     for sample in samples:
         question = asker.ask(sample, rng)
@@ -135,7 +135,7 @@ def test_questions_name_words_and_targets_are_what_they_name(tokenizer: BertToke
 
 
 def test_an_epoch_shows_each_image_once_and_batches_share_a_shape(tokenizer: BertTokenizer) -> None:
-    samples = draw_samples(range(RECIPE_SEEDS_START, RECIPE_SEEDS_START + 24), sizes=recipe.SIZES)
+    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 24), sizes=recipe.SIZES)
     groups = {
         shape: [s for s in samples if s.pixels_hw3.shape == shape] for shape in {s.pixels_hw3.shape for s in samples}
     }

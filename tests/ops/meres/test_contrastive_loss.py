@@ -24,10 +24,11 @@ def batch_of(candidates: tuple[tuple[int, ...], ...], objects: list[int] | None 
     return Batch(
         images_I3HW=torch.zeros(1, 3, SIDE, SIDE),
         image_of_B=torch.zeros(count, dtype=torch.long),
-        object_of_B=torch.tensor(objects or list(range(count))),
+        referent_of_B=torch.tensor(objects or list(range(count))),
         token_ids_BT=empty,
         token_mask_BT=empty,
-        masks=(masks,),
+        masks_MHW=masks,
+        masks_of_I=(len(masks),),
         candidates=candidates,
     )
 

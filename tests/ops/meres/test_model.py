@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ops.images import normalise
 from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import sample_binary_cross_entropy
-from ops.meres.model import Meres, in_blocks, optimiser_groups
+from ops.meres.model import Meres, in_blocks, optimizer_groups
 from ops.segmenters.lavt import FusedSwin, LavtConfig
 from ops.segmenters.prediction import predict
 from tests.ops.meres.models import MASK, TINY, pictures, tiny_meres, words
@@ -201,7 +201,7 @@ def test_prediction_takes_it_like_lavt(tiny: Meres) -> None:
 
 def test_every_learning_parameter_is_in_one_group_and_tau_in_its_own() -> None:
     model = tiny_meres()
-    groups = {group["name"]: group for group in optimiser_groups(model, pretrained_rate=0.1)}
+    groups = {group["name"]: group for group in optimizer_groups(model, pretrained_rate=0.1)}
     grouped = [id(one) for group in groups.values() for one in group["params"]]
     assert sorted(grouped) == sorted(id(one) for one in model.parameters() if one.requires_grad)
     assert model.vision.temperature is not None

@@ -10,7 +10,7 @@ from transformers import BertConfig
 from ops.backbones.language import Bert
 from ops.evaluation.flop_count import parameters
 from ops.meres.config import EMBEDDED, SWIN_B_480
-from ops.meres.model import Meres, optimiser_groups
+from ops.meres.model import Meres, optimizer_groups
 from resources.embedded.cards import EMBEDDED_FOLDER as FOLDER
 from resources.models.swin_bert import load_bert, load_swin, new_bert
 
@@ -49,8 +49,8 @@ def test_only_the_enhancement_drops_out(model: Meres) -> None:
     assert set(rates.values()) == {0.0, 0.1}
 
 
-def test_groups_of_the_optimiser_at_full_size(model: Meres) -> None:
-    groups = {group["name"]: group for group in optimiser_groups(model)}
+def test_groups_of_the_optimizer_at_full_size(model: Meres) -> None:
+    groups = {group["name"]: group for group in optimizer_groups(model)}
     assert {name: group["weight_decay"] for name, group in groups.items()} == {
         "pretrained": 0.01,
         "pretrained, undecayed": 0.0,

@@ -13,20 +13,20 @@ from ops.meres.attention_maps import attention_maps, recorded_calls
 from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import MeresLoss
 from ops.meres.model import Meres
-from ops.meres.model import optimiser_groups as meres_groups
+from ops.meres.model import optimizer_groups as meres_groups
 from ops.segmenters.lavt import Lavt, LavtConfig
-from ops.segmenters.lavt import optimiser_groups as lavt_groups
-from ops.training.course import State
-from ops.training.dataset import InMemorySamples, TrainingObject
-from ops.training.loop import Run, TrainPlan, first_candidate, train
+from ops.segmenters.lavt import optimizer_groups as lavt_groups
+from ops.segmenters.training import SegmenterPlan, adamw, first_candidate, train
+from ops.training.dataset import ReferentDataset, TrainingReferent
+from ops.training.train_state import State
 from tests.ops.meres.models import TINY as TINY_MERES
 from tests.ops.meres.models import pictures
 from tests.ops.segmenters.test_lavt import TINY as TINY_LAVT
-from tests.ops.training.test_training import assert_same, restored, stored
+from tests.ops.training.tiny import assert_same, restored, stored
 
 WORDS = torch.tensor([[2, 5, 6, 29, 0, 0], [2, 7, 3, 11, 4, 29]])
 """With start (2) and end (29)."""
-PLAN = TrainPlan(epochs=2, batch_size=2, lr=1e-3, checkpoint_every_steps=1)
+PLAN = SegmenterPlan(epochs=2, batch_size=2, lr=1e-3, checkpoint_every_steps=1)
 FAMILIES = ("lavt", "meres")
 
 
@@ -38,20 +38,20 @@ def new_model(family: str, **changes: Any) -> Lavt | Meres:
     return Meres(MeresConfig(**{**vars(TINY_MERES), **changes}), text)
 
 
-def samples() -> InMemorySamples:
+def data() -> ReferentDataset:
     masks = torch.zeros(4, 1, 80, 80, dtype=torch.bool)
     masks[:, :, 10:50, 20:60] = True
-    objects = [
-        TrainingObject(image=image, candidates=(0,), token_ids_ST=WORDS, token_mask_ST=attention_mask(WORDS))
+    referents = [
+        TrainingReferent(image=image, candidates=(0,), token_ids_ST=WORDS, token_mask_ST=attention_mask(WORDS))
         for image in range(4)
     ]
-    return InMemorySamples(pictures(4), list(masks), objects)
+    return ReferentDataset(pictures(4), list(masks), referents)
 
 
-def fit(model: Lavt | Meres, plan: TrainPlan = PLAN, **options: Any) -> list[float]:
+def fit(model: Lavt | Meres, plan: SegmenterPlan = PLAN, **options: Any) -> list[float]:
     lavt = isinstance(model, Lavt)
     terms = {"loss": first_candidate if lavt else MeresLoss(), "groups": lavt_groups if lavt else meres_groups}
-    return train(model, samples(), plan, **{**terms, **options}).loss
+    return train(model, data(), plan, **{**terms, **options}).loss
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -67,7 +67,7 @@ def test_what_follows_the_end_does_not_matter(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_batches_of_a_training_hear_sentences_to_their_end(family: str) -> None:
-    some = samples()
+    some = data()
     batch = some.batch([(0, 0), (1, 0)])
     assert batch.token_ids_BT.tolist() == [[2, 5, 6, 29]] * 2
     batch = some.batch([(0, 0), (1, 1)])
@@ -166,7 +166,7 @@ def test_clip_is_pretrained_and_learns_at_its_share_of_the_rate() -> None:
     for family in FAMILIES:
         model = new_model(family)
         groups = lavt_groups if family == "lavt" else meres_groups
-        run = Run.start(model, TrainPlan(epochs=1, batch_size=1, pretrained_rate=0.1), 10, groups=groups)
+        optimizer = adamw(model, SegmenterPlan(epochs=1, batch_size=1, pretrained_rate=0.1), groups=groups)
         clip = {id(one) for one in model.language.model.parameters()}
-        rates = {group["rate"] for group in run.optimiser.param_groups for one in group["params"] if id(one) in clip}
+        rates = {group["rate"] for group in optimizer.param_groups for one in group["params"] if id(one) in clip}
         assert rates == {0.1}

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from ops.backbones.language import Bert
 from ops.backbones.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinConfig, relative_position_index, shift_mask
-from ops.segmenters.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimiser_groups, poly
+from ops.segmenters.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimizer_groups
 from ops.segmenters.lavt_decoder import MaskDecoder
 from ops.segmenters.prediction import predict
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention, instance_norm
@@ -86,7 +86,7 @@ def test_full_size_has_the_parameters_of_the_published_model(full_size: Lavt) ->
 
 
 def test_full_size_is_optimised_in_the_published_groups(full_size: Lavt) -> None:
-    groups = optimiser_groups(full_size)
+    groups = optimizer_groups(full_size)
     assert [count(group["params"]) for group in groups] == [258_296, 97_938_560, 20_651_010, 70_878_720]
     assert [len(group["params"]) for group in groups[:2]] == [136, 253]
     assert [group["weight_decay"] for group in groups] == [0.0, 0.01, 0.01, 0.01]
@@ -100,7 +100,7 @@ def test_only_the_first_layers_of_bert_learn(full_size: Lavt) -> None:
 
 def test_every_learning_parameter_is_in_one_group(full_size: Lavt) -> None:
     last_gate = {id(one) for one in full_size.vision.backbone.gates[-1].parameters()}  # counted, never moved
-    grouped = [id(one) for group in optimiser_groups(full_size) for one in group["params"]]
+    grouped = [id(one) for group in optimizer_groups(full_size) for one in group["params"]]
     learning = {id(one) for one in full_size.parameters() if one.requires_grad}
     assert sorted(grouped) == sorted(learning | last_gate)
 
@@ -281,12 +281,6 @@ def test_the_decoder_takes_maps_whose_sizes_are_no_multiples() -> None:
         for width, size in zip([2, 4, 8, 16], [(12, 19), (6, 10), (3, 5), (2, 3)], strict=True)
     ]
     assert decoder(maps).shape == (1, 2, 12, 19)
-
-
-def test_poly_falls_from_one_to_zero() -> None:
-    assert poly(0, 10) == 1
-    assert poly(5, 10) == pytest.approx(0.5**0.9)
-    assert poly(10, 10) == 0
 
 
 def test_gradients_of_a_shifted_padded_block_are_right() -> None:

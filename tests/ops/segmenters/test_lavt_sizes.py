@@ -1,4 +1,4 @@
-"""LAVT at its published size, counted without weights: parameters, optimiser groups, multiply-adds (spec 4.5, 4.7)."""
+"""LAVT at its published size, counted without weights: parameters, optimizer groups, multiply-adds (spec 4.5, 4.7)."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from transformers import BertConfig
 
 from ops.backbones.language import Bert
 from ops.evaluation.flop_count import parameters
-from ops.segmenters.lavt import SWIN_B_480, Lavt, optimiser_groups
+from ops.segmenters.lavt import SWIN_B_480, Lavt, optimizer_groups
 from resources.models.swin_bert import new_bert
 
 
@@ -30,8 +30,8 @@ def test_parameters_agree_with_the_breakdown(model: Lavt) -> None:
     assert parameters(model) == 118_847_866 + 108_891_648
 
 
-def test_the_four_groups_of_the_optimiser_have_the_published_counts(model: Lavt) -> None:
-    groups = optimiser_groups(model)
+def test_the_four_groups_of_the_optimizer_have_the_published_counts(model: Lavt) -> None:
+    groups = optimizer_groups(model)
     assert [(len(group["params"]), sum(one.numel() for one in group["params"])) for group in groups] == [
         (136, 258_296),
         (253, 97_938_560),

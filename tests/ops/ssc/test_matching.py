@@ -129,10 +129,11 @@ def batch_of(masks: list[torch.Tensor], samples: list[tuple[int, int, tuple[int,
     return Batch(
         images_I3HW=torch.zeros(len(masks), 3, 1, 1),
         image_of_B=torch.tensor([image for image, _, _ in samples]),
-        object_of_B=torch.tensor([name for _, name, _ in samples]),
+        referent_of_B=torch.tensor([name for _, name, _ in samples]),
         token_ids_BT=empty,
         token_mask_BT=empty,
-        masks=tuple(masks),
+        masks_MHW=torch.cat(masks),
+        masks_of_I=tuple(map(len, masks)),
         candidates=tuple(rows for _, _, rows in samples),
     )
 
@@ -155,7 +156,7 @@ def test_the_loss_is_cross_entropy_against_the_matched_masks_and_divided_by_all_
 
 
 def _rows(batch: Batch) -> list[tuple[int, tuple[int, int]]]:
-    pairs = zip(batch.image_of_B.tolist(), batch.object_of_B.tolist(), strict=True)
+    pairs = zip(batch.image_of_B.tolist(), batch.referent_of_B.tolist(), strict=True)
     return list(enumerate(pairs))
 
 

@@ -14,11 +14,12 @@ import torch
 from torch import distributed, nn
 
 from ops.segmenters.lavt import Lavt
+from ops.segmenters.training import Loss, SegmenterPlan, first_candidate, train
 from ops.ssc.matching import MatchingLoss
-from ops.training.course import State
-from ops.training.distributed import Team, TeamNorm
-from ops.training.loop import ALONE, Loss, TrainPlan, first_candidate, train
-from tests.ops.training.test_training import CONFIG, PLAN, new_model, some_samples
+from ops.training.distributed import ALONE, ProcessGroup, SyncedBatchNorm
+from ops.training.train_state import State
+from tests.ops.training.data import some_data
+from tests.ops.training.tiny import CONFIG, PLAN, new_model
 
 STEADY = replace(CONFIG, drop_path=0.0)
 """Without drop path, whose noise differs from process to process."""
@@ -46,24 +47,26 @@ def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
             future.result()
 
 
-def meet(rank: int, size: int, port: int) -> Team:
+def meet(rank: int, size: int, port: int) -> ProcessGroup:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
-    return Team(rank=rank, size=size)
+    return ProcessGroup(rank=rank, size=size)
 
 
-def train_member(rank: int, size: int, port: int, out: Path, plan: TrainPlan, loss: Loss, state: Path | None) -> None:
-    team = meet(rank, size, port)
+def train_member(
+    rank: int, size: int, port: int, out: Path, plan: SegmenterPlan, loss: Loss, state: Path | None
+) -> None:
+    group = meet(rank, size, port)
     model, saved = still_model(), []
     resume = torch.load(state, weights_only=True) if state else None
     history = train(
-        model, some_samples(), plan, resume=resume, loss=loss, team=team, save=lambda state: saved.append(state["step"])
+        model, some_data(), plan, resume=resume, loss=loss, group=group, save=lambda state: saved.append(state["step"])
     )
     torch.save({"weights": model.state_dict(), "history": history.loss, "saved": saved}, out / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
-def train_team(out: Path, plan: TrainPlan, loss: Loss = first_candidate, state: Path | None = None) -> list[State]:
+def train_group(out: Path, plan: SegmenterPlan, loss: Loss = first_candidate, state: Path | None = None) -> list[State]:
     in_two_processes(train_member, out, plan, loss, state)
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
@@ -71,8 +74,8 @@ def train_team(out: Path, plan: TrainPlan, loss: Loss = first_candidate, state: 
 def test_losses_and_weights_are_those_of_one_process(tmp_path: Path) -> None:
     plan = replace(PLAN, epochs=2, accumulate=2, batch_size=12, clip_norm=0.5)
     alone, loss = still_model(), MatchingLoss(rule="greedy")
-    history = train(alone, some_samples(), plan, loss=loss)
-    first, second = train_team(tmp_path, plan, loss)
+    history = train(alone, some_data(), plan, loss=loss)
+    first, second = train_group(tmp_path, plan, loss)
     assert first["history"] == pytest.approx(history.loss, abs=2e-5)
     assert first["history"] == second["history"]
     assert all(torch.equal(first["weights"][name], value) for name, value in second["weights"].items())
@@ -84,22 +87,22 @@ def test_losses_and_weights_are_those_of_one_process(tmp_path: Path) -> None:
     assert second["saved"] == []
 
 
-def test_a_team_may_go_on_where_one_process_was(tmp_path: Path) -> None:
+def test_a_group_may_go_on_where_one_process_was(tmp_path: Path) -> None:
     plan = replace(PLAN, epochs=2, lr=1e-4)
 
     def keep(state: State) -> None:
         if state["step"] == 3:
             torch.save(state, tmp_path / "third.pt")
 
-    history = train(still_model(), some_samples(), plan, save=keep)
-    first, _ = train_team(tmp_path, plan, state=tmp_path / "third.pt")
+    history = train(still_model(), some_data(), plan, save=keep)
+    first, _ = train_group(tmp_path, plan, state=tmp_path / "third.pt")
     assert first["history"][:3] == history.loss[:3]
     assert first["history"] == pytest.approx(history.loss, abs=2e-5)
 
 
 def norm_member(rank: int, size: int, port: int, out: Path, whole: np.ndarray, grad: np.ndarray) -> None:
     meet(rank, size, port)
-    norm = TeamNorm.of(nn.BatchNorm2d(3))
+    norm = SyncedBatchNorm.of(nn.BatchNorm2d(3))
     rows = slice(0, 1) if rank == 0 else slice(1, None)  # shares of unequal size
     mine = torch.from_numpy(whole[rows]).requires_grad_()
     found = norm(mine)
@@ -122,9 +125,6 @@ def test_batch_norm_sees_the_samples_of_all_processes(tmp_path: Path) -> None:
         torch.testing.assert_close(part["stats"], norm.state_dict(), atol=1e-5, rtol=1e-5)
 
 
-def test_a_batch_that_cannot_be_shared_says_so() -> None:
-    samples = some_samples(images=2)
-    assert [len(part) for part in samples.split([(0, 0), (1, 0), (2, 0)], parts=2)] == [2, 1]
-    with pytest.raises(ValueError, match="raise batch_size"):
-        samples.split([(0, 0), (1, 0)], parts=2)
-    assert ALONE.leads
+def test_a_process_alone_is_the_main_one() -> None:
+    assert ALONE.is_main
+    assert not ProcessGroup(rank=1, size=2).is_main

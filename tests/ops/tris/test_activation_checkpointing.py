@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from ops.tris.activation_checkpointing import recomputing
+from ops.tris.activation_checkpointing import checkpointed_blocks
 from ops.tris.calibration import Scorer, response_loss
 from ops.tris.losses import LossWeights
 from ops.tris.response import ResponseConfig, ResponseModel
@@ -51,7 +51,7 @@ def test_loss_gradients_and_statistics_are_those_of_the_plain_pass(
     model.train(training)
     plain = copy.deepcopy(model)
     expected = passed(plain, batch, nullcontext())
-    found = passed(model, batch, recomputing(model.clip))
+    found = passed(model, batch, checkpointed_blocks(model.clip))
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
     gradients = {name: one.grad for name, one in plain.named_parameters()}
     for name, weight in model.named_parameters():
@@ -62,7 +62,7 @@ def test_loss_gradients_and_statistics_are_those_of_the_plain_pass(
 
 def test_batch_norms_of_training_see_the_whole_batch(model: ResponseModel, batch: tuple[Tensor, Tensor]) -> None:
     model.train()
-    with recomputing(model.clip):
+    with checkpointed_blocks(model.clip):
         whole = model.encode_images(batch[0])
         halves = torch.cat([model.encode_images(part) for part in batch[0].split(2)])
     assert (whole - halves).abs().mean() > 1e-4
@@ -76,13 +76,13 @@ def test_less_is_remembered(model: ResponseModel, batch: tuple[Tensor, Tensor]) 
         weights = {one.data_ptr() for one in model.parameters()}
         return sum(one.nbytes for place, one in kept.items() if place not in weights)
 
-    assert remembered(recomputing(model.clip)) < remembered(nullcontext()) / 2
+    assert remembered(checkpointed_blocks(model.clip)) < remembered(nullcontext()) / 2
 
 
 def test_afterwards_and_after_an_error_the_model_is_as_before(
     model: ResponseModel, batch: tuple[Tensor, Tensor]
 ) -> None:
-    with pytest.raises(ValueError, match="cut the expressions"), recomputing(model.clip):
+    with pytest.raises(ValueError, match="cut the expressions"), checkpointed_blocks(model.clip):
         model.train()(batch[0], torch.zeros(BATCH, 99, dtype=torch.long))
     assert all("forward" not in vars(one) and "stem" not in vars(one) for one in model.modules())
     before = model.clip.visual.bn1.running_mean.clone()

@@ -1,12 +1,28 @@
 """Training IRNet: samples, rates, resuming, and that it learns where an object ends."""
 
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from ops.images import IMAGENET, normalise
+from ops.training.train_state import History, State
 from ops.tris.irnet import EMBEDDED, Irnet, look
-from ops.tris.irnet_training import IrnetPlan, IrnetTraining, augment, crop, settle_mean_displacement
+from ops.tris.irnet_training import (
+    IrnetPlan,
+    SeedDataset,
+    SeedSampler,
+    augment,
+    augmented,
+    crop,
+    settle_mean_displacement,
+    top_left_crops,
+    train_irnet,
+)
 
 PLAN = IrnetPlan(crop=64, radius=5, batch_size=4, edge_lr=0.1, displacement_lr=0.1)
 
@@ -20,16 +36,14 @@ def scene() -> tuple[torch.Tensor, torch.Tensor]:
     return picture.byte(), labels
 
 
-def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    rng = np.random.default_rng(seed)
-    samples = [augment(*scene(), plan=PLAN, rng=rng) for _ in range(PLAN.batch_size)]
-    return torch.stack([picture for picture, _ in samples]), torch.stack([labels for _, labels in samples])
+PAIRS = [scene()] * 4
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-def trained(steps: int, total: int) -> tuple[IrnetTraining, list[float]]:
+def trained(plan: IrnetPlan = PLAN, pairs: Sequence[Pair] = PAIRS, **options: Any) -> tuple[Irnet, History]:
     torch.manual_seed(0)
-    training = IrnetTraining(Irnet(EMBEDDED), PLAN, total=total)
-    return training, [training.advance(*batch(step)).total.item() for step in range(steps)]
+    net = Irnet(EMBEDDED)
+    return net, train_irnet(net, pairs, plan, **options)
 
 
 def test_a_sample_is_a_crop_with_labels_of_every_fourth_pixel() -> None:
@@ -69,18 +83,35 @@ def test_a_crop_may_start_outside() -> None:
 
 
 def test_rates_fall_by_a_power_and_the_heads_have_their_own() -> None:
-    torch.manual_seed(0)
-    training = IrnetTraining(Irnet(EMBEDDED), IrnetPlan(crop=64, radius=5), total=10)
-    for step in range(3):
+    states: list[State] = []
+    plan = IrnetPlan(crop=64, radius=5, batch_size=4, epochs=10, checkpoint_every_steps=1)
+    trained(plan, save=lambda state: states.append(copy.deepcopy(state)))
+    for step, state in enumerate(states[:3]):
         expected = (1 - step / 10) ** 0.9
-        assert [group["lr"] for group in training.optimiser.param_groups] == pytest.approx([0.1 * expected, expected])
-        training.advance(*batch(step))
+        rates = [group["lr"] for group in state["optimizer"]["param_groups"]]
+        assert rates == pytest.approx([0.1 * expected, expected])
+
+
+def test_the_chance_of_a_step_depends_on_seed_and_step_alone() -> None:
+    data, sampler = SeedDataset(PAIRS), SeedSampler(9, PLAN)
+    assert sampler.per_epoch == 2
+    epochs = [sampler.epoch(epoch) for epoch in (0, 1)]
+    for epoch, steps in enumerate(epochs):
+        rows = [row for ((*samples,),) in steps for ((row, _),) in samples]
+        assert len(set(rows)) == len(rows) == 8
+        assert [{step for ((_, step),) in samples} for ((*samples,),) in steps] == [{2 * epoch}, {2 * epoch + 1}]
+    assert [row for ((*samples,),) in epochs[0] for ((row, _),) in samples] != list(range(8))
+    batches = [augmented([data[((0, step),)]] * 4, plan=PLAN).images_B3SS for step in (3, 3, 4)]
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[0], batches[2])
+    assert not torch.equal(batches[0][0], batches[0][1])
 
 
 def test_it_learns_where_the_object_ends() -> None:
-    training, losses = trained(60, 60)
+    net, history = trained(replace(PLAN, epochs=60))
+    losses = history.loss
     assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
-    edges, _ = look(training.net, scene()[0])
+    edges, _ = look(net, scene()[0])
     middle, border = torch.zeros(2, 20, 23, dtype=torch.bool)
     middle[8:12, 6:10] = True
     border[4:16, 2:15] = True
@@ -90,22 +121,22 @@ def test_it_learns_where_the_object_ends() -> None:
 
 
 def test_a_resumed_training_ends_with_the_same_bits() -> None:
-    whole, losses = trained(4, 4)
-    half, _ = trained(2, 4)
-    torch.manual_seed(9)
-    resumed = IrnetTraining(Irnet(EMBEDDED), PLAN, total=4)
-    resumed.restore(half.state())
-    assert resumed.step == 2
-    assert [resumed.advance(*batch(step)).total.item() for step in (2, 3)] == losses[2:]
-    ours, theirs = resumed.net.state_dict(), whole.net.state_dict()
+    states: list[State] = []
+    plan = replace(PLAN, epochs=4, checkpoint_every_steps=1)
+    whole, history = trained(plan, save=lambda state: states.append(copy.deepcopy(state)))
+    assert states[1]["step"] == 2
+    resumed, again = trained(plan, resume=states[1])
+    assert again.loss == history.loss
+    ours, theirs = resumed.state_dict(), whole.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(ValueError, match="'edge_lr'"):
+        trained(replace(plan, edge_lr=0.2), resume=states[1])
 
 
 def test_a_loss_that_is_no_number_stops_the_training() -> None:
-    training, _ = trained(0, 4)
-    pictures, labels = batch(0)
-    with pytest.raises(FloatingPointError, match="step 0"):
-        training.advance(pictures * torch.nan, labels)
+    picture, labels = scene()
+    with pytest.raises(FloatingPointError, match="step 0; lower the rates"):
+        trained(pairs=[(picture * torch.nan, labels)] * 4)
 
 
 def test_the_mean_displacement_is_that_of_the_training_pictures_and_looking_takes_it_off() -> None:
@@ -127,4 +158,13 @@ def test_the_mean_displacement_is_that_of_the_training_pictures_and_looking_take
 def test_plans_without_pairs_are_refused_and_short_batches_left_out() -> None:
     with pytest.raises(ValueError, match="multiple of 4, 76 or more"):
         IrnetPlan(crop=72)
-    assert IrnetPlan(crop=76).steps(samples=100) == 3 * 4
+    assert SeedSampler(100, IrnetPlan(crop=76)).per_epoch == 4
+    with pytest.raises(ValueError, match="4 objects have seeds, fewer than a batch of 24"):
+        trained(IrnetPlan(crop=76))
+
+
+def test_crops_come_in_batches_and_the_last_has_what_is_left() -> None:
+    images = [scene()[0] for _ in range(5)]
+    batches = list(top_left_crops(images, plan=PLAN))
+    assert [len(batch) for batch in batches] == [4, 1]
+    assert torch.equal(batches[1][0], crop(normalise(images[4]), side=64, outside=0))

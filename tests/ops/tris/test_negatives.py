@@ -41,5 +41,5 @@ def test_a_set_with_a_single_sentence_is_refused_instead_of_searched_for_ever() 
 
 
 def test_an_object_without_sentences_is_refused() -> None:
-    with pytest.raises(ValueError, match="have no sentence"):
+    with pytest.raises(ValueError, match="have no expression"):
         NegativePool([0, 1], [["left"], []])

@@ -115,10 +115,10 @@ def test_groups_hold_just_the_parameters_that_learn(learn_tau: bool) -> None:
     model = model_of(learn_tau=learn_tau)
     assert model.head.tau.item() == pytest.approx(math.log(1 / 0.07))
     names = {id(one): name for name, one in model.named_parameters()}
-    grouped = [names[id(one)] for group in model.optimiser_groups() for one in group["params"]]
+    grouped = [names[id(one)] for group in model.optimizer_groups() for one in group["params"]]
     assert len(set(grouped)) == len(grouped)
     assert set(grouped) == set(gradients(model))
     assert ("head.tau" in grouped) == learn_tau
-    clip, head = model.optimiser_groups()
+    clip, head = model.optimizer_groups()
     assert (clip["rate"], head["rate"]) == (0.1, 1.0)
     assert all(names[id(one)].startswith("clip.") for one in clip["params"])

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.tris.fusion import PixelAttention, WordFusion
-from ops.tris.schedule import factor
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter, segment, segmentation_losses
 from tests.ops.tris import tiny
 
@@ -84,7 +83,7 @@ def test_groups_hold_just_the_parameters_that_learn(model: TrisSegmenter) -> Non
     target = torch.rand(2, 1, tiny.SIDE, tiny.SIDE) < 0.5
     torch.stack(segmentation_losses(model.train()(tiny.images(2), tiny.ids(2)), target)).sum().backward()
     names = {id(one): name for name, one in model.named_parameters()}
-    clip, head = model.optimiser_groups()
+    clip, head = model.optimizer_groups()
     grouped = [names[id(one)] for group in (clip, head) for one in group["params"]]
     assert len(set(grouped)) == len(grouped)
     assert set(grouped) == {name for name, one in model.named_parameters() if one.grad is not None}
@@ -94,22 +93,12 @@ def test_groups_hold_just_the_parameters_that_learn(model: TrisSegmenter) -> Non
 def test_training_lowers_the_loss(model: TrisSegmenter) -> None:
     pictures, sentences = tiny.images(2), tiny.ids(2)
     target = F.interpolate((torch.rand(2, 1, 4, 4) < 0.5).float(), size=(tiny.SIDE, tiny.SIDE))
-    optimiser = torch.optim.AdamW(model.optimiser_groups(), lr=0.01)
+    optimizer = torch.optim.AdamW(model.optimizer_groups(), lr=0.01)
     curve = []
     for _ in range(6):
         loss = torch.stack(segmentation_losses(model.train()(pictures, sentences), target)).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         curve.append(loss.item())
     assert curve[-1] < 0.9 * curve[0]
-
-
-def test_the_rate_falls_per_iteration_and_hardly_at_all_per_epoch() -> None:
-    def rate(iteration: int, stepping: str) -> float:
-        return factor(iteration, epochs=3, per_epoch=10, stepping=stepping)  # type: ignore[arg-type]
-
-    assert [rate(i, "iteration") for i in (0, 15, 30)] == pytest.approx([1, 0.5**0.9, 0])
-    assert [rate(i, "compat_epoch") for i in (0, 9, 10, 29)] == pytest.approx(
-        [1, 1, (29 / 30) ** 0.9, (28 / 30) ** 0.9]
-    )

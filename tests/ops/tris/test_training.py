@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ops.training.course import History, State
-from ops.training.dataset import TrainingObject
+from ops.training.dataset import ReferentDataset, TrainingReferent
+from ops.training.train_state import History, State
 from ops.tris.calibration import Scorer
-from ops.tris.dataset import ObjectSamples
 from ops.tris.losses import LossWeights
 from ops.tris.negatives import NegativePool
 from ops.tris.response import ResponseConfig, ResponseModel
@@ -29,26 +28,26 @@ IMAGE_OF = (0, 0, 1, 2, 2, 2, 3)
 
 
 @pytest.fixture(scope="module")
-def samples() -> ObjectSamples:
+def data() -> ReferentDataset:
     rng = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (4, 3, SIDE, SIDE), generator=rng, dtype=torch.uint8)
     masks = [torch.zeros(3, SIDE, SIDE, dtype=torch.bool) for _ in images]
-    objects = []
+    referents = []
     for number, image in enumerate(IMAGE_OF):
         row = IMAGE_OF[:number].count(image)
         left = 20 * row
         masks[image][row, 10:50, left : left + 20] = True
         images[image, row % 3, 10:50, left : left + 20] = 255
         ids = tiny.ids(2 + number % 2, seed=number)
-        objects.append(TrainingObject(image=image, candidates=(row,), token_ids_ST=ids, token_mask_ST=ids * 0 + 1))
-    return ObjectSamples(images, objects, masks)
+        referents.append(TrainingReferent(image=image, candidates=(row,), token_ids_ST=ids, token_mask_ST=ids * 0 + 1))
+    return ReferentDataset(images, masks, referents)
 
 
 @pytest.fixture(scope="module")
-def calibration(samples: ObjectSamples) -> Calibration:
+def calibration(data: ReferentDataset) -> Calibration:
     scorer = Scorer(tiny.clip(tiny.VIT))
-    words = [[" ".join(map(str, row.tolist())) for row in one.token_ids_ST] for one in samples.objects]
-    texts = [scorer.embed_texts(one.token_ids_ST) for one in samples.objects]
+    words = [[" ".join(map(str, row.tolist())) for row in one.token_ids_ST] for one in data.referents]
+    texts = [scorer.embed_texts(one.token_ids_ST) for one in data.referents]
     return Calibration(scorer=scorer, pool=NegativePool(IMAGE_OF, words), texts=texts)
 
 
@@ -66,18 +65,18 @@ def segmenter() -> TrisSegmenter:
 Train = Callable[..., tuple[dict[str, Tensor], History]]
 
 
-@pytest.fixture(params=["response", "recomputed response", "segmenter"])
-def train(request: pytest.FixtureRequest, samples: ObjectSamples, calibration: Calibration) -> Train:
+@pytest.fixture(params=["response", "checkpointed response", "segmenter"])
+def train(request: pytest.FixtureRequest, data: ReferentDataset, calibration: Calibration) -> Train:
     """Train the step anew; returns weights and curve."""
 
     def run(plan: TrisPlan = PLAN, **rest: Any) -> tuple[dict[str, Tensor], History]:
         if request.param == "segmenter":
             network = segmenter()
-            return network.state_dict(), train_segmenter(network, samples, plan, **rest)
+            return network.state_dict(), train_segmenter(network, data, plan, **rest)
         model = response_model()
-        if request.param == "recomputed response":
+        if request.param == "checkpointed response":
             plan = replace(plan, accumulate=2)
-        history = train_response(model, samples, plan, weights=WEIGHTS, calibration=calibration, **rest)
+        history = train_response(model, data, plan, weights=WEIGHTS, calibration=calibration, **rest)
         return model.state_dict(), history
 
     return run
@@ -120,12 +119,12 @@ def test_rates_fall_to_the_true_last_step_and_clip_has_its_share(train: Train) -
     states: list[State] = []
     _, history = train(save=lambda state: states.append(copy.deepcopy(state)))
     assert history.lr == pytest.approx([1e-3 * (1 - step / 6) ** 0.9 for step in range(6)])
-    groups = states[2]["optimiser"]["param_groups"]
+    groups = states[2]["optimizer"]["param_groups"]
     assert [group["lr"] for group in groups] == pytest.approx([0.5 * history.lr[2], history.lr[2]])
 
 
-def test_the_authors_second_step_counts_epochs(samples: ObjectSamples) -> None:
-    rates = train_segmenter(segmenter(), samples, replace(PLAN, stepping="compat_epoch")).lr
+def test_the_authors_second_step_counts_epochs(data: ReferentDataset) -> None:
+    rates = train_segmenter(segmenter(), data, replace(PLAN, stepping="compat_epoch")).lr
     assert rates == pytest.approx([1e-3] * 3 + [1e-3 * (1 - 1 / 6) ** 0.9] * 3)
 
 
@@ -139,72 +138,53 @@ def test_another_seed_is_another_training(train: Train) -> None:
 
 
 def test_added_gradients_are_those_of_the_whole_batch_where_norms_are_fixed(
-    samples: ObjectSamples, monkeypatch: pytest.MonkeyPatch
+    data: ReferentDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = [segmenter().eval(), segmenter().eval()]
     monkeypatch.setattr(torch.nn.Module, "train", lambda self, mode=True: self)
     losses = [
-        train_segmenter(model, samples, replace(PLAN, accumulate=parts)).loss
+        train_segmenter(model, data, replace(PLAN, accumulate=parts)).loss
         for model, parts in zip(models, (1, 3), strict=True)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_every_epoch_shows_every_object_once_in_an_order_of_its_own(samples: ObjectSamples) -> None:
-    epochs = [samples.epoch(size=3, seed=0, epoch=number) for number in range(30)]
-    assert samples.batches(3) == 3
-    for packed in epochs:
-        assert [len(batch) for batch in packed] == [3, 3, 1]
-        assert sorted(number for batch in packed for number, _ in batch) == list(range(7))
-    assert epochs[0] != epochs[1]
-    assert epochs[4] == samples.epoch(size=3, seed=0, epoch=4)
-    drawn = {sample for packed in epochs for batch in packed for sample in batch}
-    assert drawn == {(number, row) for number in range(7) for row in range(2 + number % 2)}
-
-
 def test_negatives_of_a_sample_are_a_function_of_seed_and_step(calibration: Calibration) -> None:
     batch = [(0, 1), (6, 0)]
-    own, negatives = calibration.of(batch, count=4, seed=0, step=3)
+    own, negatives = calibration.embeddings(batch, count=4, seed=0, step=3)
     assert own.shape == (2, tiny.EMBED)
     assert negatives.shape == (2, 4, tiny.EMBED)
     assert torch.equal(own[0], calibration.texts[0][1])
     others = calibration.texts[1]
     assert all(any(torch.equal(one, text) for text in others) for one in negatives[0])
-    assert torch.equal(negatives, calibration.of(batch, count=4, seed=0, step=3)[1])
-    assert not torch.equal(negatives, calibration.of(batch, count=4, seed=0, step=4)[1])
+    assert torch.equal(negatives, calibration.embeddings(batch, count=4, seed=0, step=3)[1])
+    assert not torch.equal(negatives, calibration.embeddings(batch, count=4, seed=0, step=4)[1])
 
 
-def test_classification_alone_needs_no_scorer(samples: ObjectSamples, calibration: Calibration) -> None:
+def test_classification_alone_needs_no_scorer(data: ReferentDataset, calibration: Calibration) -> None:
     weights = LossWeights(positive=0, negative=0)
-    assert train_response(response_model(), samples, PLAN, weights=weights, calibration=None).loss
+    assert train_response(response_model(), data, PLAN, weights=weights, calibration=None).loss
     for wrong in ({"weights": weights, "calibration": calibration}, {"weights": WEIGHTS, "calibration": None}):
         with pytest.raises(ValueError, match="exactly if"):
-            train_response(response_model(), samples, PLAN, **wrong)
+            train_response(response_model(), data, PLAN, **wrong)
 
 
 def test_calibration_can_wait_until_classification_has_had_its_share(
-    samples: ObjectSamples, calibration: Calibration
+    data: ReferentDataset, calibration: Calibration
 ) -> None:
     late = replace(calibration, after=0.5)
-    alone = train_response(response_model(), samples, PLAN, weights=WEIGHTS.uncalibrated, calibration=None)
-    waited = train_response(response_model(), samples, PLAN, weights=WEIGHTS, calibration=late)
+    alone = train_response(response_model(), data, PLAN, weights=WEIGHTS.uncalibrated, calibration=None)
+    waited = train_response(response_model(), data, PLAN, weights=WEIGHTS, calibration=late)
     assert [one == other for one, other in zip(alone.loss, waited.loss, strict=True)] == [True] * 3 + [False] * 3
 
 
 def test_texts_of_the_same_image_can_be_left_out_of_the_negatives(
-    samples: ObjectSamples, calibration: Calibration
+    data: ReferentDataset, calibration: Calibration
 ) -> None:
     plan, losses = replace(PLAN, epochs=1, batch_size=7), []
     for exclude in (False, True):
         history = train_response(
-            response_model(), samples, plan, weights=WEIGHTS, calibration=calibration, exclude=exclude
+            response_model(), data, plan, weights=WEIGHTS, calibration=calibration, exclude=exclude
         )
         losses.append(history.loss[0])
     assert losses[0] != losses[1]
-
-
-def test_samples_without_masks_or_objects_say_so(samples: ObjectSamples) -> None:
-    with pytest.raises(ValueError, match="no masks"):
-        ObjectSamples(samples.images_N3HW, samples.objects).masks([(0, 0)])
-    with pytest.raises(ValueError, match="no object"):
-        ObjectSamples(samples.images_N3HW, [])

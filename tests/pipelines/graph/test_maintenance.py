@@ -113,7 +113,7 @@ def test_a_wrong_experiment_is_refused_and_nothing_is_written(
 ) -> None:
     assert message in said(launch(register_experiment, instance, config=config))
     assert not list(home.glob("experiments/*"))
-    assert (SHIPPED / "experiments" / "base.yaml").exists()
+    assert (SHIPPED / "experiments" / "ssc" / "base.yaml").exists()
 
 
 # ask_for_experiments

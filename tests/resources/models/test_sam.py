@@ -13,7 +13,7 @@ from assets.pretraining import segmenter as recipe
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
-from resources.toyref.scenes import draw_scene
+from resources.toyref.scenes import render_scene
 
 TINY = SamShape(
     image_size=64,
@@ -229,7 +229,7 @@ class TestRecipe:
         torch.manual_seed(0)
         sam = build_small_sam(TINY)
         rng = np.random.default_rng(0)
-        examples = [recipe.prepare(draw_scene(seed), size=TINY.image_size) for seed in (1, 2, 3)]
+        examples = [recipe.prepare(render_scene(seed), size=TINY.image_size) for seed in (1, 2, 3)]
         batch = recipe.make_batch(examples, rng, size=TINY.image_size)
         with torch.no_grad():
             logits_PMGG, scores_PM = recipe.predict(sam, batch)
@@ -284,7 +284,7 @@ class TestEmbedded:
 
     def test_the_predicted_quality_tells_good_masks_from_bad_ones(self) -> None:
         segmenter = load_segmenter("embedded")
-        scene = draw_scene(recipe.FIRST_HELD_OUT_SEED)
+        scene = render_scene(recipe.FIRST_HELD_OUT_SEED)
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         _, good_N3 = segmenter.segment(scene.image_HW3, boxes_N4)
         _, bad_N3 = segmenter.segment(
@@ -294,7 +294,7 @@ class TestEmbedded:
 
     def test_everything_in_a_scene_is_found_without_boxes(self) -> None:
         segmenter = load_segmenter("embedded")
-        scene = draw_scene(recipe.FIRST_HELD_OUT_SEED + 1)
+        scene = render_scene(recipe.FIRST_HELD_OUT_SEED + 1)
         masks_NHW, scores_N = segmenter.automatic(scene.image_HW3)
         assert masks_NHW.shape[1:] == scene.image_HW3.shape[:2]
         assert (np.diff(scores_N) <= 0).all()

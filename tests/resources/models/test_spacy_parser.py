@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import spacy
-from spacy.tokens import Doc
 
 from assets.pretraining import parser as recipe
 from assets.pretraining.parser import batches, example, rate
@@ -24,10 +22,11 @@ from assets.pretraining.treebank import (
     reduced_clause,
     reduced_copula,
 )
+from ops.evaluation.noun_hits import evaluate_nouns
 from ops.ssc.nouns import noun_phrases
+from resources.datasets.class_pairs import read_class_pairs
 from resources.models.refs import ModelRef
 from resources.models.spacy_parser import load_parser, parse_all
-from resources.noun_evaluation import evaluate_nouns, failure_kind, names, read_synonyms, words
 from tests.paths import SHARED
 
 DATA = SHARED / "data"
@@ -229,70 +228,16 @@ def test_the_card_names_the_treebank_its_licence_and_the_scores() -> None:
     assert not any(b"/home/" in p.read_bytes() or b"/tmp/" in p.read_bytes() for p in folder.glob("*.*"))
 
 
-def lookup(texts: Iterable[str]) -> list[Doc]:
-    """Every word is a noun and every second one the root."""
-    blank = spacy.blank("en")
-    found = []
-    for sentence in texts:
-        split = sentence.split()
-        deps = ["ROOT" if i % 2 else "dep" for i in range(len(split))]
-        found.append(Doc(blank.vocab, words=split, pos=["NOUN"] * len(split), heads=list(range(len(split))), deps=deps))
-    return found
-
-
-def test_shares_count_only_rows_that_contain_a_synonym(tmp_path: Path) -> None:
-    (tmp_path / "coco_synonyms.txt").write_text("person, guy\nfire hydrant, hydrant\n")
-    pairs = tmp_path / "pairs.csv"
-    rows = ["a,guy left,person", "a,left guy,person", "b,red thing,person", "b,hydrant,fire hydrant"]
-    pairs.write_text("dataset,sent,category\n" + "\n".join(rows) + "\n")
-    found = evaluate_nouns(pairs, lookup)
-    assert (found.pairs, found.overall.hits, found.overall.rows) == (4, 2, 3)
-    assert {name: share.value for name, share in found.datasets.items()} == {"a": 0.5, "b": 1.0}
-    (failure,) = found.failures
-    assert failure.examples == (("left guy", "person", ("left",)),)
-    with pytest.raises(ValueError, match=r"coco_synonyms\.txt beside it"):
-        evaluate_nouns(tmp_path / "none.csv", lookup)
-
-
-def test_a_spreadsheets_byte_order_mark_is_read_over_and_a_short_row_is_named(tmp_path: Path) -> None:
-    (tmp_path / "coco_synonyms.txt").write_text("person, guy\n")
-    pairs = tmp_path / "pairs.csv"
-    pairs.write_text("\ufeffdataset,sent,category\na,guy left,person\n", encoding="utf-8")
-    assert evaluate_nouns(pairs, lookup).pairs == 1
-    pairs.write_text("dataset,sent,category\na,guy left,person\na,guy right\n")
-    with pytest.raises(ValueError, match="too few cells in its rows 2, the header not counted"):
-        evaluate_nouns(pairs, lookup)
-
-
-def test_a_head_names_a_synonym_of_several_words() -> None:
-    assert names(("hydrant",), ("fire", "hydrant"))
-    assert names(("red", "fire", "hydrant"), ("fire", "hydrant"))
-    assert not names(("fire",), ("fire", "hydrant"))
-    assert not names(("dog", "house"), ("dog",))
-
-
-@pytest.mark.parametrize(
-    ("sentence", "synonym", "noun", "kind"),
-    [
-        ("half of the sandwich", "sandwich", "half", "measure"),
-        ("zebra eating grass", "zebra", "grass", "a later noun"),
-        ("elephant feet", "elephant", "feet", "compound"),
-        ("the reflection in the bus", "bus", "reflection", "an earlier noun"),
-        ("bus", "bus", "", "no noun"),
-    ],
-)
-def test_misses_are_sorted_by_kind(sentence: str, synonym: str, noun: str, kind: str) -> None:
-    assert failure_kind(words(sentence), [words(synonym)], [words(noun)]).startswith(kind)
-
-
 @pytest.mark.skipif(not PAIRS.is_file(), reason="data/class_projection is not beside the project")
 def test_nine_of_ten_real_expressions_give_a_synonym_of_their_class(nlp: spacy.Language) -> None:
-    found = evaluate_nouns(PAIRS, partial(parse_all, nlp))
+    labelled = read_class_pairs(PAIRS)
+    nouns = noun_phrases([label.expression for label in labelled.expressions], partial(parse_all, nlp))
+    found = evaluate_nouns(labelled.expressions, nouns, labelled.synonyms)
     assert found.overall.value >= 0.9
     assert found.one_word.value >= 0.9
     assert sum(share.rows for share in found.datasets.values()) == found.overall.rows
     assert sum(failure.count for failure in found.failures) == found.overall.rows - found.overall.hits
-    assert read_synonyms(PAIRS.parent / "coco_synonyms.txt")["person"][0] == ("person",)
+    assert labelled.synonyms["person"][0] == "person"
 
 
 @pytest.mark.skipif(not TREEBANK.is_dir(), reason="data/UD_English-EWT is not beside the project")

@@ -1,0 +1,79 @@
+"""What all tests of a run share: homes with finished stages, made once, and a process that starts others at once."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+from storage.locks import exclusive
+from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+HEAVY = ("torch", "spacy", "nltk", "open_clip", "transformers", "matplotlib.pyplot", "groundingdino.models")
+LONGEST = ("tests/kills/", "tests/assets/", "tests/pipelines/", "tests/browser/")
+"""Folders whose files take longest: workers begin with them, so that none is left over at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Make a folder under a name unless another worker of this run has made it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        finished, partial = shared / name, shared / f"{name}.partial"
+        with exclusive(shared / f"{name}.lock", timeout=400):
+            if not finished.is_dir():
+                make(partial)
+                partial.rename(finished)
+        return finished
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def described(make_once: MakeOnce) -> Path:
+    """A home with the data set `little`, its noun phrases and their classes. Copy it, never write there."""
+
+    def make(home: Path) -> None:
+        write_home(home, datasets={"little": LITTLE}, experiments={"try": TRY})
+        write_little_world(home)
+        finish(home, stages=DESCRIBED)
+
+    return make_once("described", make)
+
+
+@pytest.fixture(scope="session")
+def chosen(make_once: MakeOnce, described: Path) -> Path:
+    """That home with candidate masks and the choices among them as well."""
+
+    def make(home: Path) -> None:
+        copy_home(described, home, experiments={"try": TRY})
+        finish(home, stages=CHOSEN)
+
+    return make_once("chosen", make)
+
+
+@pytest.fixture(scope="session")
+def corrected(make_once: MakeOnce, chosen: Path) -> Path:
+    """That home with all of the experiment `try` finished: trained models, predictions, scores, report."""
+
+    def make(home: Path) -> None:
+        finish(copy_home(chosen, home, experiments={"try": TRY}))
+
+    return make_once("corrected", make)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that start with the heavy imports done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*HEAVY, "pipelines.definitions"])
+    return context
