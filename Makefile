@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test slow ui lint types bench results lock clean
+.PHONY: setup demo test slow ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -41,6 +41,11 @@ bench: setup  ## ratios, measured side by side in one run
 
 results: setup  ## the tables of RESULTS.md, over three seeds: days on two cores
 	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 11 12 13 14 15 16 21 23 24 25 26 27 28 29,--table $(table))
+
+pictures: setup  ## the picture of README.md, from the embedded world
+	$(BIN)/wordmask run --dataset toyref --experiment base --until mask_choices
+	mkdir -p docs/pictures
+	$(BIN)/python -m pipelines.commands.picture docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
 	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \

@@ -16,8 +16,8 @@ from ops.backbones.swin import Swin
 from ops.images import normalise
 from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import Temperature
-from ops.meres.decoder import GuidedDecoder
-from ops.meres.guidance import Guide
+from ops.meres.guidance import GuidanceEncoder
+from ops.meres.guided_decoder import GuidedDecoder
 from ops.segmenters.base import ReferringSegmenter
 from ops.segmenters.lavt import fused_maps
 from ops.segmenters.lavt_decoder import upsample
@@ -45,7 +45,7 @@ class MeresVision(nn.Module):
         self.config = config
         self.swin = Swin(config.swin)
         self.output_norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
-        self.guide = Guide(config)
+        self.guide = GuidanceEncoder(config)
         self.temperature = Temperature() if config.contrasts else None
         self.decoder = GuidedDecoder(config)
         if config.early_fusion == "pwam":
