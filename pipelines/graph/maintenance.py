@@ -120,7 +120,9 @@ def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, store: ArtifactStore) -> None:
+def delete_unreferenced(
+    context: dg.OpExecutionContext, config: Collection, store: dg.ResourceParam[ArtifactStore]
+) -> None:
     """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
     try:
         garbage = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
@@ -143,7 +145,7 @@ def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, stor
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def compare_checksums(context: dg.OpExecutionContext, store: ArtifactStore) -> None:
+def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[ArtifactStore]) -> None:
     """Read every artifact again; fail with the list of damaged files when there are any."""
     opened = store.open()
     artifacts = opened.artifacts()
