@@ -93,7 +93,7 @@ def register(new: NewExperiment) -> Path:
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def refusals_as_failures() -> Iterator[None]:
     """A refusal fails the op in its own words, and is not tried again."""
     try:
         yield
@@ -104,7 +104,7 @@ def refusals_told() -> Iterator[None]:
 @dg.op(out=dg.Out(dg.Nothing))
 def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> None:
     """Write the experiment, unless something in it is wrong."""
-    with refusals_told():
+    with refusals_as_failures():
         path = register(config)
     context.log.info(f"{path} is there. {RELOAD}")
     context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": RELOAD})
@@ -113,7 +113,7 @@ def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> N
 @dg.op(out=dg.Out(dg.Nothing))
 def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
     """Remember that the experiments are wanted there."""
-    with refusals_told():
+    with refusals_as_failures():
         new = ask_for(config.dataset, config.experiments)
     context.log.info(f"{len(new)} of {len(config.experiments)} are new. {RELOAD}")
     context.add_output_metadata({"new": dg.MetadataValue.text(", ".join(new)), "next": RELOAD})
