@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
+# Python keeps what it compiled, even where the environment forbids it: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test slow ui lint types bench results pictures lock clean
+.PHONY: setup demo test pytest slow ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -23,8 +25,11 @@ demo: setup  ## run the main job on the embedded world
 ui: setup  ## open Dagster's pages on the loopback address
 	$(BIN)/wordmask ui
 
-test: lint types  ## lint, types and tests, a file at a time on each core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: lint  ## lint, then types beside tests
+	$(MAKE) --no-print-directory --jobs 2 types pytest
+
+pytest: setup  ## tests, a file at a time on each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -208,5 +208,5 @@ def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
         return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error
