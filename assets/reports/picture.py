@@ -29,11 +29,11 @@ NEEDED = (REFERENCES, GROUND_TRUTH, NOUN_PHRASES, CANDIDATE_MASKS, MASK_CHOICES)
 """Stages whose artifacts are read."""
 PREDICTED = next(model.predictions for model in SEGMENTERS if model.trained is ZS_BOOTSTRAP)
 """Read, too, where it was made."""
-WIDTH = 1400
-"""Of the picture, pixels; a page shows it at two thirds of that."""
+WIDTH = 1200
+"""Of the picture, pixels; a page shows it at three quarters of that."""
 WRITING = 150
 """Height of the titles and of three lines below, pixels."""
-LETTERS = 120
+LETTERS = 100
 """That fit into a line as wide as the picture."""
 COLOURS = 256
 """Of its palette."""
@@ -41,6 +41,8 @@ CANDIDATES = range(3, 6)
 """How many candidates tell what a choice is, and can still be told apart."""
 WORDS = range(4, 8)
 """Length of an expression that does more than name a class."""
+RIGHT = 0.85
+"""IoU with the ground truth from which on people see no fault."""
 SMALLEST = 0.01
 """Share of the image that every candidate covers."""
 
@@ -60,24 +62,28 @@ class Example:
     """With the ground truth: of the choice, or of the prediction where that is worse."""
 
 
-def clearest_example(artifacts: Mapping[str, Artifact], split: str) -> Example | None:
-    """The referent of a split whose masks fit best, of those that show what a choice is; None if there is none.
+def clearest_example(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Example | None:
+    """The referent with the richest expression, of those that show what a choice is and whose masks are right.
 
     Args:
         artifacts: stage name -> artifact, of `NEEDED`, and of `PREDICTED` if it was made.
-        split: a scored one.
+        splits: scored ones.
+
+    Returns:
+        None if there is no such referent.
     """
-    return max(_examples(artifacts, split), key=lambda example: example.worst_iou, default=None)
+    right = [example for example in _examples(artifacts, splits) if example.worst_iou >= RIGHT]
+    return max(right, key=lambda example: (len(example.expression.split()), example.worst_iou), default=None)
 
 
-def _examples(artifacts: Mapping[str, Artifact], split: str) -> Iterator[Example]:
+def _examples(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Iterator[Example]:
     references, nouns = artifacts[REFERENCES.name], nouns_of(artifacts[NOUN_PHRASES.name])
     images, truths = images_in(references), ground_truth_of(artifacts[GROUND_TRUTH.name])
     candidates = candidates_of(artifacts[CANDIDATE_MASKS.name])
     choices = choices_of(artifacts[MASK_CHOICES.name])
     trained = artifacts.get(PREDICTED.name)
     predicted = {row.sent_id: row.mask for row in PREDICTIONS.read(trained)} if trained else {}
-    for referent in referents_in(references, splits=[split]):
+    for referent in referents_in(references, splits=splits):
         choice, truth = choices[referent.ref_id], truths.get(referent.object_id)
         offered = [row for row in candidates.get(referent.image_id, []) if row.candidate in choice.candidates]
         if truth is None or choice.mask is None or not _telling(referent, offered):
@@ -133,7 +139,7 @@ def draw(example: Example, pixels: Pixels) -> bytes:
 def _compressed(picture: Image.Image) -> bytes:
     """As PNG with a palette, whose colours photographs and rendered textures hardly miss."""
     buffer = io.BytesIO()
-    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT).save(buffer, "PNG", optimize=True)
+    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The picture of README.md, from what the main job made of the embedded world; `make pictures` runs it."""
+"""The picture of README.md, from what the main job made of a data set; `make pictures` runs it."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,8 @@ from resources.datasets import open_dataset
 from resources.datasets.images import load_image
 from storage.files import write_bytes
 
-DATASET, EXPERIMENT = "toyref", "base"
 
-
-def write_picture(file: Path, *, dataset: str = DATASET, experiment: str = EXPERIMENT) -> None:
+def write_picture(file: Path, *, dataset: str, experiment: str) -> None:
     """Write the way of the clearest example as PNG.
 
     Raises:
@@ -26,12 +24,14 @@ def write_picture(file: Path, *, dataset: str = DATASET, experiment: str = EXPER
     if lacking := [stage.name for stage in NEEDED if stage.name not in artifacts]:
         raise Refused(f"{', '.join(lacking)} not made yet: `wordmask run -d {dataset} -e {experiment}` makes them")
     source: Source = instances[0].source
-    example = clearest_example(artifacts, source.evaluate[0])
+    example = clearest_example(artifacts, source.evaluate)
     if example is None:
-        raise Refused(f"no referent of {dataset} has a few large candidates and an expression of a few words")
+        raise Refused(
+            f"no referent of {dataset} has a few large candidates, a right choice and an expression of a few words"
+        )
     pixels = load_image(open_dataset(source.config).image_path(example.image.image_file))
     write_bytes(file, draw(example, pixels))
 
 
 if __name__ == "__main__":
-    write_picture(Path(sys.argv[1]))
+    write_picture(Path(sys.argv[3]), dataset=sys.argv[1], experiment=sys.argv[2])
