@@ -5,7 +5,7 @@ export PYTHONPATH := $(CURDIR)
 # Python keeps what it compiled, even where the environment forbids it: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test pytest slow ui lint types bench results lock clean
+.PHONY: setup demo test pytest slow ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -46,6 +46,13 @@ bench: setup  ## ratios, measured side by side in one run
 
 results: setup  ## the tables of RESULTS.md, over three seeds: days on two cores
 	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 11 12 13 14 15 16 21 23 24 25 26 27 28 29,--table $(table))
+
+pictures: export WORDMASK_HOME := $(CURDIR)/build/pictures
+pictures: setup  ## the picture of README.md, from a tiny rendered world
+	mkdir -p build/pictures/datasets docs/pictures
+	echo '{kind: toyref, toy: {style: toyref, size: tiny, seed: 5}}' > build/pictures/datasets/tiny.yaml
+	$(BIN)/wordmask run --dataset tiny --experiment base --until choice_scores
+	$(BIN)/python -m pipelines.commands.picture tiny base docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
 	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \

@@ -33,7 +33,7 @@ from storage.files import (
     sync_folder,
     write_bytes,
 )
-from storage.garbage import Garbage, find_garbage, put_aside
+from storage.garbage import Garbage, find_garbage, mark_store, put_aside
 from storage.locks import exclusive
 from storage.manifest import MANIFEST, FileSum, Manifest, Tally, read_manifest
 
@@ -213,6 +213,7 @@ class Store:
         """
         say = log or self.log
         slot = Slot(root=self.root, stage=safe_part(stage), fingerprint=safe_part(fingerprint), recipe=recipe)
+        mark_store(self.root, log=say)
         with exclusive(self.root / "locks" / stage / fingerprint, timeout=timeout, log=say):
             yield replace(slot, complete=_prepare(slot, force=force, log=say))
 

@@ -52,7 +52,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
     def materialize(
-        context: dg.AssetExecutionContext, store: ArtifactStore, runtime: RuntimeResource
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], runtime: RuntimeResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))

@@ -17,7 +17,7 @@ from assets.reports.plots import PointGroup, scatter_plot
 from assets.segmenters.load import read_segmenter
 from assets.segmenters.tables import PREDICTIONS
 from ops.images import resize_image, to_tensor
-from ops.meres.attention_maps import Looks, look, principal_plane
+from ops.meres.attention_maps import AttentionMaps, attention_maps, principal_plane
 from ops.meres.model import Meres
 from ops.visualisation import heat_map
 
@@ -58,12 +58,12 @@ class MeresFigures:
             caption=f'"{referent.expressions[0]}"  -  {referent.split}',
         )
 
-    def _attention(self, referent: Referent, pixels: Pixels) -> Looks:
+    def _attention(self, referent: Referent, pixels: Pixels) -> AttentionMaps:
         assert isinstance(self.model, Meres)
         size = self.model.config.image_size
         ids_1T, mask_1T = self.tokenizer.encode(referent.expressions[:1])
         square = resize_image(to_tensor(pixels), height=size, width=size)
-        return look(self.model, square, ids_1T[0], mask_1T[0])
+        return attention_maps(self.model, square, ids_1T[0], mask_1T[0])
 
 
 def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixels:
@@ -79,7 +79,7 @@ def inside(truth_HW: Mask, size: tuple[int, int]) -> Mask:
     return (share_hw > 0).flatten().numpy() & (share_hw >= INSIDE * share_hw.max()).flatten().numpy()
 
 
-def _plane(attention: Looks, truth_HW: Mask | None) -> Markup:
+def _plane(attention: AttentionMaps, truth_HW: Mask | None) -> Markup:
     """Principal plane of the pixels, words and visual expressions of one expression."""
     parts = (attention.pixels_ND, attention.words_TD, attention.visual_RD)
     planes = principal_plane(torch.cat(parts)).split([len(part) for part in parts])

@@ -34,7 +34,7 @@ class LanguageEncoder(Protocol):
     def states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Hidden states (B, T, L), that of the whole expression first; those at masked positions are undefined."""
 
-    def learn(self) -> None:
+    def unfreeze(self) -> None:
         """Unfreeze the parameters that are trained, and freeze the others."""
 
 
@@ -55,7 +55,7 @@ class Bert:
         """Last hidden states (B, T, L), that of [CLS] first; `mask_BT` is 1 on real word pieces."""
         return self.model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
 
-    def learn(self, first: int | None = None) -> None:
+    def unfreeze(self, first: int | None = None) -> None:
         """Unfreeze the `first` layers, all of them by default; embeddings stay frozen [O].
 
         Raises:
@@ -90,7 +90,7 @@ class ClipText:
         tokens_BTL = token_features(self.model, ids_BT)
         return torch.cat([end_of_text_features(tokens_BTL, ids_BT)[:, None], tokens_BTL[:, 1:]], 1)
 
-    def learn(self) -> None:
+    def unfreeze(self) -> None:
         """Unfreeze all layers and the last norm; token and position embeddings stay frozen [O: as with BERT]."""
         self.model.requires_grad_(False)
         self.model.transformer.requires_grad_(True)

@@ -56,6 +56,9 @@ def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([build_stage_asset(one)], instance=instance, resources=resources).success
     together = losses(store.resolve(one.key))
+    machine = store.resolve(one.key).manifest.extra["machine"]
+    assert (machine["device"], machine["processes"]) == (Runtime().torch_device(), 2)
+    assert machine["precision"] == ("bfloat16" if Runtime().bf16() else "float32")
     assert len(together) == len(alone)
     assert together[0] == pytest.approx(alone[0], abs=0.02)  # drop path draws other noise
     assert together[-1] == pytest.approx(alone[-1], abs=0.1)

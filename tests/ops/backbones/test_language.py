@@ -73,7 +73,7 @@ def test_autocast_hardly_changes_the_states(clip: open_clip.CLIP) -> None:
 
 def test_all_layers_of_clips_text_tower_learn_and_its_embeddings_do_not() -> None:
     text = ClipText(TextTransformer(context_length=8, vocab_size=30, width=16, heads=2, layers=2, output_dim=None))
-    text.learn()
+    text.unfreeze()
     frozen = {name for name, one in text.model.named_parameters() if not one.requires_grad}
     assert frozen == {"token_embedding.weight", "positional_embedding"}
     text.states(SENTENCES, attention_mask(SENTENCES))[attention_mask(SENTENCES).bool()].square().sum().backward()
@@ -84,7 +84,7 @@ def test_more_layers_than_bert_has_are_refused() -> None:
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     bert = Bert(BertModel(BertConfig(vocab_size=30, **sizes), add_pooling_layer=False))
     with pytest.raises(ValueError, match="has 2 layers"):
-        bert.learn(3)
-    bert.learn()
+        bert.unfreeze(3)
+    bert.unfreeze()
     frozen = {name.split(".")[0] for name, one in bert.model.named_parameters() if not one.requires_grad}
     assert frozen == {"embeddings"}

@@ -9,7 +9,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor
 
 from ops.backbones.language import ClipText, attention_mask
-from ops.meres.attention_maps import look, noted
+from ops.meres.attention_maps import attention_maps, recorded_calls
 from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import MeresLoss
 from ops.meres.model import Meres
@@ -79,14 +79,14 @@ def test_batches_of_a_training_hear_sentences_to_their_end(family: str) -> None:
 
 
 def relevance(model: Any, ids: Tensor) -> Tensor:
-    with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
+    with torch.no_grad(), recorded_calls({"guide": model.vision.guide}) as calls:
         model(pictures(), ids, attention_mask(ids))
     return torch.as_tensor(calls["guide"][1].relevance_BN)
 
 
 def test_the_whole_sentence_of_meres_is_the_end_of_the_text() -> None:
     model: Any = new_model("meres", guidance="ve", cues="global").eval()
-    with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
+    with torch.no_grad(), recorded_calls({"guide": model.vision.guide}) as calls:
         model(pictures(), WORDS, attention_mask(WORDS))
     tokens_BTL, mask_BT = calls["guide"][0][1:3]
     with torch.no_grad():
@@ -103,7 +103,7 @@ WORDS_IN_FULL = torch.nn.functional.pad(WORDS, (0, 2))
 
 def test_a_sentence_of_clip_has_one_token_a_word_and_one_more_where_meres_looks() -> None:
     model: Any = new_model("meres")
-    found = look(model, pictures(1)[0], WORDS[0], attention_mask(WORDS)[0])
+    found = attention_maps(model, pictures(1)[0], WORDS[0], attention_mask(WORDS)[0])
     assert found.words_Thw.shape == found.visual_Rhw.shape == (3, 3, 3)
     assert len(found.words_TD) == len(found.visual_RD) == 3
 
