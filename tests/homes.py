@@ -15,7 +15,7 @@ from storage.artifact import Artifact, Store
 SEED = 51
 LITTLE = f"{{kind: toyref, toy: {{style: toyref, size: tiny, seed: {SEED}}}}}"
 """The data set `little`: images of the tiny world, of which `write_little_world` draws some."""
-IMAGES = {"train": 8, "val": 3, "testA": 2, "testB": 2}
+IMAGES = {"train": 6, "val": 3, "testA": 2, "testB": 2}
 """Images per split of `little`."""
 DESCRIBED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
 CHOSEN = (*DESCRIBED, "candidate_masks", "mask_choices")

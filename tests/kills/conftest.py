@@ -15,7 +15,7 @@ def victims(described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFact
     few = copy_home(
         described,
         tmp_path_factory.mktemp("few"),
-        experiments=experiments("little", epochs=2, batch=4, tris_batch=4, irnet_batch=2),
+        experiments=experiments("little", epochs=2, batch=3, tris_batch=3, irnet_batch=2),
     )
     many = write_home(
         tmp_path_factory.mktemp("many"),

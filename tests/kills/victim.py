@@ -21,7 +21,7 @@ extends: base
 datasets: [little]
 targets: [supervised_scores]
 knobs:
-  supervised: {epochs: 400, batch_size: 8}
+  supervised: {epochs: 400, batch_size: 2}
 """
 """A training that is not over before somebody stops it."""
 STEP = re.compile(r"step \d+/\d+")
