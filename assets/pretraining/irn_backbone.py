@@ -81,7 +81,7 @@ def train(
     scenes = [render_scene(first_scene + number) for number in range(count)]
     labels = label_lists(scenes)
     examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
-    log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
+    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     backbone = Trunk(EMBEDDED)
     if start:
         backbone.load_state_dict(load_embedded(start)[0])
@@ -99,7 +99,7 @@ def train(
         "objective": "class, looks and box of the object at every cell (boxes only: no masks, no sentences)",
         "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"cells of the last map on objects of 100 scenes from seed {FIRST_HELD_OUT_SEED} on",
-        "limits": "Knows drawn scenes only.",
+        "limits": "Knows rendered scenes only.",
         "architecture": asdict(EMBEDDED),
         "licence": "Apache-2.0",
     }

@@ -43,8 +43,8 @@ Classes = Literal["all", "seen"]
 """Objects to learn from: all, or those of the seen classes (MERES Table 2, see `ops.open_vocabulary_split`)."""
 
 
-class DrawnKnobs(BootstrapKnobs):
-    """A training that may learn from drawn masks, whose classes are known."""
+class GroundTruthTrainingKnobs(BootstrapKnobs):
+    """A training that may learn from ground-truth masks, whose classes are known."""
 
     later: ClassVar[tuple[str, ...]] = ("classes", "text", "freeze_backbone")
 
@@ -80,8 +80,8 @@ class DrawnKnobs(BootstrapKnobs):
         return ("bert",) if self.text == "clip" else ("clip",)
 
 
-class SupervisedKnobs(DrawnKnobs):
-    """LAVT trained on drawn masks, the upper bound of every table."""
+class SupervisedKnobs(GroundTruthTrainingKnobs):
+    """LAVT trained on ground-truth masks, the upper bound of every table."""
 
     later = ("loss",)
 

@@ -84,7 +84,7 @@ class ChoiceKnobs(Knobs):
     """For the rule `global_local`: finds the head noun's chunk."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that judges and the parser, where the rule asks for them."""
+        """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
         return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
 
