@@ -39,8 +39,8 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     )
 
     labels: Labels = "mask_choices"
-    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or ground-truth masks as in the paper, which make it a
-    fully supervised model."""
+    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or ground-truth masks as in the paper, which
+    make it a fully supervised model."""
     epochs: int = 40
     batch_size: int = 16
     learning_rate: float = 3e-5
