@@ -1,6 +1,6 @@
-"""Pictures as tensors: Gaussian blur, resizing and normalisation, exact to the 8-bit conventions the papers relied on.
+"""Images as tensors: Gaussian blur, resizing and normalisation, by the 8-bit conventions of OpenCV and PIL.
 
-Here lives what a method does to pixels before a network looks at them; choosing, drawing and files live elsewhere.
+Only the preprocessing of images before a network; visual prompts, visualisation and files are elsewhere.
 Shapes: H x W pixels, C channels, n source pixels along an axis, m cells of averaged pixels along it.
 """
 
@@ -16,11 +16,11 @@ from torch import Tensor
 
 BlurMode = Literal["fast", "exact"]
 
-WHOLE = 256
-"""Sum of a blur kernel's weights; whole numbers keep the blur exact in float32, on every device."""
+KERNEL_SUM = 256
+"""Sum of a blur kernel's weights; as integers they keep the blur exact in float32, on every device."""
 
-LEAST_CELLS = 32
-"""The shorter side is averaged down to no fewer cells, so that the fast blur stays near the exact one."""
+MIN_CELLS = 32
+"""The fast blur averages the shorter side down to no fewer cells, to stay close to the exact one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +32,14 @@ class Normalisation:
 
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""S+S+C spec 1.5: what Swin, LAVT and Grounding DINO expect."""
+"""Of Swin, LAVT and Grounding DINO (S+S+C spec 1.5)."""
 
 CLIP = Normalisation(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
-"""S+S+C spec 3.4."""
+"""Of CLIP (S+S+C spec 3.4)."""
 
 
 def to_tensor(image_HW3: NDArray[np.uint8]) -> Tensor:
-    """Copy an HWC uint8 picture into a (3, H, W) uint8 tensor."""
+    """Copy an HWC uint8 image into a (3, H, W) uint8 tensor."""
     return torch.tensor(image_HW3).permute(2, 0, 1).contiguous()
 
 
@@ -49,40 +49,40 @@ def to_array(image_3HW: Tensor) -> NDArray[np.uint8]:
 
 
 def gaussian_blur(image_CHW: Tensor, *, sigma: float, mode: BlurMode = "fast") -> Tensor:
-    """Blur an 8-bit picture; borders are mirrored without repeating the edge pixel (reflect-101).
+    """Gaussian blur of an 8-bit image; borders are reflected without repeating the edge pixel (reflect-101).
 
     Args:
         image_CHW: (C, H, W) uint8, on any device; H and W may be smaller than the kernel.
-        sigma: standard deviation in pixels of this picture.
-        mode: "exact" is OpenCV's blur of 8-bit pictures, `round(6 sigma + 1) | 1` taps wide (S+S+C spec 3.3), bit for
+        sigma: standard deviation in pixels of this image.
+        mode: "exact" is OpenCV's blur of 8-bit images, `round(6 sigma + 1) | 1` taps wide (S+S+C spec 3.3), bit for
             bit. "fast" applies the same kernel to the means of cells up to `sigma / 6` pixels wide: within three
-            grey levels on photographs and much cheaper; the same as "exact" below sigma 12 and on small pictures.
+            grey levels on photographs and much cheaper; the same as "exact" below sigma 12 and on small images.
 
     Returns:
         (C, H, W) uint8.
 
     Raises:
-        ValueError: if the picture is not uint8 or sigma is not positive.
+        ValueError: if the image is not uint8 or sigma is not positive.
     """
     if image_CHW.dtype != torch.uint8 or image_CHW.ndim != 3:
-        raise ValueError(f"a (C, H, W) uint8 picture is wanted, got {image_CHW.dtype} {tuple(image_CHW.shape)}")
+        raise ValueError(f"a (C, H, W) uint8 image is needed, got {image_CHW.dtype} {tuple(image_CHW.shape)}")
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}; the blur needs a positive number of pixels")
     height, width = image_CHW.shape[1:]
-    cell = max(1, min(int(sigma / 6), min(height, width) // LEAST_CELLS)) if mode == "fast" else 1
-    spread_Hm, pool_mH = _axis(height, sigma, cell, image_CHW.device)
-    spread_Wm, pool_mW = _axis(width, sigma, cell, image_CHW.device)
+    cell = max(1, min(int(sigma / 6), min(height, width) // MIN_CELLS)) if mode == "fast" else 1
+    blur_Hm, pool_mH = _axis(height, sigma, cell, image_CHW.device)
+    blur_Wm, pool_mW = _axis(width, sigma, cell, image_CHW.device)
     cells_Cmm = image_CHW.float()
     if cell > 1:
         cells_Cmm = pool_mH @ cells_Cmm @ pool_mW.T
-    blurred_CHW = spread_Hm @ cells_Cmm @ spread_Wm.T
-    return (blurred_CHW.add_(WHOLE**2 / 2).div_(WHOLE**2)).to(torch.uint8)
+    blurred_CHW = blur_Hm @ cells_Cmm @ blur_Wm.T
+    return (blurred_CHW.add_(KERNEL_SUM**2 / 2).div_(KERNEL_SUM**2)).to(torch.uint8)
 
 
 def _axis(length: int, sigma: float, cell: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The blur along one axis as a product: source pixels -> cell means -> blurred pixels."""
-    spread_nm, pool_mn = _axis_matrices(length, float(sigma), cell)
-    return spread_nm.to(device), pool_mn.to(device)
+    """The blur along one axis as two matrices: (m, n) source pixels to cell means, (n, m) these to blurred pixels."""
+    blur_nm, pool_mn = _axis_matrices(length, float(sigma), cell)
+    return blur_nm.to(device), pool_mn.to(device)
 
 
 @lru_cache(maxsize=16)
@@ -91,27 +91,27 @@ def _axis_matrices(length: int, sigma: float, cell: int) -> tuple[Tensor, Tensor
     cells = -(-length // cell)
     cell_of_n = (np.arange(length) * cells) // length
     flat = np.arange(length)[:, None] * cells + cell_of_n[mirrored_nT]
-    spread_nm = np.bincount(
+    blur_nm = np.bincount(
         flat.ravel(), np.broadcast_to(weights_T, flat.shape).ravel(), minlength=length * cells
     ).reshape(length, cells)
-    # Mirroring visits every pixel twice except the first and the last one: those weigh half in the mean of their cell.
+    # Reflection visits every pixel twice except the first and the last one: those weigh half in the mean of their cell.
     share_n = np.full(length, 2.0)
     share_n[[0, -1]] = 1.0
     pool_mn = np.zeros((cells, length))
     pool_mn[cell_of_n, np.arange(length)] = share_n
     pool_mn /= pool_mn.sum(1, keepdims=True)
-    return torch.from_numpy(spread_nm).float(), torch.from_numpy(pool_mn).float()
+    return torch.from_numpy(blur_nm).float(), torch.from_numpy(pool_mn).float()
 
 
 def _taps(length: int, sigma: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Kernel weights (T,) that sum to 256, and the mirrored source pixel under each tap of each pixel (n, T)."""
+    """Kernel weights (T,) that sum to 256, and the reflected source pixel of each tap of each pixel (n, T)."""
     radius = (round(6 * sigma + 1) | 1) // 2
     offsets_T = np.arange(-radius, radius + 1)
     gauss_T = np.exp(-0.5 * (offsets_T / sigma) ** 2)
-    side = gauss_T[:radius] / gauss_T.sum() * WHOLE
-    # Eight bits a weight, as for 8-bit pictures in OpenCV: each rounding error moves on to the next weight inwards.
+    side = gauss_T[:radius] / gauss_T.sum() * KERNEL_SUM
+    # Eight bits a weight, as for 8-bit images in OpenCV: each rounding error is carried to the next weight inwards.
     side = np.diff(np.rint(np.cumsum(side)), prepend=0.0)
-    weights_T = np.concatenate([side, [WHOLE - 2 * side.sum()], side[::-1]]).astype(np.int64)
+    weights_T = np.concatenate([side, [KERNEL_SUM - 2 * side.sum()], side[::-1]]).astype(np.int64)
     last = length - 1
     unfolded_nT = np.arange(length)[:, None] + offsets_T
     mirrored_nT = np.abs((unfolded_nT + last) % (2 * last) - last) if last else np.zeros_like(unfolded_nT)
@@ -119,7 +119,7 @@ def _taps(length: int, sigma: float) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def resize_image(image_CHW: Tensor, *, height: int, width: int) -> Tensor:
-    """Resize like PIL's BILINEAR: antialiased, half-pixel centres, rounded to 8 bits (S+S+C spec 1.5).
+    """Resize an image like PIL's BILINEAR: antialiased, half-pixel centres, rounded to 8 bits (S+S+C spec 1.5).
 
     Takes and returns uint8, (C, h, w) -> (C, height, width); within one grey level of PIL. Aspect ratio is not kept.
     """
@@ -142,7 +142,7 @@ def resize_labels(labels_HW: Tensor, *, height: int, width: int) -> Tensor:
 
 
 def _nearest(source: int, target: int) -> Tensor:
-    """Source index of every target index; summed up step by step, as PIL does, which settles the exact ties alike."""
+    """Source index of every target index, by cumulative sums as in PIL, which resolves exact ties alike."""
     scale = source / target
     steps = np.full(target, scale)
     steps[0] = 0.5 * scale
@@ -150,7 +150,7 @@ def _nearest(source: int, target: int) -> Tensor:
 
 
 def normalise(images_3HW: Tensor, statistics: Normalisation = IMAGENET) -> Tensor:
-    """Scale RGB values in [0, 255], (..., 3, H, W) of any dtype, to [0, 1] and standardise them; returns float32."""
+    """Scale RGB values in [0, 255], (..., 3, H, W) of any dtype, to [0, 1] and standardise per channel; float32."""
     mean_311 = images_3HW.new_tensor(statistics.mean, dtype=torch.float32)[:, None, None]
     std_311 = images_3HW.new_tensor(statistics.std, dtype=torch.float32)[:, None, None]
     return (images_3HW.float() / 255 - mean_311) / std_311

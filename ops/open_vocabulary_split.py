@@ -1,15 +1,15 @@
-"""Classes that a model has seen in training and classes that it has not (MERES Table 2; spec 10).
+"""Open-vocabulary split of COCO's classes into seen and unseen ones (MERES Table 2; MERES spec 10).
 
-The split of COCO's classes of open-vocabulary detection (OVR-CNN), which CGFormer and MERES follow: 48 are trained on,
-17 are new, and 15 belong to neither and count in no figure. CGFormer's published sizes agree with it, its files are not
-public.
+The split of open-vocabulary detection (OVR-CNN), which CGFormer and MERES use: 48 seen classes are trained on, 17
+unseen ones are kept for the test, and 15 belong to neither and are not evaluated. CGFormer's published sizes agree with
+it; its files are not public.
 """
 
 from typing import Literal
 
 from ops.ssc.class_projection import COCO_80
 
-Novelty = Literal["seen", "unseen", "neither"]
+SplitPart = Literal["seen", "unseen", "neither"]
 UNSEEN = frozenset(
     {
         *("airplane", "bus", "cat", "dog", "cow", "elephant", "umbrella", "tie", "snowboard", "skateboard", "cup"),
@@ -26,8 +26,8 @@ NEITHER = frozenset(
 SEEN = frozenset(COCO_80) - UNSEEN - NEITHER
 
 
-def novelty(category: str) -> Novelty | None:
-    """Which part of the split a class belongs to; none for names that COCO does not have."""
+def split_part(category: str) -> SplitPart | None:
+    """The part of the split that a class belongs to; None for names that COCO does not have."""
     if category in UNSEEN:
         return "unseen"
     if category in NEITHER:

@@ -1,24 +1,23 @@
-"""Pictures for people: masks over photographs, panels side by side as a small PNG, curves as inline SVG.
+"""Visualisation: masks overlaid on images, heat maps, panels side by side as a small PNG.
 
-For previews, galleries and the report; no number of the method comes from here. Pictures are HWC uint8 RGB arrays.
+For previews, galleries and reports; no result depends on it. Images are HWC uint8 RGB arrays.
 Shapes: N masks, H x W pixels.
 """
 
 import base64
 import io
-import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = NDArray[np.uint8]
-Panel = tuple[str, Picture]
-"""A title and the picture under it."""
+RgbImage = NDArray[np.uint8]
+Panel = tuple[str, RgbImage]
+"""A title and the image under it."""
 
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 57, 70),
@@ -43,19 +42,19 @@ _PAPER = (255, 255, 255)
 
 
 def overlay(
-    image_HW3: Picture,
+    image_HW3: RgbImage,
     masks_NHW: NDArray[np.bool_],
     *,
     labels: Sequence[str] = (),
     colours: Sequence[tuple[int, int, int]] = PALETTE,
     opacity: float = 0.5,
-) -> Picture:
-    """Tint each mask in its own colour, outline it in that and in white, and write its label in its middle.
+) -> RgbImage:
+    """Overlay of masks (H, W, 3): each tinted and outlined in its own colour, with a white rim and its label inside.
 
     Args:
-        image_HW3: the picture; it is not changed.
-        masks_NHW: bool, at the picture's resolution; later masks lie over earlier ones. N may be 0.
-        labels: one per mask, or none; `indices(N)` makes 0, 1, 2, ...
+        image_HW3: it is not changed.
+        masks_NHW: bool, at the image's resolution; later masks lie over earlier ones. N may be 0.
+        labels: one per mask, or none; `index_labels(N)` gives 0, 1, 2, ...
         colours: taken in turn.
         opacity: of the tint, 0 to 1.
 
@@ -64,48 +63,46 @@ def overlay(
     """
     masks_NHW = np.asarray(masks_NHW, dtype=bool)
     if len(masks_NHW) and masks_NHW.shape[1:] != image_HW3.shape[:2]:
-        raise ValueError(f"masks {masks_NHW.shape} do not lie on a picture {image_HW3.shape}: resize one of them first")
+        raise ValueError(f"masks {masks_NHW.shape} do not lie on an image {image_HW3.shape}: resize one of them first")
     if labels and len(labels) != len(masks_NHW):
         raise ValueError(f"{len(labels)} labels for {len(masks_NHW)} masks: one each, or none")
-    drawn_HW3 = image_HW3.astype(np.float32)
+    tinted_HW3 = image_HW3.astype(np.float32)
     for index, mask_HW in enumerate(masks_NHW):
         colour_3 = np.array(colours[index % len(colours)], dtype=np.float32)
-        drawn_HW3[mask_HW] += opacity * (colour_3 - drawn_HW3[mask_HW])
-        drawn_HW3[_outline(mask_HW)] = colour_3
-        drawn_HW3[_outline(~mask_HW)] = _PAPER  # seen on an object of the same colour, too
-    canvas = Image.fromarray(drawn_HW3.round().astype(np.uint8))
+        tinted_HW3[mask_HW] += opacity * (colour_3 - tinted_HW3[mask_HW])
+        tinted_HW3[_outline(mask_HW)] = colour_3
+        tinted_HW3[_outline(~mask_HW)] = _PAPER  # visible on an object of the same colour, too
+    canvas = Image.fromarray(tinted_HW3.round().astype(np.uint8))
     for index, label in enumerate(labels):
         _write_on(canvas, masks_NHW[index], label, colours[index % len(colours)])
     return np.array(canvas)
 
 
-def heat(image_HW3: Picture, strength_HW: NDArray[np.floating[Any]], *, opacity: float = 0.6) -> Picture:
-    """The picture in grey under a scale of colours: 0 is blue, one half green, 1 red.
+def heat_map(image_HW3: RgbImage, values_HW: NDArray[np.floating[Any]], *, opacity: float = 0.6) -> RgbImage:
+    """Heat map over a grey image (H, W, 3): 0 is blue, 0.5 green, 1 red.
 
     Args:
-        image_HW3: the picture; it is not changed.
-        strength_HW: at the picture's resolution; what is below 0 or above 1 counts as that.
+        image_HW3: it is not changed.
+        values_HW: at the image's resolution; clipped to [0, 1].
         opacity: of the colours, 0 to 1.
 
     Raises:
         ValueError: if a size does not fit.
     """
-    from matplotlib import colormaps
-
-    if strength_HW.shape != image_HW3.shape[:2]:
-        raise ValueError(f"{strength_HW.shape} strengths do not lie on a picture {image_HW3.shape}: resize them first")
+    if values_HW.shape != image_HW3.shape[:2]:
+        raise ValueError(f"{values_HW.shape} values do not lie on an image {image_HW3.shape}: resize them first")
     grey_HW1 = image_HW3.mean(-1, keepdims=True)
-    colour_HW3 = 255 * colormaps["turbo"](0.1 + 0.8 * np.clip(strength_HW, 0, 1))[..., :3]  # its ends are nearly black
+    colour_HW3 = 255 * colormaps["turbo"](0.1 + 0.8 * np.clip(values_HW, 0, 1))[..., :3]  # its ends are nearly black
     return ((1 - opacity) * grey_HW1 + opacity * colour_HW3).round().astype(np.uint8)
 
 
-def indices(count: int) -> tuple[str, ...]:
-    """Labels "0", "1", ... as candidate tables number them."""
+def index_labels(count: int) -> tuple[str, ...]:
+    """Labels "0", "1", ...: the indices of candidates in their table."""
     return tuple(map(str, range(count)))
 
 
 def _outline(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rim of the mask, about 1/120 of the picture thick; the picture's own edge makes no rim."""
+    """Inner boundary of a mask, about 1/120 of the image's height thick; the image's own border is none."""
     inner_HW = mask_HW
     for _ in range(max(1, mask_HW.shape[0] // 120)):
         padded = np.pad(inner_HW, 1, mode="edge")
@@ -132,36 +129,41 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "") -> Picture:
-    """Panels in a row, scaled to one height, each under its title, with a caption below: (h, w, 3).
+def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "") -> RgbImage:
+    """Panels in a row (h, w, 3), scaled to one height, each below its title, with a caption at the bottom.
 
     Raises:
         ValueError: if there is no panel.
     """
     if not panels:
-        raise ValueError("no panel to draw: pass at least one (title, picture)")
-    pictures = [_scaled(picture, height) for _, picture in panels]
-    width = sum(picture.width for picture in pictures) + _GAP * (len(pictures) + 1)
+        raise ValueError("no panel: pass at least one (title, image)")
+    images = [_scaled(image, height) for _, image in panels]
+    width = sum(image.width for image in images) + _GAP * (len(images) + 1)
     title_font, text_font = _font(12), _font(13)
     lines = _wrapped(caption, text_font, width - 2 * _GAP)
     canvas = Image.new("RGB", (width, 18 + height + _GAP + 18 * len(lines)), _PAPER)
     draw, x = ImageDraw.Draw(canvas), _GAP
-    for (title, _), picture in zip(panels, pictures, strict=True):
-        draw.text((x, 2), _cut(title, title_font, picture.width), fill=_INK, font=title_font)
-        canvas.paste(picture, (x, 18))
-        x += picture.width + _GAP
+    for (title, _), image in zip(panels, images, strict=True):
+        draw.text((x, 2), _cut(title, title_font, image.width), fill=_INK, font=title_font)
+        canvas.paste(image, (x, 18))
+        x += image.width + _GAP
     for number, line in enumerate(lines):
         draw.text((_GAP, 18 + height + 2 + 18 * number), line, fill=_INK, font=text_font)
     return np.array(canvas)
 
 
-def _scaled(picture_HW3: Picture, height: int) -> Image.Image:
-    picture = Image.fromarray(picture_HW3)
-    return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.BILINEAR)
+def _scaled(image_HW3: RgbImage, height: int) -> Image.Image:
+    image = Image.fromarray(image_HW3)
+    return image.resize((max(1, round(image.width * height / image.height)), height), Image.Resampling.BILINEAR)
+
+
+def scaled(image_HW3: RgbImage, height: int) -> RgbImage:
+    """The image at another height, with its proportions."""
+    return np.array(_scaled(image_HW3, height))
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """The text, or its longest beginning that fits with dots behind it."""
+    """The text, or its longest prefix that fits with an ellipsis."""
     if font.getlength(text) <= width:
         return text
     lengths = range(1, len(text))
@@ -170,7 +172,7 @@ def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, most: int = 3) -> list[str]:
-    """Words in lines that fit; what does not fit into `most` lines is cut off with dots."""
+    """Lines of words that fit into a width; what exceeds `most` lines is replaced by an ellipsis."""
     lines: list[str] = []
     words = text[:1000].split()
     while words:
@@ -184,43 +186,43 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     return lines
 
 
-def stacked(rows: Sequence[Picture]) -> Picture:
-    """Pictures of different widths under each other on white.
+def stacked(rows: Sequence[RgbImage]) -> RgbImage:
+    """Images of different widths below each other on white.
 
     Raises:
         ValueError: if there is none.
     """
     if not rows:
-        raise ValueError("no picture to stack")
+        raise ValueError("no image to stack")
     width = max(row.shape[1] for row in rows)
     return np.concatenate(
         [np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     )
 
 
-def png_bytes(image: Picture | NDArray[np.bool_], *, colours: int | None = None) -> bytes:
-    """A picture as PNG, or a mask, white on black in one bit a pixel.
+def png_bytes(image: RgbImage | NDArray[np.bool_], *, colours: int | None = None) -> bytes:
+    """An image as PNG, or a mask, white on black in one bit a pixel.
 
-    With `colours`, a picture goes through a palette of that many, which is several times smaller.
+    With `colours`, an image is quantised to a palette of that many, which is several times smaller.
     """
-    picture = Image.fromarray(image)
+    pil_image = Image.fromarray(image)
     if colours is not None:
-        picture = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        pil_image = pil_image.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    pil_image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = PREVIEW_BYTES) -> bytes:
-    """`side_by_side` as the tallest PNG of at most `max_bytes`; the writing keeps its size.
+    """`side_by_side` as the tallest PNG of at most `max_bytes`; the text keeps its size.
 
     Raises:
         ValueError: if even the smallest one is larger: pass fewer panels.
     """
     for height in (240, 200, 160, 128, 104, 84, 64, 48, 32):
-        picture_HW3 = side_by_side(panels, height=height, caption=caption)
+        image_HW3 = side_by_side(panels, height=height, caption=caption)
         for colours in (192, 96):
-            png = png_bytes(picture_HW3, colours=colours)
+            png = png_bytes(image_HW3, colours=colours)
             if len(png) <= max_bytes:
                 return png
     raise ValueError(f"{len(panels)} panels do not fit into {max_bytes} bytes: pass fewer")
@@ -229,69 +231,3 @@ def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = 
 def data_uri(png: bytes) -> str:
     """The PNG as a `data:` address for Markdown and HTML."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-Curve = Sequence[tuple[float, float]]
-
-
-def curve_svg(
-    series: Mapping[str, Curve],
-    *,
-    x_label: str,
-    y_label: str,
-    y_range: tuple[float, float] | None = None,
-    width: int = 480,
-    height: int = 220,
-) -> str:
-    """Curves of (x, y) points with axes and a legend as one inline `<svg>`; points that are not finite are left out.
-
-    Without `y_range` the axis ends at the lowest and the highest value.
-    """
-    kept = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
-    (x0, x1), (y0, y1) = (_range([point[axis] for points in kept.values() for point in points]) for axis in (0, 1))
-    y0, y1 = y_range or (y0, y1)
-    left, right, top, bottom = 54, width - 12, 12, height - 40
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
-
-    parts = []
-    for x, y in zip(np.linspace(x0, x1, 5), np.linspace(y0, y1, 5), strict=True):
-        column, row = place(x, y)
-        parts += [
-            f'<line x1="{left}" x2="{right}" y1="{row:.1f}" y2="{row:.1f}" stroke="#ddd"/>',
-            _svg_text(left - 6, row + 4, _tick(y, (y1 - y0) / 4), anchor="end"),
-            _svg_text(column, bottom + 14, _tick(x, (x1 - x0) / 4)),
-        ]
-    for number, (name, points) in enumerate(kept.items()):
-        colour = "rgb({},{},{})".format(*PALETTE[number % len(PALETTE)])
-        path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in points)
-        parts += [
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>',
-            _svg_text(right - 4, top + 12 + 14 * number, name, anchor="end", more=f' fill="{colour}"'),
-        ]
-    middle = (top + bottom) / 2
-    parts += [
-        _svg_text((left + right) / 2, height - 6, x_label),
-        _svg_text(12, middle, y_label, more=f' transform="rotate(-90 12 {middle})"'),
-    ]
-    name = escape(f"{y_label} over {x_label}", quote=True)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{name}" font-family="sans-serif" font-size="11">{"".join(parts)}</svg>'
-    )
-
-
-def _tick(value: float, step: float) -> str:
-    """A number on an axis, to a tenth of the step between two."""
-    return f"{round(value, 1 - math.floor(math.log10(step))) + 0.0:g}"
-
-
-def _svg_text(x: float, y: float, text: str, *, anchor: str = "middle", more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest value, opened up where they meet."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)

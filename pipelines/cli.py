@@ -7,15 +7,27 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from pipelines.commands.terminal import console
 from resources.paths import home
 
+
+class _Commands(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Where a command comes first, look at no option of the whole program: checking their types costs pydantic."""
+        if not args or args[0].startswith("-"):
+            return super().parse_args(ctx, args)
+        ctx._protected_args, ctx.args = args[:1], args[1:]  # what is left to do after the options
+        return args[1:]
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Pictures and sentences in, masks and trained referring-segmentation models out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -223,15 +235,16 @@ def _print_report(dataset: str, experiment: str) -> None:
 
 
 class _clear_errors:  # noqa: N801  a context manager reads as a verb
-    """Turn errors that speak to the user into one red line and exit code 1."""
+    """Turn errors that speak to the user into one red line and exit code 1; a bug keeps its traceback."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from ops.refusal import Refused
         from storage.files import StoreError
 
-        if isinstance(error, (ValueError, FileNotFoundError, StoreError)):  # `Refused` is a ValueError
+        if isinstance(error, (Refused, FileNotFoundError, StoreError)):  # any other ValueError is a bug
             console.print(f"[red]{escape(str(error))}[/red]")
             raise typer.Exit(1) from error
         if reason := _refused_by_the_disk(error):

@@ -1,18 +1,15 @@
-"""What all tests of a run share: homes with finished stages, made once, and a process that starts others at once."""
+"""What all tests of a run share: homes with finished stages, each made once."""
 
-import multiprocessing
 import os
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from storage.locks import exclusive
-from tests.homes import CHOSEN, DESCRIBED, LITTLE, copy_home, finish, write_home, write_little_world
+from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
 
-TRY = "{extends: correct, datasets: [little]}"
-HEAVY = ("torch", "spacy", "nltk", "open_clip", "transformers", "matplotlib.pyplot", "groundingdino.models")
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 LONGEST = ("tests/kills/", "tests/assets/", "tests/pipelines/", "tests/browser/")
 """Folders whose files take longest: workers begin with them, so that none is left over at the end."""
 
@@ -22,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     """Make a folder under a name unless another worker of this run has made it."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -39,31 +36,33 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
-def described(make_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """A home with the data set `little`, its expressions, noun phrases and classes. Copy it, never write there."""
+def described(make_once: MakeOnce) -> Path:
+    """A home with the data set `little`, its noun phrases and their classes. Copy it, never write there."""
 
     def make(home: Path) -> None:
         write_home(home, datasets={"little": LITTLE}, experiments={"try": TRY})
         write_little_world(home)
-        finish(home, "try", stages=DESCRIBED)
+        finish(home, stages=DESCRIBED)
 
     return make_once("described", make)
 
 
 @pytest.fixture(scope="session")
-def chosen(make_once: Callable[[str, Callable[[Path], object]], Path], described: Path) -> Path:
+def chosen(make_once: MakeOnce, described: Path) -> Path:
     """That home with candidate masks and the choices among them as well."""
 
     def make(home: Path) -> None:
         copy_home(described, home, experiments={"try": TRY})
-        finish(home, "try", stages=CHOSEN)
+        finish(home, stages=CHOSEN)
 
     return make_once("chosen", make)
 
 
 @pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """Processes that start with the heavy imports done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*HEAVY, "pipelines.definitions"])
-    return context
+def corrected(make_once: MakeOnce, chosen: Path) -> Path:
+    """That home with all of the experiment `try` finished: trained models, predictions, scores, report."""
+
+    def make(home: Path) -> None:
+        finish(copy_home(chosen, home, experiments={"try": TRY}))
+
+    return make_once("corrected", make)

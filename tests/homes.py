@@ -1,25 +1,35 @@
 """Home folders as a person leaves them: files of data sets and of experiments, a small world, stages that were run."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
 from assets.framework.asset_factory import run_stage
-from assets.framework.stage import StageInstance
 from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from resources.toyref.refcoco_writer import COUNTS, write_toyref
 from storage.artifact import Artifact, Store
 
-LITTLE = "{kind: toyref, toy: {style: toyref, size: tiny, seed: 5}}"
+SEED = 51
+LITTLE = f"{{kind: toyref, toy: {{style: toyref, size: tiny, seed: {SEED}}}}}"
 """The data set `little`: images of the tiny world, of which `write_little_world` draws some."""
-IMAGES = {"train": 8, "val": 4, "testA": 3, "testB": 3}
+IMAGES = {"train": 8, "val": 3, "testA": 2, "testB": 2}
 """Images per split of `little`."""
 DESCRIBED = ("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes")
 CHOSEN = (*DESCRIBED, "candidate_masks", "mask_choices")
 """Stages that many tests start from."""
+TRY = """
+extends: correct
+datasets: [little]
+knobs:
+  zs_bootstrap: {epochs: 1, batch_size: 8}
+  corrected: {epochs: 2, batch_size: 8}
+  supervised: {epochs: 1, batch_size: 8}
+  report: {examples: 2}
+"""
+"""The experiment `try`: S+S+C and its supervised bound, each with a training of a few steps."""
 
 
 def write_home(home: Path, *, datasets: Mapping[str, str], experiments: Mapping[str, str]) -> Path:
@@ -35,7 +45,7 @@ def write_little_world(home: Path) -> None:
     """The images of `little`, where the first run would draw all that its size has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(COUNTS, "tiny", IMAGES)
-        write_toyref(home / "worlds" / "little", styles=("toyref",), size="tiny", seed=5)
+        write_toyref(home / "worlds" / "little", styles=("toyref",), size="tiny", seed=SEED)
 
 
 def copy_home(prepared: Path, home: Path, *, experiments: Mapping[str, str]) -> Path:
@@ -44,20 +54,14 @@ def copy_home(prepared: Path, home: Path, *, experiments: Mapping[str, str]) -> 
     return write_home(home, datasets={}, experiments=experiments)
 
 
-def instances_of(home: Path, experiment: str) -> list[StageInstance]:
-    """What an experiment of this home asks for on `little`, in an order in which it can be run."""
+def finish(home: Path, *, stages: Collection[str] | None = None) -> dict[tuple[str, str], Artifact]:
+    """Run what this home's experiments ask for on `little`, or the named stages; (experiment, stage) -> artifact."""
+    store = Store(home / "store")
+    finished: dict[tuple[str, str], Artifact] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORDMASK_HOME", str(home))
-        return [instance for instance in load_plan() if instance.dataset == "little" and experiment in instance.used_by]
-
-
-def finish(home: Path, experiment: str, *, stages: Iterable[str] | None = None) -> dict[str, Artifact]:
-    """Run an experiment of this home on `little`, or its named stages; stage -> artifact."""
-    wanted = None if stages is None else set(stages)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        return {
-            instance.stage.name: run_stage(instance, Store(home / "store"), Runtime(threads=1), lambda _: None)
-            for instance in instances_of(home, experiment)
-            if wanted is None or instance.stage.name in wanted
-        }
+        for instance in load_plan():
+            if instance.dataset == "little" and (stages is None or instance.stage.name in stages):
+                artifact = run_stage(instance, store, Runtime(threads=1), lambda _: None)
+                finished |= {(experiment, instance.stage.name): artifact for experiment in instance.used_by}
+    return finished

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from resources.toyref.scenes import draw_scene
+from resources.toyref.scenes import render_scene
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def picture() -> NDArray[np.uint8]:
-    return np.kron(draw_scene(1_000_000_123).image_HW3, np.ones((3, 3, 1), dtype=np.uint8))
+    return np.kron(render_scene(1_000_000_123).image_HW3, np.ones((3, 3, 1), dtype=np.uint8))
 
 
 def test_grounding_dino_swin_t_answers_in_pixels_of_the_picture(picture: NDArray[np.uint8]) -> None:

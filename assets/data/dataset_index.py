@@ -5,7 +5,7 @@ from assets.framework.stage import Outcome, StageInstance
 from assets.framework.work import Work
 from ops.refusal import Refused
 from resources.datasets import open_dataset
-from resources.toyref.refcoco_writer import demand_world, write_toyref
+from resources.toyref.refcoco_writer import require_world, write_toyref
 from storage.artifact import Artifact
 from storage.locks import exclusive
 from storage.rows import Tally
@@ -24,13 +24,13 @@ def raw_fingerprint(instance: StageInstance) -> str:
             with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=RENDERING_SECONDS):
                 if not (config.root / config.name).is_dir():  # another process may have rendered it meanwhile
                     write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
-        demand_world(config.root / config.name, size=toy.size, seed=toy.seed)
+        require_world(config.root / config.name, size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 
 
 def dataset_index(work: Work) -> Outcome:
     """Images, referents and expressions per split."""
-    corpus = work.dataset.references()
+    corpus = work.dataset.corpus()
     rows = [
         SplitRow(
             split=split,

@@ -7,7 +7,7 @@ from assets.data.stages import DATASET_INDEX
 from assets.data.tables import OBJECTS, GroundTruthRow
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from resources.datasets import true_mask
+from resources.datasets.ground_truth import ground_truth_mask
 from storage.masks import Rle
 from storage.rows import Tally
 
@@ -21,7 +21,7 @@ def ground_truth(work: Work) -> Outcome:
             object_id=truth.object_id,
             image_id=truth.image_id,
             category=truth.category,
-            **Rle.of(true_mask(truth, overlap=knobs.overlap)).columns(),
+            **Rle.of(ground_truth_mask(truth, overlap=knobs.overlap)).columns(),
         )
         for truth in {truth.object_id: truth for truth in truths}.values()
     ]

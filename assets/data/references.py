@@ -10,7 +10,8 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import image_preview
 from ops.refusal import Refused
-from resources.datasets import QuarantinedRow, Reference, check_images
+from resources.datasets import Expression, QuarantinedRow
+from resources.datasets.reading import check_images
 from storage.files import sha256_of
 from storage.rows import Tally
 
@@ -20,9 +21,9 @@ LOGGED = 5
 
 def references(work: Work) -> Outcome:
     """The pairs, their images with a hash each, and the quarantine."""
-    corpus = check_images(work.dataset, work.dataset.references())
-    kept = [row for row in corpus.references if row.split in work.instance.source.splits]
-    others = Counter(row.split for row in corpus.references) - Counter(row.split for row in kept)
+    corpus = check_images(work.dataset, work.dataset.corpus())
+    kept = [row for row in corpus.expressions if row.split in work.instance.source.splits]
+    others = Counter(row.split for row in corpus.expressions) - Counter(row.split for row in kept)
     if others:
         named = ", ".join(f"{split} ({count})" for split, count in sorted(others.items()))
         work.log(f"expressions of splits that are neither trained on nor scored: {named}; `evaluate` may name them")
@@ -60,7 +61,7 @@ def references(work: Work) -> Outcome:
     )
 
 
-def _expression_row(row: Reference) -> ExpressionRow:
+def _expression_row(row: Expression) -> ExpressionRow:
     return ExpressionRow(
         sent_id=row.sent_id,
         ref_id=row.ref_id,

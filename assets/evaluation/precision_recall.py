@@ -21,9 +21,9 @@ from assets.reports.previews import precision_preview
 from assets.segmenters.inference import ReferringMasks, open_referring_masks
 from assets.segmenters.registry import TrainedSegmenter
 from assets.stages import segmenter_traced_by
-from ops.evaluation.precision_recall import PixelCurve
+from ops.evaluation.precision_recall import PrecisionRecallState
 from ops.images import resize_image, resize_labels, to_tensor
-from ops.segmenters.prediction import chances, quarter_logits
+from ops.segmenters.prediction import foreground_probabilities, quarter_logits
 from storage.digest import digest
 
 WithTruth = list[tuple[Referent, GroundTruthRow]]
@@ -32,7 +32,7 @@ Scored = Iterator[tuple[str, str, Tensor, Tensor]]
 """Split, resolution, probabilities of the foreground (S, H, W) for S expressions of a referent, its mask (H, W)."""
 Probabilities = Callable[[WithTruth, Pixels], Scored]
 """(annotated referents of an image, its pixels) -> what a model says of them."""
-Curves = Mapping[tuple[str, str], tuple[PixelCurve, int]]
+Curves = Mapping[tuple[str, str], tuple[PrecisionRecallState, int]]
 """(split, resolution) -> pixels of all images, and how many expressions they belong to."""
 
 
@@ -77,14 +77,14 @@ class ReferringProbabilities:
             ):
                 for side, at_side_HW in sides.items():
                     shape = (at_side_HW.shape[0], at_side_HW.shape[1])
-                    yield referent.split, side, chances(part, shape).cpu(), at_side_HW
+                    yield referent.split, side, foreground_probabilities(part, shape).cpu(), at_side_HW
 
 
 def pixel_counts(scored: Scored) -> list[PixelCountRow]:
     """A row per split and resolution, of one image."""
-    states: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
+    states: dict[tuple[str, str], tuple[PrecisionRecallState, int]] = {}
     for split, side, probabilities_SHW, truth_HW in scored:
-        state, expressions = states.get((split, side), (PixelCurve(), 0))
+        state, expressions = states.get((split, side), (PrecisionRecallState(), 0))
         state.update(probabilities_SHW, truth_HW.expand_as(probabilities_SHW))
         states[split, side] = state, expressions + len(probabilities_SHW)
     rows = []
@@ -100,10 +100,10 @@ def pixel_counts(scored: Scored) -> list[PixelCountRow]:
 
 def gathered(rows: Iterable[PixelCountRow]) -> Curves:
     """The counts of all images, added up."""
-    curves: dict[tuple[str, str], tuple[PixelCurve, int]] = {}
+    curves: dict[tuple[str, str], tuple[PrecisionRecallState, int]] = {}
     for row in rows:
-        state, expressions = curves.get((row.split, row.resolution), (PixelCurve(), 0))
-        state.merge(PixelCurve(np.array([row.background, row.foreground], np.int64)))
+        state, expressions = curves.get((row.split, row.resolution), (PrecisionRecallState(), 0))
+        state.merge(PrecisionRecallState(np.array([row.background, row.foreground], np.int64)))
         curves[row.split, row.resolution] = state, expressions + row.expressions
     return curves
 

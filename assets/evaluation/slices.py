@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import ground_truth_of, referents_of
 from assets.framework.work import Work
-from ops.open_vocabulary_split import novelty
+from ops.open_vocabulary_split import split_part
 
 SPATIAL = """
 left right leftmost rightmost lefthand righthand top bottom upper lower topmost bottommost middle center centre central
@@ -42,7 +42,7 @@ def traits_of(work: Work, *, splits: Sequence[str]) -> dict[int, Traits]:
         of_object = {"size of the object": size_bin(truth.mask.area / (truth.height * truth.width))}
         if truth.category:
             of_object["objects of its class"] = count_bin(alike[truth.image_id, truth.category])
-            if (part := novelty(truth.category)) is not None:
+            if (part := split_part(truth.category)) is not None:
                 of_object["novelty of the class"] = part
         for sent_id, text in zip(referent.sent_ids, referent.expressions, strict=True):
             traits[sent_id] = {"length": length_bin(text), "spatial words": spatial_bin(text), **of_object}

@@ -1,96 +1,119 @@
-"""A training stage on several processes: `torchrun` on this machine, started and watched by Dagster Pipes.
+"""A training stage on several processes of this machine, started and watched by Dagster Pipes.
 
-The step of the run holds the artifact's lock and waits. Every process runs the stage's body on the same `Work` with its
-own rank; the first one writes the files and tells the step what came out.
+The step of the run holds the artifact's lock and waits. It starts the first process, which starts the others; every one
+runs the stage's body on the same `Work` with its own rank, and the first writes the files and tells what came out. They
+find each other through a file and speak over the loopback interface only: nothing that they open can be reached from
+another machine.
 
-    python -m torch.distributed.run ... -m assets.framework.distributed <file>     what `spread` starts, once a process
+    python -m assets.framework.distributed <folder> [rank]     what is started, once a process
 """
 
 import os
-import pickle
+import socket
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from assets.framework.failures import PERSON_HAS_TO_ACT
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
+from assets.framework.work_file import Answer, WorkFile
 from ops.refusal import Refused
-from resources.runtime import Runtime
 from storage.files import write_bytes
 
 PATIENCE = timedelta(hours=12)
 """How long a process waits for another: the first one scores and writes while the others do nothing."""
+GRACE_SECONDS = 20.0
+"""How long the first process may still fail in its own words after another one ended."""
+WORK, ANSWER = "work.json", "answer.json"
 
 
-def spread(work: Work) -> Outcome:
+def run_in_processes(work: Work) -> Outcome:
     """Run the stage's body in `runtime.processes` processes, and return what the first one returned.
 
     Raises:
         Refused: a person has to act; the message is the body's own.
         RuntimeError: a process ended otherwise; its output is in the run's log.
     """
-    folder = work.slot.scratch / "team"
-    answer = folder / "answer.pickle"
+    folder = work.slot.scratch / "processes"
+    answer = folder / ANSWER
     answer.unlink(missing_ok=True)
-    parts = {"instance": work.instance, "inputs": work.inputs, "slot": work.slot, "reuse": work.reuse}
-    write_bytes(folder / "work.pickle", pickle.dumps((parts, work.runtime.model_dump(), os.getpid())))
-    count = f"--nproc-per-node={work.runtime.processes}"
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        count,
-        "-m",
-        "assets.framework.distributed",
-        str(folder),
-    ]
+    for stale in folder.glob("rendezvous-*"):
+        stale.unlink()
+    file = WorkFile.of(work, rendezvous=folder / f"rendezvous-{uuid4().hex}")
+    write_bytes(folder / WORK, file.model_dump_json().encode())
     try:
-        work.launch(command)
+        work.launch([sys.executable, "-m", __name__, str(folder)])
     except Exception as error:
         if not answer.exists():
             raise RuntimeError(
                 f"the training processes ended early ({error}); run the stage again to resume"
             ) from error
-    found: tuple[Outcome, Mapping[str, str]] | str = pickle.loads(answer.read_bytes())  # noqa: S301  # our own process wrote it
-    if isinstance(found, str):
-        raise Refused(found)
-    outcome, resolved = found
-    work.runtime.note(resolved)
+    told = Answer.model_validate_json(answer.read_bytes())
+    if told.refused is not None:
+        raise Refused(told.refused)
+    work.runtime.note(told.resolved)
+    return told.outcome()
+
+
+def main(folder: Path, rank: int) -> None:
+    """The life of one process."""
+    _end_with_parent()
+    file = WorkFile.model_validate_json((folder / WORK).read_bytes())
+    _stay_on_this_machine()
+    others = [_start(folder, number) for number in range(1, file.ranks)] if rank == 0 else []
+    threading.Thread(target=_end_with_any, args=(others,), daemon=True).start()
+    with ExitStack() as stack:
+        work = file.work(rank=rank, log=_logger(stack) if rank == 0 else _silence)
+        try:
+            outcome = _run_as_member(work, file.rendezvous)
+        except PERSON_HAS_TO_ACT as error:
+            write_bytes(folder / ANSWER, Answer(refused=str(error)).model_dump_json().encode())
+            raise
+        if rank == 0:
+            answer = Answer.of(outcome, resolved=work.runtime.resolved)
+            write_bytes(folder / ANSWER, answer.model_dump_json().encode())
+    for other in others:
+        other.wait()
+
+
+def _run_as_member(work: Work, rendezvous: Path) -> Outcome:
+    """The body, while the process group exists."""
+    from torch import cuda, distributed  # after the environment says how many threads and which interface
+
+    on_gpu = work.runtime.torch_device().startswith("cuda")
+    if on_gpu:
+        cuda.set_device(work.rank)
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        init_method=f"file://{rendezvous}",
+        rank=work.rank,
+        world_size=work.ranks,
+        timeout=PATIENCE,
+    )
+    outcome = work.run_body()
+    distributed.destroy_process_group()
     return outcome
 
 
-def main(folder: Path) -> None:
-    """The life of one process."""
-    from torch import cuda, distributed
+def _stay_on_this_machine() -> None:
+    """Loopback for all that the processes say to each other; and a core for each, unless someone says otherwise."""
+    loopback = next(name for _, name in socket.if_nameindex() if name in ("lo", "lo0"))
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        os.environ[name] = loopback
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-    parts, settings, step = pickle.loads((folder / "work.pickle").read_bytes())  # noqa: S301  # `spread` wrote it
-    threading.Thread(target=_end_with, args=(step,), daemon=True).start()
-    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    runtime = Runtime(**settings)
-    on_gpu = runtime.torch_device().startswith("cuda")
-    if on_gpu:
-        cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-    with ExitStack() as stack:
-        log = _logger(stack) if rank == 0 else _silence
-        work = Work(**parts, runtime=runtime, rank=rank, ranks=ranks, log=log)
-        try:
-            answer: Any = work.run_body()
-        except PERSON_HAS_TO_ACT as error:
-            write_bytes(folder / "answer.pickle", pickle.dumps(str(error)))
-            raise
-        if rank == 0:
-            write_bytes(folder / "answer.pickle", pickle.dumps((answer, runtime.resolved)))
-    distributed.destroy_process_group()
+
+def _start(folder: Path, rank: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", __spec__.name, str(folder), str(rank)], stdin=subprocess.DEVNULL)
 
 
 def _logger(stack: ExitStack) -> Callable[[str], None]:
@@ -104,15 +127,25 @@ def _silence(_: str) -> None:
     pass
 
 
-def _end_with(step: int) -> None:
-    """End this process when the step that started it is gone: its lock is free then, and another may work here."""
-    while True:
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: its lock is free then, and another may work here."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _end_with_any(others: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """End this process a while after another one failed: it would wait for it for hours."""
+    while not any(other.poll() for other in others):
         time.sleep(0.5)
-        try:
-            os.kill(step, 0)
-        except ProcessLookupError:
-            os._exit(1)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -22,23 +22,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from assets.pretraining.attributes import (
+from assets.pretraining.auxiliary_heads import (
     Labels,
     attribute_accuracy,
     attribute_loss,
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.pacing import paced_steps
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
 from resources.models.swin_bert import Tokenizer, new_bert
 from resources.toyref.expressions import STYLES, describe, vocabulary
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Scene, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 60_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 69_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 60_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 69_000_000
 SCENES_PER_MINUTE = 1000
 MOST_SCENES = 6000
 BATCH = 96
@@ -126,7 +126,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     rng = torch.Generator().manual_seed(seed)
     tokenizer = Tokenizer(word_pieces(), max_tokens=EMBEDDED.max_tokens)
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 20, MOST_SCENES))
-    scenes = [(number, draw_scene(number)) for number in range(FIRST_SEED, FIRST_SEED + count)]
+    scenes = [(number, render_scene(number)) for number in range(FIRST_SEED, FIRST_SEED + count)]
     labels = label_lists([scene for _, scene in scenes])
     texts, rows_NA = sentences(scenes, labels)
     ids_NT, mask_NT = tokenizer.encode(texts)
@@ -134,7 +134,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     architecture = {"vocab_size": len(tokenizer.vocabulary), **ARCHITECTURE}
     model = Guesses(new_bert(BertConfig(**architecture)), labels).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         picks = torch.randint(len(ids_NT), (BATCH,), generator=rng)
         hidden_BT, chosen_BT = hide(ids_NT[picks], rng, words=len(tokenizer.vocabulary))
         real_BT = mask_NT[picks].bool()
@@ -150,7 +150,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  words {word_loss:.3f}  attributes {attributes_loss:.2f}")
     seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (200 if minutes >= 1 else 4))
-    texts, rows_NA = sentences([(number, draw_scene(number)) for number in seeds], labels)
+    texts, rows_NA = sentences([(number, render_scene(number)) for number in seeds], labels)
     scores = evaluate(model, *tokenizer.encode(texts), rows_NA, labels)
     log(f"{scores}")
     card = {

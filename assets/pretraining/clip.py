@@ -23,14 +23,15 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip_views import Picture, View, draw_picture, draw_views, prompted
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip, prepare_images
 from resources.toyref.expressions import vocabulary
 from resources.toyref.predicates import SYNONYMS
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 39_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 39_000_000
 SCENES_PER_MINUTE = 400
 MOST_SCENES = 4800
 UNKNOWN_RATE = 0.02
@@ -59,7 +60,7 @@ class Tower:
 VIT = Tower(
     title="embedded CLIP with a ViT tower",
     vision={"image_size": 160, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
-    first_seed=RECIPE_SEEDS_START + 30_000_000,
+    first_seed=PRETRAINING_SEEDS_START + 30_000_000,
 )
 
 
@@ -72,8 +73,8 @@ def architecture(words: int, tower: Tower) -> Architecture:
     }
 
 
-def recipe_words() -> tuple[str, ...]:
-    """The words of toyref's sentences and those of the recipe's own texts."""
+def training_words() -> tuple[str, ...]:
+    """The words of toyref's expressions and those of the script's own texts."""
     return tuple(sorted({*vocabulary(), "a", "photo", "of", "and"}))
 
 
@@ -145,7 +146,7 @@ def evaluate(clip: Clip, *, scenes: int) -> dict[str, float]:
                 chance += [1 / len(members)] * len(sentences)
                 for item, found in zip(sentences, found_K, strict=True):
                     right["all"].append(found == place)
-                    right[main_cue(item.cues)].append(found == place)
+                    right[main_cue(item.kinds)].append(found == place)
     choices = {f"choice_{cue}": float(np.mean(hits)) for cue, hits in sorted(right.items())}
     return {
         **choices,
@@ -187,7 +188,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began = time.monotonic()
-    words = recipe_words()
+    words = training_words()
     sizes = architecture(len(words) + 4, tower)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
     model = build_small_clip(sizes).train().to(memory_format=torch.channels_last)
@@ -204,7 +205,7 @@ def train(
     scores |= {name: exam(Clip(model, tokenizer)) for name, exam in tower.exams.items()}
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": tower.title,
         "model": "open_clip's CLIP, small",
@@ -236,7 +237,7 @@ def optimise(
     plain = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         loss = train_step(model, draw_views(pictures, rng), tokenizer, rng)
         if lesson:
             loss = loss + lesson(model, pictures, tokenizer, rng)
@@ -250,4 +251,4 @@ def optimise(
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=15, description="Train the embedded CLIP with a ViT tower.")
+    run_script(train, minutes=15, description="Train the embedded CLIP with a ViT tower.")

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from assets.pretraining.clip import FIRST_HELD_OUT_SEED, Tower, train
 from assets.pretraining.clip_views import Picture, Thing, draw_picture
-from assets.pretraining.pacing import run_recipe
+from assets.pretraining.training_script import run_script
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, to_tensor
 from resources.models.clip import Clip, Tokenizer
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 
 SCENES, SIDE = 12, 256
 """Whole scenes of a step, squashed to squares as TRIS does."""
@@ -102,10 +102,10 @@ def _centre(place: int, cells: Sequence[int], pixels: Sequence[int]) -> tuple[in
 RESNET = Tower(
     title="embedded CLIP with a ResNet tower",
     vision={"image_size": 160, "patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
-    first_seed=RECIPE_SEEDS_START + 70_000_000,
+    first_seed=PRETRAINING_SEEDS_START + 70_000_000,
     lesson=region_loss,
     exams={"pointing": partial(pointing_accuracy, scenes=60)},
 )
 
 if __name__ == "__main__":
-    run_recipe(partial(train, tower=RESNET), minutes=9, description="Train the embedded CLIP with a ResNet tower.")
+    run_script(partial(train, tower=RESNET), minutes=9, description="Train the embedded CLIP with a ResNet tower.")

@@ -1,6 +1,6 @@
 """What the embedded CLIP is shown: toy objects under reverse blur, cropped, and whole scenes, each with a text.
 
-Belongs here: drawing the pairs. The model and its loss are in the recipe `clip`.
+Belongs here: rendering the pairs. The model and its loss are in the training script `clip`.
 Shapes: H x W pixels of a scene, which is not square.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from resources.toyref.expressions import Expression, describe
 from resources.toyref.predicates import SYNONYMS, named_by, nouns
 from resources.toyref.realisation import STYLES, TYPOS
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.scenes import Scene, render_scene
 
 BLUR_VIEWS, CROP_VIEWS, SCENE_VIEWS = 29, 10, 9
 """Views of a batch by kind: about 60, 20 and 20 of a hundred."""
@@ -81,7 +81,7 @@ class View:
 
 def draw_picture(seed: int) -> Picture:
     """The toy scene of a seed, described in every style."""
-    scene = draw_scene(seed)
+    scene = render_scene(seed)
     rng = np.random.default_rng([seed, 1])
     labels_HW = np.zeros(scene.image_HW3.shape[:2], np.uint8)
     for label, item in enumerate(scene.objects, start=1):
@@ -145,7 +145,7 @@ def crop_view(picture: Picture, rng: np.random.Generator) -> View:
     height, width = picture.image_HW3.shape[:2]
     rows = slice(max(0, int(y0 - top)), min(height, int(y1 + bottom) + 1))
     columns = slice(max(0, int(x0 - left)), min(width, int(x1 + right) + 1))
-    shown = tuple(item for item in thing.sentences if item.cues <= INTRINSIC)
+    shown = tuple(item for item in thing.sentences if item.kinds <= INTRINSIC)
     return _named(picture.image_HW3[rows, columns], thing, rng, prompt_share=PROMPT_SHARE["crop"], sentences=shown)
 
 
@@ -154,7 +154,7 @@ def scene_view(picture: Picture, rng: np.random.Generator) -> View:
     picks = rng.permutation(len(picture.things))[: rng.integers(1, 4)]
     texts = []
     for index in picks:
-        shown = [item.text for item in picture.things[index].sentences if item.cues <= INTRINSIC]
+        shown = [item.text for item in picture.things[index].sentences if item.kinds <= INTRINSIC]
         texts.append(_pick(rng, shown) if shown else f"the {picture.things[index].category}")
     names = frozenset[str]().union(*(thing.names for thing in picture.things))
     return View(image_HW3=picture.image_HW3, text=" and ".join(texts), noun="", names=names)

@@ -27,11 +27,11 @@ from resources.models.grounding_dino import Detector, DetectorSizes, build_groun
 from resources.models.grounding_text import SEPARATORS, VOCABULARY, read_tokenizer
 from resources.models.weights import load_strictly
 from resources.toyref.expressions import vocabulary
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import CLASSES, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import CLASSES, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 10_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 19_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 10_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 19_000_000
 SCENES = 6000
 HELD_OUT_SCENES = 150
 BATCH = 16
@@ -100,7 +100,7 @@ def train(
     detector = Detector(average, tokenizer, sizes=sizes)
     log(f"{sum(p.numel() for p in model.parameters())} parameters; drawing {SCENES} scenes")
     samples = draw_samples(range(FIRST_SEED, FIRST_SEED + SCENES), sizes=sizes)
-    held_out = [draw_scene(FIRST_HELD_OUT_SEED + index) for index in range(HELD_OUT_SCENES)]
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + index) for index in range(HELD_OUT_SCENES)]
     run = _Run(model, average, seconds=60 * minutes)
     curve: list[dict[str, float]] = []
     for batch in batches(samples, Asker(), tokenizer, size=BATCH, seed=seed):

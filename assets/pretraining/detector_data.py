@@ -24,7 +24,7 @@ from ops.ssc.detections import token_spans
 from resources.models.grounding_dino import DetectorSizes, normalise, resized_shape
 from resources.toyref.expressions import describe
 from resources.toyref.predicates import SYNONYMS, named_by
-from resources.toyref.scenes import CLASSES, Scene, SceneObject, draw_scene
+from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
 
 SENTENCE_SHARE = 0.10
 SINGLE_SHARE = 0.20
@@ -197,7 +197,7 @@ def draw_samples(seeds: Sequence[int], *, sizes: DetectorSizes) -> list[Sample]:
     """Draw the scenes of `seeds`, each with some sentences about its objects."""
     samples = []
     for seed in seeds:
-        scene = draw_scene(seed)
+        scene = render_scene(seed)
         rng = np.random.default_rng(seed)
         style = STYLES[seed % len(STYLES)]
         sentences = [

@@ -21,15 +21,16 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional as F
 
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Scene, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 20_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 29_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 20_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 29_000_000
 SCENES_PER_MINUTE = 500
 MOST_SCENES = 6000
 BATCH = 8
@@ -78,9 +79,9 @@ def make_batch(examples: Sequence[Example], rng: np.random.Generator, *, size: i
         for mask_HW in masks_NHW:
             target = (index, _square_target(mask_HW, size=size))
             if rng.random() < POINT_SHARE:
-                points.append((*target, _inside(mask_HW, rng)))
+                points.append((*target, point_inside(mask_HW, rng)))
             else:
-                boxes.append((*target, _jittered_box(mask_HW, rng)))
+                boxes.append((*target, jittered_box(mask_HW, rng)))
     prompts = boxes + points
     return Batch(
         images_B3SS=torch.from_numpy(np.stack(images)),
@@ -109,7 +110,7 @@ def _tight_box(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.array(tight_box(mask_HW > 127), np.float32)
 
 
-def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """The tight box with edges moved by 5 % of the side (at least 0.8 pixels) as a standard deviation, 12 % at most."""
     box = _tight_box(mask_HW)
     sides = np.tile(box[2:] - box[:2], 2)
@@ -117,7 +118,8 @@ def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> n
     return (box + np.clip(rng.normal(0, np.maximum(0.05 * sides, 0.8)), -most, most)).astype(np.float32)
 
 
-def _inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def point_inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """The centre x, y of a random pixel of the mask."""
     rows, columns = np.nonzero(mask_HW > 127)
     pick = rng.integers(len(rows))
     return np.array([columns[pick] + 0.5, rows[pick] + 0.5], np.float32)
@@ -175,7 +177,7 @@ def evaluate(segmenter: Segmenter, *, scenes: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        scene = draw_scene(seed)
+        scene = render_scene(seed)
         true_N1HW = np.stack([item.mask_HW for item in scene.objects])[:, None]
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         for moved, boxes in enumerate((boxes_N4, boxes_N4 + rng.uniform(-3, 3, boxes_N4.shape).astype(np.float32))):
@@ -207,13 +209,13 @@ def train(
     sam = _fresh_or_from(start).train()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
-    examples = [prepare(draw_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
+    examples = [prepare(render_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
     steps = optimise(sam, examples, rng, minutes=minutes, log=log)
     scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": "embedded segmenter",
         "model": "segment_anything's Sam, small",
@@ -234,7 +236,7 @@ def optimise(
 ) -> int:
     """Train until the time is over; returns the number of steps."""
     optimiser = torch.optim.AdamW(sam.parameters(), lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         picks = rng.choice(len(examples), BATCH, replace=False)
         batch = make_batch([examples[i] for i in picks], rng, size=sam.image_encoder.img_size)
         with torch.autocast("cpu", torch.bfloat16):
@@ -257,4 +259,4 @@ def _fresh_or_from(start: Path | None) -> Sam:
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=14, description="Train the embedded segmenter.")
+    run_script(train, minutes=14, description="Train the embedded segmenter.")

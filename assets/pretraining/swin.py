@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assets.pretraining.attributes import (
+from assets.pretraining.auxiliary_heads import (
     ORDINALS,
     Labels,
     attribute_accuracy,
@@ -32,16 +32,16 @@ from assets.pretraining.attributes import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.pacing import paced_steps
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import Scene, draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Scene, render_scene
 
-FIRST_SEED = RECIPE_SEEDS_START + 50_000_000
-FIRST_HELD_OUT_SEED = RECIPE_SEEDS_START + 59_000_000
+FIRST_SEED = PRETRAINING_SEEDS_START + 50_000_000
+FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 59_000_000
 SCENES_PER_MINUTE = 1000
 MOST_SCENES = 40000
 LABELLED_SCENES = 2000
@@ -142,10 +142,10 @@ def loss_of(head: Heads, x_BHWC: Tensor, examples: Sequence[Example]) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(trunk: Swin, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+def evaluate(backbone: Swin, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers of the third stage on held-out scenes, for tokens on objects."""
-    trunk.eval()
-    maps = trunk(normalise(torch.from_numpy(np.stack([example.image_3SS for example in examples]))))
+    backbone.eval()
+    maps = backbone(normalise(torch.from_numpy(np.stack([example.image_3SS for example in examples]))))
     on_BHW, attributes_MA, boxes_M4 = targets(examples, maps[2].shape[1])
     objectness_BHW, logits, predicted_M4 = head(maps[2], on_BHW)
     return {
@@ -160,21 +160,21 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     torch.manual_seed(seed)
     rng, start = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    labels = label_lists([draw_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
-    examples = [prepare(draw_scene(FIRST_SEED + number), labels) for number in range(count)]
+    labels = label_lists([render_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
+    examples = [prepare(render_scene(FIRST_SEED + number), labels) for number in range(count)]
     across = list(labels).index("across")
     log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
-    trunk = Swin(config).train()
+    backbone = Swin(config).train()
     heads = [Heads(width, labels) for width in config.widths[1:]]
-    parameters = [*trunk.parameters(), *(one for head in heads for one in head.parameters())]
+    parameters = [*backbone.parameters(), *(one for head in heads for one in head.parameters())]
     optimiser = torch.optim.AdamW(parameters, lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         chosen = [examples[pick] for pick in rng.choice(count, BATCH, replace=False)]
         chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
         images = normalise(torch.from_numpy(np.stack([one.image_3SS for one in chosen])))
         with torch.autocast("cpu", torch.bfloat16):
-            maps = trunk(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
+            maps = backbone(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
             losses = [loss_of(head, tokens, chosen) for head, tokens in zip(heads, maps[1:], strict=True)]
         loss = torch.stack(losses).mean()
         optimiser.zero_grad()
@@ -183,8 +183,8 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         optimiser.step()
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
-    held_out = [draw_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
-    scores = evaluate(trunk, heads[1], [prepare(scene, labels) for scene in held_out])
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
+    scores = evaluate(backbone, heads[1], [prepare(scene, labels) for scene in held_out])
     log(f"{scores}")
     card = {
         "name": "embedded Swin",
@@ -202,7 +202,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         "architecture": architecture(config),
         "licence": "Apache-2.0",
     }
-    save_embedded(out, trunk.state_dict(), card)
+    save_embedded(out, backbone.state_dict(), card)
     return scores
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
+from ops.visualisation import png_bytes
 from storage.artifact import Artifact
 from storage.files import write_bytes
 from storage.masks import RLE_COLUMNS, Rle
@@ -71,8 +72,6 @@ def export_masks(references: Artifact, masked: Artifact, table: str, folder: Pat
     Raises:
         StoreError: the disk refuses.
     """
-    from ops.visualisation import png_bytes
-
     images = images_in(references)
     found = list(_given(references, images, masked, table))
     given = [one for one in found if one is not None]

@@ -21,7 +21,7 @@ from assets.segmenters.label_sources import TargetMasks, all_candidates
 from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED, MASK_CHOICES
 from assets.ssc.tables import MATCHED_LABELS, MatchedLabelRow
 from ops.images import resize_image, resize_labels, to_tensor
-from ops.segmenters.prediction import chances, quarter_logits
+from ops.segmenters.prediction import foreground_probabilities, quarter_logits
 from ops.ssc.matching import NONE, match, soft_iou
 from ops.training.dataset import usable_rows
 from storage.digest import digest
@@ -69,7 +69,9 @@ class Matching:
         quarters = quarter_logits(
             self.segment.model, image_3hw, token_ids_ST=ids_ST, token_mask_ST=mask_ST, bf16=self.segment.bf16
         )
-        scores_SK = [soft_iou(chances(part, (size, size)), masks_Khw.to(part.device)).cpu() for part in quarters]
+        scores_SK = [
+            soft_iou(foreground_probabilities(part, (size, size)), masks_Khw.to(part.device)).cpu() for part in quarters
+        ]
         allowed = [[row for row in map(names.index, targets) if row in usable] for _, targets in offers]
         referent_of_S = [row for row, (referent, _) in enumerate(offers) for _ in referent.expressions]
         matched = match(torch.cat(scores_SK).double().numpy(), referent_of_S, [allowed[row] for row in referent_of_S])

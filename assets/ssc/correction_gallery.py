@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from assets.data.images import Mask, read_image
+from assets.data.images import Mask, Pixels, read_image
 from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, images_of, training_referents
 from assets.framework.work import Work
+from assets.reports.figures import PanelFigure, masked
 from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED, MASK_CHOICES
 from assets.ssc.tables import MATCHES, CandidateRow, candidates_of, choices_of
-from ops.visualisation import overlay, side_by_side
+from ops.visualisation import overlay
 
 RIGHT = 0.5
 """IoU with the ground truth from which on a candidate counts as the right one."""
@@ -80,30 +81,28 @@ def shares_right(referents: Sequence[LoggedReferent]) -> list[dict[str, str | fl
     return rows
 
 
-def figures(
-    work: Work, referents: Sequence[LoggedReferent], *, fixed: int, broken: int
-) -> list[tuple[str, np.ndarray]]:
-    """Captions and figures of mistakes that matching fixed, then of some that it made."""
+def figures(work: Work, referents: Sequence[LoggedReferent], *, fixed: int, broken: int) -> list[PanelFigure]:
+    """Mistakes that matching fixed, then some that it made."""
     better = [one for one in referents if one.last in one.right and one.chosen not in one.right]
     worse = [one for one in referents if one.chosen in one.right and one.last not in one.right]
     shown = [("fixed by matching", one) for one in better[:fixed]]
     shown += [("broken by matching", one) for one in worse[:broken]]
     images = images_of(work)
-    return [(verdict, _draw(one, read_image(work, images[one.referent.image_id]))) for verdict, one in shown]
+    return [_draw(one, read_image(work, images[one.referent.image_id]), verdict) for verdict, one in shown]
 
 
-def _draw(logged: LoggedReferent, pixels: np.ndarray) -> np.ndarray:
-    def mask(candidate: int | None) -> np.ndarray:
-        nothing = np.zeros((0, *pixels.shape[:2]), dtype=bool)
-        return overlay(pixels, nothing if candidate is None else logged.candidates[candidate].mask.decode()[None])
+def _draw(logged: LoggedReferent, pixels: Pixels, verdict: str) -> PanelFigure:
+    def mask(candidate: int | None) -> Pixels:
+        return masked(pixels, None if candidate is None else logged.candidates[candidate].mask)
 
     epochs = sorted(logged.matched)
     middle = epochs[len(epochs) // 2]
     masks = np.stack([candidate.mask.decode() for candidate in logged.candidates.values()])
-    panels = [
+    panels = (
         ("S1", overlay(pixels, masks, labels=list(map(str, logged.candidates)))),
         ("S2", mask(logged.chosen)),
         *((f"matched, epoch {epoch}", mask(logged.matched[epoch])) for epoch in (epochs[0], middle, epochs[-1])),
-        ("ground truth", overlay(pixels, logged.truth[None])),
-    ]
-    return side_by_side(panels, height=150, caption=" | ".join(f'"{text}"' for text in logged.referent.expressions))
+        ("ground truth", masked(pixels, logged.truth)),
+    )
+    expressions = " | ".join(f'"{text}"' for text in logged.referent.expressions)
+    return PanelFigure(panels=panels, subject=expressions, caption=f"{verdict}: {expressions}")

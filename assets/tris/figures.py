@@ -8,7 +8,7 @@ from assets.data.images import Pixels
 from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, scored_referents, training_referents
 from assets.framework.work import Work
-from assets.reports.html import masked
+from assets.reports.figures import PanelFigure, masked
 from assets.tris.load import read_irnet
 from assets.tris.predict import TrisMasks, open_tris_masks
 from assets.tris.response_maps import ResponseMaps, read_maps
@@ -18,15 +18,13 @@ from ops.images import to_tensor
 from ops.tris.irnet import Irnet, look
 from ops.tris.prms import saved_map
 from ops.tris.pseudo_labels import enlarged
-from ops.visualisation import Panel, heat, overlay, side_by_side, stacked
+from ops.visualisation import Panel, heat_map, overlay
 from storage.masks import Rle
 
-HEIGHT = 170
-"""Of a panel, pixels."""
 FOREGROUND, BACKGROUND, IGNORED = (230, 57, 70), (29, 120, 220), (255, 183, 3)
 
 
-class TrisPictures:
+class TrisFigures:
     """Draws referents by their first expression."""
 
     def __init__(self, work: Work) -> None:
@@ -48,37 +46,43 @@ class TrisPictures:
         """Referents of the scored splits with a response."""
         return [referent for referent in scored_referents(self.work) if self.maps.has(referent.sent_ids[:1])]
 
-    def draw_training(self, referent: Referent, pixels: Pixels) -> Pixels:
-        """Two rows: up to the seeds, and from the edges to the ground truth."""
+    def draw_training(self, referent: Referent, pixels: Pixels) -> PanelFigure:
+        """From the response to the ground truth; seeds and edges where the referent taught IRNet."""
         chosen = self.selected[referent.ref_id].sent_id
-        upper: list[Panel] = [
+        first: list[Panel] = [
             ("image", pixels),
             ("Step 1", self._response(referent.sent_ids[0], pixels)),
             ("selected (PRMS)", self._response(chosen, pixels)),
         ]
-        lower: list[Panel] = [
+        last: list[Panel] = [
             ("refined label", masked(pixels, self.labels[referent.ref_id].mask)),
             ("Step 2", masked(pixels, self.segment(referent.expressions[:1], pixels)[0].mask_HW)),
             ("ground truth", masked(pixels, self._truth(referent))),
         ]
         if referent.ref_id in self.seeds:
-            upper.append(("seeds", _seeded(pixels, self.seeds[referent.ref_id])))
-            lower.insert(0, ("edges (IRNet)", self._edges(pixels)))
+            first.append(("seeds", _seeded(pixels, self.seeds[referent.ref_id])))
+            first.append(("edges (IRNet)", self._edges(pixels)))
         source = referent.expressions[referent.sent_ids.index(chosen)]
         of_all = f"of {len(referent.expressions)} expressions"
-        caption = f'"{referent.expressions[0]}"  -  PRMS selected, {of_all}, "{source}"'
-        return stacked([side_by_side(upper, height=HEIGHT), side_by_side(lower, height=HEIGHT, caption=caption)])
+        return PanelFigure(
+            panels=(*first, *last),
+            subject=f'"{referent.expressions[0]}"',
+            caption=f'"{referent.expressions[0]}"  -  PRMS selected, {of_all}, "{source}"',
+        )
 
-    def draw_scored(self, referent: Referent, pixels: Pixels) -> Pixels:
+    def draw_scored(self, referent: Referent, pixels: Pixels) -> PanelFigure:
         """Step 1 and Step 2 beside the ground truth."""
         located = self.predicted.get(referent.sent_ids[0])
-        panels: list[Panel] = [
-            ("image", pixels),
-            ("Step 1", self._response(referent.sent_ids[0], pixels)),
-            ("Step 2", masked(pixels, located.mask if located else None)),
-            ("ground truth", masked(pixels, self._truth(referent))),
-        ]
-        return side_by_side(panels, height=HEIGHT, caption=f'"{referent.expressions[0]}"  -  {referent.split}')
+        return PanelFigure(
+            panels=(
+                ("image", pixels),
+                ("Step 1", self._response(referent.sent_ids[0], pixels)),
+                ("Step 2", masked(pixels, located.mask if located else None)),
+                ("ground truth", masked(pixels, self._truth(referent))),
+            ),
+            subject=f'"{referent.expressions[0]}"',
+            caption=f'"{referent.expressions[0]}"  -  {referent.split}',
+        )
 
     @cached_property
     def maps(self) -> ResponseMaps:
@@ -119,12 +123,12 @@ class TrisPictures:
 
     def _response(self, sent_id: int, pixels: Pixels) -> Pixels:
         size = (pixels.shape[0], pixels.shape[1])
-        return heat(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
+        return heat_map(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
 
     def _edges(self, pixels: Pixels) -> Pixels:
         device = next(self.irnet.parameters()).device
         edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
-        return heat(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
+        return heat_map(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
     def _truth(self, referent: Referent) -> Rle | None:
         truth = self.truths.get(referent.object_id)

@@ -30,7 +30,7 @@ from assets.tris.response_maps import ResponseMaps, read_maps
 from assets.tris.stages import REFINED_LABELS, RESPONSE_MAPS, SELECTED_RESPONSES, TRIS_PREDICTIONS
 from assets.tris.tables import LOCATED, REFINED, SELECTED, LocatedRow
 from ops.boxes import Box, tight_box
-from ops.evaluation.localisation import Localisation, Threshold, large_enough, localise, score, share
+from ops.evaluation.localisation import Localisation, Threshold, hit_rate, is_large_enough, localise, score
 from storage.rows import Tally
 from storage.tables import column
 
@@ -114,13 +114,13 @@ def _left_out(work: Work) -> set[int]:
     for referent, truth in _annotated(work):
         x1, y1, x2, y2 = annotated_box(truth)
         box = (x1, y1, x2 - 1, y2 - 1)  # a box of ReferIt names its last pixels
-        if referent.split in source.evaluate and not large_enough(box, (truth.shape[0], truth.shape[1])):
+        if referent.split in source.evaluate and not is_large_enough(box, (truth.shape[0], truth.shape[1])):
             small.add(referent.ref_id)
     return small
 
 
 def _summary(cell: Cell, pairs: Sequence[LocatedPair]) -> dict[str, Any]:
-    shares = {name: share(pair.hits[name] for pair in pairs) for name in HITS}
+    shares = {name: hit_rate(pair.hits[name] for pair in pairs) for name in HITS}
     return {**summary_row(cell, pairs, "count"), **shares}
 
 

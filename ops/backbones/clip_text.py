@@ -1,7 +1,7 @@
-"""CLIP's text tower read token by token: what it says of every token, and of the sentence at its end.
+"""Token and text features of CLIP's text tower.
 
-Works on open_clip's `CLIP` and on its text tower alone, of any size, with nothing frozen.
-Shapes: B sentences, T tokens, L width of the text tower, D embedding width.
+For open_clip's `CLIP` and for its text tower alone, of any size; gradients reach all parameters.
+Shapes: B expressions, T tokens, L width of the text tower, D embedding width.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # ops need their attributes, not their import
 
 
 def token_features(clip: CLIP | TextTransformer, ids_BT: Tensor) -> Tensor:
-    """What the text tower says about every token after its last layer norm, (B, T, L); padding is not masked.
+    """Hidden states of all tokens after the tower's last layer norm, (B, T, L); padding is not masked.
 
     Raises:
         ValueError: more tokens than the tower has positions.
@@ -30,14 +30,15 @@ def token_features(clip: CLIP | TextTransformer, ids_BT: Tensor) -> Tensor:
     return torch.as_tensor(clip.ln_final(tokens_BTL))
 
 
-def at_the_end(tokens_BTL: Tensor, ids_BT: Tensor) -> Tensor:
-    """The feature (B, L) of each sentence's end, its largest id."""
+def end_of_text_features(tokens_BTL: Tensor, ids_BT: Tensor) -> Tensor:
+    """Features (B, L) of the end-of-text tokens, which have the largest id of each row."""
     return tokens_BTL[torch.arange(len(ids_BT), device=ids_BT.device), ids_BT.argmax(1)]
 
 
-def sentence_features(clip: CLIP, ids_BT: Tensor) -> Tensor:
-    """The feature of each sentence's end, projected to (B, D); not of unit length (TRIS spec 2.1).
+def text_features(clip: CLIP, ids_BT: Tensor) -> Tensor:
+    """Text features (B, D): those of the end-of-text tokens, projected; not of unit length (TRIS spec 2.1).
 
-    A sentence that was cut without its end gets the feature of its start, which has seen no word.
+    An expression truncated without its end-of-text token gets the feature of its start token, whose causal attention
+    covers no word.
     """
-    return torch.as_tensor(at_the_end(token_features(clip, ids_BT), ids_BT) @ clip.text_projection)
+    return torch.as_tensor(end_of_text_features(token_features(clip, ids_BT), ids_BT) @ clip.text_projection)

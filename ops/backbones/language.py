@@ -1,7 +1,7 @@
 """Language encoders: BERT, and CLIP's text tower (MERES spec 3.2, 10).
 
-Each gives a state for every token, the sentence's own first: [CLS] of BERT, the end of the text of CLIP. Where tokens
-are told apart, the first one stands for the whole sentence and the others for its words.
+Each gives a hidden state for every token. The first stands for the whole expression: [CLS] of BERT, the end-of-text
+token of CLIP; the others stand for its words.
 Shapes: B samples, T tokens, L width of the language features.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from ops.backbones.clip_text import at_the_end, token_features
+from ops.backbones.clip_text import end_of_text_features, token_features
 
 if TYPE_CHECKING:  # ops need their attributes, not their import
     from open_clip.transformer import TextTransformer
@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # ops need their attributes, not their import
 
 
 class LanguageEncoder(Protocol):
-    """What a segmenter asks of the network that reads sentences."""
+    """Interface of the language encoder of a referring segmenter."""
 
     name: str
-    """Of its weights among those of the segmenter."""
+    """Prefix of its parameters among those of the segmenter."""
     model: Any
     """The network, a module."""
 
@@ -32,14 +32,14 @@ class LanguageEncoder(Protocol):
         """L."""
 
     def states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """A state (B, T, L) of every token, the sentence's own first; those of masked places mean nothing."""
+        """Hidden states (B, T, L), that of the whole expression first; those at masked positions are undefined."""
 
-    def learn(self) -> None:
-        """Let those parameters learn that are trained, and freeze the others."""
+    def unfreeze(self) -> None:
+        """Unfreeze the parameters that are trained, and freeze the others."""
 
 
 class Bert:
-    """BERT, uncased and without pooler [P]. [SEP] is a word like others [C]."""
+    """BERT, uncased and without pooler [P]. [SEP] counts as a word [O]."""
 
     name = "bert"
 
@@ -52,11 +52,11 @@ class Bert:
         return int(self.model.config.hidden_size)
 
     def states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Last hidden states (B, T, L), [CLS] first; `mask_BT` is 1 on real word pieces."""
+        """Last hidden states (B, T, L), that of [CLS] first; `mask_BT` is 1 on real word pieces."""
         return self.model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
 
-    def learn(self, first: int | None = None) -> None:
-        """Let the `first` layers learn, without a number all of them; embeddings never do [C].
+    def unfreeze(self, first: int | None = None) -> None:
+        """Unfreeze the `first` layers, all of them by default; embeddings stay frozen [O].
 
         Raises:
             ValueError: there are fewer layers.
@@ -69,10 +69,10 @@ class Bert:
 
 
 class ClipText:
-    """CLIP's text tower up to its last layer norm, without the projection to pictures [I: CGFormer].
+    """CLIP's text tower up to its last layer norm, without the projection to the joint space [I: CGFormer].
 
-    CLIP has no [CLS]: the end of the text, which has seen every word, takes the first place [C], where the start of the
-    text was, which has seen none. Words see only what comes before them, so padding cannot matter.
+    CLIP has no [CLS]: the end-of-text token, which attends to every word, takes the first position [O], that of the
+    start token, which attends to none. Attention is causal, so padding does not change the states of words.
     """
 
     name = "clip"
@@ -86,21 +86,21 @@ class ClipText:
         return int(self.model.ln_final.weight.shape[0])
 
     def states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """States (B, T, L), the end's first, then the words in their order; `mask_BT` is that of `heard`."""
+        """Hidden states (B, T, L), that of the end of text first, then the words'; `mask_BT` is `attention_mask`'s."""
         tokens_BTL = token_features(self.model, ids_BT)
-        return torch.cat([at_the_end(tokens_BTL, ids_BT)[:, None], tokens_BTL[:, 1:]], 1)
+        return torch.cat([end_of_text_features(tokens_BTL, ids_BT)[:, None], tokens_BTL[:, 1:]], 1)
 
-    def learn(self) -> None:
-        """Let all layers and the last norm learn; embeddings of words and places do not [C: as with BERT]."""
+    def unfreeze(self) -> None:
+        """Unfreeze all layers and the last norm; token and position embeddings stay frozen [O: as with BERT]."""
         self.model.requires_grad_(False)
         self.model.transformer.requires_grad_(True)
         self.model.ln_final.requires_grad_(True)
 
 
-def heard(ids_BT: Tensor) -> Tensor:
-    """CLIP's mask, int64 (B, T): 1 on the first place and on words, 0 on the end's own place and on padding.
+def attention_mask(ids_BT: Tensor) -> Tensor:
+    """Mask of CLIP's tokens, int64 (B, T): 1 at the first position and on words, 0 at the end's own one and on padding.
 
-    The end has the largest id of a row.
+    The end-of-text token has the largest id of a row.
     """
-    places_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
-    return (places_T < ids_BT.argmax(1, keepdim=True)).long()
+    positions_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+    return (positions_T < ids_BT.argmax(1, keepdim=True)).long()

@@ -1,4 +1,4 @@
-"""Swin transformer trunk of any size, parameter names as in Microsoft's published checkpoints (S+S+C spec 4.1).
+"""Swin transformer backbone of any size, parameter names as in Microsoft's published checkpoints (S+S+C spec 4.1).
 
 Maps stay channels-last. Shapes: B images, H x W tokens, C channels, N tokens of a window, h heads, G windows of a map.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class SwinConfig:
-    """Sizes of a Swin trunk; the width doubles after every stage but the last."""
+    """Sizes of a Swin backbone; the width doubles after every stage but the last."""
 
     embed_dim: int = 128
     depths: tuple[int, ...] = (2, 2, 18, 2)
@@ -25,7 +25,7 @@ class SwinConfig:
     patch: int = 4
     mlp_ratio: int = 4
     drop_path: float = 0.3
-    """Drop rate of the last block; the others rise linearly from 0."""
+    """Stochastic depth rate of the last block; those of the blocks rise linearly from 0."""
 
     def __post_init__(self) -> None:
         """Refuse widths that the heads do not divide."""
@@ -42,14 +42,14 @@ class SwinConfig:
 
 
 class DropPath(nn.Module):
-    """Drop a residual branch per sample while training and rescale what is left."""
+    """Stochastic depth: drops a residual branch per sample in training mode and rescales the kept ones."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, branch: Tensor) -> Tensor:
-        """Zero whole samples with probability `rate`."""
+        """The branch, whole samples zeroed with probability `rate`; the first axis is the samples'."""
         if not self.training or self.rate == 0.0:
             return branch
         keep = 1.0 - self.rate
@@ -58,7 +58,7 @@ class DropPath(nn.Module):
 
 
 def relative_position_index(window: int) -> Tensor:
-    """(N, N) row of the bias table for each pair of tokens of a window of N = window x window."""
+    """Row of the bias table for each pair of tokens, (N, N), in a window of N = window x window tokens."""
     cells = torch.cartesian_prod(torch.arange(window), torch.arange(window))
     offsets = cells[:, None] - cells[None] + window - 1
     return offsets[..., 0] * (2 * window - 1) + offsets[..., 1]
@@ -66,9 +66,9 @@ def relative_position_index(window: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """(G, N, N) additive mask, -100 between tokens that the cyclic shift brought together from different regions.
+    """Additive attention mask (G, N, N): -100 between tokens of a shifted window that come from different regions.
 
-    `height` and `width` are those of the padded map; the mask is constant per size and therefore kept.
+    `height` and `width` are those of the padded map; the mask depends on sizes alone and is cached.
     """
     with torch.inference_mode(False):
         regions = torch.zeros(1, height, width, 1, device=device)
@@ -80,21 +80,21 @@ def shift_mask(height: int, width: int, window: int, shift: int, device: torch.d
 
 
 def to_windows(x_BHWC: Tensor, window: int) -> Tensor:
-    """Cut a map into (B * G, N, C) windows, row by row."""
+    """Partition a map into windows (B * G, N, C), row by row."""
     batch, height, width, channels = x_BHWC.shape
     split = x_BHWC.view(batch, height // window, window, width // window, window, channels)
     return split.transpose(2, 3).reshape(-1, window * window, channels)
 
 
 def from_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Undo `to_windows` for a map of `height` x `width`."""
+    """Inverse of `to_windows`: a map (B, height, width, C)."""
     channels = windows.shape[-1]
     split = windows.view(-1, height // window, width // window, window, window, channels)
     return split.transpose(2, 3).reshape(-1, height, width, channels)
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention inside windows with a learnt relative position bias."""
+    """Multi-head self-attention within windows, with a learnt relative position bias."""
 
     relative_position_index: Tensor
 
@@ -108,7 +108,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
 
     def forward(self, windows: Tensor, mask_GNN: Tensor | None) -> Tensor:
-        """Attend inside each of the (B * G, N, C) windows; `mask_GNN` is added to the scores."""
+        """Self-attention within each of the (B * G, N, C) windows; `mask_GNN` is added to the scores."""
         rows, tokens, width = windows.shape
         query, key, value = self.qkv(windows).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         scores = (query * self.scale) @ key.transpose(-1, -2) + self.position_bias()
@@ -118,12 +118,12 @@ class WindowAttention(nn.Module):
         return self.proj(mixed.transpose(1, 2).reshape(rows, tokens, width))
 
     def position_bias(self) -> Tensor:
-        """(h, N, N) bias of every pair of tokens."""
+        """Bias (h, N, N) of every pair of tokens."""
         return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with the exact GELU between them."""
+    """MLP: Linear, exact GELU, Linear."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -131,12 +131,12 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Widen, bend, narrow."""
+        """(..., width) to (..., width)."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
 class SwinBlock(nn.Module):
-    """Windowed attention and an MLP, both residual; `shift` > 0 moves the windows (always, even on small maps)."""
+    """Pre-norm block: window attention and MLP, both residual; windows are shifted by `shift`, also on small maps."""
 
     def __init__(
         self, width: int, heads: int, *, window: int, shift: int, mlp_ratio: int = 4, drop_path: float = 0.0
@@ -150,12 +150,15 @@ class SwinBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        """One block on a map of any size."""
+        """One block on a map of any size, (B, H, W, C) to the same shape."""
         x_BHWC = x_BHWC + self.drop_path(self.attend(self.norm1(x_BHWC)))
         return x_BHWC + self.drop_path(self.mlp(self.norm2(x_BHWC)))
 
     def attend(self, x_BHWC: Tensor) -> Tensor:
-        """Pad right and bottom (zeros after the norm: padding takes part as keys), shift, attend, undo."""
+        """Window attention (B, H, W, C): pad right and bottom, shift, attend, undo both.
+
+        Padding consists of zeros after the norm and takes part as keys.
+        """
         _, height, width, _ = x_BHWC.shape
         padded = F.pad(x_BHWC, (0, 0, 0, -width % self.window, 0, -height % self.window))
         rows, columns = padded.shape[1:3]
@@ -170,7 +173,7 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halve the map and double the width; odd sides are zero-padded."""
+    """Patch merging: halves both sides and doubles the width; odd sides are zero-padded."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -185,7 +188,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Cut the image into patches: a strided convolution and a LayerNorm."""
+    """Patch embedding: a strided convolution and a LayerNorm."""
 
     def __init__(self, width: int, patch: int) -> None:
         super().__init__()
@@ -193,7 +196,7 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, ceil(H / patch), ceil(W / patch), C); zeros fill up right and bottom."""
+        """(B, 3, H, W) to (B, ceil(H / patch), ceil(W / patch), C), zero-padded right and bottom."""
         patch = self.proj.stride[0]
         height, width = images_B3HW.shape[-2:]
         padded = F.pad(images_B3HW, (0, -width % patch, 0, -height % patch))
@@ -201,7 +204,7 @@ class PatchEmbed(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """The blocks of one stage and the merging after it (none after the last)."""
+    """The blocks of one stage and the patch merging after it (none after the last)."""
 
     def __init__(self, config: SwinConfig, stage: int, drop_paths: Sequence[float]) -> None:
         super().__init__()
@@ -220,14 +223,14 @@ class SwinStage(nn.Module):
         self.downsample = PatchMerging(width) if stage + 1 < len(config.depths) else nn.Identity()
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        """All blocks, without the merging: a fusion may come between."""
+        """All blocks, without the patch merging, since a fusion may come between."""
         for block in self.blocks:
             x_BHWC = block(x_BHWC)
         return x_BHWC
 
 
 class Swin(nn.Module):
-    """The trunk: patch embedding and stages. Without absolute positions, final norm or classifier."""
+    """Swin transformer: patch embedding and stages, without absolute positions, final norm and classifier."""
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__()
@@ -247,7 +250,7 @@ class Swin(nn.Module):
         return cast(list[SwinStage], list(self.layers))
 
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:
-        """The (B, H, W, C) output of every stage, before merging."""
+        """Outputs (B, H, W, C) of every stage, before patch merging."""
         x_BHWC = self.patch_embed(images_B3HW)
         outputs: list[Tensor] = []
         for stage in self.stages:
@@ -256,17 +259,17 @@ class Swin(nn.Module):
         return outputs
 
 
-def _narrow(weight: Tensor) -> None:
-    """Normal with std 0.02, truncated."""
+def _truncated_normal(weight: Tensor) -> None:
+    """Truncated normal with std 0.02."""
     nn.init.trunc_normal_(weight, std=0.02)
 
 
-def initialise(module: nn.Module, draw: Callable[[Tensor], object] = _narrow) -> None:
-    """Linear layers by `draw` and their biases 0; bias tables are narrow, convolutions keep torch's defaults."""
+def initialise(module: nn.Module, init_weight: Callable[[Tensor], object] = _truncated_normal) -> None:
+    """Initialise linear layers by `init_weight` with bias 0 and bias tables at std 0.02; convolutions stay torch's."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
-            draw(part.weight)
+            init_weight(part.weight)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, WindowAttention):
-            _narrow(part.relative_position_bias_table)
+            _truncated_normal(part.relative_position_bias_table)

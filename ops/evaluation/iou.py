@@ -1,6 +1,6 @@
-"""oIoU, mIoU and P@X from integer pixel counts, mergeable across shards, each with its rule for empty masks.
+"""oIoU, mIoU and P@X from integer pixel counts, mergeable across shards, with a rule for empty masks (S+S+C spec 5).
 
-S+S+C spec section 5. One row is one (object, expression) or one object: the caller says which, and at which resolution.
+One row is one (referent, expression) or one referent: the caller decides, and at which resolution.
 Shapes: R rows, H x W pixels.
 """
 
@@ -23,12 +23,12 @@ RULES: Mapping[Empties, str] = {
     "compat": "rows without a candidate count 0 in mIoU and P@X and are left out of oIoU; "
     "other empty predictions count 0 and their ground truth enters the union",
 }
-"""What to print beside the numbers: section 5.1, and the authors' S+S evaluation of section 5.2."""
+"""How empty masks count, to be printed beside the numbers: spec 5.1, and the authors' S+S evaluation of spec 5.2."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The numbers of one table cell, as fractions in [0, 1]; NaN when there was no row."""
+    """oIoU, mIoU and P@X as fractions in [0, 1]; NaN when there was no row."""
 
     oiou: float
     miou: float
@@ -40,33 +40,35 @@ class Scores:
     """How empty masks were counted, in words."""
 
 
-def intersection_union(prediction_HW: Tensor | ArrayLike, truth_HW: Tensor | ArrayLike) -> tuple[int, int]:
-    """Pixels in both masks and pixels in either; any non-zero value is foreground.
+def intersection_union(prediction_HW: Tensor | ArrayLike, ground_truth_HW: Tensor | ArrayLike) -> tuple[int, int]:
+    """Pixels of intersection and union of two masks; any non-zero value is foreground.
 
     Raises:
         ValueError: if the sizes differ. Resize the labels first, and say so in the report.
     """
-    prediction, truth = (torch.as_tensor(mask) != 0 for mask in (prediction_HW, truth_HW))
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and ground truth {tuple(truth.shape)} differ in size")
-    truth = truth.to(prediction.device)
-    return int((prediction & truth).sum()), int((prediction | truth).sum())
+    prediction, ground_truth = (torch.as_tensor(mask) != 0 for mask in (prediction_HW, ground_truth_HW))
+    if prediction.shape != ground_truth.shape:
+        raise ValueError(
+            f"prediction {tuple(prediction.shape)} and ground truth {tuple(ground_truth.shape)} differ in size"
+        )
+    ground_truth = ground_truth.to(prediction.device)
+    return int((prediction & ground_truth).sum()), int((prediction | ground_truth).sum())
 
 
 def row_ious(intersections_R: ArrayLike, unions_R: ArrayLike) -> NDArray[np.float64]:
     """IoU of every row, (R,); 0 where both masks are empty (spec 5.1)."""
-    shared_R, joined_R = np.asarray(intersections_R, dtype=np.float64), np.asarray(unions_R, dtype=np.float64)
-    return np.divide(shared_R, joined_R, out=np.zeros_like(shared_R), where=joined_R > 0)
+    intersections, unions = np.asarray(intersections_R, dtype=np.float64), np.asarray(unions_R, dtype=np.float64)
+    return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
 
 
 def overall_iou(intersections_R: ArrayLike, unions_R: ArrayLike) -> float:
-    """oIoU: summed intersection over summed union. Large objects dominate."""
+    """oIoU: sum of intersections over sum of unions. Large referents dominate."""
     union = int(np.sum(unions_R, dtype=np.int64))
     return int(np.sum(intersections_R, dtype=np.int64)) / union if union else 0.0
 
 
 def mean_iou(ious_R: ArrayLike) -> float:
-    """mIoU: every row counts the same. The sum is exact, so the order of rows does not matter."""
+    """mIoU: mean IoU over rows. The sum is exact, so the order of rows does not matter."""
     ious = np.asarray(ious_R, dtype=np.float64).ravel()
     return math.fsum(ious) / ious.size if ious.size else math.nan
 
@@ -78,6 +80,7 @@ def precision_at(ious_R: ArrayLike, threshold: float) -> float:
 
 
 def _counts(values: ArrayLike) -> NDArray[np.int64]:
+    """Pixel counts as a vector of int64; anything but integers is refused."""
     counts = np.atleast_1d(np.asarray(values))
     if counts.size and not np.issubdtype(counts.dtype, np.integer):
         raise ValueError(f"pixel counts are {counts.dtype}; pass whole numbers, not IoUs")
@@ -85,9 +88,9 @@ def _counts(values: ArrayLike) -> NDArray[np.int64]:
 
 
 class ScoreState:
-    """Row counts gathered so far: update with rows, merge shards, compute at the end.
+    """Metric state: update with rows, merge shards, compute.
 
-    State is the rows themselves, two integers each: any split of the data gives the same numbers to the last bit.
+    It holds the rows themselves, two integers each: any split of the data gives bit-equal scores.
     """
 
     def __init__(self, *, empties: Empties = "count", thresholds: Sequence[float] = THRESHOLDS) -> None:
@@ -105,25 +108,26 @@ class ScoreState:
         """Add rows (or one row).
 
         Args:
-            intersections_R: pixels in both masks.
-            unions_R: pixels in either; for a row without a prediction, the area of its ground truth.
-            has_candidate_R: False where stage 1 offered no mask at all; only `compat` treats such rows differently.
+            intersections_R: pixels of the intersections.
+            unions_R: pixels of the unions; for a row without a prediction, the area of its ground truth.
+            has_candidate_R: False where stage 1 has no candidate mask; only `compat` treats such rows differently.
 
         Raises:
             ValueError: if the counts cannot be those of masks, or lengths differ.
         """
-        shared, joined = _counts(intersections_R), _counts(unions_R)
-        candidate = (
-            np.ones(shared.shape, bool) if has_candidate_R is None else np.atleast_1d(has_candidate_R).astype(bool)
-        )
-        if not shared.shape == joined.shape == candidate.shape:
-            raise ValueError(f"lengths differ: {shared.shape}, {joined.shape}, {candidate.shape}; one of each per row")
-        if (shared < 0).any() or (shared > joined).any():
+        intersections, unions = _counts(intersections_R), _counts(unions_R)
+        candidate = np.ones(intersections.shape, bool)
+        if has_candidate_R is not None:
+            candidate = np.atleast_1d(has_candidate_R).astype(bool)
+        if not intersections.shape == unions.shape == candidate.shape:
+            shapes = f"{intersections.shape}, {unions.shape}, {candidate.shape}"
+            raise ValueError(f"lengths differ: {shapes}; one of each per row")
+        if (intersections < 0).any() or (intersections > unions).any():
             raise ValueError("an intersection is negative or larger than its union: pass (intersection, union) pairs")
-        if shared[~candidate].any():
+        if intersections[~candidate].any():
             raise ValueError("a row without a candidate has an intersection: count it as an empty prediction")
-        self._intersections.append(shared)
-        self._unions.append(joined)
+        self._intersections.append(intersections)
+        self._unions.append(unions)
         self._has_candidate.append(candidate)
         return self
 
@@ -141,14 +145,14 @@ class ScoreState:
         return self
 
     def compute(self) -> Scores:
-        """The numbers over all rows so far."""
-        shared = np.concatenate([np.zeros(0, np.int64), *self._intersections])
-        joined = np.concatenate([np.zeros(0, np.int64), *self._unions])
+        """Scores of all rows so far."""
+        intersections = np.concatenate([np.zeros(0, np.int64), *self._intersections])
+        unions = np.concatenate([np.zeros(0, np.int64), *self._unions])
         candidate = np.concatenate([np.zeros(0, bool), *self._has_candidate])
-        ious = row_ious(shared, joined)
+        ious = row_ious(intersections, unions)
         summed = candidate if self.empties == "compat" else np.ones_like(candidate)
         return Scores(
-            oiou=overall_iou(shared[summed], joined[summed]) if ious.size else math.nan,
+            oiou=overall_iou(intersections[summed], unions[summed]) if ious.size else math.nan,
             miou=mean_iou(ious),
             precision={threshold: precision_at(ious, threshold) for threshold in self.thresholds},
             rows=int(ious.size),

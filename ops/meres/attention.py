@@ -1,4 +1,4 @@
-"""Attention with a mask per query, the transformer layer built on it, and 2-D positions (MERES spec 3.3, 4.5, 4.6).
+"""Multi-head attention with a mask per query, a transformer layer, 2-D sine positions (MERES spec 3.3, 4.5, 4.6).
 
 Shapes: B samples, Q queries, N keys, D width of the queries, h heads.
 """
@@ -16,11 +16,11 @@ from ops.segmenters.pwam import instance_norm
 
 
 def initialise(module: nn.Module) -> None:
-    """The start of everything new: linear layers Xavier uniform, their biases 0, token layers the identity [C].
+    """Initialise new layers: linear ones Xavier uniform with bias 0, token layers as the identity [O].
 
-    Xavier as in torch's own `MultiheadAttention`: with Swin's and BERT's std of 0.02 logits of attention shrink with
-    the width, to almost nothing in a small one. The identity as in other networks that put new layers behind
-    pretrained ones (Flamingo): what BERT knows has to reach the decoder from the first step on.
+    Xavier as in torch's `MultiheadAttention`: with Swin's and BERT's std of 0.02 attention logits shrink with the
+    width, to almost 0 in a small network. The identity as in other networks with new layers after pretrained ones
+    (Flamingo): BERT's features reach the decoder unchanged from the first step on.
     """
     swin.initialise(module, nn.init.xavier_uniform_)
     for part in module.modules():
@@ -32,34 +32,34 @@ def initialise(module: nn.Module) -> None:
 class Attention(nn.Module):
     """Multi-head attention whose inner width is that of the queries.
 
-    `contrasted` queries are instance-normalised: each channel over all queries of a sample, so that what they share
-    drops out and what tells them apart decides where they look.
+    With `normalised_queries` each channel is instance-normalised over the queries of a sample: the component that they
+    have in common drops out, so that attention depends on how they differ.
     """
 
-    def __init__(self, width: int, context_width: int, *, heads: int, contrasted: bool = False) -> None:
+    def __init__(self, width: int, context_width: int, *, heads: int, normalised_queries: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.contrasted = contrasted
-        self.query = nn.Linear(width, width, bias=not contrasted)  # the norm would take a bias away
+        self.normalised_queries = normalised_queries
+        self.query = nn.Linear(width, width, bias=not normalised_queries)  # the norm would remove a bias
         self.key = nn.Linear(context_width, width)
         self.value = nn.Linear(context_width, width)
         self.output = nn.Linear(width, width)
 
     def forward(self, x_BQD: Tensor, keys_BNC: Tensor, values_BNC: Tensor, keep_BQN: Tensor | None) -> Tensor:
-        """Gather values for every query, (B, Q, D).
+        """Attention of every query over the values, (B, Q, D).
 
-        `keep_BQN` is True where a query may look and holds for all heads; Q may be 1 for a mask that all queries share.
-        Every row must keep something.
+        `keep_BQN` is True on keys that a query attends to, in all heads; Q may be 1 for a mask of all queries. Every
+        row must keep at least one key.
         """
-        query, key = self.compared(x_BQD, keys_BNC)
+        query, key = self.queries_and_keys(x_BQD, keys_BNC)
         mask = None if keep_BQN is None else keep_BQN[:, None]
         mixed = F.scaled_dot_product_attention(query, key, self._by_head(self.value(values_BNC)), attn_mask=mask)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
-    def compared(self, x_BQD: Tensor, keys_BNC: Tensor) -> tuple[Tensor, Tensor]:
-        """What a softmax over scaled products compares: queries (B, h, Q, D / h) and keys (B, h, N, D / h)."""
+    def queries_and_keys(self, x_BQD: Tensor, keys_BNC: Tensor) -> tuple[Tensor, Tensor]:
+        """Projected queries (B, h, Q, D / h) and keys (B, h, N, D / h) of the scaled dot products."""
         query_BQD = self.query(x_BQD)
-        if self.contrasted:
+        if self.normalised_queries:
             query_BQD = instance_norm(query_BQD).to(query_BQD.dtype)
         return self._by_head(query_BQD), self._by_head(self.key(keys_BNC))
 
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 class TokenLayer(nn.Module):
     """Pre-norm transformer layer on tokens: attention and an MLP of ratio 4, both residual.
 
-    [P] attention, MLP and residuals of Eq. 8 and 9; [C] pre-norm, one MLP ratio for all, exact GELU.
+    [P] attention, MLP and residuals of Eq. 8 and 9; [O] pre-norm, one MLP ratio for all, exact GELU.
     """
 
     def __init__(self, width: int, *, heads: int, dropout: float = 0.0) -> None:
@@ -88,7 +88,7 @@ class TokenLayer(nn.Module):
 
         Args:
             x_BQD: the tokens.
-            context: keys and values, both (B, N, D), normalised already; without it the tokens look at each other.
+            context: keys and values, both (B, N, D), normalised already; without it the layer is self-attention.
             keep_BQN: see `Attention`.
         """
         normed_BQD = self.norm1(x_BQD)
@@ -99,10 +99,10 @@ class TokenLayer(nn.Module):
 
 @lru_cache(maxsize=16)
 def sine_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """(height * width, channels): sines and cosines of the row in the first half, of the column in the second.
+    """2-D sine positions (height * width, channels): of rows in the first half of the channels, of columns in the rest.
 
-    A pixel's centre, as a share of the side times 2 pi, is divided by wavelengths that grow from 1 to 10,000 [C: as
-    DETR does; CGFormer and ReLA add such positions too]. `channels` is a multiple of 4.
+    A pixel's centre, as a share of the side times 2 pi, is divided by wavelengths that grow from 1 to 10,000 [O: as in
+    DETR; CGFormer and ReLA add such positions too]. `channels` is a multiple of 4.
     """
     with torch.inference_mode(False):
         quarter = channels // 4
@@ -115,6 +115,6 @@ def sine_positions(height: int, width: int, channels: int, device: torch.device)
         return torch.cat([rows, columns], -1).flatten(0, 1)
 
 
-def never_empty(keep: Tensor) -> Tensor:
-    """The same mask, but rows that keep nothing keep everything [I: ReLA]."""
+def unmask_empty_rows(keep: Tensor) -> Tensor:
+    """The mask (..., N) with rows that keep nothing replaced by rows that keep everything [I: ReLA]."""
     return keep | ~keep.any(-1, keepdim=True)

@@ -1,8 +1,8 @@
-"""What MERES looks at while it segments: its attention between tokens and pixels, and where both lie (for pictures).
+"""Attention maps of MERES and features of its tokens and pixels, for figures.
 
-The network runs as ever; hooks note what its layers are given. Shapes: B samples, T linguistic tokens of a sentence
-without padding, R of its visual expressions, h x w pixels of the coarsest map (N of them), H x W of the finest, D token
-width, Q queries, K keys, C channels, P points.
+Recorded by hooks in a plain forward pass. Shapes: B samples, T linguistic tokens of an expression without padding, R of
+its visual expressions, h x w pixels of the coarsest map (N of them), H x W of the finest, D token width, Q queries, K
+keys, C channels, P points.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,32 +18,32 @@ from ops.meres.model import Meres
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looks:
-    """A sentence before one picture, float32 on the CPU. Attention is the mean over heads."""
+class AttentionMaps:
+    """Attention and features of an expression in an image, float32 on the CPU. Attention is the mean over heads."""
 
     words_Thw: Tensor
-    """Attention of every linguistic token to the pixels in the last enhancement layer, sums to 1 (spec 3.3)."""
+    """Attention of every linguistic token to the pixels in the last enhancement layer; sums to 1 (spec 3.3)."""
     visual_Rhw: Tensor
-    """Attention of every visual expression to the pixels that it keeps, sums to 1 (Eq. 8)."""
+    """Attention of every visual expression to the pixels that it keeps; sums to 1 (Eq. 8)."""
     share_HW: Tensor
-    """Share of a pixel's attention in the decoder's last stage that visual expressions get, not words (spec 5)."""
+    """Share of visual expressions, not words, in the attention of each pixel of the decoder's last stage (spec 5)."""
     words_TD: Tensor
-    """Linguistic tokens as the decoder gets them."""
+    """Linguistic tokens of the guidance."""
     visual_RD: Tensor
-    """Visual expressions as the decoder gets them."""
+    """Visual expressions of the guidance."""
     pixels_ND: Tensor
-    """The pixels in the tokens' space (V, spec 4.1)."""
+    """Pixels projected to the tokens' width (V, spec 4.1)."""
 
 
 @torch.inference_mode()
-def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Tensor) -> Looks:
-    """Let one sentence pass and note where it looks.
+def attention_maps(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Tensor) -> AttentionMaps:
+    """Attention maps of one expression in one image.
 
     Args:
         model: is switched to eval mode.
-        image_3SS: uint8 RGB, squashed to the model's square size.
-        token_ids_T: of the sentence.
-        token_mask_T: 1 on tokens that are heard; only these come back.
+        image_3SS: uint8 RGB, resized to the model's square size.
+        token_ids_T: of the expression.
+        token_mask_T: 1 on unmasked tokens; only these are returned.
 
     Raises:
         ValueError: the model has not both kinds of tokens, or does not refine visual expressions.
@@ -60,16 +60,16 @@ def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Ten
         "visual": guide.extractor.refinement.attention,  # type: ignore[union-attr]
         "decoder": decoder.looks[-1].attention,
     }
-    watched = {"guide": guide, "values": guide.values, "maps": decoder, **attentions}
-    ids_1T, mask_1T = (one[None].to(model.device) for one in (token_ids_T, token_mask_T))
-    with noted(watched) as calls:
+    recorded = {"guide": guide, "values": guide.values, "maps": decoder, **attentions}
+    ids_1T, mask_1T = (tensor_T[None].to(model.device) for tensor_T in (token_ids_T, token_mask_T))
+    with recorded_calls(recorded) as calls:
         model(image_3SS[None].to(model.device), ids_1T, mask_1T)
-    weights = {name: attention_weights(one, *calls[name][0])[0].float().cpu() for name, one in attentions.items()}
-    finest, *_, coarsest = (one.shape[-2:] for one in calls["maps"][0][0])
+    weights = {name: attention_weights(layer, *calls[name][0])[0].float().cpu() for name, layer in attentions.items()}
+    finest, *_, coarsest = (map_1Chw.shape[-2:] for map_1Chw in calls["maps"][0][0])
     guidance, words = calls["guide"][1], len(token_ids_T)
-    tokens_GD, heard_G = guidance.tokens_BGD[0].float().cpu(), guidance.mask_BG[0].cpu()
-    words_T, visual_R = heard_G[:words], heard_G[words:]
-    return Looks(
+    tokens_GD, mask_G = guidance.tokens_BGD[0].float().cpu(), guidance.mask_BG[0].cpu()
+    words_T, visual_R = mask_G[:words], mask_G[words:]
+    return AttentionMaps(
         words_Thw=weights["words"][words_T].unflatten(1, coarsest),
         visual_Rhw=weights["visual"][visual_R].unflatten(1, coarsest),
         share_HW=weights["decoder"][:, words:].sum(1).unflatten(0, finest),
@@ -80,14 +80,14 @@ def look(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Ten
 
 
 @contextmanager
-def noted(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[tuple[Any, ...], Any]]]:
-    """Name -> what a module was given and what it gave, the last time that it was called in this context."""
+def recorded_calls(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[tuple[Any, ...], Any]]]:
+    """Name -> (inputs, output) of the last call of each module within this context, by forward hooks."""
     calls: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
-    def note(name: str) -> Any:
-        return lambda _, given, gave: calls.update({name: (given, gave)})
+    def recorder(name: str) -> Any:
+        return lambda _, inputs, output: calls.update({name: (inputs, output)})
 
-    hooks = [module.register_forward_hook(note(name)) for name, module in modules.items()]
+    hooks = [module.register_forward_hook(recorder(name)) for name, module in modules.items()]
     try:
         yield calls
     finally:
@@ -98,8 +98,8 @@ def noted(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[tuple[An
 def attention_weights(
     attention: Attention, x_BQD: Tensor, keys_BKC: Tensor, _: Tensor, keep_BQK: Tensor | None = None
 ) -> Tensor:
-    """Mean over heads of the weights (B, Q, K) by which `attention` gathers values; arguments as it is called with."""
-    query, key = attention.compared(x_BQD, keys_BKC)
+    """Attention weights (B, Q, K), the mean over heads; arguments as in a call of `attention`."""
+    query, key = attention.queries_and_keys(x_BQD, keys_BKC)
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     if keep_BQK is not None:
         scores = scores.masked_fill(~keep_BQK[:, None], -torch.inf)
@@ -107,9 +107,9 @@ def attention_weights(
 
 
 def principal_plane(points_PD: Tensor) -> Tensor:
-    """The points' coordinates (P, 2) along the two directions in which they differ most; the farthest is positive."""
+    """Coordinates (P, 2) on the first two principal components; the largest of each in absolute value is positive."""
     centred_PD = points_PD.double() - points_PD.double().mean(0)
     left, sizes, _ = torch.linalg.svd(centred_PD, full_matrices=False)
-    found_P2 = left[:, :2] * sizes[:2]
-    farthest_2 = found_P2.gather(0, found_P2.abs().argmax(0, keepdim=True))[0]
-    return (found_P2 * farthest_2.sign()).float()
+    components_P2 = left[:, :2] * sizes[:2]
+    largest_2 = components_P2.gather(0, components_P2.abs().argmax(0, keepdim=True))[0]
+    return (components_P2 * largest_2.sign()).float()

@@ -1,69 +1,69 @@
-"""Every size and switch of MERES (MERES spec 2, 3, 8, 9).
+"""Sizes and switches of MERES (MERES spec 2, 3, 8, 9).
 
-The paper leaves much open and no code of its authors is public. Every page of this package marks where a decision comes
-from: [P] the paper says so, [I: x] inferred from the public code x, [C] our choice.
+The paper leaves much open and no code of its authors is public. Every module of this package marks where a decision
+comes from, as in its SPEC.md: [P] stated in the paper, [I: x] inferred from the public code of x, [O] our choice.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from ops.segmenters import lavt
-from ops.segmenters.base import HearingConfig
+from ops.segmenters.base import ReferringConfig
 
 Guidance = Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"]
-"""What guides the decoder (Table 3): the encoder's tokens as they are, the enhanced ones, visual expressions, or two
-of them; `pixels` are all pixels, unselected."""
+"""Tokens that guide the decoder (Table 3): the encoder's tokens as they are, the enhanced ones, visual expressions, or
+two of them; `pixels` are all pixels, unselected."""
 Select = Literal["topk", "sigmoid", "none"]
 """Which pixels a token keeps (Table 4a): the most similar ones, those of positive similarity, or all."""
 Cues = Literal["both", "global", "local"]
-"""Which tokens become visual expressions (Table 4b): all, only the sentence's own ([CLS] of BERT, the
-end of the text of CLIP), or all but it."""
+"""Which tokens become visual expressions (Table 4b): all, only that of the whole expression ([CLS] of BERT, the
+end-of-text token of CLIP), or all but it."""
 PoolScale = Literal["mean", "paper"]
-"""Eq. 7's factor 1/K on top of a softmax that sums to 1 already: `paper` applies it, `mean` reads it as a slip."""
+"""Eq. 7's factor 1/K on top of a softmax that sums to 1 already: `paper` applies it, `mean` takes it for a mistake."""
 PoolTemperature = Literal["one", "learnt"]
-"""By what Eq. 6 divides similarities: nothing [P], or the temperature of the contrastive loss (spec 4.4)."""
+"""Temperature of the softmax of Eq. 6: none [P], or that of the contrastive loss (spec 4.4)."""
 ContrastAt = Literal["image", "cells"]
-"""Where Eq. 3 compares: at the size of the image, the relevance enlarged bilinearly [I: CrossVLT], or at the coarsest
-pixels, with the share of each that the mask covers [C]."""
+"""Resolution of Eq. 3: that of the image, the relevance upsampled bilinearly [I: CrossVLT], or that of the coarsest
+map, with the share of each of its pixels that the mask covers [O]."""
 EarlyFusion = Literal["none", "pwam"]
-"""Whether the trunk hears the sentence: no [C: the paper's words; its figure is not known to us], or after every stage
-as in LAVT, with pixel-word attention and gates (spec 3.1)."""
+"""Whether the backbone is conditioned on the expression: no [O: by the paper's text; its figure is not known to us], or
+after every stage as in LAVT, by pixel-word attention and gates (spec 3.1)."""
 Levels = Literal["coarsest", "finer"]
-"""Where enhancement layers look (spec 3.3): all at the coarsest map [C: the only one that the paper names there], or
-the last one there and each before it at the next finer map [I: CrossVLT has a level a layer]."""
+"""Maps that enhancement layers attend to (spec 3.3): all to the coarsest [O: the only one that the paper names there],
+or the last layer to it and each before to the next finer one [I: CrossVLT has a level per layer]."""
 Positions = Literal["sine", "none"]
-"""What is added to the pixels as keys: 2-D sines [C: CGFormer, ReLA], or nothing (spec 3.3)."""
+"""Positions added to the pixels as keys: 2-D sines [O: CGFormer, ReLA], or none (spec 3.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeresConfig(HearingConfig):
-    """Every size and switch; the defaults are the paper's full model, or our choice where it is silent.
+class MeresConfig(ReferringConfig):
+    """Sizes and switches of MERES; the defaults are the paper's full model, or our choice where it is silent.
 
     Of the sizes shared with LAVT, Swin-B, BERT's width (D, that of every token of the guidance) and 480 pixels are [P],
     Swin's other numbers [I: LAVT, CrossVLT, CGFormer, ReLA].
     """
 
     max_tokens: int = 21
-    """With [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]; CLIP's text tower hears 20 [I: CGFormer]."""
+    """With [CLS] and [SEP] [I: CrossVLT; LAVT and CGFormer take 20]; CLIP's text tower gets 20 [I: CGFormer]."""
     token_heads: int = 12
-    """Attention heads of every layer whose queries are tokens [C: BERT's; also CrossVLT's]."""
+    """Attention heads of every layer whose queries are tokens [O: BERT's; also CrossVLT's]."""
     enhancement_layers: int = 2
-    """[C: the paper writes "layers"]"""
+    """[O: the paper writes "layers"]"""
     enhancement_levels: Levels = "coarsest"
     positions: Positions = "sine"
     dropout: float = 0.1
-    """Of the enhancement layers' branches [C]."""
+    """Of the enhancement layers' residual branches [O]."""
     joint_width: int = 512
-    """E, where words and pixels are compared [C: CGFormer's width; CrossVLT has 256]."""
+    """E, width of the joint space of words and pixels [O: CGFormer's; CrossVLT has 256]."""
     decoder_width: int = 512
     """[I: LAVT, CrossVLT]"""
     decoder_heads: int = 8
-    """Attention heads of the decoder [C]."""
+    """Attention heads of the decoder [O]."""
     looking_stages: tuple[int, ...] = (1, 2, 3, 4)
-    """Stages of the decoder whose pixels look at the guidance, 1 the finest [P: each]."""
+    """Stages of the decoder whose pixels attend to the guidance, 1 the finest [P: each]."""
     contrasted_queries: bool = True
-    """Whether these pixels are instance-normalised first [I: LAVT's are], see `ops.meres.attention.Attention`; at full
-    size they are not [C]. Without it those of a small network all look at the same words."""
+    """Whether the queries of these pixels are instance-normalised [I: LAVT's are], see `ops.meres.attention.Attention`;
+    at full size they are not [O]. Without it all pixels of a small network attend to the same words."""
     early_fusion: EarlyFusion = "none"
 
     guidance: Guidance = "le_enh+ve"
@@ -78,13 +78,13 @@ class MeresConfig(HearingConfig):
     contrastive: bool = True
     """Pixel contrastive loss, Eq. 3 (Table 4e)."""
     norm_mask: bool = True
-    """Whether only the kept pixels enter the softmax of Eq. 6 (Table 4f); Eq. 8 keeps its mask either way [C]."""
+    """Whether only the kept pixels enter the softmax of Eq. 6 (Table 4f); Eq. 8 keeps its mask either way [O]."""
     pool_scale: PoolScale = "mean"
     pool_temperature: PoolTemperature = "one"
     contrast_at: ContrastAt = "image"
 
     def __post_init__(self) -> None:
-        """Refuse sizes that heads do not divide, and shares that keep nothing."""
+        """Refuse widths that the heads do not divide, and switches that contradict each other."""
         widths = [(self.language_width, self.token_heads)]
         widths += [(width, self.decoder_heads) for width in (self.swin.widths[-1], self.decoder_width)]
         for width, heads in widths:
@@ -108,12 +108,12 @@ class MeresConfig(HearingConfig):
 
     @property
     def extracts(self) -> bool:
-        """Whether visual expressions exist."""
+        """Whether there are visual expressions."""
         return self.guidance in ("ve", "le_enh+ve")
 
     @property
     def contrasts(self) -> bool:
-        """Whether the contrastive loss exists: it needs the similarity of words and pixels [C: the paper is silent]."""
+        """Whether there is a contrastive loss: it needs the similarity of words and pixels [O: the paper is silent]."""
         return self.contrastive and self.extracts
 
 
@@ -130,4 +130,4 @@ EMBEDDED = MeresConfig(
     joint_width=64,
     decoder_width=lavt.EMBEDDED.decoder_width,
 )
-"""The small one, on the Swin and the BERT that ship with the project."""
+"""The small size, on the embedded Swin and BERT."""

@@ -1,4 +1,4 @@
-"""The pixel contrastive loss with its temperature, and the whole objective (MERES spec 6, Eq. 3).
+"""Pixel contrastive loss with its temperature, and the training objective of MERES (MERES spec 6, Eq. 3).
 
 Shapes: B samples, S samples that have a mask, N pixels of the coarsest map, H x W pixels of the image.
 """
@@ -17,21 +17,22 @@ from ops.training.dataset import Batch
 from ops.training.losses import sample_cross_entropy
 
 LEAST, MOST = 0.01, 10.0
-"""Bounds of the temperature [C]."""
+"""Bounds of the temperature [O]."""
 MaskLoss = Literal["ce2", "bce1"]
 """L_seg (spec 6): softmax cross-entropy of two channels with LAVT's class weights, 0.9 and 1.1, a weighted mean over
 pixels [I: LAVT, CrossVLT, ReLA]; or binary cross-entropy of one channel, here the difference of both, unweighted."""
 ContrastOver = Literal["pixels", "halves"]
-"""What Eq. 3 is a mean over: all pixels [I: CrossVLT]; or those inside and those outside of the mask, half and half [C:
-where objects are small, saying no everywhere costs little, and cosines near -1 hardly learn]."""
+"""What Eq. 3 averages over: all pixels [I: CrossVLT]; or those inside and those outside of the mask with equal weight
+[O: for small referents the loss of predicting background everywhere is low, and cosines near -1 have small
+gradients]."""
 Assign = Callable[[Tensor, Batch], Matched]
-"""Which mask each sample of a batch learns from, given logits (B, 2, H, W); `MatchingLoss.match` is one."""
+"""Assigns a mask to each sample of a batch, given logits (B, 2, H, W); `MatchingLoss.match` is one."""
 
 
 class Temperature(nn.Module):
-    """tau: learnt [P], as the exponent of a parameter [C] that starts at 0 [I: CrossVLT], within bounds.
+    """tau: learnt [P] as the exponential of a parameter [O] that starts at 0 [I: CrossVLT], clamped to bounds.
 
-    Beyond a bound the value stays there while the gradient still passes, so that tau can come back.
+    The clamp passes gradients (straight-through), so that tau can return from beyond a bound.
     """
 
     def __init__(self) -> None:
@@ -45,9 +46,9 @@ class Temperature(nn.Module):
 
 
 def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor, *, over: ContrastOver = "pixels") -> Tensor:
-    """(B,) binary cross-entropy of logits with the masks, a mean over the pixels of each sample (Eq. 3) or its halves.
+    """Binary cross-entropy (B,) of logits with masks, averaged over the pixels of each sample (Eq. 3) or its halves.
 
-    Of relevance / tau with tau = 1 a foreground pixel cannot cost less than -log sigmoid(1) = 0.313.
+    With logits relevance / tau and tau = 1 the loss of a foreground pixel is at least -log sigmoid(1) = 0.313.
     """
     inside_BP = masks_BHW.flatten(1).float()
     terms_BP = F.binary_cross_entropy_with_logits(logits_BHW.flatten(1).float(), inside_BP, reduction="none")
@@ -58,16 +59,16 @@ def sample_binary_cross_entropy(logits_BHW: Tensor, masks_BHW: Tensor, *, over: 
 
 
 def first_candidates(logits_B2HW: Tensor, batch: Batch) -> Matched:
-    """Every sample learns from its first candidate, whatever the logits are."""
+    """Assigns every sample its first candidate, whatever the logits are."""
     return Matched(candidates=[rows[0] for rows in batch.candidates], counts=[1] * len(batch))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeresLoss:
-    """w_s L_seg + w_c L_c, both against the mask that each sample is given.
+    """w_s L_seg + w_c L_c, both against the mask that each sample is assigned.
 
-    L_seg is binary cross-entropy [P]; every sample counts the same [C], so that matched masks weigh as in S+S+C. Where
-    L_c compares is a matter of the configuration, see `ops.meres.config.ContrastAt`.
+    L_seg is binary cross-entropy [P]; every sample has the same weight [O], so that matched masks weigh as in S+S+C.
+    Where L_c compares is a matter of the configuration, see `ops.meres.config.ContrastAt`.
     """
 
     assign: Assign = first_candidates
@@ -82,21 +83,21 @@ class MeresLoss:
         """The loss, a scalar, divided by all samples of the batch, those without a mask included.
 
         Args:
-            maps_BCHW: what `Meres` gives: background, foreground and, where it contrasts, relevance / tau.
+            maps_BCHW: output of `Meres`: background, foreground and, with a contrastive loss, relevance / tau.
             batch: whole images.
         """
         matched = self.assign(maps_BCHW[:, :2], batch)
-        taken = [sample for sample, count in enumerate(matched.counts) if count]
-        if not taken:
+        with_mask = [sample for sample, count in enumerate(matched.counts) if count]
+        if not with_mask:
             return maps_BCHW.sum() * 0.0
         images, masks = batch.image_of_B.tolist(), batch.masks
-        targets_SHW = torch.stack([masks[images[sample]][matched.candidates[sample]] for sample in taken])
-        maps_SCHW = maps_BCHW[taken] if len(taken) < len(batch) else maps_BCHW
+        targets_SHW = torch.stack([masks[images[sample]][matched.candidates[sample]] for sample in with_mask])
+        maps_SCHW = maps_BCHW[with_mask] if len(with_mask) < len(batch) else maps_BCHW
         losses_S = self.mask_weight * self.mask_losses(maps_SCHW[:, :2], targets_SHW)
         if maps_BCHW.shape[1] > 2:
             contrasts_S = sample_binary_cross_entropy(maps_SCHW[:, 2], targets_SHW, over=self.contrast_over)
             losses_S = losses_S + self.contrast_weight * contrasts_S
-        counts_S = torch.tensor([float(matched.counts[sample]) for sample in taken], device=losses_S.device)
+        counts_S = torch.tensor([float(matched.counts[sample]) for sample in with_mask], device=losses_S.device)
         return (losses_S * counts_S).sum() / len(batch)
 
     def mask_losses(self, logits_S2HW: Tensor, targets_SHW: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""What guides the decoder: linguistic tokens, enhanced by the picture, and visual expressions (MERES spec 3.3, 4.7).
+"""Guidance of the decoder: linguistic tokens, enhanced by the image, and visual expressions (MERES spec 3.3, 4.7).
 
-Shapes: B samples, T tokens of the sentence, N = h * w pixels of the coarsest map, C its channels, D token width, G
+Shapes: B samples, T tokens of the expression, N = h * w pixels of the coarsest map, C its channels, D token width, G
 tokens of the guidance.
 """
 
@@ -16,20 +16,20 @@ from ops.meres.visual_expressions import VisualExpressionExtractor
 
 
 class Guidance(NamedTuple):
-    """Tokens for the decoder to look at."""
+    """Tokens that the decoder's pixels attend to."""
 
     tokens_BGD: Tensor
     mask_BG: Tensor
-    """True where there is no padding."""
+    """True on tokens that are not padding."""
     relevance_BN: Tensor | None
-    """Cosine of the sentence with every pixel; none without visual expressions."""
+    """Cosine similarity of the expression with every pixel; None without visual expressions."""
 
 
 class LanguageEnhancement(nn.Module):
-    """Tokens look at all pixels in a few cross-attention layers.
+    """Cross-attention layers of tokens (queries) to all pixels (keys, values).
 
-    [P] cross-attention layers, vision as keys and values; [C] their number. The picture is squashed and never padded,
-    so no pixel is masked.
+    [P] cross-attention layers, vision as keys and values; [O] their number. The image is resized to a square and never
+    padded, so no pixel is masked.
     """
 
     def __init__(self, config: MeresConfig) -> None:
@@ -39,17 +39,17 @@ class LanguageEnhancement(nn.Module):
             for _ in range(config.enhancement_layers)
         )
 
-    def forward(self, tokens_BTD: Tensor, seen: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Enhanced linguistic tokens (B, T, D); `seen` are the keys and values (B, N, D) of each layer."""
-        for layer, context in zip(self.layers, seen, strict=True):
+    def forward(self, tokens_BTD: Tensor, contexts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Enhanced linguistic tokens (B, T, D); `contexts` are the keys and values (B, N, D) of each layer."""
+        for layer, context in zip(self.layers, contexts, strict=True):
             tokens_BTD = layer(tokens_BTD, context)
         return tokens_BTD
 
 
 class ValueProjection(nn.Module):
-    """V: the pixels in the tokens' space, one projection for all that reads them.
+    """V: pixels projected to the tokens' width, a projection shared by all that attends to them.
 
-    [C] The paper multiplies its C channels with D where it needs D; a shared projection lets its equations type-check.
+    [O] The paper's equations use C channels where they need D; a shared projection makes their shapes agree.
     """
 
     def __init__(self, width: int, language_width: int) -> None:
@@ -62,22 +62,24 @@ class ValueProjection(nn.Module):
         return self.norm(self.linear(pixels_BNC))
 
 
-class Guide(nn.Module):
-    """From the encoder's tokens and the trunk's maps to the guidance, as `config.guidance` says (Table 3).
+class GuidanceEncoder(nn.Module):
+    """Guidance from the language encoder's tokens and the backbone's maps, as `config.guidance` says (Table 3).
 
-    The vectors of the kinds start at std 0.02, as embeddings do in BERT [C].
+    Embeddings of the kinds of tokens are initialised at std 0.02, like BERT's [O].
     """
 
     def __init__(self, config: MeresConfig) -> None:
         super().__init__()
         width, kinds = config.language_width, config.guidance.split("+")
-        looks = config.guidance != "le"
-        finer = config.enhancement_layers - 1 if looks and config.enhancement_levels == "finer" else 0
+        visual = config.guidance != "le"
+        finer = config.enhancement_layers - 1 if visual and config.enhancement_levels == "finer" else 0
         self.config = config
         self.kinds = kinds
-        self.values = ValueProjection(config.swin.widths[-1], width) if looks else None
-        self.finer_values = nn.ModuleList(ValueProjection(one, width) for one in config.swin.widths[-1 - finer : -1])
-        self.enhancement = LanguageEnhancement(config) if looks else None
+        self.values = ValueProjection(config.swin.widths[-1], width) if visual else None
+        self.finer_values = nn.ModuleList(
+            ValueProjection(channels, width) for channels in config.swin.widths[-1 - finer : -1]
+        )
+        self.enhancement = LanguageEnhancement(config) if visual else None
         self.extractor = VisualExpressionExtractor(config) if config.extracts else None
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in kinds)
         self.types = nn.Parameter(torch.zeros(len(kinds), width)) if len(kinds) > 1 else None
@@ -88,7 +90,7 @@ class Guide(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], tokens_BTD: Tensor, mask_BT: Tensor, temperature: Tensor | None = None
     ) -> Guidance:
-        """Guidance from the trunk's maps, the encoder's states and their mask (True on tokens that are heard).
+        """Guidance from the backbone's maps, the encoder's hidden states and their mask, True on unmasked tokens.
 
         The (B, C, h, w) `maps` come finest first. `temperature` is that of the pooling of visual expressions, if it has
         one.
@@ -97,34 +99,34 @@ class Guide(nn.Module):
             return Guidance(self.norms[0](tokens_BTD), mask_BT, None)
         pixels_BNC = maps[-1].flatten(2).transpose(1, 2)
         values_BND, positions_ND = self.values(pixels_BNC), self.positions(maps[-1])
-        tokens_BTD = self.enhancement(tokens_BTD, self.seen(maps, (values_BND + positions_ND, values_BND)))
+        tokens_BTD = self.enhancement(tokens_BTD, self.contexts(maps, (values_BND + positions_ND, values_BND)))
         parts, relevance_BN = {"le_enh": (tokens_BTD, mask_BT)}, None
         if self.extractor is not None:
             visual = self.extractor(pixels_BNC, values_BND, positions_ND, tokens_BTD, mask_BT, temperature)
             parts["ve"], relevance_BN = (visual.tokens_BRD, visual.mask_BR), visual.relevance_BN
         else:
             parts["pixels"] = (values_BND, mask_BT.new_ones(values_BND.shape[:2]))
-        return self.join([parts[kind] for kind in self.kinds], relevance_BN)
+        return self.concatenated([parts[kind] for kind in self.kinds], relevance_BN)
 
     def positions(self, map_BChw: Tensor) -> Tensor:
-        """What keys of a map get beside their values, (N, D)."""
+        """Positions (N, D) that are added to the values of a map for its keys."""
         height, width = map_BChw.shape[-2:]
         if self.config.positions == "none":
             return map_BChw.new_zeros(height * width, self.config.language_width)
         return sine_positions(height, width, self.config.language_width, map_BChw.device)
 
-    def seen(self, maps: Sequence[Tensor], coarsest: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    def contexts(self, maps: Sequence[Tensor], coarsest: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Keys and values (B, N, D) of every enhancement layer."""
         if self.config.enhancement_levels == "coarsest":
             return [coarsest] * self.config.enhancement_layers
         finer = []
-        for project, one in zip(self.finer_values, maps[-1 - len(self.finer_values) : -1], strict=True):
-            values_BND = project(one.flatten(2).transpose(1, 2))
-            finer.append((values_BND + self.positions(one), values_BND))
+        for project, map_BChw in zip(self.finer_values, maps[-1 - len(self.finer_values) : -1], strict=True):
+            values_BND = project(map_BChw.flatten(2).transpose(1, 2))
+            finer.append((values_BND + self.positions(map_BChw), values_BND))
         return [*finer, coarsest]
 
-    def join(self, parts: list[tuple[Tensor, Tensor]], relevance_BN: Tensor | None) -> Guidance:
-        """Normalise each kind of tokens, tell them apart by a learnt vector [C] and put them in a row [P]."""
+    def concatenated(self, parts: list[tuple[Tensor, Tensor]], relevance_BN: Tensor | None) -> Guidance:
+        """Concatenation of all kinds of tokens [P], each normalised and with a learnt embedding of its kind [O]."""
         tokens = [norm(part) for norm, (part, _) in zip(self.norms, parts, strict=True)]
         if self.types is not None:
             tokens = [part + kind for part, kind in zip(tokens, self.types, strict=True)]

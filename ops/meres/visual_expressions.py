@@ -1,4 +1,4 @@
-"""Visual expressions: for every word a token made of the pixels it is about (MERES spec 4, Eq. 1-9).
+"""Visual expressions: a token for each word, pooled from the pixels most similar to it (MERES spec 4, Eq. 1-9).
 
 Shapes: B samples, T tokens, R tokens that become visual expressions, N pixels of the coarsest map, C its channels,
 D token width.
@@ -9,24 +9,24 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ops.meres.adaptive_selection import keep_mask, masked_pool, pool_weights, similarity
-from ops.meres.attention import TokenLayer, never_empty
+from ops.meres.attention import TokenLayer, unmask_empty_rows
 from ops.meres.config import MeresConfig
 
 
 class VisualExpressions(NamedTuple):
-    """What the extractor gives."""
+    """Output of the extractor."""
 
     tokens_BRD: Tensor
     mask_BR: Tensor
     """True on visual expressions of real words."""
     relevance_BN: Tensor
-    """Cosine of the sentence's own token with every pixel: what the contrastive loss looks at [P]."""
+    """Cosine similarity of the whole expression's token with every pixel, for the contrastive loss [P]."""
 
 
 class VisualExpressionExtractor(nn.Module):
-    """Adaptive selection, semantic refinement, relationship modelling.
+    """Adaptive selection, semantic refinement and relationship modelling of visual expressions.
 
-    Parts that a switch turns off do not exist, so every parameter always learns.
+    Parts that a switch turns off have no parameters, so that every parameter gets gradients.
     """
 
     def __init__(self, config: MeresConfig) -> None:
@@ -52,29 +52,29 @@ class VisualExpressionExtractor(nn.Module):
 
         Args:
             pixels_BNC: the coarsest map.
-            values_BND: the same pixels in the tokens' space [C: Eq. 7 and 8 need D channels where the paper has C].
-            positions_ND: added to keys, never to values [C].
-            tokens_BTD: enhanced linguistic tokens, the sentence's own first.
-            mask_BT: True on tokens that are heard.
+            values_BND: the same pixels projected to D channels [O: Eq. 7 and 8 need D where the paper has C].
+            positions_ND: added to keys, never to values [O].
+            tokens_BTD: enhanced linguistic tokens, that of the whole expression first.
+            mask_BT: True on unmasked tokens.
             temperature: of the pooling, if it has one.
         """
         similarity_BTN = similarity(self.joint_tokens(tokens_BTD), self.joint_pixels(pixels_BNC))
         rows = {"both": slice(None), "global": slice(0, 1), "local": slice(1, None)}[self.config.cues]
         mask_BR = mask_BT[:, rows]
-        tokens_BRD = self.gather(similarity_BTN[:, rows], values_BND, positions_ND, temperature)
+        tokens_BRD = self.pool(similarity_BTN[:, rows], values_BND, positions_ND, temperature)
         if self.relationship is not None:
-            # a padded token must not be looked at: sentences are short, most tokens are padding [C]
-            tokens_BRD = self.relationship(tokens_BRD, keep_BQN=never_empty(mask_BR)[:, None])
+            # padding is masked: expressions are short, most tokens are padding [O]
+            tokens_BRD = self.relationship(tokens_BRD, keep_BQN=unmask_empty_rows(mask_BR)[:, None])
         return VisualExpressions(tokens_BRD, mask_BR, similarity_BTN[:, 0])
 
-    def gather(
+    def pool(
         self, similarity_BRN: Tensor, values_BND: Tensor, positions_ND: Tensor, temperature: Tensor | None = None
     ) -> Tensor:
-        """F_r: each token's pixels averaged (Eq. 7), then looked at once more, the same ones (Eq. 8); (B, R, D)."""
+        """F_r (B, R, D): masked pooling of each token's pixels (Eq. 7), then cross-attention to the same (Eq. 8)."""
         config = self.config
         keep_BRN = keep_mask(similarity_BRN, select=config.select, percent=config.selected_percent)
-        sharpened_BRN = similarity_BRN if temperature is None else similarity_BRN / temperature
-        weights_BRN = pool_weights(sharpened_BRN, keep_BRN, norm_mask=config.norm_mask)
+        logits_BRN = similarity_BRN if temperature is None else similarity_BRN / temperature
+        weights_BRN = pool_weights(logits_BRN, keep_BRN, norm_mask=config.norm_mask)
         pooled_BRD = masked_pool(weights_BRN, values_BND, keep_BRN, scale=config.pool_scale)
         if self.refinement is None or self.value_norm is None:
             return pooled_BRD

@@ -1,4 +1,4 @@
-"""What every segmenter shares: words go through a language encoder, and the vision half hears its states.
+"""Base class of referring segmenters: a language encoder, and a vision network conditioned on its hidden states.
 
 Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features.
 """
@@ -14,8 +14,8 @@ from ops.backbones.swin import SwinConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class HearingConfig:
-    """The sizes of Swin, the language encoder and their inputs; the defaults are those of LAVT's paper."""
+class ReferringConfig:
+    """Sizes of Swin, of the language encoder and of their inputs; the defaults are those of LAVT's paper."""
 
     embed_dim: int = 128
     """Width of Swin's first stage."""
@@ -25,14 +25,14 @@ class HearingConfig:
     drop_path: float = 0.3
     language_width: int = 768
     image_size: int = 480
-    """Side of the square that images are squashed to, in pixels."""
+    """Side of the square that images are resized to, in pixels; the aspect ratio is not kept."""
     max_tokens: int = 20
     freeze_backbone: bool = False
-    """Whether Swin stays as it was pretrained [C: MERES spec 10]; it then drops no path either."""
+    """Whether Swin keeps its pretrained weights [O: MERES spec 10]; it then has no stochastic depth either."""
 
     @property
     def swin(self) -> SwinConfig:
-        """The trunk's share of the sizes."""
+        """Sizes of the backbone."""
         return SwinConfig(
             embed_dim=self.embed_dim,
             depths=self.depths,
@@ -42,20 +42,20 @@ class HearingConfig:
         )
 
 
-class HearingSegmenter(nn.Module):
-    """A vision half and its language encoder, which stays in eval mode (no dropout) even while it is trained.
+class ReferringSegmenter(nn.Module):
+    """A vision network and a language encoder, which stays in eval mode (no dropout) also in training.
 
-    That is the authors' way with LAVT (S+S+C spec 4.4); a sentence then always has the same features. Whoever extends
-    it decides which parameters of the encoder learn.
+    So do the authors of LAVT (S+S+C spec 4.4); an expression then always has the same features. Subclasses decide which
+    parameters of the encoder are trained.
     """
 
     def __init__(self, config: Any, vision: Any, language: LanguageEncoder) -> None:
-        """Join the halves.
+        """Compose a segmenter.
 
         Args:
-            config: a `HearingConfig`, with the `language_width` that the encoder must have.
-            vision: the vision half, a module that has its trunk as `swin`.
-            language: the encoder; its network is registered under its name, by which saved weights tell it.
+            config: a `ReferringConfig`; its `language_width` must be that of the encoder.
+            vision: the vision network, a module whose backbone is its attribute `swin`.
+            language: the encoder; its network is registered under its name, the prefix of its parameters.
 
         Raises:
             ValueError: the encoder has another width.
@@ -75,7 +75,7 @@ class HearingSegmenter(nn.Module):
             vision.swin.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the vision half; the language encoder and a frozen trunk never leave eval mode."""
+        """Set the mode of the vision network; the language encoder and a frozen backbone stay in eval mode."""
         super().train(mode)
         self.language.model.eval()
         if self.config.freeze_backbone:
@@ -84,16 +84,16 @@ class HearingSegmenter(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the parameters."""
         return next(self.vision.parameters()).device
 
     def encode(self, token_ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """States of the tokens (B, L, T), the sentence's own first, see `ops.backbones.language`."""
+        """Hidden states (B, L, T), that of the whole expression first, see `ops.backbones.language`."""
         return self.language.states(token_ids_BT, mask_BT).transpose(1, 2)
 
     def forward(
         self, images_I3HW: Tensor, token_ids_BT: Tensor, mask_BT: Tensor, *, image_of_B: Tensor | None = None
     ) -> Tensor:
-        """What the vision half gives, logits (B, 2, H, W) at least, at the size of the images."""
+        """Output of the vision network at the size of the images: its first two channels are logits (B, 2, H, W)."""
         language_BLT = self.encode(token_ids_BT, mask_BT)
         return self.vision(images_I3HW, language_BLT, mask_BT[:, None], image_of_B=image_of_B)

@@ -1,6 +1,6 @@
-"""LAVT: a Swin trunk that hears the sentence after every stage, and a mask decoder (S+S+C spec 4.1-4.7).
+"""LAVT: Swin, conditioned on the expression after every stage, and a mask decoder (S+S+C spec 4.1-4.7).
 
-One module serves every size; `SWIN_B_480` is the published one, `EMBEDDED` the small one that ships with the project.
+One module for all sizes; `SWIN_B_480` is the published one, `EMBEDDED` the small one that ships with the project.
 Shapes: B samples, I images, H x W pixels, T tokens, L width of the language features, C channels.
 """
 
@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from ops.backbones.language import Bert, LanguageEncoder
 from ops.backbones.swin import Swin
 from ops.images import normalise
-from ops.segmenters.base import HearingConfig, HearingSegmenter
+from ops.segmenters.base import ReferringConfig, ReferringSegmenter
 from ops.segmenters.lavt_decoder import MaskDecoder, upsample
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
 
 @dataclass(frozen=True, kw_only=True)
-class LavtConfig(HearingConfig):
-    """Every size of a LAVT; the defaults are the paper's."""
+class LavtConfig(ReferringConfig):
+    """Sizes of LAVT; the defaults are the paper's."""
 
     fusion_heads: tuple[int, ...] = (1, 1, 1, 1)
     decoder_width: int = 512
     trained_bert_layers: int = 10
-    """The first so many layers of BERT learn; its embeddings and the other layers never change (spec 4.7).
+    """Number of BERT's first layers that are trained; its embeddings and the other layers are frozen (spec 4.7).
 
-    Of CLIP's text tower all layers learn [C: MERES's paper, which has LAVT with it, does not say]."""
+    Of CLIP's text tower all layers are trained [O: MERES's paper, which has LAVT with it, does not say]."""
 
 
 SWIN_B_480 = LavtConfig()
@@ -68,7 +68,7 @@ class FusedSwin(nn.Module):
     ) -> list[Tensor]:
         """Maps for the decoder, (B, C, H, W), finest first."""
         fused = fused_maps(self.swin, self.fusions, self.gates, images_I3HW, language_BTL, mask_BT, image_of_B)
-        return [norm(one).permute(0, 3, 1, 2) for norm, one in zip(self.output_norms, fused, strict=True)]
+        return [norm(map_BHWC).permute(0, 3, 1, 2) for norm, map_BHWC in zip(self.output_norms, fused, strict=True)]
 
 
 def fused_maps(
@@ -80,9 +80,9 @@ def fused_maps(
     mask_BT: Tensor,
     image_of_B: Tensor | None,
 ) -> list[Tensor]:
-    """What each stage of a trunk makes of pixels and words, F (B, H, W, C), finest first.
+    """Fused features F (B, H, W, C) of every stage of the backbone, finest first.
 
-    A gate passes it on to the next stage; the blocks of the first stage see each image only once.
+    They enter the next stage through its language gate. The first stage runs once for each image.
     """
     visual = swin.stages[0](swin.patch_embed(images_I3HW))
     if image_of_B is not None:
@@ -100,7 +100,7 @@ def fused_maps(
 
 
 class LavtVision(nn.Module):
-    """The vision half: everything but the language encoder."""
+    """LAVT without its language encoder."""
 
     def __init__(self, config: LavtConfig) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class LavtVision(nn.Module):
 
     @property
     def swin(self) -> Swin:
-        """The trunk."""
+        """The backbone."""
         return self.backbone.swin
 
     def features(
@@ -127,11 +127,11 @@ class LavtVision(nn.Module):
         """Logits (B, 2, H / 4, W / 4) as the decoder gives them: channel 0 background, 1 foreground.
 
         Args:
-            images_I3HW: uint8 RGB, or floats that are normalised already; one a sample unless `image_of_B` is given.
-            language_BLT: states of the tokens, channels first.
-            mask_B1T: 1 on tokens that are heard.
-            image_of_B: row of the image of each sample: images with several sentences then pass the patch embedding
-                and the blocks of the first stage, which hear no language, only once.
+            images_I3HW: uint8 RGB, or normalised floats; one a sample unless `image_of_B` is given.
+            language_BLT: hidden states of the tokens, channels first.
+            mask_B1T: 1 on unmasked tokens.
+            image_of_B: row of the image of each sample: the patch embedding and the first stage, which are not
+                conditioned on the expression, then run once for each image.
         """
         return self.decoder(self.features(images_I3HW, language_BLT, mask_B1T, image_of_B=image_of_B))
 
@@ -143,8 +143,8 @@ class LavtVision(nn.Module):
         return upsample(quarter.float(), images_I3HW.shape[-2:])
 
 
-class Lavt(HearingSegmenter):
-    """LAVT with its language encoder, of which the first layers learn (BERT) or all (CLIP)."""
+class Lavt(ReferringSegmenter):
+    """LAVT with its language encoder, of which the first layers (BERT) or all (CLIP) are trained."""
 
     config: LavtConfig
     vision: LavtVision
@@ -152,36 +152,36 @@ class Lavt(HearingSegmenter):
     def __init__(self, config: LavtConfig, language: LanguageEncoder) -> None:
         super().__init__(config, LavtVision(config), language)
         if isinstance(language, Bert):
-            language.learn(config.trained_bert_layers)
+            language.unfreeze(config.trained_bert_layers)
         else:
-            language.learn()
+            language.unfreeze()
 
 
 def optimizer_groups(model: Lavt, *, weight_decay: float = 0.01, pretrained_rate: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW's four groups of S+S+C spec 4.7: undecayed and decayed backbone, decoder, trained layers of the encoder.
+    """AdamW's four groups (S+S+C spec 4.7): backbone without and with weight decay, decoder, trained encoder layers.
 
     Each group has a `rate`, its share of the learning rate. Where `pretrained_rate` is not 1, groups that hold both
-    pretrained (Swin, language) and new parameters are split in two. A frozen Swin is in none.
+    pretrained (Swin, language) and new parameters are split in two. A frozen Swin is in no group.
     """
     undecayed: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     for name, parameter in model.vision.backbone.named_parameters():
         if model.config.freeze_backbone and name.startswith("swin."):
             continue
-        plain = "norm" in name or "relative_position_bias_table" in name
-        (undecayed if plain else decayed).append(parameter)
+        no_decay = "norm" in name or "relative_position_bias_table" in name
+        (undecayed if no_decay else decayed).append(parameter)
     language = model.language.model
     groups: Sequence[tuple[str, list[nn.Parameter], float]] = (
         ("backbone norms and position biases", undecayed, 0.0),
         ("backbone", decayed, weight_decay),
         ("decoder", list(model.vision.decoder.parameters()), weight_decay),
-        (model.language.name, [one for one in language.parameters() if one.requires_grad], weight_decay),
+        (model.language.name, [weight for weight in language.parameters() if weight.requires_grad], weight_decay),
     )
-    pretrained = {id(one) for part in (model.vision.swin, language) for one in part.parameters()}
+    pretrained = {id(weight) for part in (model.vision.swin, language) for weight in part.parameters()}
     split = (
-        (name, [one for one in params if (id(one) in pretrained) == old], decay, pretrained_rate if old else 1.0)
+        (name, [weight for weight in params if (id(weight) in pretrained) == is_old], decay, rate)
         for name, params, decay in groups
-        for old in (True, False)
+        for is_old, rate in ((True, pretrained_rate), (False, 1.0))
     )
     unsplit = ((name, params, decay, 1.0) for name, params, decay in groups)
     return [

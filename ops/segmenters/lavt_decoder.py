@@ -1,4 +1,7 @@
-"""LAVT's mask decoder: from the coarsest map to the finest, two 3x3 convolutions a step (S+S+C spec 4.3)."""
+"""LAVT's top-down mask decoder, two 3x3 convolutions a level (S+S+C spec 4.3).
+
+Shapes: B samples, C channels, H x W cells of a map.
+"""
 
 from collections.abc import Sequence
 
@@ -8,12 +11,12 @@ from torch.nn import functional as F
 
 
 def upsample(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear with aligned corners, as every enlargement in LAVT."""
+    """Bilinear upsampling with aligned corners to (height, width), as everywhere in LAVT."""
     return F.interpolate(x_BCHW, size=tuple(size), mode="bilinear", align_corners=True)
 
 
 class DecoderStep(nn.Module):
-    """Bring a coarse map to the size of a finer one, join the two and convolve twice."""
+    """Upsampling, concatenation with the finer map, and twice a 3x3 convolution, batch norm and ReLU."""
 
     def __init__(self, coarse_width: int, fine_width: int, hidden: int) -> None:
         super().__init__()
@@ -23,7 +26,7 @@ class DecoderStep(nn.Module):
         self.norm2 = nn.BatchNorm2d(hidden)
 
     def forward(self, coarse_BCHW: Tensor, fine_BCHW: Tensor) -> Tensor:
-        """(B, hidden, H, W) at the size of the finer map."""
+        """Map (B, hidden, H, W) at the size of the finer map."""
         size = fine_BCHW.shape[-2:]
         if coarse_BCHW.shape[-2] < size[0] or coarse_BCHW.shape[-1] < size[1]:
             coarse_BCHW = upsample(coarse_BCHW, size)
@@ -33,10 +36,10 @@ class DecoderStep(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Top-down decoder with two output channels: 0 background, 1 foreground."""
+    """Top-down decoder of the backbone's maps; output channel 0 is background, 1 foreground."""
 
     def __init__(self, widths: Sequence[int], hidden: int) -> None:
-        """`widths` are the channels of the maps, finest first."""
+        """`widths` are the channels of the backbone's maps, finest first; `hidden` those of the decoder's."""
         super().__init__()
         laterals = list(reversed(widths))
         coarse = [laterals[0]] + [hidden] * (len(laterals) - 2)

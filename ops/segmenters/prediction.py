@@ -1,6 +1,6 @@
-"""Masks for the sentences of an image from a trained segmenter.
+"""Inference with a trained segmenter: masks of one image's expressions.
 
-Shapes: S sentences, T word pieces, h x w pixels at the model's size, H x W at the image's own size.
+Shapes: S expressions, T word pieces, h x w pixels at the model's size, H x W at the image's own size.
 """
 
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ from ops.segmenters.lavt import Lavt
 from ops.segmenters.lavt_decoder import upsample
 
 Segmenter = Lavt | Meres
-"""Any network that is trained here and called alike."""
+"""A referring segmenter with LAVT's interface."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Foreground masks of every sentence of one image, bool on the CPU.
+    """Foreground masks of one image's expressions, bool on the CPU.
 
-    Both come from the logits at a quarter of the model's size, enlarged bilinearly with aligned corners and then
-    compared (arg-max of background and foreground; a tie is background).
+    Both are the arg-max of background and foreground (a tie is background) of the logits at a quarter of the model's
+    size, upsampled bilinearly with aligned corners.
     """
 
     model_size_Shw: Tensor
-    """Arg-max at the model's square size: what the papers score."""
+    """At the model's square size, at which the papers evaluate."""
     original_size_SHW: Tensor
-    """Arg-max of the logits enlarged to the image's own height and width."""
+    """At the image's own height and width."""
 
 
 @torch.inference_mode()
@@ -40,11 +40,12 @@ def predict(
     token_mask_ST: Tensor,
     original_size: tuple[int, int],
     bf16: bool = False,
-    sentences_at_once: int = 32,
+    expressions_at_once: int = 32,
 ) -> Prediction:
-    """Segment what each sentence of one image refers to.
+    """Segment the referent of each expression of one image.
 
-    `original_size` is (height, width) of the image before it was squashed; the rest is as in `quarter_logits`.
+    `original_size` is (height, width) of the image before it was resized to a square; the other arguments are those of
+    `quarter_logits`.
     """
     at_model_size, at_original_size = [], []
     for quarter_S2hw in quarter_logits(
@@ -53,10 +54,10 @@ def predict(
         token_ids_ST=token_ids_ST,
         token_mask_ST=token_mask_ST,
         bf16=bf16,
-        sentences_at_once=sentences_at_once,
+        expressions_at_once=expressions_at_once,
     ):
-        at_model_size.append(foreground(upsample(quarter_S2hw, image_3hw.shape[-2:])))
-        at_original_size.append(foreground(upsample(quarter_S2hw, original_size)))
+        at_model_size.append(foreground_masks(upsample(quarter_S2hw, image_3hw.shape[-2:])))
+        at_original_size.append(foreground_masks(upsample(quarter_S2hw, original_size)))
     return Prediction(model_size_Shw=torch.cat(at_model_size), original_size_SHW=torch.cat(at_original_size))
 
 
@@ -68,25 +69,25 @@ def quarter_logits(
     token_ids_ST: Tensor,
     token_mask_ST: Tensor,
     bf16: bool = False,
-    sentences_at_once: int = 32,
+    expressions_at_once: int = 32,
 ) -> Iterator[Tensor]:
-    """Logits (S', 2, h / 4, w / 4) in float32, for so many sentences of one image at a time.
+    """Logits (S', 2, h / 4, w / 4) in float32 of S' of an image's expressions at a time.
 
-    What of a network hears no language runs once per chunk of sentences.
+    Layers that are not conditioned on the expression run once for each S' of them.
 
     Args:
         model: is switched to eval mode.
-        image_3hw: uint8 RGB, squashed to the model's square size.
-        token_ids_ST: word pieces of all sentences.
+        image_3hw: uint8 RGB, resized to the model's square size.
+        token_ids_ST: word pieces of all expressions.
         token_mask_ST: 1 on real word pieces.
         bf16: compute in bfloat16 autocast.
-        sentences_at_once: bounds the memory; the masks hardly depend on it (rounding).
+        expressions_at_once: S' at most; bounds the memory, and changes results by rounding only.
     """
     model.eval()
     image_13hw = image_3hw[None].to(model.device)
     for ids_ST, mask_ST in zip(
-        token_ids_ST.to(model.device).split(sentences_at_once),
-        token_mask_ST.to(model.device).split(sentences_at_once),
+        token_ids_ST.to(model.device).split(expressions_at_once),
+        token_mask_ST.to(model.device).split(expressions_at_once),
         strict=True,
     ):
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
@@ -96,11 +97,11 @@ def quarter_logits(
         yield quarter.float()
 
 
-def foreground(logits_B2HW: Tensor) -> Tensor:
-    """(B, H, W) bool on the CPU: where the foreground logit is the larger one."""
+def foreground_masks(logits_B2HW: Tensor) -> Tensor:
+    """Foreground masks (B, H, W), bool on the CPU: where the foreground logit exceeds that of the background."""
     return (logits_B2HW[:, 1] > logits_B2HW[:, 0]).cpu()
 
 
-def chances(quarter_S2hw: Tensor, size: tuple[int, int]) -> Tensor:
-    """(S, H, W) probabilities of the foreground at a size, from logits enlarged as `predict` does."""
+def foreground_probabilities(quarter_S2hw: Tensor, size: tuple[int, int]) -> Tensor:
+    """Foreground probabilities (S, H, W) at a size, of logits upsampled as in `predict`."""
     return upsample(quarter_S2hw, size).softmax(1)[:, 1]

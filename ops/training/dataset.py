@@ -216,9 +216,10 @@ def collate(items: Sequence[ImageItem], *, trim: bool = True) -> Batch:
 
 
 def usable_referents(masks: Sequence[Masks], referents: Sequence[TrainingReferent]) -> list[TrainingReferent]:
-    """The referents with what can teach: a mask that is empty or covers its whole image teaches nothing (spec 4.8).
+    """The referents with what can teach (S+S+C spec 4.8).
 
-    Such candidates are left out, and so is a referent without any other candidate.
+    A mask that is empty or covers its whole image teaches nothing. Such candidates are left out, and so is a referent
+    without any other candidate.
 
     Raises:
         Refused: no referent is left.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops.backbones.clip_text import sentence_features
+from ops.backbones.clip_text import text_features
 from ops.segmenters.lavt_decoder import upsample
 from ops.tris.losses import (
     LossWeights,
@@ -62,7 +62,7 @@ class Scorer(nn.Module):
     @torch.no_grad()
     def embed_texts(self, ids_NT: Tensor) -> Tensor:
         """Unit vectors (N, E) of texts; those of all expressions can be computed once, before training."""
-        return F.normalize(sentence_features(self.clip, ids_NT), dim=-1)
+        return F.normalize(text_features(self.clip, ids_NT), dim=-1)
 
 
 def cosines(masked_BE: Tensor, texts_BE: Tensor, negatives_BKE: Tensor) -> tuple[Tensor, Tensor]:

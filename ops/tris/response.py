@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ops.backbones.clip_text import sentence_features
+from ops.backbones.clip_text import text_features
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.parameter_groups import optimizer_groups
@@ -97,7 +97,7 @@ class ResponseModel(nn.Module):
 
     def encode_texts(self, ids_NT: Tensor) -> Tensor:
         """Sentence features (N, D)."""
-        return sentence_features(self.clip, ids_NT)
+        return text_features(self.clip, ids_NT)
 
     def forward(self, images_B3HW: Tensor, ids_NT: Tensor) -> Tensor:
         """Responses (B, N, h, w) of every image to every text.

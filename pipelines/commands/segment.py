@@ -10,11 +10,13 @@ from rich.table import Table
 from assets.framework.stage import resolved
 from assets.stages import SEGMENTERS
 from ops.refusal import Refused
-from ops.visualisation import indices, overlay, png_bytes
+from ops.visualisation import index_labels, overlay, png_bytes
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
 from pipelines.graph.state import ready
-from resources.datasets import ImageProblem, Limits, expression_problem, load_image
+from resources.datasets import Limits
+from resources.datasets.images import ImageProblem, load_image
+from resources.datasets.reading import expression_problem
 from resources.runtime import Runtime
 from storage.files import write_bytes
 
@@ -35,7 +37,7 @@ def segment(
     name, segmenter = _open(dataset, experiment, model)
     masks = segmenter(sentences, image)
     summary = folding("", "sentence", "of the picture", "mask", title=f"{name} of {experiment} on {dataset}")
-    labels = indices(len(masks))
+    labels = index_labels(len(masks))
     for label, sentence, mask in zip(labels, sentences, masks, strict=True):
         file = folder / f"{picture.stem}_{label}.png"
         write_bytes(file, png_bytes(mask))

@@ -131,7 +131,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
     if not folder.is_dir():
         raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
-    corpus = open_dataset(config).references()
+    corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
     file = DatasetFile(
         kind="folder",
@@ -161,19 +161,19 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
 
 def _require_usable(corpus: Corpus, root: Path) -> None:
     """A data set that would only fail later is refused with its reasons."""
-    kept, lost = len(corpus.references), len(corpus.quarantined)
+    kept, lost = len(corpus.expressions), len(corpus.quarantined)
     reasons = "; ".join(f"{row.where}: {row.reason}" for row in corpus.quarantined[:3])
     if lost > kept:
         raise Refused(f"{lost} of {kept + lost} rows in {root} cannot be used ({reasons}); mend them and add again")
     if "train" not in corpus.splits:
         raise Refused(
             f"{root} has the splits {', '.join(corpus.splits)} but no row to train on; leave the column `split` empty, "
-            "or say train in some rows: no drawn mask is needed for them"
+            "or say train in some rows: no ground-truth mask is needed for them"
         )
 
 
 def _summary(corpus: Corpus) -> str:
-    rows, lost = corpus.references, corpus.quarantined
+    rows, lost = corpus.expressions, corpus.quarantined
     splits = ", ".join(f"{split} {sum(row.split == split for row in rows)}" for split in corpus.splits)
     objects, images = len({row.ref_id for row in rows}), len({row.image_file for row in rows})
     lines = [f"Expressions: {len(rows)} ({splits}); objects: {objects}; images: {images}."]
@@ -186,9 +186,9 @@ def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
     if (SHIPPED / "datasets" / f"{name}.yaml").exists():
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    for known, written in read_files([path.parent], DatasetFile).items():
-        if known.stem == name:
-            path, file = known, file.model_copy(update={"experiments": written.experiments})
+    for existing, written in read_files([path.parent], DatasetFile).items():
+        if existing.stem == name:
+            path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)
@@ -208,5 +208,5 @@ def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
         return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error

@@ -19,10 +19,10 @@ from unicodedata import normalize
 import numpy as np
 
 from ops.refusal import Refused
+from resources.datasets.ground_truth import encode_ground_truth
 from resources.datasets.images import ImageProblem, inspect_image, load_mask, safe_path
-from resources.datasets.reading import Layout, Manifest, Truth
-from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
-from resources.datasets.truth import encode_true_mask
+from resources.datasets.reading import GroundTruths, Layout, Manifest
+from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
 
 WANTED = ("image", "expression")
 OPTIONAL = ("object_id", "split", "mask")
@@ -52,11 +52,11 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     """
     path = _find(config)
     objects: dict[str, _Object] = {}
-    rows: list[Reference] = []
+    rows: list[Expression] = []
     quarantined: list[QuarantinedRow] = []
     for line in _lines(path):
-        row = line.problem or _reference(line, config, objects)
-        if isinstance(row, Reference):
+        row = line.problem or _expression(line, config, objects)
+        if isinstance(row, Expression):
             rows.append(row)
         else:
             quarantined.append(_lost(path, line, row))
@@ -65,11 +65,13 @@ def read_manifest(config: DatasetConfig) -> Manifest:
         image_folder=config.root,
         rows=tuple(rows),
         quarantined=tuple(quarantined),
-        truth_files=tuple(config.root / name for name in dict.fromkeys(one.mask for one in objects.values()) if name),
+        mask_files=tuple(
+            config.root / name for name in dict.fromkeys(entry.mask for entry in objects.values()) if name
+        ),
     )
 
 
-def read_truth(config: DatasetConfig) -> Truth:
+def read_ground_truth(config: DatasetConfig) -> GroundTruths:
     """Read the masks of the objects that name one; without masks both lists are empty.
 
     Raises:
@@ -79,26 +81,26 @@ def read_truth(config: DatasetConfig) -> Truth:
     objects: dict[str, _Object] = {}
     images: dict[str, str] = {}
     for line in _lines(path):
-        row = line.problem or _reference(line, config, objects)
-        if isinstance(row, Reference):
+        row = line.problem or _expression(line, config, objects)
+        if isinstance(row, Expression):
             images.setdefault(row.object_id, row.image_file)
-    truths: list[TrueObject] = []
+    truths: list[GroundTruth] = []
     broken: list[QuarantinedRow] = []
     for object_id, found in objects.items():
         if not found.mask:
             continue
         try:
-            truths.append(_true_object(object_id, images[object_id], found.mask, config))
+            truths.append(_ground_truth(object_id, images[object_id], found.mask, config))
         except ImageProblem as problem:
             where = f"{path.name} line {found.line}"
             broken.append(QuarantinedRow(where=where, item=f"object {object_id}", reason=str(problem)))
     return truths, broken
 
 
-LAYOUT = Layout(manifest=read_manifest, truth=read_truth)
+LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth)
 
 
-def _reference(line: _Line, config: DatasetConfig, objects: dict[str, _Object]) -> Reference | str:
+def _expression(line: _Line, config: DatasetConfig, objects: dict[str, _Object]) -> Expression | str:
     cells = line.cells
     try:
         image_file = _resolve(config.root, cells["image"])
@@ -113,7 +115,7 @@ def _reference(line: _Line, config: DatasetConfig, objects: dict[str, _Object]) 
         return f"object {cells['object_id']} is in split {known.split} on line {known.line} and in {split} here"
     if mask and mask != known.mask:
         return f"object {cells['object_id']} has the mask {known.mask or 'none'} on line {known.line} and {mask} here"
-    return Reference(
+    return Expression(
         ref_id=known.ref_id,
         object_id=own,
         image_id=image_file,
@@ -127,7 +129,7 @@ def _reference(line: _Line, config: DatasetConfig, objects: dict[str, _Object]) 
     )
 
 
-def _true_object(object_id: str, image_file: str, mask: str, config: DatasetConfig) -> TrueObject:
+def _ground_truth(object_id: str, image_file: str, mask: str, config: DatasetConfig) -> GroundTruth:
     header = inspect_image(safe_path(config.root, image_file), max_pixels=config.limits.max_pixels)
     size = (header.width, header.height)
     mask_HW = load_mask(safe_path(config.root, mask), expected_size=size, max_pixels=config.limits.max_pixels)
@@ -135,11 +137,11 @@ def _true_object(object_id: str, image_file: str, mask: str, config: DatasetConf
         raise ImageProblem(f"{mask} is black or clear everywhere; paint the object in any other colour")
     if mask_HW.all():
         raise ImageProblem(f"{mask} covers its whole image; leave what is not the object black or clear")
-    return TrueObject(
+    return GroundTruth(
         object_id=object_id,
         image_id=image_file,
         category="",
-        segmentation=encode_true_mask(np.asarray(mask_HW)),
+        segmentation=encode_ground_truth(np.asarray(mask_HW)),
         height=header.height,
         width=header.width,
     )
@@ -165,7 +167,7 @@ def _find(config: DatasetConfig) -> Path:
 def _resolve(root: Path, name: str) -> str:
     """As the file lies: beside the manifest or in images/, its accents one letter or two, as they are on macOS."""
     spellings = dict.fromkeys((name, *(normalize(form, name) for form in ("NFC", "NFD"))))
-    places = [place for one in spellings for place in (one, f"images/{one}")]
+    places = [place for spelling in spellings for place in (spelling, f"images/{spelling}")]
     try:
         return next((place for place in places if safe_path(root, place).is_file()), name)
     except OSError as problem:

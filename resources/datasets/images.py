@@ -1,7 +1,7 @@
-"""Reading pictures that strangers made: upright RGB or a reason why not.
+"""Reading images that strangers made: upright RGB or a reason why not.
 
 Every problem is an `ImageProblem` whose message says what is wrong and what to do. Nothing is decoded before the header
-has been judged.
+has been checked.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright."""
+"""EXIF orientation -> what makes the image upright."""
 ORIENTATION_TAG = 0x0112
 PLAIN_MODES = frozenset({"RGB", "L", "1", "CMYK", "YCbCr"})
 ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "P"})
@@ -51,16 +51,6 @@ _BROKEN = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError,
 
 class ImageProblem(Refused):
     """An image that can not be used; the message is the reason that goes to quarantine."""
-
-
-class ImageChangedError(RuntimeError):
-    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(
-            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
-            "images anew; what is finished stays"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +98,13 @@ def load_mask(path: Path, *, expected_size: tuple[int, int], max_pixels: int = M
 def inspect_image(
     path: Path, *, expected_size: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
 ) -> ImageHeader:
-    """Judge an image by its header alone, without decoding pixels.
+    """Check an image by its header alone, without decoding pixels.
 
     Raises:
         ImageProblem: Missing, empty, unreadable header, oversized, mis-sized, or in an unusable mode.
     """
     with _open(path) as image:
-        return _judge(image, path, expected_size=expected_size, max_pixels=max_pixels)
+        return _checked_header(image, path, expected_size=expected_size, max_pixels=max_pixels)
 
 
 def check_files(
@@ -185,7 +175,9 @@ def _open(path: Path) -> Image.Image:
         raise ImageProblem(f"{path.name} can not be opened ({_say(problem)})") from problem
 
 
-def _judge(image: Image.Image, path: Path, *, expected_size: tuple[int, int] | None, max_pixels: int) -> ImageHeader:
+def _checked_header(
+    image: Image.Image, path: Path, *, expected_size: tuple[int, int] | None, max_pixels: int
+) -> ImageHeader:
     if image.width * image.height > max_pixels:
         found = f"{image.width:,} x {image.height:,}"
         raise ImageProblem(f"{path.name} has {found} pixels, more than {max_pixels:,}; shrink it")
@@ -223,7 +215,7 @@ def _decoded(
     """What `read` makes of the upright image."""
     image = _open(path)
     try:
-        header = _judge(image, path, expected_size=expected_size, max_pixels=max_pixels)
+        header = _checked_header(image, path, expected_size=expected_size, max_pixels=max_pixels)
         try:
             image.load()
             upright = image.transpose(UPRIGHT[header.orientation]) if header.orientation in UPRIGHT else image

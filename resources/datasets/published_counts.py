@@ -13,7 +13,7 @@ class SplitCount:
     """How much one split holds."""
 
     images: int
-    references: int
+    referents: int
     expressions: int
 
 
@@ -40,10 +40,10 @@ PUBLISHED: dict[tuple[str, str], dict[str, SplitCount]] = {
         "val": SplitCount(4_650, 5_000, 9_536),
     },
 }
-"""(set, split by) -> split -> images, references (objects) and expressions."""
+"""(set, split by) -> split -> images, referents and expressions."""
 
 SUBSET_BELOW = 0.8
-"""A copy with fewer than this share of the published references is taken for a deliberate subset."""
+"""A copy with fewer than this share of the published referents is taken for a deliberate subset."""
 
 
 def check_counts(name: str, split_by: str, found: Mapping[str, SplitCount], *, expect: bool | None) -> None:
@@ -62,10 +62,10 @@ def check_counts(name: str, split_by: str, found: Mapping[str, SplitCount], *, e
     if expect is False or (published is None and expect is None):
         return
     if published is None:
-        known = ", ".join(f"{one} ({by})" for one, by in PUBLISHED)
+        known = ", ".join(f"{known_name} ({by})" for known_name, by in PUBLISHED)
         raise Refused(f"no counts are published for {name} ({split_by}); known are {known}")
-    total = sum(count.references for count in found.values())
-    if expect is None and total < SUBSET_BELOW * sum(count.references for count in published.values()):
+    total = sum(count.referents for count in found.values())
+    if expect is None and total < SUBSET_BELOW * sum(count.referents for count in published.values()):
         return
     differences = _differences(published, found)
     if differences:
@@ -85,4 +85,4 @@ def _differences(published: Mapping[str, SplitCount], found: Mapping[str, SplitC
 
 
 def _say(count: SplitCount) -> str:
-    return f"{count.images:,} images, {count.references:,} references, {count.expressions:,} expressions"
+    return f"{count.images:,} images, {count.referents:,} references, {count.expressions:,} expressions"

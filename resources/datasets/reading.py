@@ -1,6 +1,6 @@
 """From a manifest to a corpus: the rules that hold for every layout.
 
-A layout's own module yields a `Manifest`; here expressions are judged, images are looked at, and the fingerprint is
+A layout's own module yields a `Manifest`; here expressions are checked, images are inspected, and the fingerprint is
 taken. What a particular file format means does not belong here.
 """
 
@@ -19,10 +19,10 @@ from resources.datasets.images import ImageProblem, check_files, inspect_image, 
 from resources.datasets.records import (
     Corpus,
     DatasetConfig,
+    Expression,
+    GroundTruth,
     Limits,
     QuarantinedRow,
-    Reference,
-    TrueObject,
     split_names,
 )
 from storage.files import sha256_of
@@ -38,14 +38,15 @@ class Manifest:
     files: tuple[Path, ...]
     """The manifest files; their bytes enter the fingerprint."""
     image_folder: Path
-    rows: tuple[Reference, ...]
-    """References in file order; width and height are 0 where the manifest does not know them."""
+    rows: tuple[Expression, ...]
+    """Expressions in file order; width and height are 0 where the manifest does not know them."""
     quarantined: tuple[QuarantinedRow, ...]
-    truth_files: tuple[Path, ...] = ()
-    """Files of true masks outside the manifest; their bytes enter the fingerprint."""
+    mask_files: tuple[Path, ...] = ()
+    """Files of ground-truth masks outside the manifest; their bytes enter the fingerprint."""
 
 
-Truth = tuple[list[TrueObject], list[QuarantinedRow]]
+GroundTruths = tuple[list[GroundTruth], list[QuarantinedRow]]
+"""Objects with a mask, and those whose mask is broken."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Layout:
     """How one kind of data set is read."""
 
     manifest: Callable[[DatasetConfig], Manifest]
-    truth: Callable[[DatasetConfig], Truth]
+    ground_truth: Callable[[DatasetConfig], GroundTruths]
 
 
 class Dataset:
@@ -74,7 +75,7 @@ class Dataset:
 
     @property
     def image_folder(self) -> Path:
-        """The folder that `Reference.image_file` is relative to."""
+        """The folder that `Expression.image_file` is relative to."""
         return self._manifest.image_folder
 
     def image_path(self, image_file: str) -> Path:
@@ -97,19 +98,19 @@ class Dataset:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for name, identity in zip(names, pool.map(self._image_identity, names), strict=True):
                 total.update(json.dumps([name, identity]).encode())
-            for file, identity in zip(manifest.truth_files, pool.map(_identity, manifest.truth_files), strict=True):
+            for file, identity in zip(manifest.mask_files, pool.map(_identity, manifest.mask_files), strict=True):
                 total.update(json.dumps([file.name, identity]).encode())
         return total.hexdigest()
 
-    def references(self) -> Corpus:
-        """All usable references in file order; problems of text, header or size are quarantined.
+    def corpus(self) -> Corpus:
+        """All usable expressions in file order; problems of text, header or size are quarantined.
 
         Raises:
             Refused: The manifest itself is missing, malformed or not the published one.
         """
         manifest = self._manifest
         where = manifest.files[0].name
-        kept, lost = _judge_expressions(manifest.rows, where, self.config.limits)
+        kept, lost = _checked_expressions(manifest.rows, where, self.config.limits)
         sizes, reasons = self._inspect(kept)
         lost.extend(_lost(row, where, reasons[row.image_file]) for row in kept if row.image_file in reasons)
         usable = tuple(
@@ -119,13 +120,13 @@ class Dataset:
         )
         return _corpus(usable, (*manifest.quarantined, *lost))
 
-    def ground_truth(self) -> Truth:
-        """The true masks of all referred objects, and those that are broken. For evaluation only."""
+    def ground_truth(self) -> GroundTruths:
+        """The ground-truth masks of all referred objects, and those that are broken. For evaluation only."""
         if not self.config.root.is_dir():
             raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
-        return self._layout.truth(self.config)
+        return self._layout.ground_truth(self.config)
 
-    def _inspect(self, rows: Iterable[Reference]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    def _inspect(self, rows: Iterable[Expression]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
         sizes: dict[str, tuple[int, int]] = {}
         reasons: dict[str, str] = {}
         for row in {row.image_file: row for row in rows}.values():
@@ -152,22 +153,22 @@ class Dataset:
 def check_images(dataset: Dataset, corpus: Corpus, *, workers: int = 2) -> Corpus:
     """Decode every image of a corpus once and quarantine the rows of those that fail.
 
-    Later stages may then trust that every image decodes to the size its references carry.
+    Later stages may then trust that every image decodes to the size its expressions carry.
 
     Args:
         dataset: Where the images lie.
-        corpus: From `dataset.references()`.
+        corpus: From `dataset.corpus()`.
         workers: Threads that decode.
 
     Returns:
         The corpus without the rows of broken images; those rows are added to its quarantine.
     """
-    sizes = {dataset.image_path(row.image_file): (row.width, row.height) for row in corpus.references}
+    sizes = {dataset.image_path(row.image_file): (row.width, row.height) for row in corpus.expressions}
     problems = check_files(sizes, max_pixels=dataset.config.limits.max_pixels, workers=workers)
-    reasons = {row.image_file: problems.get(dataset.image_path(row.image_file)) for row in corpus.references}
+    reasons = {row.image_file: problems.get(dataset.image_path(row.image_file)) for row in corpus.expressions}
     where = "images"
-    good = tuple(row for row in corpus.references if reasons[row.image_file] is None)
-    bad = [_lost(row, where, reason) for row in corpus.references if (reason := reasons[row.image_file]) is not None]
+    good = tuple(row for row in corpus.expressions if reasons[row.image_file] is None)
+    bad = [_lost(row, where, reason) for row in corpus.expressions if (reason := reasons[row.image_file]) is not None]
     return _corpus(good, (*corpus.quarantined, *bad))
 
 
@@ -195,10 +196,10 @@ def _identity(path: Path, *, content: bool = True) -> str:
         return "missing"
 
 
-def _judge_expressions(
-    rows: Sequence[Reference], where: str, limits: Limits
-) -> tuple[list[Reference], list[QuarantinedRow]]:
-    kept: list[Reference] = []
+def _checked_expressions(
+    rows: Sequence[Expression], where: str, limits: Limits
+) -> tuple[list[Expression], list[QuarantinedRow]]:
+    kept: list[Expression] = []
     lost: list[QuarantinedRow] = []
     owners: dict[int, int] = {}
     for row in rows:
@@ -213,7 +214,7 @@ def _judge_expressions(
     return kept, lost
 
 
-def _lost(row: Reference, where: str, reason: str) -> QuarantinedRow:
+def _lost(row: Expression, where: str, reason: str) -> QuarantinedRow:
     return QuarantinedRow(
         where=where,
         item=f"ref {row.ref_id}, sentence {row.sent_id}",
@@ -223,5 +224,5 @@ def _lost(row: Reference, where: str, reason: str) -> QuarantinedRow:
     )
 
 
-def _corpus(rows: tuple[Reference, ...], quarantined: tuple[QuarantinedRow, ...]) -> Corpus:
-    return Corpus(references=rows, quarantined=quarantined, splits=split_names({row.split for row in rows}))
+def _corpus(rows: tuple[Expression, ...], quarantined: tuple[QuarantinedRow, ...]) -> Corpus:
+    return Corpus(expressions=rows, quarantined=quarantined, splits=split_names({row.split for row in rows}))

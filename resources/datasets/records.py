@@ -1,4 +1,4 @@
-"""What every data set is reduced to: references, quarantined rows, true objects; and what names a data set.
+"""What every data set is reduced to: expressions, quarantined rows, ground truth; and what names a data set.
 
 Here live frozen records only; how a layout is read belongs in the module of that layout.
 """
@@ -12,6 +12,16 @@ from typing import Any, Literal
 
 Kind = Literal["refer", "referit", "folder", "toyref"]
 SPLIT_ORDER = ("train", "val", "test", "testA", "testB", "testC")
+
+
+class ImageChangedError(RuntimeError):
+    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
+            "images anew; what is finished stays"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +41,7 @@ class DatasetConfig:
     """Which data set to read and how."""
 
     kind: Kind
-    """Layout on disk; `toyref` is the refer layout drawn by this project."""
+    """Layout on disk; `toyref` is the refer layout, its images rendered by this project."""
     root: Path
     """Folder of the set (for refer layouts the folder above `refcoco/`, `refcoco+/`, `images/`)."""
     name: str = "refcoco"
@@ -50,13 +60,13 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
-    """One expression about one object, in the order of the manifest."""
+class Expression:
+    """An expression with its image and its referent, in the order of the manifest."""
 
     ref_id: int
-    """Number of the reference in its set; all expressions of one reference share it."""
+    """Number of the referent in its set (RefCOCO's `ref`); all expressions of one referent share it."""
     object_id: str
-    """Identity of the object: the annotation id, `<image>_<region>`, or what a user's manifest says."""
+    """Identity of the annotated object: the annotation id, `<image>_<region>`, or what a user's manifest says."""
     image_id: str
     image_file: str
     """Path of the image relative to the data set's image folder."""
@@ -68,9 +78,9 @@ class Reference:
     sent_id: int
     """Number of the expression in its set."""
     expression: str
-    """The cleaned sentence (`sent` in refer layouts)."""
+    """The cleaned expression (`sent` in refer layouts)."""
     raw: str
-    """The sentence as it was typed."""
+    """The expression as it was typed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,41 +93,41 @@ class QuarantinedRow:
     """What was left out, e.g. `ref 12, sentence 34`."""
     reason: str
     ref_id: int | None = None
-    """The reference it belonged to, when known."""
+    """The referent it belonged to, when known."""
     split: str = ""
     """The split it belonged to, when known."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrueObject:
-    """The true mask of one referred object. For evaluation only."""
+class GroundTruth:
+    """The ground-truth mask of one referred object. For evaluation only."""
 
     object_id: str
     image_id: str
     category: str
     """Category name, or the empty string where the set names none."""
     segmentation: list[Any] | dict[str, Any]
-    """COCO form: list of polygons, RLE, or list of RLE (see `truth.true_mask`)."""
+    """COCO form: list of polygons, RLE, or list of RLE (see `ground_truth.ground_truth_mask`)."""
     height: int
     width: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """All references of a data set that can be used, and all rows that can not."""
+    """All expressions of a data set that can be used, and all rows that can not."""
 
-    references: tuple[Reference, ...]
+    expressions: tuple[Expression, ...]
     quarantined: tuple[QuarantinedRow, ...]
     splits: tuple[str, ...]
-    """Names of the splits that have at least one reference: train, val, tests, then others by name."""
+    """Names of the splits that have at least one expression: train, val, tests, then others by name."""
 
-    def of(self, split: str) -> tuple[Reference, ...]:
-        """The references of one split, by the selection rule of the refer layout."""
-        return tuple(row for row in self.references if in_split(row.split, split))
+    def of(self, split: str) -> tuple[Expression, ...]:
+        """The expressions of one split, by the selection rule of the refer layout."""
+        return tuple(row for row in self.expressions if in_split(row.split, split))
 
 
 def in_split(field_value: str, wanted: str) -> bool:
-    """Whether a reference whose `split` field is `field_value` belongs to the split `wanted` (spec 1.2).
+    """Whether a referent whose `split` field is `field_value` belongs to the split `wanted` (spec 1.2).
 
     train and val match exactly; testA, testB, testC match when their letter occurs in the field; test matches as a
     part of the field; every other name matches exactly.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ops.refusal import Refused
+from resources.datasets.ground_truth import segmentation_problem
 from resources.datasets.published_counts import SplitCount, check_counts
-from resources.datasets.reading import Layout, Manifest, Truth
-from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
-from resources.datasets.truth import segmentation_problem
+from resources.datasets.reading import GroundTruths, Layout, Manifest
+from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
 
 IMAGE_FOLDER = Path("images/mscoco/images/train2014")
 _BROKEN = (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError, MemoryError)
@@ -81,7 +81,7 @@ def load_plain_pickle(path: Path) -> object:
 
 
 def read_manifest(config: DatasetConfig) -> Manifest:
-    """Read the references of a set in file order.
+    """Read the expressions of a set in file order.
 
     Raises:
         Refused: A file is missing or malformed, or the counts are not the published ones.
@@ -90,7 +90,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     refs = _refs(refs_path)
     instances = _instances(instances_path)
     check_counts(config.name, config.split_by, _counts(refs), expect=config.expect_published_counts)
-    rows: list[Reference] = []
+    rows: list[Expression] = []
     quarantined: list[QuarantinedRow] = []
     seen: set[int] = set()
     for index, ref in enumerate(refs):
@@ -101,7 +101,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
         seen.add(ref["ref_id"])
         for sentence in ref["sentences"]:
             if _sentence_is_whole(sentence):
-                rows.append(_reference(ref, sentence, instances, config.split_map))
+                rows.append(_expression(ref, sentence, instances, config.split_map))
             else:
                 quarantined.append(_lost_sentence(ref, sentence, refs_path.name, config.split_map))
     return Manifest(
@@ -112,7 +112,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     )
 
 
-def read_truth(config: DatasetConfig) -> Truth:
+def read_ground_truth(config: DatasetConfig) -> GroundTruths:
     """Read the masks of all referred objects, each once, in file order.
 
     Raises:
@@ -120,7 +120,7 @@ def read_truth(config: DatasetConfig) -> Truth:
     """
     refs_path, instances_path = _paths(config)
     instances = _instances(instances_path)
-    objects: list[TrueObject] = []
+    objects: list[GroundTruth] = []
     broken: list[QuarantinedRow] = []
     wanted = dict.fromkeys(ref["ann_id"] for ref in _refs(refs_path) if isinstance(ref.get("ann_id"), int))
     for ann_id in wanted:
@@ -130,7 +130,7 @@ def read_truth(config: DatasetConfig) -> Truth:
             item = f"annotation {ann_id}"
             broken.append(QuarantinedRow(where=instances_path.name, item=item, reason=reason or "it is missing"))
         else:
-            objects.append(_true_object(annotation, instances))
+            objects.append(_ground_truth(annotation, instances))
     for ann_id, annotation in instances.annotations.items():
         if ann_id not in wanted and annotation.get("image_id") not in instances.images:
             reason = f"its image {annotation.get('image_id')} is not listed"
@@ -138,7 +138,7 @@ def read_truth(config: DatasetConfig) -> Truth:
     return objects, broken
 
 
-LAYOUT = Layout(manifest=read_manifest, truth=read_truth)
+LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth)
 
 
 def _paths(config: DatasetConfig) -> tuple[Path, Path]:
@@ -177,14 +177,14 @@ def _instances(path: Path) -> _Instances:
 
 def _counts(refs: Sequence[Mapping[str, Any]]) -> dict[str, SplitCount]:
     images: dict[str, set[Any]] = defaultdict(set)
-    references: dict[str, int] = defaultdict(int)
+    referents: dict[str, int] = defaultdict(int)
     expressions: dict[str, int] = defaultdict(int)
     for ref in refs:
         split = str(ref.get("split", ""))
         images[split].add(ref.get("image_id"))
-        references[split] += 1
+        referents[split] += 1
         expressions[split] += len(ref.get("sentences") or ())
-    return {split: SplitCount(len(images[split]), references[split], expressions[split]) for split in references}
+    return {split: SplitCount(len(images[split]), referents[split], expressions[split]) for split in referents}
 
 
 def _reference_problem(ref: Mapping[str, Any], instances: _Instances, seen: set[int]) -> str | None:
@@ -219,12 +219,12 @@ def _sentence_is_whole(sentence: object) -> bool:
     )
 
 
-def _reference(
+def _expression(
     ref: Mapping[str, Any], sentence: Mapping[str, Any], instances: _Instances, split_map: Mapping[str, str]
-) -> Reference:
+) -> Expression:
     image = instances.images[ref["image_id"]]
     raw = sentence.get("raw")
-    return Reference(
+    return Expression(
         ref_id=ref["ref_id"],
         object_id=str(ref["ann_id"]),
         image_id=str(ref["image_id"]),
@@ -278,9 +278,9 @@ def _annotation_problem(annotation: Mapping[str, Any] | None, instances: _Instan
     return segmentation_problem(annotation.get("segmentation"), image["height"], image["width"])
 
 
-def _true_object(annotation: Mapping[str, Any], instances: _Instances) -> TrueObject:
+def _ground_truth(annotation: Mapping[str, Any], instances: _Instances) -> GroundTruth:
     image = instances.images[annotation["image_id"]]
-    return TrueObject(
+    return GroundTruth(
         object_id=str(annotation["id"]),
         image_id=str(annotation["image_id"]),
         category=instances.categories.get(annotation.get("category_id", -1), ""),

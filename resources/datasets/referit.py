@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ops.refusal import Refused
-from resources.datasets.reading import Layout, Manifest, Truth
-from resources.datasets.records import DatasetConfig, QuarantinedRow, Reference, TrueObject
-from resources.datasets.truth import encode_true_mask, segmentation_problem
+from resources.datasets.ground_truth import encode_ground_truth, segmentation_problem
+from resources.datasets.reading import GroundTruths, Layout, Manifest
+from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
 
 SPLITS = ("train", "val", "test")
 MASK_KEY = "segimg_t"
@@ -35,7 +35,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
     if not lists:
         raise Refused(f"{config.root} holds no {config.name}_train_imlist.txt; the image lists define the splits")
     queries, sizes, splits = _json(query_path), _json(size_path), _splits(config)
-    rows: list[Reference] = []
+    rows: list[Expression] = []
     quarantined: list[QuarantinedRow] = []
     masks = config.root / "mask"
     sent_id = 0
@@ -54,7 +54,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
                 continue
             width, height = sizes[f"{image_id}.jpg"]
             rows.append(
-                Reference(
+                Expression(
                     ref_id=ref_id,
                     object_id=str(region),
                     image_id=image_id,
@@ -72,36 +72,36 @@ def read_manifest(config: DatasetConfig) -> Manifest:
         image_folder=config.root / "images",
         rows=tuple(rows),
         quarantined=tuple(quarantined),
-        truth_files=tuple(masks / f"{region}.mat" for region in queries) if masks.is_dir() else (),
+        mask_files=tuple(masks / f"{region}.mat" for region in queries) if masks.is_dir() else (),
     )
 
 
-def read_truth(config: DatasetConfig) -> Truth:
+def read_ground_truth(config: DatasetConfig) -> GroundTruths:
     """Read the masks that are there; without a mask folder there is no ground truth and both lists are empty.
 
     Raises:
         Refused: A manifest file is missing or malformed.
     """
     folder = config.root / "mask"
-    objects: list[TrueObject] = []
+    objects: list[GroundTruth] = []
     broken: list[QuarantinedRow] = []
     if not folder.is_dir():
         return objects, broken
     sizes = _json(_find(config, "imsize"))
     for region in _json(_find(config, "query_all")):
         image_id = str(region).rpartition("_")[0]
-        found = _true_object(folder / f"{region}.mat", str(region), image_id, sizes.get(f"{image_id}.jpg"))
-        if isinstance(found, TrueObject):
+        found = _ground_truth(folder / f"{region}.mat", str(region), image_id, sizes.get(f"{image_id}.jpg"))
+        if isinstance(found, GroundTruth):
             objects.append(found)
         else:
             broken.append(QuarantinedRow(where="mask", item=f"region {region}", reason=found))
     return objects, broken
 
 
-LAYOUT = Layout(manifest=read_manifest, truth=read_truth)
+LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth)
 
 
-def _true_object(path: Path, region: str, image_id: str, size: object) -> TrueObject | str:
+def _ground_truth(path: Path, region: str, image_id: str, size: object) -> GroundTruth | str:
     from scipy.io import loadmat  # scipy takes a second to import and only masks need it
 
     if (known := _size(size)) is None:
@@ -117,11 +117,11 @@ def _true_object(path: Path, region: str, image_id: str, size: object) -> TrueOb
         return f"{path.name} can not be read ({problem})"
     if mask_HW.shape != (height, width):
         return f"{path.name} is {mask_HW.shape} (height, width), its image ({height}, {width})"
-    segmentation = encode_true_mask(mask_HW)
+    segmentation = encode_ground_truth(mask_HW)
     problem_found = segmentation_problem(segmentation, height, width)
     if problem_found is not None:
         return f"{path.name}: {problem_found}"
-    return TrueObject(
+    return GroundTruth(
         object_id=region, image_id=image_id, category="", segmentation=segmentation, height=height, width=width
     )
 

@@ -12,7 +12,7 @@ import open_clip
 from open_clip.transformer import QuickGELU, TextTransformer
 from torch import Tensor, nn
 
-from ops.backbones.language import ClipText, heard
+from ops.backbones.language import ClipText, attention_mask
 from resources.embedded.cards import is_embedded, load_embedded, read_card
 from resources.models.clip import FULL_SIZES, VOCABULARY, WordTokenizer, read_state
 from resources.models.refs import ModelRef
@@ -27,7 +27,7 @@ IGNORED = re.compile(r"visual\..*|text_projection|logit_scale|input_resolution|c
 
 
 class ClipTokenizer:
-    """Sentences as CLIP's ids, start and end included; one that is too long loses its last words, never its end."""
+    """Expressions as CLIP's ids, start and end included; one that is too long loses its last words, never its end."""
 
     def __init__(self, words: Sequence[str], *, max_tokens: int = MAX_TOKENS) -> None:
         """`words` are those of an embedded CLIP; none: OpenAI's byte pairs."""
@@ -39,10 +39,10 @@ class ClipTokenizer:
             else open_clip.get_tokenizer(FULL_SIZES[PUBLISHED], context_length=max_tokens)
         )
 
-    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (see `ops.backbones.language.heard`), both int64 (sentences, max_tokens)."""
-        ids_NT: Tensor = self._ids(list(sentences)).long()
-        return ids_NT, heard(ids_NT)
+    def encode(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (see `ops.backbones.language.attention_mask`), both int64 (expressions, max_tokens)."""
+        ids_NT: Tensor = self._ids(list(expressions)).long()
+        return ids_NT, attention_mask(ids_NT)
 
     def card(self) -> dict[str, Any]:
         """What is saved beside weights, as JSON values."""

@@ -1,6 +1,7 @@
-"""Sentences about one object of a toy scene, in three styles, each true of exactly one object of the scene.
+"""Referring expressions for objects of a rendered scene, in three styles, each true of exactly one object.
 
-Belongs here: choosing cues until they single the object out. What cues mean is in `cues`, wording in `phrasing`.
+Belongs here: choosing predicates until they single the referent out. What they mean is in `predicates`, their wording
+in `realisation`.
 Styles: "toyref" is short and may use positions, "toyref+" has no absolute position, "toyrefg" speaks in whole phrases.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from resources.toyref.predicates import (
     ORDINALS,
     SYNONYMS,
-    Cue,
+    PredicateKind,
     Property,
     anchor_name,
     named_by,
@@ -23,7 +24,7 @@ from resources.toyref.predicates import (
     relations,
     size_words,
 )
-from resources.toyref.realisation import POSITION_WORDS, STYLES, Draft, Style, chosen, misspell, phrase, vocabulary
+from resources.toyref.realisation import POSITION_WORDS, STYLES, Draft, Style, chosen, misspell, realise, vocabulary
 from resources.toyref.scenes import Scene, SceneObject
 
 __all__ = [
@@ -34,32 +35,32 @@ __all__ = [
     "Expression",
     "Style",
     "describe",
-    "draft_sentence",
+    "draft_expression",
     "vocabulary",
 ]
 
 GARMENTS = ("shirt", "pants", "skirt")
-SENTENCES_PER_OBJECT = 3
+EXPRESSIONS_PER_OBJECT = 3
 TRIES = 24
-SENTENCE_SHARES: dict[Style, dict[str, float]] = {
+PREDICATE_SHARES: dict[Style, dict[str, float]] = {
     "toyref": {"position": 0.44, "relation": 0.08, "size": 0.12},
     "toyref+": {"relation": 0.24, "size": 0.22},
     "toyrefg": {"relation": 0.52, "size": 0.14},
 }
-"""How often a sentence is built around a position, a relation or a size; the rest uses properties."""
+"""How often an expression is built around a position, a relation or a size; the rest uses properties."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expression:
-    """A sentence and the kinds of cue in it."""
+    """An expression and the kinds of predicates in it."""
 
     text: str
     """Lower-case words separated by single spaces."""
-    cues: frozenset[Cue]
+    kinds: frozenset[PredicateKind]
 
 
 def describe(scene: Scene, index: int, *, style: Style, rng: np.random.Generator) -> list[Expression]:
-    """About three different sentences that single out object `index`; fewer, perhaps none, where the style cannot.
+    """About three different expressions that single out object `index`; fewer, perhaps none, where the style cannot.
 
     Raises:
         ValueError: for an unknown style.
@@ -69,20 +70,20 @@ def describe(scene: Scene, index: int, *, style: Style, rng: np.random.Generator
     found: dict[str, Expression] = {}
     keys: set[frozenset[str]] = set()
     for attempt in range(TRIES):
-        draft = draft_sentence(scene, scene.objects[index], style=style, rng=rng)
+        draft = draft_expression(scene, scene.objects[index], style=style, rng=rng)
         if draft is None or (draft.key in keys and attempt < TRIES // 2):
             continue
-        text = misspell(phrase(draft, style=style, rng=rng), rng)
+        text = misspell(realise(draft, style=style, rng=rng), rng)
         if text.removeprefix("the ") not in found:
-            found[text.removeprefix("the ")] = Expression(text=text, cues=draft.cues)
+            found[text.removeprefix("the ")] = Expression(text=text, kinds=draft.kinds)
             keys.add(draft.key)
-        if len(found) == SENTENCES_PER_OBJECT:
+        if len(found) == EXPRESSIONS_PER_OBJECT:
             break
     return list(found.values())
 
 
-def draft_sentence(scene: Scene, target: SceneObject, *, style: Style, rng: np.random.Generator) -> Draft | None:
-    """Choose cues that single out `target`, or None where this attempt did not."""
+def draft_expression(scene: Scene, target: SceneObject, *, style: Style, rng: np.random.Generator) -> Draft | None:
+    """Choose predicates that single out `target`, or None where this attempt did not."""
     terse = style != "toyrefg"
     headless = terse and target.category == "person" and rng.random() < 0.15
     noun = "" if headless else chosen(rng, nouns(target))
@@ -91,7 +92,7 @@ def draft_sentence(scene: Scene, target: SceneObject, *, style: Style, rng: np.r
     draft, left = _add_properties(
         rng, Draft(noun=noun), target, rivals, count=_count(rng, plan, terse, headless, len(rivals))
     )
-    if headless and not draft.said:
+    if headless and not draft.properties:
         return None
     if plan == "position":
         draft, left = _add_position(rng, draft, target, left if len(left) > 1 else rivals, scene)
@@ -107,7 +108,7 @@ def draft_sentence(scene: Scene, target: SceneObject, *, style: Style, rng: np.r
 
 def _plan(rng: np.random.Generator, style: Style) -> str:
     roll = float(rng.random())
-    for plan, share in SENTENCE_SHARES[style].items():
+    for plan, share in PREDICATE_SHARES[style].items():
         if roll < share:
             return plan
         roll -= share
@@ -129,22 +130,22 @@ def _add_properties(
     rng: np.random.Generator, draft: Draft, target: SceneObject, rivals: list[SceneObject], *, count: int
 ) -> tuple[Draft, list[SceneObject]]:
     """Say `count` properties of different features; if the plan is to say some, they should tell apart."""
-    said: list[Property] = []
+    picked: list[Property] = []
     options = properties(target)
     for place in rng.permutation(len(options)):
         item = options[int(place)]
-        if len(said) == count:
+        if len(picked) == count:
             break
         if not draft.noun and not _is_garment(item):
             continue
-        if all(_goes_with(item, other) for other in said):
-            said.append(item)
-    left = [thing for thing in rivals if all(item.test(thing) for item in said)]
-    return replace(draft, said=tuple(said)), left
+        if all(_goes_with(item, other) for other in picked):
+            picked.append(item)
+    left = [thing for thing in rivals if all(item.test(thing) for item in picked)]
+    return replace(draft, properties=tuple(picked)), left
 
 
 def _goes_with(one: Property, two: Property) -> bool:
-    """Whether both fit into one sentence: two features, two places, and not "in red in blue pants"."""
+    """Whether both fit into one expression: two features, two places, and not "in red in blue pants"."""
     if one.feature == two.feature or (one.slot == two.slot and one.slot != "after"):
         return False
     dressed = one.text.startswith("in ") and two.text.startswith("in ")
@@ -171,7 +172,7 @@ def _add_position(
 ) -> tuple[Draft, list[SceneObject]]:
     height, width = scene.image_HW3.shape[:2]
     options = positions(target, rivals, size=(width, height))
-    if draft.said:  # "second guy from left in red" could count all guys or only those in red
+    if draft.properties:  # "second guy from left in red" could count all guys or only those in red
         options = [(before, after) for before, after in options if before not in ORDINALS]
     if not options:
         return draft, []

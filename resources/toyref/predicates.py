@@ -1,8 +1,8 @@
-"""What may be said about an object of a toy scene, and of which objects of the scene it is true.
+"""Predicates: what may be said about an object of a rendered scene, and of which objects of the scene it is true.
 
-Belongs here: words for classes, properties of one object, sizes, positions, and relations between two objects. Cues are
-chosen in `sentences` and worded in `phrasing`.
-Every predicate is generous: it accepts whatever a reader might accept, so what it accepts once is meant.
+Belongs here: words for classes, properties of one object, sizes, positions, and relations between two objects. They are
+chosen in `expressions` and worded in `realisation`.
+Every predicate is generous: it accepts whatever a reader might accept, so what it accepts once is the referent.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from resources.toyref.attributes import MAKES
+from resources.toyref.attributes import VARIATIONS
 from resources.toyref.scenes import Box, Scene, SceneObject
 
-Cue = Literal["colour", "size", "position", "relation", "pattern", "part", "class"]
+PredicateKind = Literal["colour", "size", "position", "relation", "pattern", "part", "class"]
 Slot = Literal["size", "colour", "pattern", "state", "after"]
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -53,7 +53,7 @@ MALE, FEMALE, YOUNG = ("man", "guy", "dude", "gentleman", "boy"), ("woman", "lad
 class Property:
     """Something that can be said about one object; `test` tells of which other objects it could be said, too."""
 
-    cue: Cue
+    kind: PredicateKind
     slot: Slot
     text: str
     test: Callable[[SceneObject], bool]
@@ -107,14 +107,14 @@ def named_by(noun: str, thing: SceneObject) -> bool:
 
 def properties(thing: SceneObject) -> list[Property]:
     """Everything that can be said about `thing` alone; of what is partly hidden, only what every half of it shows."""
-    said = (
+    options = (
         [*_dress(thing), *_pose(thing)]
         if thing.category == "person"
         else [*_surface(thing), *_parts(thing), *_pose(thing)]
     )
     if thing.visible >= MOSTLY_VISIBLE:
-        return said
-    return [item for item in said if item.feature in ("colour", "shirt colour", "pattern")]
+        return options
+    return [item for item in options if item.feature in ("colour", "shirt colour", "pattern")]
 
 
 def _has(**wanted: str) -> Callable[[SceneObject], bool]:
@@ -122,8 +122,10 @@ def _has(**wanted: str) -> Callable[[SceneObject], bool]:
     return lambda other: all(other.attributes.get(name, "") == value for name, value in keys.items())
 
 
-def _said(cue: Cue, slot: Slot, text: str, feature: str, test: Callable[[SceneObject], bool]) -> Property:
-    return Property(cue=cue, slot=slot, text=text, feature=feature, test=test)
+def _property(
+    kind: PredicateKind, slot: Slot, text: str, feature: str, test: Callable[[SceneObject], bool]
+) -> Property:
+    return Property(kind=kind, slot=slot, text=text, feature=feature, test=test)
 
 
 def _wears(colour: str) -> Callable[[SceneObject], bool]:
@@ -131,71 +133,81 @@ def _wears(colour: str) -> Callable[[SceneObject], bool]:
 
 
 def _dress(thing: SceneObject) -> list[Property]:
-    look = thing.attributes
-    shirt, below = look["colour"], look["bottom"]
-    garment = "pants" if look["kind"] == "man" else "skirt"
-    said = [
-        _said("colour", "after", f"in {shirt}", "shirt colour", _wears(shirt)),
-        _said("colour", "after", f"in {shirt} shirt", "shirt colour", _has(colour=shirt)),
-        _said("colour", "after", f"in {below} {garment}", "bottom", _has(bottom=below)),
+    attributes = thing.attributes
+    shirt, below = attributes["colour"], attributes["bottom"]
+    garment = "pants" if attributes["kind"] == "man" else "skirt"
+    found = [
+        _property("colour", "after", f"in {shirt}", "shirt colour", _wears(shirt)),
+        _property("colour", "after", f"in {shirt} shirt", "shirt colour", _has(colour=shirt)),
+        _property("colour", "after", f"in {below} {garment}", "bottom", _has(bottom=below)),
     ]
-    if look["pattern"]:
-        said += [
-            _said("pattern", "after", f"in {look['pattern']} shirt", "pattern", _has(pattern=look["pattern"])),
-            _said(
+    if attributes["pattern"]:
+        found += [
+            _property(
+                "pattern", "after", f"in {attributes['pattern']} shirt", "pattern", _has(pattern=attributes["pattern"])
+            ),
+            _property(
                 "pattern",
                 "after",
-                f"in {shirt} {look['pattern']} shirt",
+                f"in {shirt} {attributes['pattern']} shirt",
                 "pattern",
-                _has(colour=shirt, pattern=look["pattern"]),
+                _has(colour=shirt, pattern=attributes["pattern"]),
             ),
         ]
-    if look["hat"]:
-        said += [
-            _said("part", "after", "with hat", "hat", lambda other: bool(other.attributes["hat"])),
-            _said("part", "after", f"with {look['hat']} hat", "hat", _has(hat=look["hat"])),
+    if attributes["hat"]:
+        found += [
+            _property("part", "after", "with hat", "hat", lambda other: bool(other.attributes["hat"])),
+            _property("part", "after", f"with {attributes['hat']} hat", "hat", _has(hat=attributes["hat"])),
         ]
-    if look["held"]:
-        said.append(_said("part", "after", f"with {look['held']}", "held", _has(held=look["held"])))
-    if look["held colour"]:
-        test = _has(held=look["held"], held_colour=look["held colour"])
-        said.append(_said("part", "after", f"with {look['held colour']} {look['held']}", "held", test))
-    return said
+    if attributes["held"]:
+        found.append(_property("part", "after", f"with {attributes['held']}", "held", _has(held=attributes["held"])))
+    if attributes["held colour"]:
+        test = _has(held=attributes["held"], held_colour=attributes["held colour"])
+        found.append(_property("part", "after", f"with {attributes['held colour']} {attributes['held']}", "held", test))
+    return found
 
 
 def _surface(thing: SceneObject) -> list[Property]:
-    look, category = thing.attributes, thing.category
-    said = [_said("colour", "colour", look["colour"], "colour", _has(colour=look["colour"]))]
-    if look["pattern"]:
-        said.append(_said("pattern", "pattern", look["pattern"], "pattern", _has(pattern=look["pattern"])))
-        noun = "stripes" if look["pattern"] == "striped" else "dots" if look["pattern"] == "dotted" else "spots"
-        said.append(_said("pattern", "after", f"with {noun}", "pattern", _has(pattern=look["pattern"])))
-    elif MAKES[category].patterns:
-        said.append(_said("pattern", "size", "plain", "pattern", _has(pattern="")))
-    if look["kind"]:
-        said.append(_said("part", "pattern", look["kind"], "kind", _has(kind=look["kind"])))
-    return said
+    attributes, category = thing.attributes, thing.category
+    found = [_property("colour", "colour", attributes["colour"], "colour", _has(colour=attributes["colour"]))]
+    if attributes["pattern"]:
+        found.append(
+            _property("pattern", "pattern", attributes["pattern"], "pattern", _has(pattern=attributes["pattern"]))
+        )
+        noun = (
+            "stripes"
+            if attributes["pattern"] == "striped"
+            else "dots"
+            if attributes["pattern"] == "dotted"
+            else "spots"
+        )
+        found.append(_property("pattern", "after", f"with {noun}", "pattern", _has(pattern=attributes["pattern"])))
+    elif VARIATIONS[category].patterns:
+        found.append(_property("pattern", "size", "plain", "pattern", _has(pattern="")))
+    if attributes["kind"]:
+        found.append(_property("part", "pattern", attributes["kind"], "kind", _has(kind=attributes["kind"])))
+    return found
 
 
 def _parts(thing: SceneObject) -> list[Property]:
     part, colour = thing.attributes["part"], thing.attributes["part colour"]
-    said = []
-    if part and MAKES[thing.category].parts != (part,):
-        said.append(_said("part", "after", f"with {part}", "part", _has(part=part)))
+    found = []
+    if part and VARIATIONS[thing.category].parts != (part,):
+        found.append(_property("part", "after", f"with {part}", "part", _has(part=part)))
     if part and colour:
-        said.append(_said("part", "after", f"with {colour} {part}", "part", _has(part=part, part_colour=colour)))
-    return said
+        found.append(_property("part", "after", f"with {colour} {part}", "part", _has(part=part, part_colour=colour)))
+    return found
 
 
 def _pose(thing: SceneObject) -> list[Property]:
     pose = thing.attributes["pose"]
     if pose == "arms up":
-        return [_said("part", "after", text, "pose", _has(pose=pose)) for text in ("with arms up", "raising hands")]
-    return [_said("part", "state", pose, "pose", _has(pose=pose))] if pose else []
+        return [_property("part", "after", text, "pose", _has(pose=pose)) for text in ("with arms up", "raising hands")]
+    return [_property("part", "state", pose, "pose", _has(pose=pose))] if pose else []
 
 
 def size_words(thing: SceneObject, rivals: list[SceneObject]) -> list[str]:
-    """Size words that single `thing` out among `rivals` (it is one of them) by both its make and its drawn size."""
+    """Size words that single `thing` out among `rivals`, itself included, by its attribute and by its rendered size."""
     own = thing.attributes["size"]
     others = [rival for rival in rivals if rival is not thing]
     if not others or any(other.attributes["size"] == own for other in others):

@@ -1,6 +1,6 @@
-"""Words for chosen cues: the draft of a sentence, its wording in each style, and every word that wording can use.
+"""Surface realisation: predicates put into words, in each style, and every word that can come out.
 
-Belongs here: grammar and spelling. Which cues a sentence needs is decided in `sentences`.
+Belongs here: grammar and spelling. Which predicates an expression needs is decided in `expressions`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from resources.toyref.attributes import vocabulary_of_looks
-from resources.toyref.predicates import ORDINALS, RELATIONS, SIZE_WORDS, SYNONYMS, Cue, Property, Slot
-from resources.toyref.renderers.people_animals import PALETTE
+from resources.toyref.attributes import attribute_words
+from resources.toyref.predicates import ORDINALS, RELATIONS, SIZE_WORDS, SYNONYMS, PredicateKind, Property, Slot
+from resources.toyref.renderers.canvas import PALETTE
 
 _T = TypeVar("_T")
 Style = Literal["toyref", "toyref+", "toyrefg"]
 STYLES: tuple[Style, ...] = ("toyref", "toyref+", "toyrefg")
 
 TYPO_RATE = 0.02
-"""Share of sentences with one misspelt word."""
+"""Share of expressions with one misspelt word."""
 POSITION_WORDS: tuple[str, ...] = (
     "left",
     "right",
@@ -76,11 +76,11 @@ FUNCTION_PHRASES = ("a an the and in on at from far with wearing who which that 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """Cues chosen for one sentence."""
+    """Predicates chosen for one expression."""
 
     noun: str
     """Empty where a garment stands for its wearer ("red shirt")."""
-    said: tuple[Property, ...] = ()
+    properties: tuple[Property, ...] = ()
     size: str = ""
     position: tuple[str, str] = ("", "")
     """Words of position before and after the noun."""
@@ -88,9 +88,9 @@ class Draft:
     anchor: str = ""
 
     @property
-    def cues(self) -> frozenset[Cue]:
-        """The kinds of cue in the sentence."""
-        kinds: set[Cue] = {item.cue for item in self.said}
+    def kinds(self) -> frozenset[PredicateKind]:
+        """The kinds of predicates in the expression."""
+        kinds: set[PredicateKind] = {item.kind for item in self.properties}
         kinds |= {"size"} if self.size else set()
         kinds |= {"position"} if any(self.position) else set()
         kinds |= {"relation"} if self.relation else set()
@@ -98,19 +98,19 @@ class Draft:
 
     @property
     def key(self) -> frozenset[str]:
-        """What two sentences about one object should not share entirely."""
-        parts = {item.feature for item in self.said} | {self.relation, self.anchor, "size" if self.size else ""}
+        """What two expressions for one referent should not share entirely."""
+        parts = {item.feature for item in self.properties} | {self.relation, self.anchor, "size" if self.size else ""}
         return frozenset(parts | {word for text in self.position for word in text.split()} - {""})
 
 
-def phrase(draft: Draft, *, style: Style, rng: np.random.Generator) -> str:
-    """Put the cues into lower-case words."""
+def realise(draft: Draft, *, style: Style, rng: np.random.Generator) -> str:
+    """Put the predicates into lower-case words."""
     return _sentence(draft, rng) if style == "toyrefg" else _terse(draft, rng)
 
 
 def _slots(draft: Draft) -> dict[Slot, list[str]]:
     slots: dict[Slot, list[str]] = {"size": [draft.size], "colour": [], "pattern": [], "state": [], "after": []}
-    for item in draft.said:
+    for item in draft.properties:
         slots[item.slot].append(item.text)
     slots["after"].sort(key=lambda text: (not text.startswith("in "), text.startswith("raising")))
     return slots
@@ -189,12 +189,12 @@ def misspell(text: str, rng: np.random.Generator) -> str:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every lower-case word that any sentence can contain, synonyms and misspellings included, sorted."""
+    """Every lower-case word that any expression can contain, synonyms and misspellings included, sorted."""
     phrases = [*FUNCTION_PHRASES, *POSITION_WORDS, *ORDINALS, *TYPOS.values(), *SIZE_WORDS, "raising hands"]
     phrases += [word for words in SYNONYMS.values() for word in words]
     phrases += [relation.text for relation in RELATIONS]
     phrases += [link for links in LINKS.values() for link in links]
-    return tuple(sorted({word for text in phrases for word in text.split()} | vocabulary_of_looks()))
+    return tuple(sorted({word for text in phrases for word in text.split()} | attribute_words()))
 
 
 def chosen(rng: np.random.Generator, options: Sequence[_T]) -> _T:

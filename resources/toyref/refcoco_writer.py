@@ -2,7 +2,7 @@
 
 Belongs here: splits, seeds and files. Layout: `<style>/refs(unc).p` (umd for toyrefg), `<style>/instances.json`, and
 JPEG images that all styles share in `images/mscoco/images/train2014`. A mask is a one-element list of compressed RLE,
-the form that `refer.getMask` reads in its branch for non-polygons. Field names are those of specs/ssc.md 1.1.
+the form that `refer.getMask` reads in its branch for non-polygons. Field names are those of S+S+C spec 1.1.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
+from ops.refusal import Refused
 from resources.toyref.expressions import STYLES, Expression, Style, describe
-from resources.toyref.scenes import CLASSES, Focus, Scene, SceneObject, draw_scene
+from resources.toyref.scenes import CLASSES, Focus, Scene, SceneObject, render_scene
 
 Size = Literal["tiny", "small", "base"]
 Record = dict[str, Any]
@@ -32,13 +33,13 @@ COUNTS: dict[Size, dict[str, int]] = {
     "base": {"train": 3000, "val": 300, "testA": 150, "testB": 150},
 }
 """Images per split."""
-RECIPE_SEEDS_START = 1_000_000_000
-"""Recipes of embedded models draw scenes from this seed on; no split ever does."""
+PRETRAINING_SEEDS_START = 1_000_000_000
+"""Training scripts of embedded models render scenes from this seed on; no split ever does."""
 SPLIT_SEED_RANGES: dict[str, range] = {
     "train": range(400_000_000),
     "val": range(400_000_000, 600_000_000),
     "testA": range(600_000_000, 800_000_000),
-    "testB": range(800_000_000, RECIPE_SEEDS_START),
+    "testB": range(800_000_000, PRETRAINING_SEEDS_START),
 }
 """Scene seeds of each split."""
 SEED_STRIDE = 10_000
@@ -72,7 +73,7 @@ CATEGORY_IDS: dict[str, int] = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Page:
+class _Rendered:
     """One image of the data set with its ids."""
 
     image_id: int
@@ -91,7 +92,7 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
     Everything is written beside `root` first and moved there at the end, so `root` is whole or absent.
 
     Raises:
-        ValueError: for an unknown style or size, a seed outside [0, MAX_SEED], or a `root` that is not empty.
+        Refused: for an unknown style or size, a seed outside [0, MAX_SEED], or a `root` that is not empty.
     """
     _check(root, styles, size, seed)
     partial = root.with_name(f".{root.name}.partial")
@@ -100,13 +101,15 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
     images: list[Record] = []
     annotations: list[Record] = []
     refs: dict[Style, list[Record]] = {style: [] for style in styles}
-    for page in _pages(size, seed):
-        image = Image.fromarray(page.scene.image_HW3)
-        image.save(partial / IMAGE_FOLDER / page.file_name, quality=JPEG_QUALITY)
-        images.append({"id": page.image_id, "file_name": page.file_name, "width": image.width, "height": image.height})
-        annotations += [_annotation(page, index) for index in range(len(page.scene.objects))]
+    for rendered in _rendered(size, seed):
+        image = Image.fromarray(rendered.scene.image_HW3)
+        image.save(partial / IMAGE_FOLDER / rendered.file_name, quality=JPEG_QUALITY)
+        images.append(
+            {"id": rendered.image_id, "file_name": rendered.file_name, "width": image.width, "height": image.height}
+        )
+        annotations += [_annotation(rendered, index) for index in range(len(rendered.scene.objects))]
         for style in styles:
-            refs[style] += _refs(page, style, seen=refs[style])
+            refs[style] += _refs(rendered, style, seen=refs[style])
     info = {"description": "toyref: scenes drawn by code", "version": "1", "size": size, "seed": seed}
     categories = [{"id": CATEGORY_IDS[name], "name": name} for name in CLASSES]
     instances = {"info": info, "images": images, "annotations": annotations, "categories": categories}
@@ -115,15 +118,15 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
     partial.replace(root)
 
 
-def demand_world(folder: Path, *, size: Size, seed: int) -> None:
+def require_world(folder: Path, *, size: Size, seed: int) -> None:
     """Refuse a style's folder that was written for another size or seed.
 
     Raises:
-        ValueError: says what to do.
+        Refused: says what to do.
     """
     info = json.loads((folder / "instances.json").read_bytes())["info"]
     if (info["size"], info["seed"]) != (size, seed):
-        raise ValueError(
+        raise Refused(
             f"{folder.parent} holds a world of size {info['size']} and seed {info['seed']}, asked for are {size} and "
             f"{seed}: delete that folder, or give the data set another name"
         )
@@ -138,31 +141,31 @@ def scene_seeds(split: str, *, count: int, seed: int) -> range:
 def _check(root: Path, styles: Sequence[Style], size: str, seed: int) -> None:
     unknown = sorted(set(styles) - set(STYLES))
     if unknown or not styles:
-        raise ValueError(f"styles are {', '.join(unknown) or 'empty'}; use some of {', '.join(STYLES)}")
+        raise Refused(f"styles are {', '.join(unknown) or 'empty'}; use some of {', '.join(STYLES)}")
     if size not in COUNTS:
-        raise ValueError(f"size is {size!r}; use one of {', '.join(COUNTS)}")
+        raise Refused(f"size is {size!r}; use one of {', '.join(COUNTS)}")
     if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed is {seed}; use one from 0 to {MAX_SEED}, beyond it splits would share scenes")
+        raise Refused(f"seed is {seed}; use one from 0 to {MAX_SEED}, beyond it splits would share scenes")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(f"{root} already holds something; remove it or name a new folder")
+        raise Refused(f"{root} already holds something; remove it or name a new folder")
 
 
-def _pages(size: Size, seed: int) -> Iterator[_Page]:
+def _rendered(size: Size, seed: int) -> Iterator[_Rendered]:
     image_id, first_ann = 1, 1
     for split, count in COUNTS[size].items():
         for scene_seed in scene_seeds(split, count=count, seed=seed):
-            scene = draw_scene(scene_seed, focus=FOCUS[split])
-            yield _Page(image_id=image_id, split=split, scene=scene, first_ann=first_ann)
+            scene = render_scene(scene_seed, focus=FOCUS[split])
+            yield _Rendered(image_id=image_id, split=split, scene=scene, first_ann=first_ann)
             image_id, first_ann = image_id + 1, first_ann + len(scene.objects)
 
 
-def _annotation(page: _Page, index: int) -> Record:
-    thing = page.scene.objects[index]
+def _annotation(rendered: _Rendered, index: int) -> Record:
+    thing = rendered.scene.objects[index]
     x0, y0, x1, y1 = thing.box
     code = rle.encode(np.asfortranarray(thing.mask_HW.astype(np.uint8)))
     return {
-        "id": page.first_ann + index,
-        "image_id": page.image_id,
+        "id": rendered.first_ann + index,
+        "image_id": rendered.image_id,
         "category_id": CATEGORY_IDS[thing.category],
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": int(thing.mask_HW.sum()),
@@ -171,50 +174,50 @@ def _annotation(page: _Page, index: int) -> Record:
     }
 
 
-def _referred(page: _Page, rng: np.random.Generator) -> list[int]:
-    """Objects that sentences speak of: those with company of their own class, a few others; people alone in testA."""
-    objects = page.scene.objects
+def _referred(rendered: _Rendered, rng: np.random.Generator) -> list[int]:
+    """Objects that expressions refer to: those with company of their own class, a few others; people alone in testA."""
+    objects = rendered.scene.objects
     company = Counter(thing.category for thing in objects)
 
     def chosen(thing: SceneObject) -> bool:
-        single = rng.random() < SINGLE_SHARE and page.split in ("train", "val")
-        right_class = (thing.category == "person") == (page.split == "testA") or page.split in ("train", "val")
+        single = rng.random() < SINGLE_SHARE and rendered.split in ("train", "val")
+        right_class = (thing.category == "person") == (rendered.split == "testA") or rendered.split in ("train", "val")
         return right_class and (company[thing.category] > 1 or single)
 
     return [index for index, thing in enumerate(objects) if chosen(thing)]
 
 
-def _refs(page: _Page, style: Style, *, seen: list[Record]) -> list[Record]:
+def _refs(rendered: _Rendered, style: Style, *, seen: list[Record]) -> list[Record]:
     """Refs of one image; an object that the style cannot single out has none."""
-    chosen = _referred(page, np.random.default_rng([page.scene.seed, 1]))
-    rng = np.random.default_rng([page.scene.seed, 2, STYLES.index(style)])
+    chosen = _referred(rendered, np.random.default_rng([rendered.scene.seed, 1]))
+    rng = np.random.default_rng([rendered.scene.seed, 2, STYLES.index(style)])
     ref_id = len(seen)
     sent_id = seen[-1]["sent_ids"][-1] + 1 if seen else 0
     refs: list[Record] = []
     for index in chosen:
-        expressions = describe(page.scene, index, style=style, rng=rng)
+        expressions = describe(rendered.scene, index, style=style, rng=rng)
         if not expressions:
             continue
-        refs.append(_ref(page, index, style, expressions, ref_id=ref_id, sent_id=sent_id))
+        refs.append(_ref(rendered, index, style, expressions, ref_id=ref_id, sent_id=sent_id))
         ref_id, sent_id = ref_id + 1, sent_id + len(expressions)
     return refs
 
 
 def _ref(
-    page: _Page, index: int, style: Style, expressions: Sequence[Expression], *, ref_id: int, sent_id: int
+    rendered: _Rendered, index: int, style: Style, expressions: Sequence[Expression], *, ref_id: int, sent_id: int
 ) -> Record:
     sent_ids = list(range(sent_id, sent_id + len(expressions)))
     sentences = [_sentence(item.text, style, number) for item, number in zip(expressions, sent_ids, strict=True)]
-    ann_id = page.first_ann + index
+    ann_id = rendered.first_ann + index
     return {
         "ref_id": ref_id,
         "ann_id": ann_id,
-        "category_id": CATEGORY_IDS[page.scene.objects[index].category],
-        "image_id": page.image_id,
-        "split": "test" if style == "toyrefg" and page.split.startswith("test") else page.split,
+        "category_id": CATEGORY_IDS[rendered.scene.objects[index].category],
+        "image_id": rendered.image_id,
+        "split": "test" if style == "toyrefg" and rendered.split.startswith("test") else rendered.split,
         "sent_ids": sent_ids,
         "sentences": sentences,
-        "file_name": f"COCO_train2014_{page.image_id:012d}_{ann_id}.jpg",
+        "file_name": f"COCO_train2014_{rendered.image_id:012d}_{ann_id}.jpg",
     }
 
 

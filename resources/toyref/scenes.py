@@ -1,4 +1,4 @@
-"""Scenes of the toy world: several objects of one class, distractors, overlap, a textured background, and exact masks.
+"""Rendered scenes: several objects of one class, distractors, overlap, a textured background, and exact masks.
 
 Belongs here: composing one image from one seed. Shapes: H x W pixels of the image.
 """
@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.boxes import tight_box
-from resources.toyref.attributes import MAKES, SCALES, sample_look
-from resources.toyref.renderers.people_animals import Canvas
-from resources.toyref.renderers.things import DRAW
+from resources.toyref.attributes import SCALES, VARIATIONS, sample_attributes
+from resources.toyref.renderers import RENDERERS
+from resources.toyref.renderers.canvas import Canvas
 
 Focus = Literal["any", "people", "things"]
 Box = tuple[int, int, int, int]
 
-CLASSES: tuple[str, ...] = tuple(MAKES)
-"""COCO names of everything that is ever drawn, in COCO's order."""
+CLASSES: tuple[str, ...] = tuple(VARIATIONS)
+"""COCO names of everything that is ever rendered, in COCO's order."""
 SIZES: tuple[tuple[int, int], ...] = ((192, 160), (160, 192), (176, 176))
 """(width, height) of the images."""
 MIN_VISIBLE = 0.5
@@ -43,7 +43,7 @@ class SceneObject:
     visible: float
     """Visible fraction of the object's pixels."""
     attributes: Mapping[str, str]
-    """See `looks.sample_look`."""
+    """See `attributes.sample_attributes`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +59,7 @@ class Scene:
 @dataclass(frozen=True, kw_only=True)
 class _Sprite:
     category: str
-    look: dict[str, str]
+    attributes: dict[str, str]
     colour_HW3: NDArray[np.float32]
     cover_HW: NDArray[np.float32]
     at: tuple[int, int]
@@ -75,8 +75,8 @@ class _Sprite:
         return slice(y0, y1), slice(x0, x1)
 
 
-def draw_scene(seed: int, *, focus: Focus = "any") -> Scene:
-    """Draw the scene of a seed: 2 to 5 objects of a main class and up to 3 of others, each at least half visible.
+def render_scene(seed: int, *, focus: Focus = "any") -> Scene:
+    """Render the scene of a seed: 2 to 5 objects of a main class and up to 3 of others, each at least half visible.
 
     Args:
         seed: any non-negative integer; the same seed and focus give the same scene.
@@ -89,7 +89,7 @@ def draw_scene(seed: int, *, focus: Focus = "any") -> Scene:
         raise ValueError(f"focus is {focus!r}; use one of {', '.join(FOCUSES)}")
     rng = np.random.default_rng([seed, FOCUSES.index(focus)])
     size = SIZES[int(rng.integers(len(SIZES)))]
-    sprites = _cast(rng, size, focus)
+    sprites = _compose(rng, size, focus)
     image_HW3 = _background(rng, size)
     for sprite in sprites:
         view = image_HW3[sprite.window]
@@ -101,7 +101,7 @@ def draw_scene(seed: int, *, focus: Focus = "any") -> Scene:
     return Scene(image_HW3=image, objects=_objects(sprites, size), seed=seed)
 
 
-def _cast(rng: np.random.Generator, size: tuple[int, int], focus: Focus) -> list[_Sprite]:
+def _compose(rng: np.random.Generator, size: tuple[int, int], focus: Focus) -> list[_Sprite]:
     """Sprites from back to front, at least two of the main class."""
     while True:
         main = _main_class(rng, focus)
@@ -127,16 +127,20 @@ def _main_class(rng: np.random.Generator, focus: Focus) -> str:
 
 
 def _render(rng: np.random.Generator, category: str, *, crowded: bool) -> _Sprite:
-    make, look = MAKES[category], sample_look(rng, category)
-    height = make.height * SCALES[look["size"]] * float(rng.uniform(0.95, 1.05)) * (0.93 if crowded else 1.0)
-    if category == "person" and look["size"] == "large":
+    variations, attributes = VARIATIONS[category], sample_attributes(rng, category)
+    height = (
+        variations.height * SCALES[attributes["size"]] * float(rng.uniform(0.95, 1.05)) * (0.93 if crowded else 1.0)
+    )
+    if category == "person" and attributes["size"] == "large":
         height *= 0.9  # 80 pixels are half of the image
-    canvas = Canvas(height, make.aspect, tint=[int(v) for v in rng.integers(-9, 10, 3)])
-    DRAW[category](canvas, look)
+    canvas = Canvas(height, variations.aspect, tint=[int(v) for v in rng.integers(-9, 10, 3)])
+    RENDERERS[category](canvas, attributes)
     colour_HW3, cover_HW = canvas.patch(flip=bool(rng.random() < 0.5))
     rows, columns = np.flatnonzero(cover_HW.max(1) > 0), np.flatnonzero(cover_HW.max(0) > 0)
     tight = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return _Sprite(category=category, look=look, colour_HW3=colour_HW3[tight], cover_HW=cover_HW[tight], at=(0, 0))
+    return _Sprite(
+        category=category, attributes=attributes, colour_HW3=colour_HW3[tight], cover_HW=cover_HW[tight], at=(0, 0)
+    )
 
 
 def _place(rng: np.random.Generator, sprite: _Sprite, placed: list[_Sprite], size: tuple[int, int]) -> _Sprite | None:
@@ -149,7 +153,7 @@ def _place(rng: np.random.Generator, sprite: _Sprite, placed: list[_Sprite], siz
         if all(_overlap(box, other.box) <= limit for other in placed):
             return _Sprite(
                 category=sprite.category,
-                look=sprite.look,
+                attributes=sprite.attributes,
                 colour_HW3=sprite.colour_HW3,
                 cover_HW=sprite.cover_HW,
                 at=at,
@@ -192,7 +196,9 @@ def _objects(sprites: list[_Sprite], size: tuple[int, int]) -> tuple[SceneObject
         box = tight_box(mask_HW)
         assert box is not None  # enough of every sprite is visible
         found.append(
-            SceneObject(category=sprite.category, mask_HW=mask_HW, box=box, visible=visible, attributes=sprite.look)
+            SceneObject(
+                category=sprite.category, mask_HW=mask_HW, box=box, visible=visible, attributes=sprite.attributes
+            )
         )
     return tuple(found)
 

@@ -20,7 +20,7 @@ from ops.meres.config import SWIN_B_480
 from ops.meres.contrastive_loss import MeresLoss, sample_binary_cross_entropy
 from ops.meres.model import Meres
 from ops.segmenters import lavt
-from ops.segmenters.base import HearingSegmenter
+from ops.segmenters.base import ReferringSegmenter
 from ops.training.losses import sample_cross_entropy
 from tests.benchmarks.bench_lavt_step import example, new_bert, new_model
 from tests.benchmarks.memory import Held
@@ -40,7 +40,7 @@ def meres_loss(maps_BCHW: Tensor, masks_BHW: Tensor) -> Tensor:
     return (parts_B + MeresLoss.contrast_weight * sample_binary_cross_entropy(maps_BCHW[:, 2], masks_BHW)).mean()
 
 
-def learn(model: HearingSegmenter, loss: Callable[[Tensor, Tensor], Tensor], inputs: tuple[Tensor, ...]) -> None:
+def learn(model: ReferringSegmenter, loss: Callable[[Tensor, Tensor], Tensor], inputs: tuple[Tensor, ...]) -> None:
     """Forward and backward."""
     *seen, masks_BHW = inputs
     with torch.autocast("cuda", torch.bfloat16) if masks_BHW.is_cuda else nullcontext():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.backbones.clip_text import sentence_features
+from ops.backbones.clip_text import text_features
 from ops.tris.calibration import Scorer
 from ops.tris.prms import agreements
 from resources.models.clip import load_clip
@@ -42,7 +42,7 @@ def pair_by_pair(scorer: Scorer, image_3HW: Tensor, maps_MHW: Tensor, ids_MT: Te
         for m, ids_T in enumerate(ids_MT):
             seen_23SS = [resized(one) for one in (map_HW[None].expand(3, -1, -1), image_3HW)]
             looked = scorer.clip.visual((seen_23SS[0] * seen_23SS[1])[None])[0]
-            found[t, m] = F.cosine_similarity(looked, sentence_features(scorer.clip, ids_T[None])[0], dim=0)
+            found[t, m] = F.cosine_similarity(looked, text_features(scorer.clip, ids_T[None])[0], dim=0)
     return found
 
 

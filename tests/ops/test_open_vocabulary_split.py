@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.open_vocabulary_split import NEITHER, SEEN, UNSEEN, novelty
+from ops.open_vocabulary_split import NEITHER, SEEN, UNSEEN, split_part
 from ops.ssc.class_projection import COCO_80
 
 MISSING = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
@@ -24,4 +24,4 @@ def test_the_split_is_the_published_one_by_id() -> None:
     [("person", "seen"), ("dog", "unseen"), ("sports ball", "neither"), ("unicorn", None), ("", None)],
 )
 def test_a_class_is_seen_unseen_neither_or_no_class_of_coco(category: str, expected: str | None) -> None:
-    assert novelty(category) == expected
+    assert split_part(category) == expected

@@ -1,9 +1,7 @@
-"""Pictures for people: overlays, panels, PNG sizes, curves."""
+"""Pictures for people: overlays, panels, PNG sizes."""
 
 import base64
 import io
-import math
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,10 +11,9 @@ from PIL import Image
 from ops.visualisation import (
     PALETTE,
     PREVIEW_BYTES,
-    curve_svg,
     data_uri,
-    heat,
-    indices,
+    heat_map,
+    index_labels,
     overlay,
     png_bytes,
     preview_png,
@@ -60,7 +57,7 @@ def test_each_mask_is_outlined_in_its_own_colour() -> None:
 
 def test_labels_are_written_inside_the_picture() -> None:
     plain = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)))
-    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=indices(3))
+    labelled = overlay(GREY, masks((0, 0, 6, 6), (94, 74, 100, 80), (40, 30, 60, 50)), labels=index_labels(3))
     for rows, columns in (
         (slice(0, 20), slice(0, 20)),
         (slice(60, 80), slice(80, 100)),
@@ -125,37 +122,9 @@ def test_a_preview_that_cannot_fit_is_refused() -> None:
         preview_png([("noise", noise(64, 64))] * 8, max_bytes=500)
 
 
-def test_a_curve_is_well_formed_and_skips_what_is_not_finite() -> None:
-    svg = curve_svg(
-        {"train <loss> & co": [(0, 2.0), (1, math.nan), (2, 1.0)], "val": [(0, 1.5)]}, x_label="step", y_label='"loss"'
-    )
-    root = ElementTree.fromstring(svg)
-    lines = [node.attrib["points"].split() for node in root.iter("{http://www.w3.org/2000/svg}polyline")]
-    assert [len(points) for points in lines] == [2, 1]
-    heights = [float(point.split(",")[1]) for point in lines[0]]
-    assert heights[0] < heights[1]
-    assert "train <loss> & co" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-
-
-@pytest.mark.parametrize(
-    ("ends", "told"),
-    [((3.6e-6, 1), ["0", "0.25", "0.5", "0.75", "1"]), ((1, 1000), ["0", "250", "500", "750", "1000"])],
-)
-def test_numbers_on_an_axis_are_short(ends: tuple[float, float], told: list[str]) -> None:
-    svg = ElementTree.fromstring(curve_svg({"a": [(x, x) for x in ends]}, x_label="x", y_label="y", y_range=ends))
-    texts = [one.text for one in svg.iter() if one.tag.endswith("text")]
-    assert texts[:10:2] == texts[1:10:2] == told
-
-
-def test_a_given_range_of_heights_is_kept() -> None:
-    svg = ElementTree.fromstring(curve_svg({"a": [(0, 0.5), (1, 0.5)]}, x_label="x", y_label="y", y_range=(0, 1)))
-    (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
-    assert [point.split(",")[1] for point in line.attrib["points"].split()] == ["96.0"] * 2  # between 12 and 180
-
-
 def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
     strength_HW = np.tile(np.array([-1, 0, 0.5, 1, 2]).repeat(20), (80, 1))
-    drawn = heat(GREY, strength_HW).astype(int)
+    drawn = heat_map(GREY, strength_HW).astype(int)
     assert drawn.shape == GREY.shape
     blue, green, red = drawn[0, 20], drawn[0, 40], drawn[0, 60]
     assert blue.argmax() == 2
@@ -168,16 +137,11 @@ def test_heat_goes_from_blue_over_green_to_red_and_stops_at_its_ends() -> None:
 def test_what_lies_below_the_heat_stays_visible_and_in_place() -> None:
     striped = GREY.copy()
     striped[:, ::2] = 255
-    drawn = heat(striped, np.zeros((80, 100))).astype(int)
+    drawn = heat_map(striped, np.zeros((80, 100))).astype(int)
     assert (drawn[:, ::2] - drawn[:, 1::2] > 40).all()
     assert (striped[:, 1::2] == 128).all()
 
 
 def test_heat_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="resize"):
-        heat(GREY, np.zeros((20, 25)))
-
-
-def test_an_empty_curve_is_an_empty_plot() -> None:
-    assert "<polyline" in curve_svg({"train": []}, x_label="step", y_label="loss")
-    ElementTree.fromstring(curve_svg({}, x_label="step", y_label="loss"))
+        heat_map(GREY, np.zeros((20, 25)))

@@ -92,7 +92,7 @@ def pwam_gate(arrays: Arrays) -> Iterator[Result]:
         fused = attention(x, words, mask)
         queries = attention.queries(x).transpose(1, 2)
         yield compare(f"{prefix}query", queries, arrays[prefix + "query_after_instnorm"])
-        yield compare(f"{prefix}attention", attention.gather(x, words, mask), arrays[prefix + "lang_attention_out"])
+        yield compare(f"{prefix}attention", attention.attend(x, words, mask), arrays[prefix + "lang_attention_out"])
         yield compare(f"{prefix}pwam", fused, arrays[prefix + "pwam_out"])
         yield compare(f"{prefix}gated", gate(x, fused), arrays[prefix + "gated_sum"])
 

@@ -9,7 +9,7 @@ from open_clip import CLIP
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.backbones.clip_text import sentence_features, token_features
+from ops.backbones.clip_text import text_features, token_features
 from ops.tris.calibration import Scorer, cosines
 from ops.tris.losses import CLIP_RANGE, PRESETS, LossWeights, negative_calibration, positive_calibration, weigh
 from ops.tris.prms import agreements, saved_map, select
@@ -123,7 +123,7 @@ def calibration_tiny_clip(arrays: Arrays) -> Iterator[Result]:
 def texts(arrays: Arrays, scorer: Scorer) -> Iterator[Result]:
     """Token and sentence features, of sentences without an end too."""
     for name, ids in (("pos", "tokens_pos"), ("truncated", "tokens_truncated")):
-        ours = sentence_features(scorer.clip, tensor(arrays, ids))
+        ours = text_features(scorer.clip, tensor(arrays, ids))
         yield compare(f"text_embed_{name}", ours, arrays[f"text_embed_{name}"])
     tokens = token_features(scorer.clip, tensor(arrays, "tokens_pos"))
     yield compare("text_token_features_pos", tokens, arrays["text_token_features_pos"])

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ops.evaluation.iou import ScoreState
-from ops.evaluation.localisation import Localisation, Row, divided, localise, score, share
+from ops.evaluation.localisation import ExpressionScore, Localisation, divided_by_maximum, hit_rate, localise, score
 from ops.segmenters.lavt_decoder import upsample
 from ops.training.schedule import PolySchedule
 from ops.tris.boxes import proposals
@@ -116,7 +116,7 @@ def metrics(arrays: Arrays) -> Iterator[Result]:
         for one, truth, box in zip(found, arrays["gt_mask"], arrays["gt_box_xyxy"], strict=True)
     ]
     large = upsample(outputs[:, None], size)[:, 0]
-    yield compare("normalized_map", torch.stack([divided(one) for one in large]), arrays["normalized_map"])
+    yield compare("normalized_map", torch.stack([divided_by_maximum(one) for one in large]), arrays["normalized_map"])
     yield compare("pred_mask", np.array([one.mask_HW for one in found]), arrays["pred_mask"])
     yield compare("argmax_yx", np.array([one.point for one in found]), arrays["argmax_yx"])
     for name, attribute in (
@@ -139,15 +139,15 @@ def boxes(arrays: Arrays, found: list[Localisation]) -> Iterator[Result]:
         yield compare(f"box_proposals {number}", ours, np.unique(expected, axis=0))
 
 
-def averages(arrays: Arrays, rows: list[Row]) -> Iterator[Result]:
+def averages(arrays: Arrays, rows: list[ExpressionScore]) -> Iterator[Result]:
     """In percent."""
     ious = ScoreState().update([row.intersection for row in rows], [row.union for row in rows]).compute()
     for name, value in (
         ("mIoU", ious.miou),
         ("oIoU", ious.oiou),
-        ("PointIt", share(row.point_in_box for row in rows)),
-        ("PointM", share(row.point_in_mask for row in rows)),
-        ("Acc_box", share(row.box_hit for row in rows)),
+        ("PointIt", hit_rate(row.point_in_box for row in rows)),
+        ("PointM", hit_rate(row.point_in_mask for row in rows)),
+        ("Acc_box", hit_rate(row.box_hit for row in rows)),
         ("P_at_50", ious.precision[0.5]),
     ):
         assert value is not None

@@ -1,6 +1,5 @@
-"""A training stage on two processes of torchrun: the same artifact as one process makes, and nobody left behind."""
+"""A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -14,32 +13,27 @@ from pipelines.graph.load import load_plan
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
-from tests.homes import write_home
+from tests.homes import CHOSEN, copy_home, finish
+from tests.processes import warm_processes
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 4}\n"
 EXPERIMENT = """
 extends: base
-datasets: [pair]
+datasets: [little]
 knobs:
   zs_bootstrap: {epochs: 2, batch_size: 12}
 """
-PREPARED = ("dataset_index", "references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(chosen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world with everything that ZSBootstrap reads."""
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"team": EXPERIMENT})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        for one in stages():
-            if one.stage.name in PREPARED:
-                run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+    home = copy_home(chosen, tmp_path_factory.mktemp("home"), experiments={"pair": EXPERIMENT})
+    finish(home, stages=CHOSEN)
     return home
 
 
 def stages() -> list[StageInstance]:
-    return [one for one in load_plan() if one.dataset == "pair"]
+    return [one for one in load_plan() if one.dataset == "little"]
 
 
 def bootstrap(home: Path) -> StageInstance:
@@ -51,7 +45,7 @@ def losses(artifact: Artifact) -> list[float]:
     return artifact.table("history")["loss"].to_pylist()
 
 
-def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
+def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORDMASK_HOME", str(home))
@@ -62,6 +56,9 @@ def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([build_stage_asset(one)], instance=instance, resources=resources).success
     together = losses(store.resolve(one.key))
+    machine = store.resolve(one.key).manifest.extra["machine"]
+    assert (machine["device"], machine["processes"]) == (Runtime().torch_device(), 2)
+    assert machine["precision"] == ("bfloat16" if Runtime().bf16() else "float32")
     assert len(together) == len(alone)
     assert together[0] == pytest.approx(alone[0], abs=0.02)  # drop path draws other noise
     assert together[-1] == pytest.approx(alone[-1], abs=0.1)
@@ -69,7 +66,7 @@ def test_a_team_trains_as_one_process_does_and_its_lines_reach_the_run(
 
 
 def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / "experiments" / "team.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
+    (home / "experiments" / "pair.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
     monkeypatch.setenv("WORDMASK_HOME", str(home))
     with pytest.raises(ValueError, match="cannot be shared by 2 processes; raise batch_size"):
         run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None)
@@ -91,19 +88,44 @@ def members(folder: Path) -> list[int]:
     return found
 
 
+def listening(process: int) -> list[str]:
+    """Addresses, as the kernel writes them, on which a process takes connections."""
+    own = set()
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            own.add(link.readlink().name)
+        except OSError:  # closed while we looked
+            continue
+    addresses = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A" and f"socket:[{parts[9]}]" in own:
+                addresses.append(parts[1].split(":")[0])
+    return addresses
+
+
+LOOPBACK = ("0100007F", "00000000000000000000000001000000")
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
-def test_when_the_step_is_killed_its_processes_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = EXPERIMENT.replace("epochs: 2, batch_size: 12", "epochs: 500, batch_size: 12")
-    (home / "experiments" / "team.yaml").write_text(text)
+    (home / "experiments" / "pair.yaml").write_text(text)
     monkeypatch.setenv("WORDMASK_HOME", str(home))
-    process = multiprocessing.get_context("spawn").Process(target=train_forever, args=(home,))
+    process = warm_processes().Process(target=train_forever, args=(home,))
     process.start()
     deadline = time.monotonic() + 200
     while not list(home.glob("store/partial/zs_bootstrap/*/scratch/checkpoints/*.pt")):
         assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert len(members(home)) >= 2
+    assert len(members(home)) == 2
+    opened = [address for member in members(home) for address in listening(member)]
+    assert opened, "two processes that train together speak to each other"
+    assert set(opened) <= set(LOOPBACK)
     process.kill()
     process.join()
     while members(home):

@@ -1,6 +1,7 @@
 """MERES on a tiny drawn world, by every source of labels, and the curves and slices that compare it with LAVT."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,56 +10,51 @@ import torch
 
 from assets.data.tables import referents_in
 from assets.evaluation.slices import spatial_bin
-from assets.framework.asset_factory import run_stage
 from assets.meres.figures import inside
 from assets.meres.knobs import MeresKnobs, MeresReportKnobs
 from assets.meres.stages import report_needs
 from assets.segmenters.knobs import SupervisedKnobs
 from ops.meres.config import EMBEDDED, MeresConfig
 from pipelines.commands.report import classes_of
-from pipelines.graph.load import load_plan
 from resources.models.clip import load_clip
 from resources.models.swin_bert import load_swin
-from resources.runtime import Runtime
-from storage.artifact import Artifact, Store
+from storage.artifact import Artifact
 from storage.digest import digest
 from storage.masks import decode
 from storage.weights import load_weights
-from tests.homes import write_home
+from tests.homes import copy_home, finish
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 6}\nevaluate: [val, testA]\n"
-TINY = "{epochs: 1, batch_size: 12}"
-DRAWN = f"""
+DRAWN = """
 extends: meres
-datasets: [guided]
+datasets: [little]
 targets: [report, meres_report, meres_curve, supervised_curve]
 knobs:
-  meres: {TINY}
-  supervised: {TINY}
-  zs_bootstrap: {TINY}
-  report: {{examples: 1, segmenters: [supervised, meres]}}
-  meres_report: {{examples: 2}}
+  meres: {epochs: 1, batch_size: 12}
+  supervised: {epochs: 1, batch_size: 8}
+  zs_bootstrap: {epochs: 1, batch_size: 8}
+  report: {examples: 1, segmenters: [supervised, meres]}
+  meres_report: {examples: 2}
 """
 SEEN = """
 extends: meres_seen
-datasets: [guided]
+datasets: [little]
 targets: [meres_predictions, supervised]
 knobs:
   meres: {epochs: 1, batch_size: 24, freeze_backbone: true}
   supervised: {epochs: 1, batch_size: 24}
 """
-WEAK = f"""
+WEAK = """
 extends: meres_corrected
-datasets: [guided]
+datasets: [little]
 targets: [meres]
 knobs:
-  meres: {{epochs: 1, batch_size: 12, guidance: le}}
-  zs_bootstrap: {TINY}
-  corrected: {TINY}
+  meres: {epochs: 1, batch_size: 12, guidance: le}
+  zs_bootstrap: {epochs: 1, batch_size: 8}
+  corrected: {epochs: 2, batch_size: 8}
 """
 CANDIDATES = """
 extends: meres_candidates
-datasets: [guided]
+datasets: [little]
 targets: [meres_matched_scores, meres_matched_curve]
 knobs:
   meres: {epochs: 1, batch_size: 12}
@@ -69,19 +65,10 @@ Finished = dict[tuple[str, str], Artifact]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """(experiment, stage) -> artifact; everything is run once."""
+def finished(corrected: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """(experiment, stage) -> artifact; everything is run once, S+S+C and the supervised bound elsewhere."""
     experiments = {"drawn": DRAWN, "weak": WEAK, "offered": CANDIDATES, "seen": SEEN}
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"guided": WORLD}, experiments=experiments)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        store = Store(home / "store")
-        found: Finished = {}
-        for one in load_plan():
-            if one.dataset == "guided":
-                artifact = run_stage(one, store, Runtime(threads=1), lambda _: None)
-                found |= {(name, one.stage.name): artifact for name in one.used_by}
-        return found
+    return finish(copy_home(corrected, tmp_path_factory.mktemp("home"), experiments=experiments))
 
 
 def test_meres_reads_its_labels_and_nothing_else_that_could_teach_it(finished: Finished) -> None:
@@ -135,7 +122,7 @@ def test_on_seen_classes_both_models_hear_clip(finished: Finished, model: str) -
 
 
 def test_a_trained_model_with_clip_predicts_for_every_sentence(finished: Finished) -> None:
-    objects = referents_in(finished["seen", "references"], splits=("val", "testA"))
+    objects = referents_in(finished["seen", "references"], splits=("val", "testA", "testB"))
     predicted = finished["seen", "meres_predictions"].table("masks")["sent_id"].to_pylist()
     assert sorted(predicted) == sorted(number for one in objects for number in one.sent_ids)
 
@@ -196,7 +183,7 @@ def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> N
     labels = {row["ref_id"]: row for row in finished["weak", "corrected_labels"].table("labels").to_pylist()}
     trained = {one.ref_id for one in referents_in(finished["weak", "references"], splits=("train",))}
     assert set(labels) == trained
-    matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 1]
+    matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 2]
     assert len(matches) > 20
     assert {row["ref_id"]: row["candidate"] for row in matches} == {
         row["ref_id"]: labels[row["ref_id"]]["candidate"] for row in matches
@@ -220,7 +207,7 @@ def test_no_two_objects_of_an_image_have_one_label_and_a_label_is_a_candidates_m
 
 
 def test_meres_is_scored_and_sliced_on_every_expression(finished: Finished) -> None:
-    splits = ("val", "testA")
+    splits = ("val", "testA", "testB")
     objects = referents_in(finished["drawn", "references"], splits=splits)
     said = Counter(one.split for one in objects for _ in one.expressions)
     scores = finished["drawn", "meres_scores"]
@@ -282,7 +269,7 @@ def test_the_curve_at_one_half_is_the_predicted_masks(finished: Finished, model:
 def test_the_area_below_the_curve_is_told_per_split(finished: Finished) -> None:
     curve = finished["drawn", "meres_curve"]
     areas = {(row["split"], row["resolution"]): row["AUC_PR"] for row in curve.table("areas").to_pylist()}
-    assert set(areas) == {(split, side) for split in ("val", "testA") for side in ("original", "112")}
+    assert set(areas) == {(split, side) for split in ("val", "testA", "testB") for side in ("original", "112")}
     points = [row for row in curve.table("curve").to_pylist() if (row["split"], row["resolution"]) == ("val", "112")]
     recall = np.array([row["recall"] for row in points])
     assert recall[-1] == 1.0
@@ -311,13 +298,13 @@ def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(
         for row in finished["drawn", f"{model}_curve"].table("areas").to_pylist():
             cells = (row["split"], row["method"], row["resolution"], row["expressions"], f"{100 * row['AUC_PR']:.1f}")
             assert "".join(f"<td>{cell}</td>" for cell in cells) in page
-    assert page.count('aria-label="precision over recall"') == 2
-    assert page.count(">supervised</text>") == page.count(">MERES</text>") == 2
+    assert page.count('aria-label="precision over recall"') == 3
+    assert page.count(">supervised</text>") == page.count(">MERES</text>") == 3
 
 
 def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(finished: Finished) -> None:
     page = finished["drawn", "meres_report"].file("report.html").read_text()
-    assert page.count("<img ") == 2
+    assert page.count('<figure class="referent">') == 2
     for panel in ("Words", "Visual expressions", "Share of visual expressions", "MERES", "Ground truth", "Tokens and"):
         assert f"<b>{panel}" in page
     assert "<td>spatial words</td><td>with</td>" in page

@@ -1,39 +1,20 @@
 """ZSBootstrap, S+S+C and the supervised bound on a tiny drawn world: what they learn from and what they leave."""
 
+from pathlib import Path
+
 import pytest
 
 from assets.data.tables import referents_in
-from assets.framework.asset_factory import run_stage
-from assets.framework.stage import StageInstance
-from pipelines.graph.load import load_plan
-from resources.runtime import Runtime
-from storage.artifact import Artifact, Store
-from tests.homes import write_home
+from storage.artifact import Artifact
+from tests.homes import finish
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
-EXPERIMENT = """
-extends: correct
-datasets: [little]
-knobs:
-  zs_bootstrap: {epochs: 1, batch_size: 8}
-  corrected: {epochs: 2, batch_size: 8}
-  supervised: {epochs: 1, batch_size: 8}
-  report: {examples: 2}
-"""
 Finished = dict[str, Artifact]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(corrected: Path) -> Finished:
     """Every stage of Correct, run once."""
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        store = Store(home / "store")
-        instances: list[StageInstance] = [one for one in load_plan() if one.dataset == "little"]
-        for one in instances:
-            run_stage(one, store, Runtime(threads=1), lambda _: None)
-        return {one.stage.name: store.resolve(one.key) for one in instances}
+    return {stage: artifact for (_, stage), artifact in finish(corrected).items()}
 
 
 def test_matching_is_told_epoch_by_epoch_and_keeps_the_constraints(finished: Finished) -> None:

@@ -7,7 +7,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ops.backbones.language import Bert, ClipText, heard
+from ops.backbones.language import Bert, ClipText, attention_mask
 
 START, END = 2, 29
 SENTENCES = torch.tensor(
@@ -33,7 +33,7 @@ def longer(ids_BT: Tensor, length: int = 8) -> Tensor:
 
 def test_the_first_state_is_clips_sentence_before_its_projection(clip: open_clip.CLIP) -> None:
     with torch.no_grad():
-        states = ClipText(clip).states(SENTENCES, heard(SENTENCES))
+        states = ClipText(clip).states(SENTENCES, attention_mask(SENTENCES))
         torch.testing.assert_close(states[:, 0] @ clip.text_projection, clip.encode_text(longer(SENTENCES)))
 
 
@@ -43,16 +43,16 @@ def test_the_other_states_are_those_of_open_clips_own_text_tower(clip: open_clip
     tower.load_state_dict({key: value for key, value in clip.state_dict().items() if key in tower.state_dict()})
     with torch.no_grad():
         _, tokens_B8L = tower.eval()(longer(SENTENCES))
-        states = ClipText(clip).states(SENTENCES, heard(SENTENCES))
+        states = ClipText(clip).states(SENTENCES, attention_mask(SENTENCES))
     torch.testing.assert_close(states[:, 1:], tokens_B8L[:, 1:6])
 
 
 def test_the_end_and_the_words_are_heard_and_nothing_else() -> None:
-    assert heard(SENTENCES).tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]]
+    assert attention_mask(SENTENCES).tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0], [1, 0, 0, 0, 0, 0]]
 
 
 def test_padding_does_not_matter(clip: open_clip.CLIP) -> None:
-    text, mask = ClipText(clip), heard(SENTENCES)
+    text, mask = ClipText(clip), attention_mask(SENTENCES)
     ends = SENTENCES.argmax(1, keepdim=True)
     others = torch.where(torch.arange(6) > ends, 13, SENTENCES)
     with torch.no_grad():
@@ -65,18 +65,18 @@ def test_padding_does_not_matter(clip: open_clip.CLIP) -> None:
 def test_autocast_hardly_changes_the_states(clip: open_clip.CLIP) -> None:
     text = ClipText(clip)
     with torch.no_grad():
-        expected = text.states(SENTENCES, heard(SENTENCES))
+        expected = text.states(SENTENCES, attention_mask(SENTENCES))
     with torch.autocast("cpu", torch.bfloat16):
-        found = text.states(SENTENCES, heard(SENTENCES)).float()
+        found = text.states(SENTENCES, attention_mask(SENTENCES)).float()
     assert (found - expected).abs().mean() < 0.05 * expected.std()
 
 
 def test_all_layers_of_clips_text_tower_learn_and_its_embeddings_do_not() -> None:
     text = ClipText(TextTransformer(context_length=8, vocab_size=30, width=16, heads=2, layers=2, output_dim=None))
-    text.learn()
+    text.unfreeze()
     frozen = {name for name, one in text.model.named_parameters() if not one.requires_grad}
     assert frozen == {"token_embedding.weight", "positional_embedding"}
-    text.states(SENTENCES, heard(SENTENCES))[heard(SENTENCES).bool()].square().sum().backward()
+    text.states(SENTENCES, attention_mask(SENTENCES))[attention_mask(SENTENCES).bool()].square().sum().backward()
     assert all(one.grad is not None for one in text.model.parameters() if one.requires_grad)
 
 
@@ -84,7 +84,7 @@ def test_more_layers_than_bert_has_are_refused() -> None:
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     bert = Bert(BertModel(BertConfig(vocab_size=30, **sizes), add_pooling_layer=False))
     with pytest.raises(ValueError, match="has 2 layers"):
-        bert.learn(3)
-    bert.learn()
+        bert.unfreeze(3)
+    bert.unfreeze()
     frozen = {name.split(".")[0] for name, one in bert.model.named_parameters() if not one.requires_grad}
     assert frozen == {"embeddings"}

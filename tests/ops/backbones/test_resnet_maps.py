@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ops.backbones.clip_text import sentence_features, token_features
+from ops.backbones.clip_text import text_features, token_features
 from ops.backbones.resnet_maps import image_maps
 from tests.ops.tris import tiny
 
@@ -27,7 +27,7 @@ def test_sentence_features_are_open_clips() -> None:
     clip = tiny.clip(tiny.RESNET)
     short = tiny.ids(5)
     long = torch.cat([short, torch.zeros(5, tiny.CONTEXT - short.shape[1], dtype=torch.long)], 1)
-    torch.testing.assert_close(sentence_features(clip, short), clip.encode_text(long))
+    torch.testing.assert_close(text_features(clip, short), clip.encode_text(long))
 
 
 def test_words_do_not_hear_what_follows() -> None:
@@ -42,7 +42,7 @@ def test_words_do_not_hear_what_follows() -> None:
 def test_sentences_without_an_end_all_mean_the_same() -> None:
     clip, rows = tiny.clip(tiny.RESNET), torch.randint(1, 40, (3, 8))
     rows[:, 0] = tiny.START
-    features = sentence_features(clip, rows)
+    features = text_features(clip, rows)
     torch.testing.assert_close(features, features[:1].expand(3, -1))
 
 

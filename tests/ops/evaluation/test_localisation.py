@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ops.evaluation.localisation import Localisation, large_enough, localise, score, share
+from ops.evaluation.localisation import Localisation, hit_rate, is_large_enough, localise, score
 from ops.tris.boxes import box_hit, proposals
 
 WHOLE_BOX = [(0.0, 0.0, 9.0, 9.0)]
@@ -108,11 +108,11 @@ def test_a_box_hits_only_above_one_half_and_only_the_first_counts() -> None:
 
 
 def test_a_share_is_of_what_is_known() -> None:
-    assert share([True, None, False, False]) == pytest.approx(1 / 3)
-    assert share([None]) is None
-    assert share([]) is None
+    assert hit_rate([True, None, False, False]) == pytest.approx(1 / 3)
+    assert hit_rate([None]) is None
+    assert hit_rate([]) is None
 
 
 def test_referit_keeps_boxes_above_five_percent() -> None:
-    assert not large_enough((0, 0, 10, 5), (25, 40))
-    assert large_enough((0, 0, 10, 5.1), (25, 40))
+    assert not is_large_enough((0, 0, 10, 5), (25, 40))
+    assert is_large_enough((0, 0, 10, 5.1), (25, 40))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ops.meres.attention import Attention, TokenLayer, never_empty, sine_positions
+from ops.meres.attention import Attention, TokenLayer, sine_positions, unmask_empty_rows
 
 
 def reference(ours: Attention, width: int, context: int) -> nn.MultiheadAttention:
@@ -26,7 +26,7 @@ def test_attention_agrees_with_torchs(masked: bool) -> None:
     ours = Attention(8, 6, heads=4)
     nn.init.normal_(ours.query.bias)
     queries, keys, values = torch.randn(2, 5, 8), torch.randn(2, 7, 6), torch.randn(2, 7, 6)
-    keep = never_empty(torch.rand(2, 5, 7) > 0.6) if masked else None
+    keep = unmask_empty_rows(torch.rand(2, 5, 7) > 0.6) if masked else None
     theirs = reference(ours, 8, 6)
     forbidden = None if keep is None else (~keep).repeat_interleave(4, 0)
     expected, _ = theirs(queries, keys, values, attn_mask=forbidden, need_weights=False)
@@ -80,4 +80,4 @@ def test_positions_are_sines_of_rows_then_of_columns(size: tuple[int, int]) -> N
 
 def test_rows_that_keep_nothing_keep_everything() -> None:
     keep = torch.tensor([[False, False], [True, False]])
-    assert never_empty(keep).tolist() == [[True, True], [True, False]]
+    assert unmask_empty_rows(keep).tolist() == [[True, True], [True, False]]

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ops.meres.adaptive_selection import kept_count
-from ops.meres.attention import Attention, never_empty
-from ops.meres.attention_maps import attention_weights, look, noted, principal_plane
+from ops.meres.attention import Attention, unmask_empty_rows
+from ops.meres.attention_maps import attention_maps, attention_weights, principal_plane, recorded_calls
 from tests.ops.meres.models import MASK, pictures, tiny_meres, words
 
 ALL = torch.ones(4, dtype=torch.long)
@@ -17,7 +17,7 @@ ALL = torch.ones(4, dtype=torch.long)
 def test_weights_are_those_of_torchs_attention(masked: bool) -> None:
     torch.manual_seed(0)
     ours, queries, context = Attention(8, 8, heads=4), torch.randn(2, 5, 8), torch.randn(2, 7, 8)
-    keep = never_empty(torch.rand(2, 5, 7) > 0.6) if masked else None
+    keep = unmask_empty_rows(torch.rand(2, 5, 7) > 0.6) if masked else None
     theirs = nn.MultiheadAttention(8, 4, batch_first=True)
     parts = (ours.query, ours.key, ours.value)
     with torch.no_grad():
@@ -28,10 +28,10 @@ def test_weights_are_those_of_torchs_attention(masked: bool) -> None:
     torch.testing.assert_close(attention_weights(ours, queries, context, context, keep), expected)
 
 
-@pytest.mark.parametrize("contrasted", [False, True])
-def test_weighted_values_are_what_the_layer_gives(contrasted: bool) -> None:
+@pytest.mark.parametrize("normalised_queries", [False, True])
+def test_weighted_values_are_what_the_layer_gives(normalised_queries: bool) -> None:
     torch.manual_seed(0)
-    layer = Attention(8, 6, heads=1, contrasted=contrasted)
+    layer = Attention(8, 6, heads=1, normalised_queries=normalised_queries)
     queries, context = torch.randn(2, 5, 8), torch.randn(2, 7, 6)
     with torch.no_grad():
         mixed = attention_weights(layer, queries, context, context) @ layer.value(context)
@@ -40,7 +40,7 @@ def test_weighted_values_are_what_the_layer_gives(contrasted: bool) -> None:
 
 def test_a_sentence_looks_at_the_whole_picture_and_its_visual_expressions_at_what_they_keep() -> None:
     model, image, ids = tiny_meres(), pictures(1)[0], words()[0, :4]
-    found = look(model, image, ids, ALL)
+    found = attention_maps(model, image, ids, ALL)
     assert found.words_Thw.shape == found.visual_Rhw.shape == (4, 3, 3)
     for weights in (found.words_Thw, found.visual_Rhw):
         torch.testing.assert_close(weights.sum((1, 2)), torch.ones(4))
@@ -53,30 +53,30 @@ def test_a_sentence_looks_at_the_whole_picture_and_its_visual_expressions_at_wha
 
 def test_tokens_are_those_that_guide_the_decoder_and_padding_changes_nothing() -> None:
     model, image, ids = tiny_meres().eval(), pictures(1), words()[:1]
-    found, mask = look(model, image[0], ids[0], MASK[0]), MASK[:1]
-    with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
+    found, mask = attention_maps(model, image[0], ids[0], MASK[0]), MASK[:1]
+    with torch.no_grad(), recorded_calls({"guide": model.vision.guide}) as calls:
         model(image, ids, mask)
     guidance = calls["guide"][1]
     expected = guidance.tokens_BGD[guidance.mask_BG]
     torch.testing.assert_close(torch.cat([found.words_TD, found.visual_RD]), expected)
-    unpadded = look(model, image[0], ids[0, :4], ALL)
+    unpadded = attention_maps(model, image[0], ids[0, :4], ALL)
     for name in ("words_Thw", "visual_Rhw", "share_HW", "words_TD", "visual_RD"):
         torch.testing.assert_close(getattr(found, name), getattr(unpadded, name), atol=1e-5, rtol=1e-4)
 
 
 def test_one_cue_makes_one_visual_expression() -> None:
-    assert look(tiny_meres(cues="global"), pictures(1)[0], words()[0, :4], ALL).visual_Rhw.shape == (1, 3, 3)
+    assert attention_maps(tiny_meres(cues="global"), pictures(1)[0], words()[0, :4], ALL).visual_Rhw.shape == (1, 3, 3)
 
 
 @pytest.mark.parametrize("changes", [{"guidance": "le_enh"}, {"guidance": "ve"}, {"refine": False}])
 def test_a_model_without_both_kinds_of_tokens_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="le_enh\\+ve"):
-        look(tiny_meres(**changes), pictures(1)[0], words()[0, :4], ALL)
+        attention_maps(tiny_meres(**changes), pictures(1)[0], words()[0, :4], ALL)
 
 
 def test_watching_leaves_no_hook_behind() -> None:
     module = nn.Identity()
-    with noted({"one": module}) as calls:
+    with recorded_calls({"one": module}) as calls:
         module(torch.ones(1))
     module(torch.zeros(1))
     assert calls["one"][1].item() == 1

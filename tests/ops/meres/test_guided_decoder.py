@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ops.meres.attention import Attention
 from ops.meres.config import SWIN_B_480, MeresConfig
-from ops.meres.decoder import GuidedDecoder, GuidedPixels
+from ops.meres.guided_decoder import GuidanceAttention, GuidedDecoder
 from ops.segmenters.lavt_decoder import MaskDecoder
 from ops.segmenters.pwam import instance_norm
 
@@ -58,7 +58,7 @@ def test_padding_does_not_matter(maps: list[Tensor], decoder: GuidedDecoder) -> 
 
 def test_pixels_keep_their_places_and_no_pixel_is_special() -> None:
     torch.manual_seed(0)
-    look = GuidedPixels(8, 6, heads=2, contrasted=True)
+    look = GuidanceAttention(8, 6, heads=2, normalised_queries=True)
     x, tokens, mask = torch.randn(1, 8, 3, 4), torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
     whole = look(x, tokens, mask)
     torch.testing.assert_close(look(x.flip(2, 3), tokens, mask), whole.flip(2, 3))
@@ -67,7 +67,7 @@ def test_pixels_keep_their_places_and_no_pixel_is_special() -> None:
 
 def test_what_all_pixels_share_does_not_say_where_they_look() -> None:
     torch.manual_seed(0)
-    attention = Attention(8, 6, heads=2, contrasted=True)
+    attention = Attention(8, 6, heads=2, normalised_queries=True)
     x, tokens = torch.randn(1, 12, 8), torch.randn(1, 5, 6)
     torch.testing.assert_close(
         attention(x + 3 * torch.randn(8), tokens, tokens, None), attention(x, tokens, tokens, None)
@@ -78,7 +78,7 @@ def test_what_all_pixels_share_does_not_say_where_they_look() -> None:
 @pytest.mark.parametrize("width", [48, 512])
 def test_attention_of_every_width_starts_with_logits_of_the_same_size(width: int) -> None:
     torch.manual_seed(0)
-    look = GuidedPixels(width, 128, heads=8, contrasted=True)
+    look = GuidanceAttention(width, 128, heads=8, normalised_queries=True)
     pixels, tokens = nn.functional.layer_norm(torch.randn(200, width), (width,)), torch.randn(30, 128)
     query, key = instance_norm(look.attention.query(pixels)[None])[0], look.attention.key(tokens)
     logits = query.unflatten(1, (8, -1)).transpose(0, 1) @ key.unflatten(1, (8, -1)).permute(1, 2, 0)

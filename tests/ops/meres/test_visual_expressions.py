@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ops.meres.adaptive_selection import keep_mask, masked_pool, pool_weights, similarity
 from ops.meres.config import SWIN_B_480, MeresConfig
-from ops.meres.guidance import Guide, LanguageEnhancement
+from ops.meres.guidance import GuidanceEncoder, LanguageEnhancement
 from ops.meres.visual_expressions import VisualExpressionExtractor
 from tests.ops.meres.models import MASK, TINY, awake
 
@@ -38,12 +38,12 @@ def test_only_the_kept_pixels_of_a_token_reach_it_before_tokens_are_related() ->
     scores = similarity(module.joint_tokens(given["tokens_BTD"]), module.joint_pixels(given["pixels_BNC"]))
     keep = keep_mask(scores, select="topk", percent=30)
     values, positions = given["values_BND"], given["positions_ND"]
-    before = module.gather(scores, values, positions)
+    before = module.pool(scores, values, positions)
     for token in range(6):
         noise = torch.randn_like(values) * ~keep[:, token, :, None]
-        torch.testing.assert_close(module.gather(scores, values + noise, positions)[:, token], before[:, token])
+        torch.testing.assert_close(module.pool(scores, values + noise, positions)[:, token], before[:, token])
         noise = torch.randn_like(values) * keep[:, token, :, None]
-        changed = module.gather(scores, values + noise, positions)[:, token]
+        changed = module.pool(scores, values + noise, positions)[:, token]
         assert not torch.isclose(changed, before[:, token]).any(-1).all()
 
 
@@ -139,7 +139,7 @@ def guidance_of(config: MeresConfig, side: int = 3, tokens: int = 6) -> Any:
     language = torch.randn(2, tokens, config.language_width)
     mask = torch.ones(2, tokens, dtype=torch.bool)
     mask[0, 4:] = False
-    return awake(Guide(config))([torch.randn(2, config.swin.widths[-1], side, side)], language, mask)
+    return awake(GuidanceEncoder(config))([torch.randn(2, config.swin.widths[-1], side, side)], language, mask)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_guidance_at_full_size() -> None:
 
 def test_raw_language_does_not_depend_on_the_picture() -> None:
     torch.manual_seed(0)
-    guide, language = Guide(replace(TINY, guidance="le")), torch.randn(2, 6, 16)
+    guide, language = GuidanceEncoder(replace(TINY, guidance="le")), torch.randn(2, 6, 16)
     one, other = (guide([torch.randn(2, CHANNELS, 3, 3)], language, WORDS) for _ in range(2))
     assert torch.equal(one.tokens_BGD, other.tokens_BGD)
     torch.testing.assert_close(one.tokens_BGD, nn.functional.layer_norm(language, (16,)))
@@ -179,7 +179,7 @@ def test_raw_language_does_not_depend_on_the_picture() -> None:
 
 def test_new_layers_start_as_the_identity() -> None:
     torch.manual_seed(0)
-    guide, language = Guide(replace(TINY, guidance="le_enh")), torch.randn(2, 6, 16)
+    guide, language = GuidanceEncoder(replace(TINY, guidance="le_enh")), torch.randn(2, 6, 16)
     assert guide.enhancement is not None
     raw = nn.functional.layer_norm(language, (16,))
     fresh = guide([torch.randn(2, CHANNELS, 3, 3)], language, WORDS).tokens_BGD
@@ -193,7 +193,7 @@ def test_new_layers_start_as_the_identity() -> None:
 
 def test_enhancement_may_look_at_finer_maps_first() -> None:
     torch.manual_seed(0)
-    guide = awake(Guide(replace(TINY, guidance="le_enh", enhancement_layers=3, enhancement_levels="finer")))
+    guide = awake(GuidanceEncoder(replace(TINY, guidance="le_enh", enhancement_layers=3, enhancement_levels="finer")))
     maps = [torch.randn(2, width, 12 // 2**n, 12 // 2**n) for n, width in enumerate(TINY.swin.widths)]
     language = torch.randn(2, 6, 16)
     before = guide(maps, language, WORDS).tokens_BGD
@@ -204,7 +204,7 @@ def test_enhancement_may_look_at_finer_maps_first() -> None:
 
 def test_without_positions_enhancement_does_not_know_where_pixels_are() -> None:
     torch.manual_seed(0)
-    guide = awake(Guide(replace(TINY, guidance="le_enh", positions="none")))
+    guide = awake(GuidanceEncoder(replace(TINY, guidance="le_enh", positions="none")))
     coarse, language = torch.randn(2, CHANNELS, 3, 3), torch.randn(2, 6, 16)
     one, other = (guide([part], language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
     torch.testing.assert_close(one, other)
@@ -212,7 +212,7 @@ def test_without_positions_enhancement_does_not_know_where_pixels_are() -> None:
 
 def test_enhancement_knows_where_pixels_are() -> None:
     torch.manual_seed(0)
-    guide, language = awake(Guide(replace(TINY, guidance="le_enh"))), torch.randn(2, 6, 16)
+    guide, language = awake(GuidanceEncoder(replace(TINY, guidance="le_enh"))), torch.randn(2, 6, 16)
     coarse = torch.randn(2, CHANNELS, 3, 3)
     one, other = (guide([part], language, WORDS).tokens_BGD for part in (coarse, coarse.flip(-1)))
     assert not torch.allclose(one, other)
@@ -232,7 +232,7 @@ def test_enhancement_adds_positions_to_keys_and_never_to_values() -> None:
 @pytest.mark.parametrize("width", [32, 128])
 def test_new_layers_keep_the_size_of_what_they_read(width: int) -> None:
     torch.manual_seed(0)
-    guide = Guide(replace(TINY, language_width=width, joint_width=width))
+    guide = GuidanceEncoder(replace(TINY, language_width=width, joint_width=width))
     for name in ("enhancement.layers.0.attention.query", "extractor.joint_tokens"):
         assert guide.get_parameter(f"{name}.weight").std().item() == pytest.approx(width**-0.5, rel=0.05)
         assert not guide.get_parameter(f"{name}.bias").any()
@@ -242,7 +242,7 @@ def test_new_layers_keep_the_size_of_what_they_read(width: int) -> None:
 
 def test_kinds_of_tokens_are_told_apart_by_a_learnt_vector() -> None:
     torch.manual_seed(0)
-    guide = Guide(TINY)
+    guide = GuidanceEncoder(TINY)
     assert guide.types is not None
     given = ([torch.randn(2, CHANNELS, 3, 3)], torch.randn(2, 6, 16), WORDS)
     before = guide(*given).tokens_BGD

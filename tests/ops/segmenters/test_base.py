@@ -8,8 +8,8 @@ import torch
 from open_clip.transformer import TextTransformer
 from torch import Tensor
 
-from ops.backbones.language import ClipText, heard
-from ops.meres.attention_maps import look, noted
+from ops.backbones.language import ClipText, attention_mask
+from ops.meres.attention_maps import attention_maps, recorded_calls
 from ops.meres.config import MeresConfig
 from ops.meres.contrastive_loss import MeresLoss
 from ops.meres.model import Meres
@@ -42,7 +42,7 @@ def data() -> ReferentDataset:
     masks = torch.zeros(4, 1, 80, 80, dtype=torch.bool)
     masks[:, :, 10:50, 20:60] = True
     referents = [
-        TrainingReferent(image=image, candidates=(0,), token_ids_ST=WORDS, token_mask_ST=heard(WORDS))
+        TrainingReferent(image=image, candidates=(0,), token_ids_ST=WORDS, token_mask_ST=attention_mask(WORDS))
         for image in range(4)
     ]
     return ReferentDataset(pictures(4), list(masks), referents)
@@ -59,10 +59,10 @@ def test_what_follows_the_end_does_not_matter(family: str) -> None:
     model = new_model(family).eval()
     others = torch.where(torch.arange(6) > WORDS.argmax(1, keepdim=True), 13, WORDS)
     with torch.no_grad():
-        expected = model(pictures(), WORDS, heard(WORDS))
-        torch.testing.assert_close(model(pictures(), others, heard(WORDS)), expected)
+        expected = model(pictures(), WORDS, attention_mask(WORDS))
+        torch.testing.assert_close(model(pictures(), others, attention_mask(WORDS)), expected)
         others[0, 2] = 9
-        assert not torch.allclose(model(pictures(), others, heard(WORDS)), expected)
+        assert not torch.allclose(model(pictures(), others, attention_mask(WORDS)), expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -73,21 +73,21 @@ def test_batches_of_a_training_hear_sentences_to_their_end(family: str) -> None:
     batch = some.batch([(0, 0), (1, 1)])
     model = new_model(family).eval()
     with torch.no_grad():
-        expected = model.language.states(WORDS, heard(WORDS))[:, 0]
+        expected = model.language.states(WORDS, attention_mask(WORDS))[:, 0]
         found = model.language.states(batch.token_ids_BT, batch.token_mask_BT)[:, 0]
     torch.testing.assert_close(found, expected)
 
 
 def relevance(model: Any, ids: Tensor) -> Tensor:
-    with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
-        model(pictures(), ids, heard(ids))
+    with torch.no_grad(), recorded_calls({"guide": model.vision.guide}) as calls:
+        model(pictures(), ids, attention_mask(ids))
     return torch.as_tensor(calls["guide"][1].relevance_BN)
 
 
 def test_the_whole_sentence_of_meres_is_the_end_of_the_text() -> None:
     model: Any = new_model("meres", guidance="ve", cues="global").eval()
-    with torch.no_grad(), noted({"guide": model.vision.guide}) as calls:
-        model(pictures(), WORDS, heard(WORDS))
+    with torch.no_grad(), recorded_calls({"guide": model.vision.guide}) as calls:
+        model(pictures(), WORDS, attention_mask(WORDS))
     tokens_BTL, mask_BT = calls["guide"][0][1:3]
     with torch.no_grad():
         pooled_BL = model.language.model(WORDS_IN_FULL)  # open_clip's own pooling; the tower projects nothing
@@ -103,7 +103,7 @@ WORDS_IN_FULL = torch.nn.functional.pad(WORDS, (0, 2))
 
 def test_a_sentence_of_clip_has_one_token_a_word_and_one_more_where_meres_looks() -> None:
     model: Any = new_model("meres")
-    found = look(model, pictures(1)[0], WORDS[0], heard(WORDS)[0])
+    found = attention_maps(model, pictures(1)[0], WORDS[0], attention_mask(WORDS)[0])
     assert found.words_Thw.shape == found.visual_Rhw.shape == (3, 3, 3)
     assert len(found.words_TD) == len(found.visual_RD) == 3
 
@@ -112,7 +112,7 @@ def test_a_sentence_of_clip_has_one_token_a_word_and_one_more_where_meres_looks(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_parameter_that_learns_gets_a_gradient_and_is_in_one_group(family: str, freeze: bool) -> None:
     model = new_model(family, freeze_backbone=freeze).train()
-    model(pictures(), WORDS, heard(WORDS)).square().sum().backward()
+    model(pictures(), WORDS, attention_mask(WORDS)).square().sum().backward()
     learning = {name: one for name, one in model.named_parameters() if one.requires_grad}
     assert [name for name, one in learning.items() if one.grad is None] == []
     frozen = [name for name, one in model.vision.swin.named_parameters() if not one.requires_grad]

@@ -264,7 +264,7 @@ def test_attention_scale_takes_the_full_width_with_several_heads() -> None:
         scores = query[:, half] @ key[:3, half].T * 8**-0.5
         heads.append(scores.softmax(-1) @ value[:3, half])
     expected = instance_norm(attention.output(torch.cat(heads, -1))[None])
-    torch.testing.assert_close(attention.gather(visual, language, mask), expected)
+    torch.testing.assert_close(attention.attend(visual, language, mask), expected)
 
 
 def test_a_gate_at_zero_lets_the_trunk_through_unchanged() -> None:
@@ -298,7 +298,7 @@ def test_prediction_gives_both_sizes_and_does_not_depend_on_chunks(tiny: Lavt, i
     assert found.original_size_SHW.dtype == torch.bool
     logits = tiny(images[:1].expand(5, -1, -1, -1), ids, mask)
     assert (found.model_size_Shw != (logits.argmax(1) == 1)).float().mean() < 1e-3
-    chunked = predict(tiny, images[0], sentences_at_once=2, **options)
+    chunked = predict(tiny, images[0], expressions_at_once=2, **options)
     assert (chunked.original_size_SHW != found.original_size_SHW).float().mean() < 1e-3
 
 

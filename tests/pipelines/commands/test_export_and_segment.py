@@ -10,24 +10,22 @@ from pycocotools.coco import COCO
 
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
-from assets.framework.asset_factory import run_stage
 from pipelines.commands.export import export
 from pipelines.commands.segment import segment
-from pipelines.graph.load import load_plan, planned
+from pipelines.graph.load import identify, planned
 from pipelines.graph.state import ready
-from resources.datasets import DatasetConfig, open_dataset, true_mask
-from resources.runtime import Runtime
-from storage.artifact import Artifact, Store
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.ground_truth import ground_truth_mask
+from storage.artifact import Artifact
 from storage.masks import decode
-from tests.homes import write_home
+from tests.homes import copy_home, finish
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 5}\n"
 EXPERIMENT = """
 extends: base
 datasets: [little]
 targets: [predictions]
 knobs:
-  zs_bootstrap: {epochs: 1, batch_size: 8}
+  zs_bootstrap: {epochs: 1, batch_size: 8} # as in the home that this one is a copy of
 """
 Finished = dict[str, Artifact]
 Key = tuple[int, int | None]
@@ -35,15 +33,10 @@ Key = tuple[int, int | None]
 
 
 @pytest.fixture(scope="module")
-def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the stages of a little experiment, from sentences to predictions."""
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"little": WORLD}, experiments={"try": EXPERIMENT})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        patch.setattr("pipelines.graph.load.identify", lambda model: f"weights of {model}")
-        for one in load_plan():
-            if "try" in one.used_by:
-                run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+def little(corrected: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the stages of a little experiment, from expressions to predictions."""
+    home = copy_home(corrected, tmp_path_factory.mktemp("home"), experiments={"try": EXPERIMENT})
+    finish(home)
     return home
 
 
@@ -51,6 +44,7 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(little: Path, monkeypatch: pytest.MonkeyPatch) -> Finished:
     """Its artifacts, in its home."""
     monkeypatch.setenv("WORDMASK_HOME", str(little))
+    monkeypatch.setattr("pipelines.graph.load.identify", identify)
     return ready(planned("little", "try"))
 
 
@@ -89,13 +83,13 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
 
     shutil.copytree(pictures(), folder / "images")
     drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
-    corpus, (truths, broken) = drawn.references(), drawn.ground_truth()
+    corpus, (truths, broken) = drawn.corpus(), drawn.ground_truth()
     assert not corpus.quarantined
-    assert not broken
-    assert sorted(row.expression for row in corpus.references) == sorted(
+    assert not broken, broken
+    assert sorted(row.expression for row in corpus.expressions) == sorted(
         sentence for found in coco.anns.values() for sentence in found["sentences"]
     )
-    found = sorted(true_mask(truth).tobytes() for truth in truths)
+    found = sorted(ground_truth_mask(truth).tobytes() for truth in truths)
     assert found == sorted(mask.tobytes() for mask in masks.values())
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.datasets import DatasetConfig, Limits, TrueObject, check_images, open_dataset, true_mask
+from resources.datasets import DatasetConfig, GroundTruth, Limits, open_dataset
+from resources.datasets.ground_truth import encode_ground_truth, ground_truth_mask
 from resources.datasets.images import ImageProblem
 from resources.datasets.published_counts import PUBLISHED, SplitCount, check_counts
+from resources.datasets.reading import check_images
 from resources.datasets.records import in_split
 from resources.datasets.refer import load_plain_pickle
-from resources.datasets.truth import encode_true_mask
 
 from .conftest import IMAGES, ReferSet, picture, reference, sentence, square
 
@@ -27,20 +28,20 @@ class Attack:
 
 
 def reasons(config: DatasetConfig) -> list[str]:
-    return [row.reason for row in open_dataset(config).references().quarantined]
+    return [row.reason for row in open_dataset(config).corpus().quarantined]
 
 
-def test_references_come_in_file_order_with_both_texts(refer_set: ReferSet) -> None:
-    corpus = open_dataset(refer_set.write()).references()
-    assert [row.expression for row in corpus.references] == ["red thing", "left one", "red thing"]
-    assert [row.raw for row in corpus.references] == ["red thing!", "left one!", "red thing!"]
-    assert [(row.ref_id, row.sent_id, row.object_id) for row in corpus.references] == [
+def test_expressions_come_in_file_order_with_both_texts(refer_set: ReferSet) -> None:
+    corpus = open_dataset(refer_set.write()).corpus()
+    assert [row.expression for row in corpus.expressions] == ["red thing", "left one", "red thing"]
+    assert [row.raw for row in corpus.expressions] == ["red thing!", "left one!", "red thing!"]
+    assert [(row.ref_id, row.sent_id, row.object_id) for row in corpus.expressions] == [
         (1, 10, "101"),
         (1, 11, "101"),
         (2, 20, "102"),
     ]
-    assert corpus.references[0].image_file == "COCO_1.jpg", "the name of instances.json, not the ref's own"
-    assert (corpus.references[0].width, corpus.references[0].height) == (40, 30)
+    assert corpus.expressions[0].image_file == "COCO_1.jpg", "the name of instances.json, not the ref's own"
+    assert (corpus.expressions[0].width, corpus.expressions[0].height) == (40, 30)
     assert corpus.splits == ("train", "val")
     assert corpus.quarantined == ()
 
@@ -64,7 +65,7 @@ def test_splits_are_selected_as_the_refer_layout_does(field: str, wanted: str, b
 
 def test_a_split_can_be_renamed(refer_set: ReferSet) -> None:
     refer_set.refs = refer_set.refs[1:]
-    corpus = open_dataset(refer_set.write(split_map={"val": "train"})).references()
+    corpus = open_dataset(refer_set.write(split_map={"val": "train"})).corpus()
     assert [row.ref_id for row in corpus.of("train")] == [2]
     assert corpus.of("val") == ()
 
@@ -73,7 +74,7 @@ def test_a_pickle_that_calls_os_system_is_refused_unrun(refer_set: ReferSet) -> 
     config = refer_set.write()
     (refer_set.root / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps([Attack()]))
     with pytest.raises(ValueError, match=r"refs\(unc\)\.p asks for os\.system; only plain data is read"):
-        open_dataset(config).references()
+        open_dataset(config).corpus()
     assert not Path("attacked").exists()
 
 
@@ -104,9 +105,9 @@ def test_a_broken_pickle_says_so(tmp_path: Path, data: bytes) -> None:
 
 def test_an_empty_folder_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"refs\(unc\)\.p is missing \(the folder is missing or empty\); check root"):
-        open_dataset(DatasetConfig(kind="refer", root=tmp_path)).references()
+        open_dataset(DatasetConfig(kind="refer", root=tmp_path)).corpus()
     with pytest.raises(ValueError, match="is no folder; set root"):
-        open_dataset(DatasetConfig(kind="refer", root=tmp_path / "nowhere")).references()
+        open_dataset(DatasetConfig(kind="refer", root=tmp_path / "nowhere")).corpus()
 
 
 def test_instances_in_another_form_say_so(refer_set: ReferSet) -> None:
@@ -114,10 +115,10 @@ def test_instances_in_another_form_say_so(refer_set: ReferSet) -> None:
     path = refer_set.root / "refcoco" / "instances.json"
     path.write_text("{")
     with pytest.raises(ValueError, match="no readable JSON"):
-        open_dataset(config).references()
+        open_dataset(config).corpus()
     path.write_text(json.dumps({"images": []}))
     with pytest.raises(ValueError, match="lacks images, annotations or categories"):
-        open_dataset(config).references()
+        open_dataset(config).corpus()
 
 
 def test_broken_records_are_left_out_one_row_per_sentence(refer_set: ReferSet) -> None:
@@ -125,8 +126,8 @@ def test_broken_records_are_left_out_one_row_per_sentence(refer_set: ReferSet) -
     refer_set.annotations += [square(4, 9), square(5, 2)]
     refer_set.refs += [lost_annotation, lost_image, foreign, reference(1), {"ref_id": 7}, reference(8, texts=())]
     refer_set.annotations.append(square(8))
-    corpus = open_dataset(refer_set.write()).references()
-    assert len(corpus.references) == 3
+    corpus = open_dataset(refer_set.write()).corpus()
+    assert len(corpus.expressions) == 3
     assert [row.reason for row in corpus.quarantined] == [
         "its annotation 103 is not in instances.json",
         "its annotation 103 is not in instances.json",
@@ -144,8 +145,8 @@ def test_bad_sentences_are_left_out_and_good_ones_stay(refer_set: ReferSet) -> N
     texts = ("  ", long, wide, "lone \ud83d", 7, "左边的男人 🙂")
     refer_set.refs = [reference(1, texts=texts)]
     refer_set.refs[0]["sentences"].append(sentence(15, "the number of another"))
-    corpus = open_dataset(refer_set.write()).references()
-    assert [row.expression for row in corpus.references] == ["左边的男人 🙂"]
+    corpus = open_dataset(refer_set.write()).corpus()
+    assert [row.expression for row in corpus.expressions] == ["左边的男人 🙂"]
     assert [row.reason for row in corpus.quarantined] == [
         "the sentence lacks a usable sent_id or sent",
         "the expression is empty",
@@ -180,10 +181,10 @@ def test_check_images_finds_what_the_header_hides(refer_set: ReferSet) -> None:
     path = picture(refer_set.root / IMAGES / "COCO_1.jpg")
     path.write_bytes(path.read_bytes()[:-100])
     dataset = open_dataset(refer_set.write())
-    corpus = dataset.references()
-    assert len(corpus.references) == 3
+    corpus = dataset.corpus()
+    assert len(corpus.expressions) == 3
     checked = check_images(dataset, corpus)
-    assert [row.ref_id for row in checked.references] == [2]
+    assert [row.ref_id for row in checked.expressions] == [2]
     assert [row.ref_id for row in checked.quarantined] == [1, 1]
     assert checked.splits == ("val",)
 
@@ -228,15 +229,15 @@ def test_ground_truth_holds_each_referred_object_once(refer_set: ReferSet) -> No
     assert broken == []
     expected_HW = np.zeros((30, 40), bool)
     expected_HW[2:12, 2:12] = True
-    np.testing.assert_array_equal(true_mask(objects[0]), expected_HW)
+    np.testing.assert_array_equal(ground_truth_mask(objects[0]), expected_HW)
 
 
 def test_overlapping_parts_stay_or_drop_out_as_asked(refer_set: ReferSet) -> None:
     left, right = [0, 0, 10, 0, 10, 10, 0, 10], [5, 0, 15, 0, 15, 10, 5, 10]
     refer_set.annotations[0]["segmentation"] = [left, right]
     objects, _ = open_dataset(refer_set.write()).ground_truth()
-    assert true_mask(objects[0]).sum() == 150
-    assert true_mask(objects[0], overlap="compat").sum() == 100
+    assert ground_truth_mask(objects[0]).sum() == 150
+    assert ground_truth_mask(objects[0], overlap="compat").sum() == 100
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,7 @@ def test_published_counts_are_demanded_of_a_copy_that_is_nearly_whole() -> None:
 
 def test_the_published_totals_are_those_of_the_paper() -> None:
     totals = {
-        name: (sum(c.images for c in splits.values()), sum(c.references for c in splits.values()))
+        name: (sum(c.images for c in splits.values()), sum(c.referents for c in splits.values()))
         for name, splits in PUBLISHED.items()
     }
     assert totals["refcoco", "unc"] == (19_994, 50_000)
@@ -298,7 +299,7 @@ def test_the_published_totals_are_those_of_the_paper() -> None:
 
 def test_an_unpublished_copy_is_refused_when_counts_are_expected(refer_set: ReferSet) -> None:
     with pytest.raises(ValueError, match="is not the published set: train has 1 images"):
-        open_dataset(refer_set.write(expect_published_counts=True)).references()
+        open_dataset(refer_set.write(expect_published_counts=True)).corpus()
 
 
 @pytest.mark.parametrize(
@@ -315,16 +316,16 @@ def test_real_photographs_and_sentences_are_read_without_loss(
 ) -> None:
     config = DatasetConfig(kind="refer", root=shared / "refer_mini", name=name, split_by=split_by)
     dataset = open_dataset(config)
-    corpus = check_images(dataset, dataset.references())
+    corpus = check_images(dataset, dataset.corpus())
     truths, broken = dataset.ground_truth()
-    assert (len(corpus.references), len(truths)) == (sentences, objects)
+    assert (len(corpus.expressions), len(truths)) == (sentences, objects)
     assert corpus.quarantined == ()
     assert broken == []
-    assert {row.object_id for row in corpus.references} == {one.object_id for one in truths}
+    assert {row.object_id for row in corpus.expressions} == {one.object_id for one in truths}
     annotations = json.loads((config.root / name / "instances.json").read_text())["annotations"]
     by_id = {str(annotation["id"]): annotation for annotation in annotations}
     for truth in truths:
-        mask_HW, annotation = true_mask(truth), by_id[truth.object_id]
+        mask_HW, annotation = ground_truth_mask(truth), by_id[truth.object_id]
         assert mask_HW.sum() == pytest.approx(annotation["area"], rel=0.01)
         assert box_iou(mask_HW, annotation["bbox"]) > 0.96
 
@@ -344,7 +345,12 @@ def test_run_lengths_are_decoded_as_cocos_own_decoder_does() -> None:
     for height, width in rng.integers(1, 90, (40, 2)).tolist():
         coarse = rng.random((height // 6 + 1, width // 6 + 1)) < rng.random()
         mask_HW = np.kron(coarse, np.ones((6, 6), bool))[:height, :width]
-        truth = TrueObject(
-            object_id="", image_id="", category="", segmentation=encode_true_mask(mask_HW), height=height, width=width
+        truth = GroundTruth(
+            object_id="",
+            image_id="",
+            category="",
+            segmentation=encode_ground_truth(mask_HW),
+            height=height,
+            width=width,
         )
-        np.testing.assert_array_equal(true_mask(truth), mask_HW)
+        np.testing.assert_array_equal(ground_truth_mask(truth), mask_HW)

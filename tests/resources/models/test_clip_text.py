@@ -7,7 +7,7 @@ import open_clip
 import pytest
 import torch
 
-from ops.backbones.language import heard
+from ops.backbones.language import attention_mask
 from ops.evaluation.flop_count import parameters
 from ops.meres.model import Meres
 from ops.segmenters.lavt import Lavt
@@ -104,7 +104,7 @@ def test_a_segmenter_with_clip_comes_back_from_its_card(kind: type[Lavt | Meres]
     assert architecture_of(again) == architecture_of(model)
     ids, mask = tokenizer_from(card).encode(SAID)
     assert torch.equal(ids, tokenizer.encode(SAID)[0])
-    assert torch.equal(mask, heard(ids))
+    assert torch.equal(mask, attention_mask(ids))
     images = torch.zeros(1, 3, 112, 112, dtype=torch.uint8)
     with torch.no_grad():
         found, expected = (

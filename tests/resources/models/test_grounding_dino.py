@@ -25,10 +25,10 @@ from resources.models.grounding_dino import (
 )
 from resources.models.grounding_text import PhraseBert, read_bert_sizes, read_tokenizer
 from resources.models.weights import load_strictly
-from resources.toyref.refcoco_writer import RECIPE_SEEDS_START
-from resources.toyref.scenes import draw_scene
+from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import render_scene
 
-HELD_OUT = RECIPE_SEEDS_START + 19_500_000
+HELD_OUT = PRETRAINING_SEEDS_START + 19_500_000
 BERT = {"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 
 
@@ -44,7 +44,7 @@ def tokenizer() -> BertTokenizer:
 
 @pytest.fixture
 def image() -> NDArray[np.uint8]:
-    return draw_scene(HELD_OUT).image_HW3
+    return render_scene(HELD_OUT).image_HW3
 
 
 SAVED = [
@@ -111,7 +111,7 @@ def test_geometry_of_the_embedded_model_is_the_one_it_was_trained_at(detector: D
 
 
 def test_the_embedded_detector_finds_most_objects_and_little_else(detector: Detector) -> None:
-    scores = evaluate(detector, [draw_scene(HELD_OUT + index) for index in range(24)])
+    scores = evaluate(detector, [render_scene(HELD_OUT + index) for index in range(24)])
     assert scores["recall@.25"] >= 0.85
     assert scores["precision_once@.25"] >= 0.80
     assert scores["mean_iou_of_hits"] >= 0.85
@@ -121,7 +121,7 @@ def test_the_detector_reads_the_caption(detector: Detector) -> None:
     """Asked for one class at a time, it finds that class far more often than it mistakes others for it."""
     right = wrong = wanted = 0
     for index in range(20):
-        scene = draw_scene(HELD_OUT + 100 + index)
+        scene = render_scene(HELD_OUT + 100 + index)
         present = sorted({thing.category for thing in scene.objects})
         asked = caption([present[index % len(present)]])
         raw = detector.detect(scene.image_HW3, asked.text)
@@ -137,7 +137,7 @@ def test_the_detector_reads_the_caption(detector: Detector) -> None:
 
 
 def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> None:
-    scene = draw_scene(HELD_OUT, focus="people")
+    scene = render_scene(HELD_OUT, focus="people")
     asked = expression_caption("the person on the left")
     raw = detector.detect(scene.image_HW3, asked.text)
     (x0, y0, x1, y1), _ = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, asked.spans))
@@ -147,15 +147,15 @@ def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> Non
 
 def test_detections_are_repeatable_whatever_came_before(detector: Detector, image: NDArray[np.uint8]) -> None:
     first = detector.detect(image, "car . person .")
-    detector.detect(draw_scene(HELD_OUT + 1).image_HW3, "dog .")
+    detector.detect(render_scene(HELD_OUT + 1).image_HW3, "dog .")
     again = detector.detect(image, "car . person .")
     np.testing.assert_array_equal(first.boxes_Q4, again.boxes_Q4)
     np.testing.assert_array_equal(first.token_scores_QT, again.token_scores_QT)
 
 
 def test_boxes_are_pixels_of_the_original_image(detector: Detector) -> None:
-    raw = detector.detect(draw_scene(HELD_OUT).image_HW3.repeat(2, axis=0).repeat(2, axis=1), "person .")
-    height, width = (2 * side for side in draw_scene(HELD_OUT).image_HW3.shape[:2])
+    raw = detector.detect(render_scene(HELD_OUT).image_HW3.repeat(2, axis=0).repeat(2, axis=1), "person .")
+    height, width = (2 * side for side in render_scene(HELD_OUT).image_HW3.shape[:2])
     assert raw.boxes_Q4.dtype == np.float32
     assert (raw.boxes_Q4 >= 0).all()
     assert (raw.boxes_Q4 <= np.array([width, height, width, height])).all()

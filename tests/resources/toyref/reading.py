@@ -121,10 +121,15 @@ def _adjectives(text: str) -> list[str]:
 
 
 def _is(word: str, thing: SceneObject) -> bool:
-    look = thing.attributes
+    attributes = thing.attributes
     if word == "plain":
-        return look["pattern"] == ""
-    return word.replace("-", " ") in (look["colour"], look["pattern"], look["kind"], look["pose"])
+        return attributes["pattern"] == ""
+    return word.replace("-", " ") in (
+        attributes["colour"],
+        attributes["pattern"],
+        attributes["kind"],
+        attributes["pose"],
+    )
 
 
 def _clauses(text: str) -> list[tuple[str, str]]:
@@ -144,29 +149,35 @@ def _clauses(text: str) -> list[tuple[str, str]]:
 
 
 def _shows(opener: str, phrase: str, thing: SceneObject) -> bool:
-    look, words = thing.attributes, phrase.split()
+    attributes, words = thing.attributes, phrase.split()
     colour = words[0] if words[0] in COLOURS and len(words) > 1 else ""
     last = words[-1]
     if opener == "":
         if phrase == "raising hands":
-            return look["pose"] == "arms up"
+            return attributes["pose"] == "arms up"
         # vehicles and people "stand" whatever they do
         moves = ("standing", "sitting", "flying")
-        return look["pose"] == phrase if look["pose"] in moves else phrase in ("standing", "parked", "sailing")
+        return (
+            attributes["pose"] == phrase if attributes["pose"] in moves else phrase in ("standing", "parked", "sailing")
+        )
     if last in COLOURS:
-        return last in (look["colour"], look["bottom"], look["hat"])
+        return last in (attributes["colour"], attributes["bottom"], attributes["hat"])
     if last == "shirt":
         pattern = [word for word in words[:-1] if word not in COLOURS]
-        return (not colour or look["colour"] == colour) and (not pattern or look["pattern"] == pattern[0])
+        return (not colour or attributes["colour"] == colour) and (not pattern or attributes["pattern"] == pattern[0])
     if last in ("pants", "skirt"):
-        return look["bottom"] == colour
+        return attributes["bottom"] == colour
     if last in ("stripes", "dots", "spots"):
-        return look["pattern"] == {"stripes": "striped", "dots": "dotted", "spots": "spotted"}[last]
+        return attributes["pattern"] == {"stripes": "striped", "dots": "dotted", "spots": "spotted"}[last]
     if phrase == "arms up":
-        return look["pose"] == "arms up"
+        return attributes["pose"] == "arms up"
     if last == "hat":
-        return bool(look["hat"]) and colour in ("", look["hat"])
-    return last in (look.get("held"), look["part"]) and colour in ("", look.get("held colour"), look["part colour"])
+        return bool(attributes["hat"]) and colour in ("", attributes["hat"])
+    return last in (attributes.get("held"), attributes["part"]) and colour in (
+        "",
+        attributes.get("held colour"),
+        attributes["part colour"],
+    )
 
 
 def _sized(group: Sequence[SceneObject], *, large: bool) -> list[SceneObject]:

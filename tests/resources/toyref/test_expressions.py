@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resources.toyref.expressions import POSITION_WORDS, STYLES, SYNONYMS, Expression, Style, describe, vocabulary
-from resources.toyref.scenes import CLASSES, Scene, SceneObject, draw_scene
+from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
 from tests.resources.toyref.reading import meant
 
 Said = tuple[Style, Scene, SceneObject, list[Expression]]
@@ -17,7 +17,7 @@ def said() -> list[Said]:
 
 def _said(seeds: range) -> Iterator[Said]:
     for seed in seeds:
-        scene = draw_scene(seed, focus=("any", "people", "things")[seed % 3])
+        scene = render_scene(seed, focus=("any", "people", "things")[seed % 3])
         rng = np.random.default_rng(seed)
         for style in STYLES:
             for index, thing in enumerate(scene.objects):
@@ -42,7 +42,7 @@ def test_the_second_reader_can_disagree(said: list[Said]) -> None:
 
 
 def test_the_same_generator_gives_the_same_sentences() -> None:
-    scene = draw_scene(11)
+    scene = render_scene(11)
     once, again = (describe(scene, 0, style="toyref", rng=np.random.default_rng(5)) for _ in range(2))
     assert once == again
     assert once
@@ -70,11 +70,11 @@ def test_toyref_plus_has_no_word_of_absolute_position(said: list[Said]) -> None:
         for item in expressions:
             if style == "toyref+":
                 assert not banned & set(item.text.split())
-                assert "position" not in item.cues
+                assert "position" not in item.kinds
 
 
 def test_half_of_the_short_sentences_use_a_position(said: list[Said]) -> None:
-    cues = [item.cues for style, _, _, expressions in said for item in expressions if style == "toyref"]
+    cues = [item.kinds for style, _, _, expressions in said for item in expressions if style == "toyref"]
     assert 0.42 < np.mean(["position" in kinds for kinds in cues]) < 0.6
 
 
@@ -82,8 +82,8 @@ def test_cues_agree_with_the_words(said: list[Said]) -> None:
     sizes = {"small", "smallest", "little", "big", "large", "biggest", "tall", "tallest", "smal"}
     for *_, expressions in said:
         for item in expressions:
-            assert ("size" in item.cues) == bool(sizes & set(item.text.split()))
-            assert item.cues
+            assert ("size" in item.kinds) == bool(sizes & set(item.text.split()))
+            assert item.kinds
 
 
 def test_styles_differ_in_length(said: list[Said]) -> None:
@@ -110,4 +110,4 @@ def test_a_few_words_are_misspelt(said: list[Said]) -> None:
 
 def test_an_unknown_style_is_refused() -> None:
     with pytest.raises(ValueError, match="toyrefg"):
-        describe(draw_scene(0), 0, style="refcoco", rng=np.random.default_rng(0))  # type: ignore[arg-type]
+        describe(render_scene(0), 0, style="refcoco", rng=np.random.default_rng(0))  # type: ignore[arg-type]

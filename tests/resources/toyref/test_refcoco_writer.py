@@ -16,12 +16,12 @@ from resources.toyref.refcoco_writer import (
     FOCUS,
     IMAGE_FOLDER,
     MAX_SEED,
-    RECIPE_SEEDS_START,
+    PRETRAINING_SEEDS_START,
     SPLIT_SEED_RANGES,
     scene_seeds,
     write_toyref,
 )
-from resources.toyref.scenes import draw_scene
+from resources.toyref.scenes import render_scene
 
 FILES = {"toyref": "refs(unc).p", "toyref+": "refs(unc).p", "toyrefg": "refs(umd).p"}
 
@@ -102,7 +102,7 @@ def test_test_a_is_about_people_and_test_b_about_other_things(root: Path) -> Non
 def test_instances_hold_every_object_pixel_by_pixel(root: Path) -> None:
     instances = _instances(root, "toyref+")
     names = {item["id"]: item["name"] for item in instances["categories"]}
-    scene = draw_scene(scene_seeds("val", count=1, seed=0)[0], focus=FOCUS["val"])
+    scene = render_scene(scene_seeds("val", count=1, seed=0)[0], focus=FOCUS["val"])
     image_id = COUNTS["tiny"]["train"] + 1
     found = [item for item in instances["annotations"] if item["image_id"] == image_id]
     assert [names[item["category_id"]] for item in found] == [thing.category for thing in scene.objects]
@@ -123,7 +123,7 @@ def test_images_are_jpegs_of_the_stated_size_near_the_drawn_scene(root: Path) ->
         with Image.open(root / IMAGE_FOLDER / record["file_name"]) as image:
             assert image.format == "JPEG"
             assert image.size == (record["width"], record["height"])
-    scene = draw_scene(scene_seeds("train", count=1, seed=0)[0], focus=FOCUS["train"])
+    scene = render_scene(scene_seeds("train", count=1, seed=0)[0], focus=FOCUS["train"])
     with Image.open(root / IMAGE_FOLDER / records[0]["file_name"]) as image:
         error = np.abs(np.asarray(image, np.float32) - scene.image_HW3)
     assert error.mean() < 6
@@ -141,7 +141,7 @@ def test_no_split_reaches_another_or_the_seeds_of_the_recipes() -> None:
             for seed in (0, 1, MAX_SEED):
                 seeds = scene_seeds(split, count=count, seed=seed)
                 assert SPLIT_SEED_RANGES[split].start <= seeds.start < seeds.stop <= SPLIT_SEED_RANGES[split].stop
-                assert seeds.stop <= RECIPE_SEEDS_START
+                assert seeds.stop <= PRETRAINING_SEEDS_START
                 assert count <= writer.SEED_STRIDE
 
 

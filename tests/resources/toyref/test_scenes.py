@@ -2,26 +2,26 @@ import cv2
 import numpy as np
 import pytest
 
-from resources.toyref.renderers.people_animals import PALETTE
-from resources.toyref.scenes import CLASSES, SIZES, Scene, draw_scene
+from resources.toyref.renderers.canvas import PALETTE
+from resources.toyref.scenes import CLASSES, SIZES, Scene, render_scene
 
 SEEDS = range(40)
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(seed) for seed in SEEDS]
+    return [render_scene(seed) for seed in SEEDS]
 
 
 def test_a_seed_gives_the_same_scene_again(scenes: list[Scene]) -> None:
-    again = draw_scene(7)
+    again = render_scene(7)
     np.testing.assert_array_equal(again.image_HW3, scenes[7].image_HW3)
     assert [thing.attributes for thing in again.objects] == [thing.attributes for thing in scenes[7].objects]
 
 
 def test_seeds_and_focuses_give_different_scenes(scenes: list[Scene]) -> None:
     assert len({scene.image_HW3.tobytes() for scene in scenes}) == len(scenes)
-    assert draw_scene(3, focus="people").image_HW3.tobytes() != draw_scene(3, focus="things").image_HW3.tobytes()
+    assert render_scene(3, focus="people").image_HW3.tobytes() != render_scene(3, focus="things").image_HW3.tobytes()
 
 
 def test_images_are_rgb_in_the_three_sizes(scenes: list[Scene]) -> None:
@@ -52,7 +52,7 @@ def test_objects_have_a_size_that_small_models_can_see() -> None:
     sides = [
         max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1])
         for seed in range(60)
-        for thing in draw_scene(seed).objects
+        for thing in render_scene(seed).objects
     ]
     assert min(sides) >= 18
     assert max(sides) <= 90
@@ -62,7 +62,7 @@ def test_objects_have_a_size_that_small_models_can_see() -> None:
 @pytest.mark.parametrize(("focus", "people"), [("people", True), ("things", False)])
 def test_the_focus_names_the_class_with_several_objects(focus: str, people: bool) -> None:
     for seed in range(25):
-        categories = [thing.category for thing in draw_scene(seed, focus="people" if people else "things").objects]
+        categories = [thing.category for thing in render_scene(seed, focus="people" if people else "things").objects]
         counts = {name: categories.count(name) for name in categories}
         if people:
             assert 2 <= counts["person"] <= 5
@@ -72,7 +72,7 @@ def test_the_focus_names_the_class_with_several_objects(focus: str, people: bool
 
 def test_an_unknown_focus_is_refused() -> None:
     with pytest.raises(ValueError, match="people"):
-        draw_scene(0, focus="animals")  # type: ignore[arg-type]
+        render_scene(0, focus="animals")  # type: ignore[arg-type]
 
 
 def test_every_class_is_drawn_and_there_are_enough(scenes: list[Scene]) -> None:
@@ -87,9 +87,9 @@ def test_named_colours_are_the_colours_on_the_image(scenes: list[Scene]) -> None
     hits = []
     for scene in scenes:
         for thing in scene.objects:
-            look = thing.attributes
-            if thing.category in ("sports ball", "apple", "umbrella", "bottle") and not look["pattern"]:
+            attributes = thing.attributes
+            if thing.category in ("sports ball", "apple", "umbrella", "bottle") and not attributes["pattern"]:
                 pixel = np.median(scene.image_HW3[thing.mask_HW], axis=0)
-                hits.append(names[int(np.linalg.norm(values_C3 - pixel, axis=1).argmin())] == look["colour"])
+                hits.append(names[int(np.linalg.norm(values_C3 - pixel, axis=1).argmin())] == attributes["colour"])
     assert len(hits) > 20
     assert np.mean(hits) > 0.95

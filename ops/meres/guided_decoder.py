@@ -1,7 +1,7 @@
-"""MERES's decoder: LAVT's, but at every stage the pixels first look at the guidance (MERES spec 5).
+"""MERES's decoder: LAVT's, with cross-attention of pixels to the guidance at every stage (MERES spec 5).
 
 [P] a cross-attention layer at each stage, upsampling, concatenation with the finer map, a linear head; [I: LAVT,
-CrossVLT] two 3x3 convolutions a step and their width; [C] pre-norm, 8 heads, no MLP after the attention, since the
+CrossVLT] two 3x3 convolutions a level and their width; [O] pre-norm, 8 heads, no MLP after the attention, since the
 convolutions play that role.
 Shapes: B samples, C channels, H x W pixels, G tokens of the guidance, D their width.
 """
@@ -15,41 +15,46 @@ from ops.meres.config import MeresConfig
 from ops.segmenters.lavt_decoder import DecoderStep
 
 
-class GuidedPixels(nn.Module):
-    """Pixels look at the guidance, residually."""
+class GuidanceAttention(nn.Module):
+    """Pre-norm residual cross-attention: pixels are queries, tokens of the guidance keys and values."""
 
-    def __init__(self, width: int, language_width: int, *, heads: int, contrasted: bool) -> None:
+    def __init__(self, width: int, language_width: int, *, heads: int, normalised_queries: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, language_width, heads=heads, contrasted=contrasted)
+        self.attention = Attention(width, language_width, heads=heads, normalised_queries=normalised_queries)
         initialise(self)
 
     def forward(self, x_BCHW: Tensor, tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:
-        """(B, C, H, W) as before, the target highlighted."""
+        """Guided map of the same shape (B, C, H, W); `mask_BG` is True on tokens that are attended to."""
         normed_BPC = self.norm(x_BCHW.flatten(2).transpose(1, 2))
-        gathered_BPC = self.attention(normed_BPC, tokens_BGD, tokens_BGD, mask_BG[:, None])
-        return x_BCHW + gathered_BPC.transpose(1, 2).unflatten(2, x_BCHW.shape[-2:])
+        attended_BPC = self.attention(normed_BPC, tokens_BGD, tokens_BGD, mask_BG[:, None])
+        return x_BCHW + attended_BPC.transpose(1, 2).unflatten(2, x_BCHW.shape[-2:])
 
 
-class UnguidedPixels(nn.Module):
-    """The place of `GuidedPixels` in a stage that does not look."""
+class NoGuidance(nn.Module):
+    """Identity, in place of `GuidanceAttention` at a stage without cross-attention."""
 
     def forward(self, x_BCHW: Tensor, _: Tensor, __: Tensor) -> Tensor:
-        """As before."""
+        """The map as it is."""
         return x_BCHW
 
 
 class GuidedDecoder(nn.Module):
-    """Top-down decoder with two output channels: 0 background, 1 foreground."""
+    """Top-down decoder guided by tokens; output channel 0 is background, 1 foreground."""
 
     def __init__(self, config: MeresConfig) -> None:
         super().__init__()
         laterals, hidden = list(reversed(config.swin.widths)), config.decoder_width
         coarse = [laterals[0], *[hidden] * (len(laterals) - 1)]
         self.looks = nn.ModuleList(
-            GuidedPixels(width, config.language_width, heads=config.decoder_heads, contrasted=config.contrasted_queries)
+            GuidanceAttention(
+                width,
+                config.language_width,
+                heads=config.decoder_heads,
+                normalised_queries=config.contrasted_queries,
+            )
             if len(coarse) - number in config.looking_stages
-            else UnguidedPixels()
+            else NoGuidance()
             for number, width in enumerate(coarse)
         )
         self.steps = nn.ModuleList(
@@ -60,6 +65,6 @@ class GuidedDecoder(nn.Module):
     def forward(self, maps: Sequence[Tensor], tokens_BGD: Tensor, mask_BG: Tensor) -> Tensor:
         """Logits (B, 2, H, W) at the size of the finest of the (B, C, H, W) `maps`, which come finest first."""
         x_BCHW = self.looks[0](maps[-1], tokens_BGD, mask_BG)
-        for step, look, lateral in zip(self.steps, list(self.looks)[1:], reversed(maps[:-1]), strict=True):
-            x_BCHW = look(step(x_BCHW, lateral), tokens_BGD, mask_BG)
+        for step, attention, lateral in zip(self.steps, list(self.looks)[1:], reversed(maps[:-1]), strict=True):
+            x_BCHW = attention(step(x_BCHW, lateral), tokens_BGD, mask_BG)
         return self.head(x_BCHW)

@@ -1,4 +1,4 @@
-"""True masks in COCO's forms, for evaluation only; the bytes are `storage.masks`' business."""
+"""Ground-truth masks in COCO's forms, for evaluation only; the bytes are `storage.masks`' business."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.datasets.records import TrueObject
+from resources.datasets.records import GroundTruth
 from storage.masks import MaskError, Rle, rasterise
 
 
-def true_mask(truth: TrueObject, *, overlap: Literal["union", "compat"] = "union") -> NDArray[np.bool_]:
+def ground_truth_mask(truth: GroundTruth, *, overlap: Literal["union", "compat"] = "union") -> NDArray[np.bool_]:
     """Decode the mask of an object to bool HW (spec 1.4).
 
     Args:
@@ -25,7 +25,7 @@ def true_mask(truth: TrueObject, *, overlap: Literal["union", "compat"] = "union
     return rasterise(truth.segmentation, truth.height, truth.width, overlap=overlap)
 
 
-def encode_true_mask(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
+def encode_ground_truth(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
     """A mask as COCO's compressed RLE with `counts` as text."""
     return Rle.of(mask_HW).segmentation()
 

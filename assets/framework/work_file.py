@@ -1,0 +1,121 @@
+"""A running stage as JSON, for processes that share its training, and what they answer; nothing is pickled."""
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from assets.data.source import Source
+from assets.framework.stage import Outcome, StageInstance
+from assets.framework.work import Work
+from assets.stages import STAGES
+from resources.runtime import Runtime
+from storage.artifact import Artifact, Slot
+from storage.manifest import Tally
+
+
+class ArtifactFile(BaseModel):
+    """Where an artifact lies, and the recipe that its key was pointed at it by."""
+
+    path: Path
+    planned: str
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "ArtifactFile":
+        """The same as data."""
+        return cls(path=artifact.path, planned=artifact.planned)
+
+    def artifact(self) -> Artifact:
+        """The artifact itself."""
+        return Artifact(self.path, planned=self.planned)
+
+
+class WorkFile(BaseModel):
+    """Everything that another process needs to run the same body."""
+
+    stage: str
+    knobs: dict[str, Any]
+    source: Source
+    instance: dict[str, Any]
+    """The other fields of the `StageInstance`."""
+    inputs: dict[str, ArtifactFile]
+    reuse: tuple[ArtifactFile, ...]
+    slot: Slot
+    runtime: Runtime
+    ranks: int
+    rendezvous: Path
+    """A file that exists for this start only, through which the processes find each other."""
+
+    @classmethod
+    def of(cls, work: Work, *, rendezvous: Path) -> "WorkFile":
+        """A running stage as data."""
+        instance = work.instance
+        return cls(
+            stage=instance.stage.name,
+            knobs=instance.knobs.model_dump(mode="json"),
+            source=instance.source,
+            instance={name: getattr(instance, name) for name in OTHER_FIELDS},
+            inputs={name: ArtifactFile.of(artifact) for name, artifact in work.inputs.items()},
+            reuse=tuple(map(ArtifactFile.of, work.reuse)),
+            slot=work.slot,
+            runtime=work.runtime,
+            ranks=work.runtime.processes,
+            rendezvous=rendezvous,
+        )
+
+    def work(self, *, rank: int, log: Callable[[str], None]) -> Work:
+        """The stage as this process runs it."""
+        stage = STAGES[self.stage]
+        instance = StageInstance(
+            stage=stage,
+            knobs=stage.knobs.model_validate(self.knobs),
+            source=self.source,
+            **{name: _tuples(value) for name, value in self.instance.items()},
+        )
+        return Work(
+            instance=instance,
+            inputs={name: file.artifact() for name, file in self.inputs.items()},
+            slot=self.slot,
+            reuse=[file.artifact() for file in self.reuse],
+            runtime=self.runtime,
+            log=log,
+            rank=rank,
+            ranks=self.ranks,
+        )
+
+
+OTHER_FIELDS = tuple(name for name in StageInstance.__dataclass_fields__ if name not in ("stage", "knobs", "source"))
+
+
+class Answer(BaseModel):
+    """What the first process found out, or why a person has to act."""
+
+    refused: str | None = None
+    tallies: dict[str, Tally] = {}
+    metrics: dict[str, float | int | str] = {}
+    preview: str | None = None
+    """PNG in base64."""
+    resolved: dict[str, str] = {}
+    """Device and precision as they came out."""
+
+    @classmethod
+    def of(cls, outcome: Outcome, *, resolved: Mapping[str, str]) -> "Answer":
+        """An outcome as data."""
+        preview = None if outcome.preview is None else base64.b64encode(outcome.preview).decode()
+        return cls(
+            tallies=dict(outcome.tallies), metrics=dict(outcome.metrics), preview=preview, resolved=dict(resolved)
+        )
+
+    def outcome(self) -> Outcome:
+        """The outcome itself."""
+        preview = None if self.preview is None else base64.b64decode(self.preview)
+        return Outcome(tallies=self.tallies, metrics=self.metrics, preview=preview)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that keys are."""
+    if isinstance(value, list):
+        return tuple(value)
+    return {name: _tuples(part) for name, part in value.items()} if isinstance(value, dict) else value
