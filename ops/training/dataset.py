@@ -4,7 +4,7 @@ Shapes: N images of the data set, I images of a batch, B samples of a batch, S e
 M masks of a batch, T word pieces, H x W pixels at the model's size.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -114,18 +114,20 @@ class Batch:
 
     def to(self, device: torch.device) -> Self:
         """The same batch on another device; the copy of pinned memory does not wait."""
-        return self._with({name: value.to(device, non_blocking=True) for name, value in self._tensors().items()})
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
         """The same batch in pinned memory, from which a GPU copies by itself."""
-        return self._with({name: value.pin_memory() for name, value in self._tensors().items()})
+        return self._each(Tensor.pin_memory)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-    def _with(self, tensors: dict[str, Any]) -> Self:
-        return replace(self, **tensors)
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Every tensor changed."""
+        changed: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                changed[field.name] = change(value)
+        return replace(self, **changed)
 
 
 class ReferentDataset(Dataset[ImageItem]):
@@ -159,18 +161,16 @@ class ReferentDataset(Dataset[ImageItem]):
 
     def __getitem__(self, samples: ImageSamples) -> ImageItem:
         """The image that the (referent, expression) samples share, and what they say of it."""
-        referents = [self.referents[number] for number, _ in samples]
-        row = referents[0].image
-        rows = [expression for _, expression in samples]
-        chosen = list(zip(referents, rows, strict=True))
+        chosen = [(self.referents[number], expression) for number, expression in samples]
+        row = chosen[0][0].image
         return ImageItem(
             row=row,
             image_3HW=torch.as_tensor(self.images_N3HW[[row]])[0],
             masks_KHW=None if self.masks is None else torch.as_tensor(self.masks[row]),
             samples=samples,
-            candidates=[referent.candidates for referent in referents],
-            token_ids_ST=torch.stack([referent.token_ids_ST[row] for referent, row in chosen]),
-            token_mask_ST=torch.stack([referent.token_mask_ST[row] for referent, row in chosen]),
+            candidates=[referent.candidates for referent, _ in chosen],
+            token_ids_ST=torch.stack([referent.token_ids_ST[expression] for referent, expression in chosen]),
+            token_mask_ST=torch.stack([referent.token_mask_ST[expression] for referent, expression in chosen]),
         )
 
     def batch(self, samples: Iterable[Sample], *, trim: bool = True) -> Batch:
