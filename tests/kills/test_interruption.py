@@ -19,14 +19,14 @@ RUN = "from pipelines.cli import app; app()"
 
 
 @pytest.fixture
-def home(chosen: Path, tmp_path: Path) -> Path:
-    return copy_home(chosen, tmp_path, experiments={"long": LONG})
+def home(described: Path, tmp_path: Path) -> Path:
+    return copy_home(described, tmp_path, experiments={"long": LONG})
 
 
 @contextmanager
 def training(home: Path) -> Iterator[subprocess.Popen[str]]:
     """`wordmask run` in a process of its own, once its training tells of a step."""
-    words = ["run", "-d", "little", "-e", "long", "--until", "zs_bootstrap"]
+    words = ["run", "-d", "little", "-e", "long", "--until", "supervised"]
     with subprocess.Popen(
         [sys.executable, "-c", RUN, *words],
         cwd=PROJECT,

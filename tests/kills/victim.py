@@ -19,9 +19,9 @@ from tests.homes import DESCRIBED
 LONG = """
 extends: base
 datasets: [little]
-targets: [scores]
+targets: [supervised_scores]
 knobs:
-  zs_bootstrap: {epochs: 400, batch_size: 8}
+  supervised: {epochs: 400, batch_size: 8}
 """
 """A training that is not over before somebody stops it."""
 STEP = re.compile(r"step \d+/\d+")
