@@ -37,7 +37,9 @@ def training(shown: dict[str, Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_training_that_is_stopped_on_its_page_is_cancelled_and_not_tried_again(described: Path, tmp_path: Path) -> None:
+def test_a_training_that_is_stopped_on_its_page_is_cancelled_and_not_tried_again(
+    described: Path, tmp_path: Path
+) -> None:
     home = copy_home(described, tmp_path / "home", experiments={"long": LONG})
     with pages(home, patience=150.0) as address:
         answer = ask(address, LAUNCH.format(job=job_name("little", "long")))["launchRun"]
