@@ -252,7 +252,7 @@ def test_what_irnet_learns_from_is_read_anew_where_it_is_unpickled(pictures: Tri
         assert ours.dtype == torch.uint8
         assert torch.equal(ours, theirs)
     assert set(pairs[3][1].unique().tolist()) <= {0, 1, 255}
-    assert len(list(pairs.every_image())) == len({seed.image_id for seed in seeds}) == 8
+    assert len(list(pairs.every_image())) == len({seed.image_id for seed in seeds}) > 1
 
 
 def test_pictures_of_training_objects_are_of_those_that_taught_irnet(pictures: TrisFigures) -> None:
