@@ -21,7 +21,7 @@ from assets.pretraining.attributes import attribute_accuracy, label_lists
 from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
 from assets.pretraining.swin import Example, Heads, loss_of, mirrored, prepare, targets
 from ops.images import normalise
-from ops.tris.irnet import EMBEDDED, Trunk
+from ops.tris.irnet import EMBEDDED, FrozenResNet
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 from resources.toyref.scenes import render_scene
@@ -37,14 +37,14 @@ TAUGHT = (2, 3, 4)
 """Maps of the trunk with a head, by number."""
 
 
-def learning(trunk: Trunk, *, on: bool) -> Trunk:
+def learning(trunk: FrozenResNet, *, on: bool) -> FrozenResNet:
     """Let the trunk learn, batch norms included, or put it back to rest."""
     trunk.requires_grad_(on)
     nn.Module.train(trunk, on)
     return trunk
 
 
-def cells(trunk: Trunk, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
+def cells(trunk: FrozenResNet, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
     """The taught maps (B, h, w, C) of prepared scenes, with random contrast if asked for."""
     pictures_B3SS = normalise(torch.from_numpy(np.stack([one.image_3SS for one in images])))
     if noise:
@@ -54,7 +54,7 @@ def cells(trunk: Trunk, images: Sequence[Example], *, noise: bool) -> list[Tenso
 
 
 @torch.inference_mode()
-def evaluate(trunk: Trunk, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+def evaluate(trunk: FrozenResNet, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers at the last map of held-out scenes, for cells on objects."""
     found_BhwC = cells(learning(trunk, on=False), examples, noise=False)[-1]
     on_Bhw, attributes_MA, boxes_M4 = targets(examples, found_BhwC.shape[1])
@@ -81,7 +81,7 @@ def train(
     labels = label_lists(scenes)
     examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
-    trunk = Trunk(EMBEDDED)
+    trunk = FrozenResNet(EMBEDDED)
     if start:
         trunk.load_state_dict(load_embedded(start)[0])
     heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
@@ -107,7 +107,7 @@ def train(
 
 
 def optimise(
-    trunk: Trunk,
+    trunk: FrozenResNet,
     heads: Sequence[Heads],
     examples: Sequence[Example],
     across: int,
