@@ -33,7 +33,7 @@ from assets.tris.train import loss_weights
 from ops.evaluation.iou import ScoreState, intersection_union
 from ops.images import to_tensor
 from ops.segmenters.training import SegmenterPlan
-from ops.tris.irnet import look
+from ops.tris.irnet import edges_and_displacements
 from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
@@ -284,7 +284,7 @@ def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisFigures) -> None:
     pixels = read_image(pictures.work, images_in(pictures.work.inputs["references"])[one.image_id])
     chosen = {one.ref_id: pictures.selected[one.ref_id].sent_id}
     maps = SelectedMaps(maps=pictures.maps, selected=chosen).of([one], pixels)
-    masks = refined_masks(maps, *look(net, to_tensor(pixels)))
+    masks = refined_masks(maps, *edges_and_displacements(net, to_tensor(pixels)))
     assert (masks[0].numpy() == pictures.labels[one.ref_id].mask.decode()).all()
 
 
