@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
+# Python keeps what it compiled, even where the environment forbids it: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test slow ui lint types bench results lock clean
+.PHONY: setup demo test pytest slow ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -23,8 +25,11 @@ demo: setup  ## run the main job on the embedded world
 ui: setup  ## open Dagster's pages on the loopback address
 	$(BIN)/wordmask ui
 
-test: lint types  ## lint, types and tests, a file at a time on each core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: lint  ## lint, then types beside tests
+	$(MAKE) --no-print-directory --jobs 2 types pytest
+
+pytest: setup  ## tests, a file at a time on each core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests
 	$(BIN)/python -m pytest -m slow --timeout 3600
@@ -41,6 +46,13 @@ bench: setup  ## ratios, measured side by side in one run
 
 results: setup  ## the tables of RESULTS.md, over three seeds: days on two cores
 	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 11 12 13 14 15 16 21 23 24 25 26 27 28 29,--table $(table))
+
+pictures: export WORDMASK_HOME := $(CURDIR)/build/pictures
+pictures: setup  ## the picture of README.md, from a tiny rendered world
+	mkdir -p build/pictures/datasets docs/pictures
+	echo '{kind: toyref, toy: {style: toyref, size: tiny, seed: 5}}' > build/pictures/datasets/tiny.yaml
+	$(BIN)/wordmask run --dataset tiny --experiment base --until choice_scores
+	$(BIN)/python -m pipelines.commands.picture tiny base docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
 	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \

@@ -235,15 +235,16 @@ def _print_report(dataset: str, experiment: str) -> None:
 
 
 class _clear_errors:  # noqa: N801  a context manager reads as a verb
-    """Turn errors that speak to the user into one red line and exit code 1."""
+    """Turn errors that speak to the user into one red line and exit code 1; a bug keeps its traceback."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from ops.refusal import Refused
         from storage.files import StoreError
 
-        if isinstance(error, (ValueError, FileNotFoundError, StoreError)):  # `Refused` is a ValueError
+        if isinstance(error, (Refused, FileNotFoundError, StoreError)):  # any other ValueError is a bug
             console.print(f"[red]{escape(str(error))}[/red]")
             raise typer.Exit(1) from error
         if reason := _refused_by_the_disk(error):

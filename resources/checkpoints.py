@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
-from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS, training_command
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
@@ -79,12 +79,12 @@ def _single(
     return Checkpoint(name=name, stage=stage, licence=licence, source=source, path=path, files=(file,))
 
 
-def _embedded(model: str, *, stage: str, script: str = "", licence: str = "Apache-2.0") -> Checkpoint:
+def _embedded(model: str, *, stage: str, licence: str = "Apache-2.0") -> Checkpoint:
     return Checkpoint(
         name=f"embedded/{model}",
         stage=stage,
         licence=licence,
-        source=f"this project; `python -m assets.pretraining.{script or model}` makes it again",
+        source=f"this project; `{training_command(model)}` makes it again",
         path=model,
         files=(CheckpointFile(path=f"{model}/{CARD}"),),
         embedded=True,
@@ -201,7 +201,7 @@ _ALL = (
         ),
     ),
     _embedded("parser", stage="noun_phrases", licence="CC BY-SA 4.0 (UD English-EWT)"),
-    _embedded("clip_vit", stage="projected_classes and mask_choices", script="clip"),
+    _embedded("clip_vit", stage="projected_classes and mask_choices"),
     _embedded("clip_rn", stage="tris_response_model and tris_segmenter"),
     _embedded("clip_judge", stage="TRIS's calibration and selected_responses"),
     _embedded("irn_trunk", stage="refined_labels"),

@@ -1,8 +1,9 @@
-"""What Dagster's launchpad sets for every stage: the store's folder and the settings of the machine.
+"""What Dagster hands to every stage: the store, and the settings of the machine, which its launchpad shows.
 
 A stage gets a plain `Store` and a plain `Runtime` instead (`open`, `unresolved`).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -11,8 +12,9 @@ from resources.runtime import Runtime
 from storage.artifact import Store
 
 
-class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Handle to the content-addressed store; `root` is its folder."""
+@dataclass(frozen=True)
+class ArtifactStore:
+    """Handle to the content-addressed store; `root` is its folder, which no launchpad can set: jobs delete in it."""
 
     root: str
 

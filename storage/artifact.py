@@ -19,10 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Any
 
 from storage.digest import digest
 from storage.files import (
@@ -36,10 +33,12 @@ from storage.files import (
     sync_folder,
     write_bytes,
 )
-from storage.garbage import Garbage, find_garbage, put_aside
+from storage.garbage import Garbage, find_garbage, mark_store, put_aside
 from storage.locks import exclusive
 from storage.manifest import MANIFEST, FileSum, Manifest, Tally, read_manifest
-from storage.tables import read_schema, read_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # imported with the first table: most commands only look manifests up
 
 __all__ = ["Artifact", "Garbage", "Manifest", "Slot", "Store", "StoreError", "Tally"]
 
@@ -82,20 +81,26 @@ class Artifact:
             raise StoreError(f"{self.manifest.stage} {self.manifest.fingerprint} holds no {name!r}; it holds {known}.")
         return self.path / name
 
-    def table(self, name: str, *, columns: list[str] | None = None) -> pa.Table:
+    def table(self, name: str, *, columns: list[str] | None = None) -> "pa.Table":
         """Read a table, or some columns of it; `StoreError` when it is absent or damaged."""
+        from storage.tables import read_table
+
         return read_table(self.file(f"{name}.parquet"), columns=columns)
 
-    def schema(self, name: str) -> pa.Schema:
+    def schema(self, name: str) -> "pa.Schema":
         """Columns of a table with their descriptions, without reading rows."""
+        from storage.tables import read_schema
+
         return read_schema(self.file(f"{name}.parquet"))
 
-    def ledger(self, name: str) -> pa.Table:
+    def ledger(self, name: str) -> "pa.Table":
         """One row per unit of a filled table: unit, label, status (`ok` or `quarantined`), reason, rows."""
         return self.table(f"{name}.ledger")
 
-    def quarantine(self, name: str) -> pa.Table:
+    def quarantine(self, name: str) -> "pa.Table":
         """The units of a filled table that have no result: unit, label, reason."""
+        import pyarrow.compute as pc
+
         ledger = self.ledger(name)
         rows = ledger.filter(pc.equal(ledger["status"], "quarantined"))
         return rows.select(["unit", "label", "reason"])
@@ -208,6 +213,7 @@ class Store:
         """
         say = log or self.log
         slot = Slot(root=self.root, stage=safe_part(stage), fingerprint=safe_part(fingerprint), recipe=recipe)
+        mark_store(self.root, log=say)
         with exclusive(self.root / "locks" / stage / fingerprint, timeout=timeout, log=say):
             yield replace(slot, complete=_prepare(slot, force=force, log=say))
 

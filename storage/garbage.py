@@ -3,12 +3,13 @@
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from storage.files import StoreError, explain, make_folder
+from storage.files import StoreError, explain, make_folder, write_bytes
 from storage.locks import exclusive, is_free
 
 
@@ -24,8 +25,27 @@ class Garbage:
     """Bytes of both."""
 
 
+MARKER = "WORDMASK_STORE"
+"""File that a store has since it was made; in a folder without it nothing is deleted."""
+MARK = b"Signature: wordmask-store\n# wordmask keeps artifacts in this folder and deletes in it what no asset means.\n"
+
+
+def mark_store(root: Path, *, log: Callable[[str], None]) -> None:
+    """Say that a folder is a store: a new one, or one that is older than the mark."""
+    if not (root / MARKER).exists():
+        if (root / "objects").is_dir():
+            log(f"{root} is taken for a store of an earlier version of wordmask; {MARKER} in it says so from now on")
+        write_bytes(root / MARKER, MARK)
+
+
 def find_garbage(root: Path, *, min_age: timedelta, dry_run: bool) -> Garbage:
-    """List, and unless `dry_run` delete, what `Store.collect_garbage` describes."""
+    """List, and unless `dry_run` delete, what `Store.collect_garbage` describes.
+
+    Raises:
+        StoreError: the folder has no mark of a store, or a ref is damaged.
+    """
+    if not dry_run and not (root / MARKER).is_file():
+        raise StoreError(f"{root} has no {MARKER}, so nothing is deleted in it; a run makes it where it is a store")
     meant = _meant(root)
     objects = tuple(path for path in _entries(root, "objects") if path not in meant and _idle(root, path, min_age))
     partials = tuple(path for path in _entries(root, "partial") if _idle(root, path, min_age))

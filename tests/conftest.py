@@ -1,9 +1,7 @@
-"""What all tests of a run share: homes with finished stages, made once, and a process that starts others at once."""
+"""What all tests of a run share: homes with finished stages, each made once."""
 
-import multiprocessing
 import os
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ from storage.locks import exclusive
 from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
-HEAVY = ("torch", "spacy", "nltk", "open_clip", "transformers", "matplotlib.pyplot", "groundingdino.models")
 LONGEST = ("tests/kills/", "tests/assets/", "tests/pipelines/", "tests/browser/")
 """Folders whose files take longest: workers begin with them, so that none is left over at the end."""
 
@@ -69,11 +66,3 @@ def corrected(make_once: MakeOnce, chosen: Path) -> Path:
         finish(copy_home(chosen, home, experiments={"try": TRY}))
 
     return make_once("corrected", make)
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """Processes that start with the heavy imports done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*HEAVY, "pipelines.definitions"])
-    return context

@@ -7,7 +7,7 @@ from assets.data.stages import DATASET_INDEX
 from assets.data.tables import OBJECTS, GroundTruthRow
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from resources.datasets import ground_truth_mask
+from resources.datasets.ground_truth import ground_truth_mask
 from storage.masks import Rle
 from storage.rows import Tally
 

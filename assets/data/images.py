@@ -14,7 +14,9 @@ from assets.data.tables import ImageRow
 from assets.framework.tables import Table
 from assets.framework.work import Work
 from ops.refusal import Refused
-from resources.datasets import Dataset, ImageChangedError, ImageProblem, load_image
+from resources.datasets import ImageChangedError
+from resources.datasets.images import ImageProblem, load_image
+from resources.datasets.reading import Dataset
 from storage.files import sha256_of
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 

@@ -10,7 +10,8 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import image_preview
 from ops.refusal import Refused
-from resources.datasets import Expression, QuarantinedRow, check_images
+from resources.datasets import Expression, QuarantinedRow
+from resources.datasets.reading import check_images
 from storage.files import sha256_of
 from storage.rows import Tally
 

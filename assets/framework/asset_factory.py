@@ -19,7 +19,6 @@ from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
-from storage.tables import description as described
 
 AC = dg.AutomationCondition
 _CHANGED = AC.code_version_changed() | AC.any_deps_match(AC.data_version_changed() | AC.will_be_requested())
@@ -53,7 +52,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
     )
     def materialize(
-        context: dg.AssetExecutionContext, store: ArtifactStore, runtime: RuntimeResource
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], runtime: RuntimeResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
             artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
@@ -192,11 +191,13 @@ def _commit(work: Work, mark: str) -> None:
 
 
 def _column_schema(artifact: Artifact, table: str) -> dg.MetadataValue:
+    from storage.tables import description  # brings pyarrow, which the definitions do without
+
     columns = [
         dg.TableColumn(
             name=field.name,
             type=str(field.type),
-            description=described(field) or None,
+            description=description(field) or None,
         )
         for field in artifact.schema(table)
     ]

@@ -4,13 +4,16 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Outcome, Stage, StageInstance, resolved
-from resources.datasets import Dataset, open_dataset
+from resources.datasets import open_dataset
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Slot
+
+if TYPE_CHECKING:
+    from resources.datasets.reading import Dataset
 
 K = TypeVar("K", bound=Knobs)
 
@@ -54,6 +57,6 @@ class Work:
         return outcome
 
     @cached_property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> "Dataset":
         """The reader of the raw data."""
         return open_dataset(self.instance.source.config)

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from assets.pretraining.attributes import (
+from assets.pretraining.auxiliary_heads import (
     Labels,
     attribute_accuracy,
     attribute_loss,
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.pacing import paced_steps
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
 from resources.models.swin_bert import Tokenizer, new_bert
@@ -134,7 +134,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     architecture = {"vocab_size": len(tokenizer.vocabulary), **ARCHITECTURE}
     model = Guesses(new_bert(BertConfig(**architecture)), labels).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         picks = torch.randint(len(ids_NT), (BATCH,), generator=rng)
         hidden_BT, chosen_BT = hide(ids_NT[picks], rng, words=len(tokenizer.vocabulary))
         real_BT = mask_NT[picks].bool()

@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip_views import Picture, View, draw_picture, draw_views, prompted
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip, prepare_images
 from resources.toyref.expressions import vocabulary
@@ -72,8 +73,8 @@ def architecture(words: int, tower: Tower) -> Architecture:
     }
 
 
-def recipe_words() -> tuple[str, ...]:
-    """The words of toyref's sentences and those of the recipe's own texts."""
+def training_words() -> tuple[str, ...]:
+    """The words of toyref's expressions and those of the script's own texts."""
     return tuple(sorted({*vocabulary(), "a", "photo", "of", "and"}))
 
 
@@ -187,7 +188,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began = time.monotonic()
-    words = recipe_words()
+    words = training_words()
     sizes = architecture(len(words) + 4, tower)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
     model = build_small_clip(sizes).train().to(memory_format=torch.channels_last)
@@ -204,7 +205,7 @@ def train(
     scores |= {name: exam(Clip(model, tokenizer)) for name, exam in tower.exams.items()}
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": tower.title,
         "model": "open_clip's CLIP, small",
@@ -236,7 +237,7 @@ def optimise(
     plain = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         loss = train_step(model, draw_views(pictures, rng), tokenizer, rng)
         if lesson:
             loss = loss + lesson(model, pictures, tokenizer, rng)
@@ -250,4 +251,4 @@ def optimise(
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=15, description="Train the embedded CLIP with a ViT tower.")
+    run_script(train, minutes=15, description="Train the embedded CLIP with a ViT tower.")

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from assets.pretraining.clip import FIRST_HELD_OUT_SEED, Tower, train
 from assets.pretraining.clip_views import Picture, Thing, draw_picture
-from assets.pretraining.pacing import run_recipe
+from assets.pretraining.training_script import run_script
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, to_tensor
 from resources.models.clip import Clip, Tokenizer
@@ -108,4 +108,4 @@ RESNET = Tower(
 )
 
 if __name__ == "__main__":
-    run_recipe(partial(train, tower=RESNET), minutes=9, description="Train the embedded CLIP with a ResNet tower.")
+    run_script(partial(train, tower=RESNET), minutes=9, description="Train the embedded CLIP with a ResNet tower.")

@@ -1,6 +1,6 @@
 """What the embedded CLIP is shown: toy objects under reverse blur, cropped, and whole scenes, each with a text.
 
-Belongs here: drawing the pairs. The model and its loss are in the recipe `clip`.
+Belongs here: rendering the pairs. The model and its loss are in the training script `clip`.
 Shapes: H x W pixels of a scene, which is not square.
 """
 

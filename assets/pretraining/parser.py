@@ -1,7 +1,8 @@
 """Train the embedded English parser: spaCy on UD English-EWT, taught to read bare noun phrases as well as sentences.
 
 What is trained on is a pure function of the treebank and the seed: whole sentences and the fragments of
-`recipes.phrases`, in random disguises (lower case, no punctuation, "the" in front). No referring expression is read.
+`treebank_augmentation`, in random disguises (lower case, no punctuation, "the" in front). No referring expression is
+read.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 from thinc.api import Adam, Config, Optimizer
 
-from assets.pretraining.phrases import disguise, training_stream
 from assets.pretraining.treebank import ROOT, Tree, fragments, read_conllu
+from assets.pretraining.treebank_augmentation import disguise, training_stream
 
 STEPS_PER_MINUTE = 200
 """Optimiser steps of one core in a minute: `minutes` fixes a number of steps, so that a seed fixes the result."""

@@ -21,7 +21,8 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional as F
 
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
@@ -78,9 +79,9 @@ def make_batch(examples: Sequence[Example], rng: np.random.Generator, *, size: i
         for mask_HW in masks_NHW:
             target = (index, _square_target(mask_HW, size=size))
             if rng.random() < POINT_SHARE:
-                points.append((*target, _inside(mask_HW, rng)))
+                points.append((*target, point_inside(mask_HW, rng)))
             else:
-                boxes.append((*target, _jittered_box(mask_HW, rng)))
+                boxes.append((*target, jittered_box(mask_HW, rng)))
     prompts = boxes + points
     return Batch(
         images_B3SS=torch.from_numpy(np.stack(images)),
@@ -109,7 +110,7 @@ def _tight_box(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.array(tight_box(mask_HW > 127), np.float32)
 
 
-def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """The tight box with edges moved by 5 % of the side (at least 0.8 pixels) as a standard deviation, 12 % at most."""
     box = _tight_box(mask_HW)
     sides = np.tile(box[2:] - box[:2], 2)
@@ -117,7 +118,8 @@ def _jittered_box(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> n
     return (box + np.clip(rng.normal(0, np.maximum(0.05 * sides, 0.8)), -most, most)).astype(np.float32)
 
 
-def _inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def point_inside(mask_HW: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """The centre x, y of a random pixel of the mask."""
     rows, columns = np.nonzero(mask_HW > 127)
     pick = rng.integers(len(rows))
     return np.array([columns[pick] + 0.5, rows[pick] + 0.5], np.float32)
@@ -213,7 +215,7 @@ def train(
     scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": "embedded segmenter",
         "model": "segment_anything's Sam, small",
@@ -234,7 +236,7 @@ def optimise(
 ) -> int:
     """Train until the time is over; returns the number of steps."""
     optimiser = torch.optim.AdamW(sam.parameters(), lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         picks = rng.choice(len(examples), BATCH, replace=False)
         batch = make_batch([examples[i] for i in picks], rng, size=sam.image_encoder.img_size)
         with torch.autocast("cpu", torch.bfloat16):
@@ -257,4 +259,4 @@ def _fresh_or_from(start: Path | None) -> Sam:
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=14, description="Train the embedded segmenter.")
+    run_script(train, minutes=14, description="Train the embedded segmenter.")

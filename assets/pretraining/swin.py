@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assets.pretraining.attributes import (
+from assets.pretraining.auxiliary_heads import (
     ORDINALS,
     Labels,
     attribute_accuracy,
@@ -32,7 +32,7 @@ from assets.pretraining.attributes import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.pacing import paced_steps
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
 from ops.segmenters.lavt import EMBEDDED
@@ -142,10 +142,10 @@ def loss_of(head: Heads, x_BHWC: Tensor, examples: Sequence[Example]) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(trunk: Swin, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+def evaluate(backbone: Swin, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers of the third stage on held-out scenes, for tokens on objects."""
-    trunk.eval()
-    maps = trunk(normalise(torch.from_numpy(np.stack([example.image_3SS for example in examples]))))
+    backbone.eval()
+    maps = backbone(normalise(torch.from_numpy(np.stack([example.image_3SS for example in examples]))))
     on_BHW, attributes_MA, boxes_M4 = targets(examples, maps[2].shape[1])
     objectness_BHW, logits, predicted_M4 = head(maps[2], on_BHW)
     return {
@@ -165,16 +165,16 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     across = list(labels).index("across")
     log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
-    trunk = Swin(config).train()
+    backbone = Swin(config).train()
     heads = [Heads(width, labels) for width in config.widths[1:]]
-    parameters = [*trunk.parameters(), *(one for head in heads for one in head.parameters())]
+    parameters = [*backbone.parameters(), *(one for head in heads for one in head.parameters())]
     optimiser = torch.optim.AdamW(parameters, lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         chosen = [examples[pick] for pick in rng.choice(count, BATCH, replace=False)]
         chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
         images = normalise(torch.from_numpy(np.stack([one.image_3SS for one in chosen])))
         with torch.autocast("cpu", torch.bfloat16):
-            maps = trunk(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
+            maps = backbone(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
             losses = [loss_of(head, tokens, chosen) for head, tokens in zip(heads, maps[1:], strict=True)]
         loss = torch.stack(losses).mean()
         optimiser.zero_grad()
@@ -184,7 +184,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
     held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
-    scores = evaluate(trunk, heads[1], [prepare(scene, labels) for scene in held_out])
+    scores = evaluate(backbone, heads[1], [prepare(scene, labels) for scene in held_out])
     log(f"{scores}")
     card = {
         "name": "embedded Swin",
@@ -202,7 +202,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         "architecture": architecture(config),
         "licence": "Apache-2.0",
     }
-    save_embedded(out, trunk.state_dict(), card)
+    save_embedded(out, backbone.state_dict(), card)
     return scores
 
 

@@ -14,7 +14,7 @@ from assets.data.tables import images_of, referents_of, scored_referents
 from assets.framework.work import Work
 from ops.tris.prms import normalised_map
 from ops.visualisation import overlay, preview_png
-from resources.datasets import load_image
+from resources.datasets.images import load_image
 from storage.masks import Rle
 
 SHOWN = 4

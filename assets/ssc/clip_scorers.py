@@ -43,7 +43,11 @@ class Scorer(Protocol):
 
 
 def open_scorer(knobs: ChoiceKnobs, runtime: Runtime) -> Scorer:
-    """The scorer of the rules `clip` and `global_local`."""
+    """The scorer of the rules `clip` and `global_local`.
+
+    Raises:
+        Refused: GL-CLIP masks tokens, which only a vision transformer has.
+    """
     clip = open_clip_model(knobs.clip, runtime)
     if knobs.rule == "clip":
         return PromptedScorer(knobs=knobs, clip=clip)
@@ -82,6 +86,10 @@ class GlobalLocalScorer:
     parse: Parse
     share: float
     """v, of the whole image."""
+
+    def __post_init__(self) -> None:
+        """Refuse a CLIP without tokens once, before any image."""
+        _ = self.clip.tower
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Weighted mean features (S, D) of each expression and of its head noun's chunk."""

@@ -19,7 +19,8 @@ from ops.images import to_tensor
 from ops.tris.crf import IGNORE
 from ops.tris.irnet import Irnet
 from ops.tris.irnet_training import IrnetPlan, settle_mean_displacement, top_left_crops, train_irnet
-from resources.datasets import Dataset, DatasetConfig, open_dataset
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.reading import Dataset
 from resources.models.loading import open_irnet
 from storage.weights import save_weights
 

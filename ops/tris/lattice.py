@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ops.refusal import Refused
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
@@ -29,7 +31,7 @@ class Lattice:
         """Build the lattice of points whose features are divided by their standard deviations.
 
         Raises:
-            ValueError: the features spread over so many standard deviations that lattice points cannot be numbered.
+            Refused: the features spread over so many standard deviations that lattice points cannot be numbered.
         """
         keys_NVD, weights_NV = _simplices(features_ND.float())
         numbers, unit_D = _numbered(keys_NVD)
@@ -106,7 +108,7 @@ def _numbered(keys_NVD: Tensor) -> tuple[Tensor, Tensor]:
         units.append(total)
         total *= size
     if total >= 2**63:
-        raise ValueError(f"{sizes} lattice points along the axes are too many to number: use larger deviations")
+        raise Refused(f"{sizes} lattice points along the axes are too many to number: use larger deviations")
     unit_D = torch.tensor(units, device=keys_NVD.device)
     return ((flat_KD - low_D) * unit_D).sum(1), unit_D
 

@@ -9,7 +9,7 @@ from assets.tris.train import response_config, segmenter_config
 from pipelines.commands.terminal import folding
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import experiment_folders
-from resources.models.costs import bert_candidates, costs_of, tris_candidates
+from resources.models.network_costs import costs_of, lavt_and_meres, tris_steps
 from resources.runtime import Runtime
 
 EXPERIMENTS = {"full": ("tris_full", "meres_full"), "embedded": ("tris", "meres")}
@@ -26,8 +26,8 @@ def cost_table(size: str, *, repeats: int) -> Table:
     assert isinstance(segmenter, SegmenterKnobs)
     assert isinstance(lavt, SupervisedKnobs)
     candidates = [
-        *tris_candidates(response.clip, response_config(response), segmenter_config(segmenter)),
-        *bert_candidates(lavt.size),
+        *tris_steps(response.clip, response_config(response), segmenter_config(segmenter)),
+        *lavt_and_meres(lavt.size),
     ]
     names = ("network", "image", "parameters", "GMAC", "GMAC without norms and enlargement", f"ms on {device}")
     table = folding(*names, title=f"One image and one sentence, {size} size, random weights")

@@ -36,7 +36,7 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
     }
     lines: list[RenderableType] = [words, masks, f"Rule for empty masks: {'; '.join(sorted(rules))}."]
     if not cells:
-        lines = [words, "There is no ground truth to compare with: no drawn mask was found."]
+        lines = [words, "There is no ground truth to compare with: no ground-truth mask was found."]
     pages = (artifact.file(PAGE) for artifact in artifacts.values() if artifact.has(PAGE))
     lines += [f"The page with pictures: {page}" for page in pages]
     return Group(*lines)

@@ -27,7 +27,7 @@ WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
-TENDING_SECONDS = 15.0
+DEAD_RUN_SECONDS = 15.0
 """How often a run looks whether the run that it waits for was killed."""
 
 
@@ -66,7 +66,7 @@ def run_planned(
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
     }
-    with owned() as owner, dg.DagsterInstance.get() as instance, tended(instance):
+    with owned() as owner, dg.DagsterInstance.get() as instance, ending_dead_runs(instance):
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
@@ -91,16 +91,16 @@ def _print_failures(result: dg.ExecuteInProcessResult) -> None:
 
 
 @contextmanager
-def tended(instance: dg.DagsterInstance) -> Iterator[None]:
-    """End dead runs at once and every `TENDING_SECONDS`: one may die while this run waits for its slot of a pool."""
+def ending_dead_runs(instance: dg.DagsterInstance) -> Iterator[None]:
+    """End dead runs at once and every `DEAD_RUN_SECONDS`: one may die while this run waits for its slot of a pool."""
     left = threading.Event()
 
-    def tend() -> None:
-        while not left.wait(TENDING_SECONDS):
+    def watch() -> None:
+        while not left.wait(DEAD_RUN_SECONDS):
             end_dead_runs(instance)
 
     end_dead_runs(instance)
-    thread = threading.Thread(target=tend, daemon=True)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield

@@ -14,7 +14,9 @@ from ops.visualisation import index_labels, overlay, png_bytes
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
 from pipelines.graph.state import ready
-from resources.datasets import ImageProblem, Limits, expression_problem, load_image
+from resources.datasets import Limits
+from resources.datasets.images import ImageProblem, load_image
+from resources.datasets.reading import expression_problem
 from resources.runtime import Runtime
 from storage.files import write_bytes
 

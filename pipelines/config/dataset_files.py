@@ -168,7 +168,7 @@ def _require_usable(corpus: Corpus, root: Path) -> None:
     if "train" not in corpus.splits:
         raise Refused(
             f"{root} has the splits {', '.join(corpus.splits)} but no row to train on; leave the column `split` empty, "
-            "or say train in some rows: no drawn mask is needed for them"
+            "or say train in some rows: no ground-truth mask is needed for them"
         )
 
 
@@ -186,9 +186,9 @@ def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
     if (SHIPPED / "datasets" / f"{name}.yaml").exists():
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    for known, written in read_files([path.parent], DatasetFile).items():
-        if known.stem == name:
-            path, file = known, file.model_copy(update={"experiments": written.experiments})
+    for existing, written in read_files([path.parent], DatasetFile).items():
+        if existing.stem == name:
+            path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)
@@ -208,5 +208,5 @@ def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
         return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error

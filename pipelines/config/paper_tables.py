@@ -55,7 +55,9 @@ class TablesFile(BaseModel):
     def _fill_rows(cls, raw: dict[str, Any]) -> dict[str, Any]:
         """Put what a kind says into its rows."""
         kinds = raw.get("kinds", {})
-        tables = [{**table, "rows": [_filled(row, kinds) for row in table["rows"]]} for table in raw["tables"]]
+        tables = [
+            {**table, "rows": [_filled(row, kinds) for row in table.get("rows", [])]} for table in raw.get("tables", [])
+        ]
         return {**raw, "tables": tables}
 
 
@@ -64,7 +66,7 @@ def paper_tables(folder: Path = FOLDER) -> tuple[PaperTable, ...]:
     """All tables, by number.
 
     Raises:
-        ValueError: a file is not valid.
+        Refused: a file is not valid.
     """
     files = read_files([folder], TablesFile)
     return tuple(sorted((table for file in files.values() for table in file.tables), key=lambda table: table.number))

@@ -60,7 +60,7 @@ def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
         try:
             checked_name(path.stem)
             files[path] = model.model_validate(read_yaml(path) or {})
-        except (Refused, ValidationError, yaml.YAMLError) as error:
+        except (Refused, ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise Refused(f"{path}: {error}") from error
         if path.stem in names:
             raise Refused(f"{path}: another file is already called {path.stem}; rename one of them")
@@ -69,7 +69,7 @@ def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Plain data of a file; `yaml.YAMLError` where it is none."""
+    """Plain data of a file; `yaml.YAMLError` or `UnicodeDecodeError` where it is none."""
     return yaml.load(path.read_text(), Loader=Loader)  # noqa: S506  a safe loader
 
 

@@ -18,7 +18,7 @@ def automations(instances: Sequence[StageInstance]) -> Automations:
         description="Materializes what a changed knob, weight or input made out of date, and all below it.",
     )
     roots = [dg.AssetKey(list(instance.key)) for instance in instances if not instance.inputs]
-    look = dg.ScheduleDefinition(
+    nightly = dg.ScheduleDefinition(
         name="look_for_new_data",
         cron_schedule="0 3 * * *",
         target=dg.AssetSelection.assets(*roots),
@@ -35,4 +35,4 @@ def automations(instances: Sequence[StageInstance]) -> Automations:
     def run_stale() -> dg.RunRequest:
         return dg.RunRequest(stale_assets_only=True)
 
-    return [sensor], [look, run_stale]
+    return [sensor], [nightly, run_stale]

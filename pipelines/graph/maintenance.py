@@ -93,7 +93,7 @@ def register(new: NewExperiment) -> Path:
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def refusals_as_failures() -> Iterator[None]:
     """A refusal fails the op in its own words, and is not tried again."""
     try:
         yield
@@ -104,7 +104,7 @@ def refusals_told() -> Iterator[None]:
 @dg.op(out=dg.Out(dg.Nothing))
 def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> None:
     """Write the experiment, unless something in it is wrong."""
-    with refusals_told():
+    with refusals_as_failures():
         path = register(config)
     context.log.info(f"{path} is there. {RELOAD}")
     context.add_output_metadata({"file": dg.MetadataValue.path(str(path)), "next": RELOAD})
@@ -113,14 +113,16 @@ def write_experiment(context: dg.OpExecutionContext, config: NewExperiment) -> N
 @dg.op(out=dg.Out(dg.Nothing))
 def add_to_the_graph(context: dg.OpExecutionContext, config: Wish) -> None:
     """Remember that the experiments are wanted there."""
-    with refusals_told():
+    with refusals_as_failures():
         new = ask_for(config.dataset, config.experiments)
     context.log.info(f"{len(new)} of {len(config.experiments)} are new. {RELOAD}")
     context.add_output_metadata({"new": dg.MetadataValue.text(", ".join(new)), "next": RELOAD})
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, store: ArtifactStore) -> None:
+def delete_unreferenced(
+    context: dg.OpExecutionContext, config: Collection, store: dg.ResourceParam[ArtifactStore]
+) -> None:
     """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
     try:
         garbage = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
@@ -143,7 +145,7 @@ def delete_unreferenced(context: dg.OpExecutionContext, config: Collection, stor
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def compare_checksums(context: dg.OpExecutionContext, store: ArtifactStore) -> None:
+def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[ArtifactStore]) -> None:
     """Read every artifact again; fail with the list of damaged files when there are any."""
     opened = store.open()
     artifacts = opened.artifacts()

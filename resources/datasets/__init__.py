@@ -1,30 +1,27 @@
 """Data sets that others made, reduced to expressions, ground-truth masks and quarantined rows.
 
-`open_dataset` is the way in; one module per layout knows what lies on disk.
+`open_dataset` is the way in; one module per layout knows what lies on disk. What decodes images is imported when a data
+set is opened, so that a plan of stages is quick to make.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from ops.refusal import Refused
-from resources.datasets import folder, refer, referit
-from resources.datasets.ground_truth import ground_truth_mask
-from resources.datasets.images import ImageChangedError, ImageProblem, inspect_image, load_image, safe_path
-from resources.datasets.reading import Dataset, Layout, check_images, expression_problem
 from resources.datasets.records import (
     Corpus,
     DatasetConfig,
     Expression,
     GroundTruth,
+    ImageChangedError,
     Limits,
     QuarantinedRow,
     in_split,
 )
 
-LAYOUTS: dict[str, Layout] = {
-    "refer": refer.LAYOUT,
-    "toyref": refer.LAYOUT,
-    "referit": referit.LAYOUT,
-    "folder": folder.LAYOUT,
-}
-"""Kind of data set -> how it is read."""
+if TYPE_CHECKING:
+    from resources.datasets.reading import Dataset, Layout
 
 
 def open_dataset(config: DatasetConfig) -> Dataset:
@@ -33,28 +30,28 @@ def open_dataset(config: DatasetConfig) -> Dataset:
     Raises:
         Refused: The kind is unknown.
     """
-    if config.kind not in LAYOUTS:
-        raise Refused(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(LAYOUTS)}")
-    return Dataset(config, LAYOUTS[config.kind])
+    from resources.datasets import folder, refer, referit
+    from resources.datasets.reading import Dataset
+
+    layouts: dict[str, Layout] = {
+        "refer": refer.LAYOUT,
+        "toyref": refer.LAYOUT,
+        "referit": referit.LAYOUT,
+        "folder": folder.LAYOUT,
+    }
+    if config.kind not in layouts:
+        raise Refused(f"unknown kind of data set {config.kind!r}; choose one of {', '.join(layouts)}")
+    return Dataset(config, layouts[config.kind])
 
 
 __all__ = [
-    "LAYOUTS",
     "Corpus",
-    "Dataset",
     "DatasetConfig",
     "Expression",
     "GroundTruth",
     "ImageChangedError",
-    "ImageProblem",
     "Limits",
     "QuarantinedRow",
-    "check_images",
-    "expression_problem",
-    "ground_truth_mask",
     "in_split",
-    "inspect_image",
-    "load_image",
     "open_dataset",
-    "safe_path",
 ]

@@ -53,16 +53,6 @@ class ImageProblem(Refused):
     """An image that can not be used; the message is the reason that goes to quarantine."""
 
 
-class ImageChangedError(RuntimeError):
-    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(
-            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
-            "images anew; what is finished stays"
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class ImageHeader:
     """What the header of an image file promises."""

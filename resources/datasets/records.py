@@ -14,6 +14,16 @@ Kind = Literal["refer", "referit", "folder", "toyref"]
 SPLIT_ORDER = ("train", "val", "test", "testA", "testB", "testC")
 
 
+class ImageChangedError(RuntimeError):
+    """An image changed while stages work on it; unlike a bad row it ends the stage, which can be taken up again."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"{name} {what}, since `references` read it: put it back as it was, or start a new run, which looks at all "
+            "images anew; what is finished stays"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Beyond these a row is quarantined instead of read."""

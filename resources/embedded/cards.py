@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 EMBEDDED_FOLDER = Path(__file__).resolve().parent
+TRAINING_SCRIPTS = {"clip_vit": "clip", "clip_judge": "clip_scorer", "irn_trunk": "irn_backbone"}
+"""Folder of an embedded model -> its training script in `assets.pretraining`, where the names differ."""
 REQUIRED = ("data", "command", "seconds", "scores", "architecture", "licence")
 """What the maker of a card must say; the rest (date, sizes, checksum, shared tensors) is filled in here."""
+
+
+def training_command(name: str) -> str:
+    """The command of the training script that makes the embedded model `name`."""
+    return f"python -m assets.pretraining.{TRAINING_SCRIPTS.get(name, name)}"
 
 
 def embedded_folder(name: str) -> Path:
@@ -32,9 +39,7 @@ def embedded_folder(name: str) -> Path:
     """
     folder = EMBEDDED_FOLDER / name
     if not (folder / CARD).is_file():
-        raise Refused(
-            f"no embedded model {name!r} in {EMBEDDED_FOLDER}; train it with `python -m assets.pretraining.{name}`"
-        )
+        raise Refused(f"no embedded model {name!r} in {EMBEDDED_FOLDER}; train it with `{training_command(name)}`")
     return folder
 
 

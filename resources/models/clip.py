@@ -7,8 +7,6 @@ Shapes: N texts, images or masks, L tokens, D embedding width, S the model's ima
 """
 
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch.nn import functional as F
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
+from resources.models.torchscript import is_torchscript, read_torchscript
 from resources.models.weights import load_strictly, read_safetensors, read_torch
 
 Crop = Literal["center", "pad"]
@@ -290,18 +289,7 @@ def read_state(checkpoint: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors file, a TorchScript archive or a plain file of tensors."""
     if checkpoint.suffix == ".safetensors":
         return read_safetensors(checkpoint)
-    if _is_torchscript(checkpoint):
-        with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are written in it
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return dict(torch.jit.load(checkpoint, map_location="cpu").state_dict())
-    return read_torch(checkpoint)
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    return read_torchscript(checkpoint) if is_torchscript(checkpoint) else read_torch(checkpoint)
 
 
 def _is_pair(value: object) -> bool:

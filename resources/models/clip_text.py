@@ -27,7 +27,7 @@ IGNORED = re.compile(r"visual\..*|text_projection|logit_scale|input_resolution|c
 
 
 class ClipTokenizer:
-    """Sentences as CLIP's ids, start and end included; one that is too long loses its last words, never its end."""
+    """Expressions as CLIP's ids, start and end included; one that is too long loses its last words, never its end."""
 
     def __init__(self, words: Sequence[str], *, max_tokens: int = MAX_TOKENS) -> None:
         """`words` are those of an embedded CLIP; none: OpenAI's byte pairs."""
@@ -39,9 +39,9 @@ class ClipTokenizer:
             else open_clip.get_tokenizer(FULL_SIZES[PUBLISHED], context_length=max_tokens)
         )
 
-    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (see `ops.backbones.language.attention_mask`), both int64 (sentences, max_tokens)."""
-        ids_NT: Tensor = self._ids(list(sentences)).long()
+    def encode(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (see `ops.backbones.language.attention_mask`), both int64 (expressions, max_tokens)."""
+        ids_NT: Tensor = self._ids(list(expressions)).long()
         return ids_NT, attention_mask(ids_NT)
 
     def card(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Open-vocabulary detector: Grounding DINO, from the published Swin-T to the small one that ships with the project.
 
-Both are one architecture with other numbers (`DetectorSizes`), built from groundingdino-py's own classes. Pictures are
+Both are one architecture with other numbers (`DetectorSizes`), built from groundingdino-py's own classes. Images are
 resized and normalised here and boxes brought back to pixels here; the package's own inference helpers are not used.
-Turning raw scores into detections of classes is arithmetic and lives in `ops/candidates.py`.
+Turning raw scores into detections of classes is arithmetic and lives in `ops.ssc.detections`.
 
 Shapes: Q queries, T tokens of the caption, H x W pixels of the original image.
 """
@@ -84,7 +84,7 @@ SWINT_OGC = DetectorSizes()
 
 @dataclass(frozen=True, kw_only=True)
 class RawDetections:
-    """What the network says about one image and caption, before any threshold."""
+    """Raw boxes and scores of one image and caption, before any threshold."""
 
     boxes_Q4: NDArray[np.float32]
     """x0, y0, x1, y1 in pixels of the original image, clipped to it."""
@@ -95,7 +95,7 @@ class RawDetections:
 
 
 class Detector:
-    """A Grounding DINO that looks at one image at a time, so that no result depends on its neighbours in a batch."""
+    """A Grounding DINO that takes one image at a time, so that no result depends on its neighbours in a batch."""
 
     def __init__(
         self, model: nn.Module, tokenizer: BertTokenizer, *, sizes: DetectorSizes, device: torch.device | str = "cpu"
@@ -175,9 +175,9 @@ def load_detector(
 
 
 def build_grounding_dino(sizes: DetectorSizes, tokenizer: BertTokenizer) -> nn.Module:
-    """A groundingdino-py GroundingDINO of the given sizes, random weights, our text tower inside."""
+    """A groundingdino-py GroundingDINO of the given sizes, random weights, our text encoder inside."""
     package = _import_package("groundingdino.models.GroundingDINO.groundingdino")
-    with quiet(), _text_tower(package, build_phrase_bert(sizes.bert), tokenizer):
+    with quiet(), _text_encoder(package, build_phrase_bert(sizes.bert), tokenizer):
         model: nn.Module = package.GroundingDINO(
             _build_backbone(sizes),
             _build_transformer(sizes),
@@ -305,8 +305,8 @@ def _build_transformer(sizes: DetectorSizes) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _text_tower(package: Any, text: nn.Module, tokenizer: BertTokenizer) -> Iterator[None]:
-    """While GroundingDINO is constructed, hand it our tower where it would read one from a folder and wrap it."""
+def _text_encoder(package: Any, text: nn.Module, tokenizer: BertTokenizer) -> Iterator[None]:
+    """While GroundingDINO is constructed, hand it our text encoder where it would read and wrap one of its own."""
     names = {"get_tokenlizer": _TextSource(text, tokenizer), "BertModelWarper": lambda bert_model: bert_model}
     originals = {name: getattr(package, name) for name in names}
     for name, value in names.items():
@@ -320,7 +320,7 @@ def _text_tower(package: Any, text: nn.Module, tokenizer: BertTokenizer) -> Iter
 
 @dataclass(frozen=True)
 class _TextSource:
-    """Looks like the package's `get_tokenlizer` module."""
+    """Stands in for the package's `get_tokenlizer` module."""
 
     text: nn.Module
     tokenizer: BertTokenizer
@@ -340,7 +340,7 @@ def _embedded_words_if(random_weights: bool) -> Path:
 
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """Draw random weights from `seed` without disturbing the caller's generator."""
+    """Sample random weights from `seed` without disturbing the caller's generator."""
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)

@@ -1,8 +1,8 @@
-"""The text tower of Grounding DINO: BERT in which words see only their own phrase, and its tokenizer.
+"""The text encoder of Grounding DINO: BERT in which words attend to their own phrase only, and its tokenizer.
 
 groundingdino-py wraps transformers' BertModel by copying methods off it that transformers 5 no longer has.
 `PhraseBert` stands in for that wrapper: the same sub-modules under the same names, so published checkpoints load, and
-the attention mask built here. What belongs to pictures and boxes is in `detector.py`.
+the attention mask built here. What belongs to images and boxes is in `grounding_dino.py`.
 
 Shapes: B captions, T tokens, D width.
 """
@@ -24,7 +24,7 @@ SEPARATORS = (".", "?")
 
 
 class PhraseBert(nn.Module):
-    """BERT over captions of several phrases, each phrase blind to the others.
+    """BERT over captions of several phrases, none of which attends to the others.
 
     Takes over the embeddings, encoder and pooler of a transformers BertModel. The pooler is never run; it is there
     because published Grounding DINO checkpoints hold its weights.
@@ -44,7 +44,7 @@ class PhraseBert(nn.Module):
 
         Args:
             input_ids: (B, T) int64.
-            attention_mask: (B, T, T) bool, True where the token of the row may see the token of the column.
+            attention_mask: (B, T, T) bool, True where the token of the row may attend to the token of the column.
             token_type_ids: (B, T) int64, zeros.
             position_ids: (B, T) int64, counted from the start of each phrase.
 
@@ -57,7 +57,7 @@ class PhraseBert(nn.Module):
 
 
 def additive_mask(visible_BTT: Tensor, dtype: torch.dtype) -> Tensor:
-    """(B, 1, T, T): 0 where a token may look, the most negative number of `dtype` elsewhere."""
+    """(B, 1, T, T): 0 where a token may attend, the most negative number of `dtype` elsewhere."""
     hidden_B1TT = ~visible_BTT.bool()[:, None]
     return torch.zeros(hidden_B1TT.shape, dtype=dtype, device=visible_BTT.device).masked_fill(
         hidden_B1TT, torch.finfo(dtype).min

@@ -173,7 +173,7 @@ class Segmenter:
     def inside(
         self, image_HW3: npt.NDArray[np.uint8], boxes_N4: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        """The best of the automatic masks that SAM finds in each box when it sees nothing else (spec 2.10).
+        """The best of the automatic masks that SAM finds in each box when the rest of the image is blank (spec 2.10).
 
         The crop keeps its place and scale, on the colour of its own border: enlarged to SAM's input, small objects look
         like nothing it was trained on.

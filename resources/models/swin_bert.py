@@ -32,7 +32,7 @@ BIAS_TABLE = "relative_position_bias_table"
 class Tokenizer:
     """BERT's WordPiece, lower-case and without accents, cut to the first `max_tokens` ids.
 
-    A long sentence loses its [SEP] (spec 1.6); short ones are padded with id 0 on the right.
+    A long expression loses its [SEP] (spec 1.6); short ones are padded with id 0 on the right.
     """
 
     def __init__(self, vocabulary: Sequence[str], *, max_tokens: int = 20) -> None:
@@ -45,11 +45,11 @@ class Tokenizer:
         ids = {piece: number for number, piece in enumerate(vocabulary)}
         self._pieces = BertWordPieceTokenizer(vocab=ids, lowercase=True, strip_accents=True)
 
-    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (1 on real pieces), both int64 (sentences, max_tokens)."""
-        ids = torch.zeros(len(sentences), self.max_tokens, dtype=torch.long)
+    def encode(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (1 on real pieces), both int64 (expressions, max_tokens)."""
+        ids = torch.zeros(len(expressions), self.max_tokens, dtype=torch.long)
         mask = torch.zeros_like(ids)
-        for row, encoding in enumerate(self._pieces.encode_batch(list(sentences))):
+        for row, encoding in enumerate(self._pieces.encode_batch(list(expressions))):
             pieces = encoding.ids[: self.max_tokens]
             ids[row, : len(pieces)] = torch.tensor(pieces)
             mask[row, : len(pieces)] = 1

@@ -40,9 +40,9 @@ class TrisTokenizer:
         """`tokenize` is CLIP's own tokenizer, rows padded with zeros."""
         self.tokenize, self.rule = tokenize, rule
 
-    def encode(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and ones, both int64 (sentences, tokens)."""
-        ids_NT = truncate(torch.as_tensor(self.tokenize(list(sentences))).long(), length=MAX_TOKENS, rule=self.rule)
+    def encode(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and ones, both int64 (expressions, tokens)."""
+        ids_NT = truncate(torch.as_tensor(self.tokenize(list(expressions))).long(), length=MAX_TOKENS, rule=self.rule)
         return ids_NT, torch.ones_like(ids_NT)
 
     def card(self) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """A person opens the pages, sees the graph, presses Materialize and sees what came out."""
 
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from resources.paths import PROJECT
 from resources.toyref.refcoco_writer import COUNTS
-from tests.browser.serving import finished, newest_run, pages
+from tests.browser.serving import ask, finished, newest_run, pages
 from tests.homes import write_home
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -90,3 +92,55 @@ def test_the_graph_is_shown_and_an_asset_is_materialized_from_its_page(home: Pat
         picture.wait_for()
         page.screenshot(path=tmp_path / "preview.png")
         assert picture.evaluate("one => one.naturalWidth") > 100
+
+
+ATTACK = """async (address) => {
+  const body = JSON.stringify({query: "mutation { reloadWorkspace { __typename } }"});
+  const tried = [];
+  for (const type of ["application/json", "text/plain"]) {
+    try {
+      const answer = await fetch(`${address}/graphql`,
+        {method: "POST", mode: "no-cors", headers: {"Content-Type": type}, body});
+      tried.push(answer.type);
+    } catch (problem) { tried.push("failed"); }
+  }
+  const image = new Image();
+  image.src = `${address}/graphql?query=${encodeURIComponent("mutation { reloadWorkspace { __typename } }")}`;
+  await new Promise((done) => { image.onload = image.onerror = done; });
+  const socket = new WebSocket(address.replace("http", "ws") + "/graphql", "graphql-ws");
+  tried.push(await new Promise((done) => {
+    socket.onopen = () => done("open");
+    socket.onclose = () => done("closed");
+  }));
+  return tried;
+}"""
+
+
+@pytest.mark.timeout(300)
+def test_a_page_of_another_site_changes_nothing_while_the_pages_are_open(home: Path, page: Any) -> None:
+    with pages(home, patience=150.0) as address, http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        statuses: list[tuple[str, int]] = []
+        page.on("response", lambda answer: statuses.append((answer.request.method, answer.status)))
+        page.goto(f"http://localhost:{other.server_port}/")
+        tried = page.evaluate(ATTACK, address)
+        other.shutdown()
+        assert tried[-1] == "closed"
+        assert {status for method, status in statuses if method == "POST"} == {403}
+        assert [status for method, status in statuses if method == "GET"][-1] == 403
+        assert (
+            ask(address, "mutation { reloadWorkspace { __typename } }")["reloadWorkspace"]["__typename"] == "Workspace"
+        )
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Another site."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>elsewhere</title>")
+
+    def log_message(self, *_: object) -> None:
+        pass

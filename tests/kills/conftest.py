@@ -1,18 +1,16 @@
 """The victims of a few kills and of many."""
 
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from tests.homes import copy_home, write_home
 from tests.kills.victim import OFTEN, VICTIM, Victim, experiments
+from tests.processes import warm_processes
 
 
 @pytest.fixture(scope="module")
-def victims(
-    processes: ForkServerContext, described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[int, Victim]:
+def victims(described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Victim]:
     """Number of kills -> what they hit."""
     few = copy_home(
         described,
@@ -27,6 +25,6 @@ def victims(
     candidates = {("candidate_masks",): chosen / "store", ("candidate_masks", "mask_choices"): chosen / "store"}
     prepared = {(): described / "store", **candidates}
     return {
-        2: Victim(context=processes, home=few, dataset="little", prepared=prepared),
-        OFTEN: Victim(context=processes, home=many, dataset="victim", prepared={}),
+        2: Victim(context=warm_processes(), home=few, dataset="little", prepared=prepared),
+        OFTEN: Victim(context=warm_processes(), home=many, dataset="victim", prepared={}),
     }

@@ -112,3 +112,21 @@ def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
     code, said = run("results", "--table", "9", "--show")
     assert code == 1
     assert "choose from [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 21, 23, 24, 25, 26, 27, 28, 29]" in said
+
+
+def test_a_file_that_is_no_text_is_named(run: Run, home: Path) -> None:
+    (home / "experiments").mkdir(parents=True)
+    (home / "experiments" / "odd.yaml").write_bytes(b"extends: \xff")
+    code, said = run("status")
+    assert code == 1
+    assert "odd.yaml: 'utf-8' codec can't decode" in said
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(*_: str) -> None:
+        raise ValueError("zip() argument 2 is shorter than argument 1")
+
+    monkeypatch.setattr("pipelines.commands.status.status_table", planted)
+    result = CliRunner().invoke(app, ["status"])
+    assert type(result.exception) is ValueError
+    assert "zip()" not in result.output

@@ -1,15 +1,25 @@
 """Embedded models come back from disk as they were saved, and say where they come from."""
 
+import importlib.util
 import json
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from resources.embedded.cards import embedded_folder, load_embedded, read_card, save_embedded
+from resources.checkpoints import CHECKPOINTS
+from resources.embedded.cards import (
+    EMBEDDED_FOLDER,
+    embedded_folder,
+    load_embedded,
+    read_card,
+    save_embedded,
+    training_command,
+)
 
 CARD: dict[str, Any] = {
     "data": "none",
@@ -92,7 +102,22 @@ def test_a_card_that_is_no_object_is_refused(tmp_path: Path) -> None:
         read_card(tmp_path)
 
 
-def test_an_unknown_model_is_named_with_its_recipe() -> None:
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in EMBEDDED_FOLDER.glob("*/card.json")), ids=attrgetter("name")
+)
+def test_cards_and_messages_name_training_scripts_that_are_there(folder: Path) -> None:
+    commands = [*str(read_card(folder)["command"]).split(" && "), training_command(folder.name)]
+    assert commands[-1] in CHECKPOINTS[f"embedded/{folder.name}"].source
+    for command in commands:
+        module = command.removeprefix("python -m ").split()[0]
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        assert '__name__ == "__main__"' in Path(spec.origin).read_text(encoding="utf-8"), module
+    assert module in commands[-2], "the last run was by the script that messages name"
+
+
+def test_an_unknown_model_is_named_with_its_training_script() -> None:
     with pytest.raises(ValueError, match=r"pretraining\.unicorn"):
         embedded_folder("unicorn")
 

@@ -1,6 +1,5 @@
 """Arrays filled shard by shard: rows, quarantine, reuse, and that kills and damage change no byte."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from storage.artifact import Artifact, Store, StoreError
 from storage.digest import digest
 from storage.manifest import Tally
 from storage.rows import Quarantined, Unit
+from tests.processes import warm_processes
 from tests.storage.filling import RECIPE, contents
 
 LAYOUT = Layout(shape=(3, 2), dtype="float16", dimensions=("unit", "row", "column"), attributes={"scale": "none"})
@@ -150,7 +150,7 @@ def test_a_write_that_was_cut_short_is_made_again(tmp_path: Path, damage: str) -
 def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     calm, _ = make(Store(tmp_path / "calm"))
     store = Store(tmp_path / "rough")
-    context = multiprocessing.get_context("spawn")
+    context = warm_processes()
     for shard in (0, 2):
         process = context.Process(target=make_slowly, args=(store.root,))
         process.start()

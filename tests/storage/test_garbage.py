@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.artifact import Store, StoreError
+from storage.garbage import MARKER
 from tests.storage.filling import RECIPE, make, numbers
 
 NOW = timedelta(0)
@@ -60,3 +61,30 @@ def test_a_damaged_ref_stops_the_collection(store: Store) -> None:
     with pytest.raises(StoreError, match="collect again"):
         store.collect_garbage(False, min_age=NOW)
     assert len(store.artifacts()) == 2
+
+
+def test_without_the_mark_of_a_store_nothing_is_deleted(store: Store) -> None:
+    (store.root / MARKER).unlink()
+    with pytest.raises(StoreError, match="has no WORDMASK_STORE, so nothing is deleted"):
+        store.collect_garbage(False, min_age=NOW)
+    assert (store.root / "objects/numbers/f1").is_dir()
+    assert store.collect_garbage(min_age=NOW).objects == (store.root / "objects/numbers/f1",)
+
+
+def test_a_store_of_an_earlier_version_is_marked_by_its_next_run_which_says_so_once(store: Store) -> None:
+    (store.root / MARKER).unlink()
+    said: list[str] = []
+    for fingerprint in ("f4", "f5"):
+        with store.claim("numbers", fingerprint, recipe=RECIPE, log=said.append):
+            pass
+    assert len([line for line in said if "earlier version" in line]) == 1
+    assert not store.collect_garbage(False, min_age=NOW).objects[0].exists()
+
+
+def test_a_folder_that_is_no_store_keeps_everything(tmp_path: Path) -> None:
+    mine = tmp_path / "thesis"
+    (mine / "objects" / "chapters" / "one").mkdir(parents=True)
+    (mine / "objects" / "chapters" / "one" / "text.tex").write_text("years of work")
+    with pytest.raises(StoreError):
+        Store(mine).collect_garbage(False, min_age=NOW)
+    assert (mine / "objects" / "chapters" / "one" / "text.tex").read_text() == "years of work"

@@ -210,3 +210,16 @@ def test_quarantined_units_warn_above_the_limit_and_stop_the_run_above_a_half(
     assert found.metadata["share"].value == bad / 10
     assert result.success is success
     assert ("sums" in toy.computed) is success
+
+
+def test_the_manifest_says_what_made_the_artifact_and_its_content_digest_does_not(toy: Toy) -> None:
+    toy.run("seeds", accumulate=4)
+    artifact = toy.store.resolve(key_of("seeds"))
+    machine, content = artifact.manifest.extra["machine"], artifact.content_digest
+    assert (machine["device"], machine["precision"], machine["accumulate"]) == (None, None, 4)
+    assert {"python", "torch", "numpy", "pyarrow", "spacy"} <= set(artifact.manifest.versions)
+    toy.run("seeds", accumulate=2, force=True)
+    again = toy.store.resolve(key_of("seeds"))
+    assert again.manifest.extra["machine"]["accumulate"] == 2
+    assert again.content_digest == content
+    assert again.path == artifact.path

@@ -1,6 +1,5 @@
 """A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -14,32 +13,27 @@ from pipelines.graph.load import load_plan
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
-from tests.homes import write_home
+from tests.homes import CHOSEN, copy_home, finish
+from tests.processes import warm_processes
 
-WORLD = "kind: toyref\ntoy: {style: toyref, size: tiny, seed: 4}\n"
 EXPERIMENT = """
 extends: base
-datasets: [pair]
+datasets: [little]
 knobs:
   zs_bootstrap: {epochs: 2, batch_size: 12}
 """
-PREPARED = ("dataset_index", "references", "noun_phrases", "projected_classes", "candidate_masks", "mask_choices")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(chosen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world with everything that ZSBootstrap reads."""
-    home = write_home(tmp_path_factory.mktemp("home"), datasets={"pair": WORLD}, experiments={"pair": EXPERIMENT})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORDMASK_HOME", str(home))
-        for one in stages():
-            if one.stage.name in PREPARED:
-                run_stage(one, Store(home / "store"), Runtime(threads=1), lambda _: None)
+    home = copy_home(chosen, tmp_path_factory.mktemp("home"), experiments={"pair": EXPERIMENT})
+    finish(home, stages=CHOSEN)
     return home
 
 
 def stages() -> list[StageInstance]:
-    return [one for one in load_plan() if one.dataset == "pair"]
+    return [one for one in load_plan() if one.dataset == "little"]
 
 
 def bootstrap(home: Path) -> StageInstance:
@@ -62,6 +56,9 @@ def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([build_stage_asset(one)], instance=instance, resources=resources).success
     together = losses(store.resolve(one.key))
+    machine = store.resolve(one.key).manifest.extra["machine"]
+    assert (machine["device"], machine["processes"]) == (Runtime().torch_device(), 2)
+    assert machine["precision"] == ("bfloat16" if Runtime().bf16() else "float32")
     assert len(together) == len(alone)
     assert together[0] == pytest.approx(alone[0], abs=0.02)  # drop path draws other noise
     assert together[-1] == pytest.approx(alone[-1], abs=0.1)
@@ -118,7 +115,7 @@ def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed
     text = EXPERIMENT.replace("epochs: 2, batch_size: 12", "epochs: 500, batch_size: 12")
     (home / "experiments" / "pair.yaml").write_text(text)
     monkeypatch.setenv("WORDMASK_HOME", str(home))
-    process = multiprocessing.get_context("spawn").Process(target=train_forever, args=(home,))
+    process = warm_processes().Process(target=train_forever, args=(home,))
     process.start()
     deadline = time.monotonic() + 200
     while not list(home.glob("store/partial/zs_bootstrap/*/scratch/checkpoints/*.pt")):

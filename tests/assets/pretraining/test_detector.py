@@ -10,7 +10,7 @@ import torch
 from torchvision.ops import box_convert, generalized_box_iou, sigmoid_focal_loss
 from transformers import BertTokenizer
 
-from assets.pretraining import detector as recipe
+from assets.pretraining import detector as script
 from assets.pretraining.detector_data import WORDS, Asker, batches, draw_samples, make_batch
 from assets.pretraining.detector_losses import (
     Outputs,
@@ -31,7 +31,7 @@ from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START, SPLIT_SEED_
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> BertTokenizer:
     folder = tmp_path_factory.mktemp("words")
-    recipe.write_vocabulary(folder, recipe.vocabulary_words())
+    script.write_vocabulary(folder, script.vocabulary_words())
     return read_tokenizer(folder)
 
 
@@ -106,9 +106,9 @@ def test_a_wrong_answer_costs_more_than_a_right_one() -> None:
 
 def test_the_tap_sees_what_the_model_returns(tokenizer: BertTokenizer) -> None:
     torch.manual_seed(0)
-    sizes = dataclasses.replace(recipe.SIZES, bert={**recipe.SIZES.bert, "vocab_size": len(tokenizer)})
+    sizes = dataclasses.replace(script.SIZES, bert={**script.SIZES.bert, "vocab_size": len(tokenizer)})
     model = build_grounding_dino(sizes, tokenizer).eval()
-    recipe.start_from_prior(model)
+    script.start_from_prior(model)
     tap = Tap(model)
     with quiet(), torch.no_grad():
         returned = model(torch.randn(2, 3, 128, 153), captions=["dog . cat .", "sports ball ."])
@@ -122,7 +122,7 @@ def test_the_tap_sees_what_the_model_returns(tokenizer: BertTokenizer) -> None:
 
 
 def test_questions_name_words_and_targets_are_what_they_name(tokenizer: BertTokenizer) -> None:
-    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 30), sizes=recipe.SIZES)
+    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 30), sizes=script.SIZES)
     asker, rng = Asker(), np.random.default_rng(0)
     for sample in samples:
         question = asker.ask(sample, rng)
@@ -135,7 +135,7 @@ def test_questions_name_words_and_targets_are_what_they_name(tokenizer: BertToke
 
 
 def test_an_epoch_shows_each_image_once_and_batches_share_a_shape(tokenizer: BertTokenizer) -> None:
-    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 24), sizes=recipe.SIZES)
+    samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 24), sizes=script.SIZES)
     groups = {
         shape: [s for s in samples if s.pixels_hw3.shape == shape] for shape in {s.pixels_hw3.shape for s in samples}
     }
@@ -147,29 +147,29 @@ def test_an_epoch_shows_each_image_once_and_batches_share_a_shape(tokenizer: Ber
     assert all(batch.pixels_B3hw.shape[0] == len(batch.captions) == 4 for batch in epoch)
 
 
-def test_scenes_of_the_recipe_belong_to_no_split_and_the_held_out_ones_to_no_training() -> None:
-    trained = range(recipe.FIRST_SEED, recipe.FIRST_SEED + recipe.SCENES)
-    held_out = range(recipe.FIRST_HELD_OUT_SEED, recipe.FIRST_HELD_OUT_SEED + recipe.HELD_OUT_SCENES)
+def test_scenes_of_the_training_script_belong_to_no_split_and_the_held_out_ones_to_no_training() -> None:
+    trained = range(script.FIRST_SEED, script.FIRST_SEED + script.SCENES)
+    held_out = range(script.FIRST_HELD_OUT_SEED, script.FIRST_HELD_OUT_SEED + script.HELD_OUT_SCENES)
     ranges = sorted([trained, held_out, *SPLIT_SEED_RANGES.values()], key=lambda seeds: seeds.start)
     assert all(one.stop <= two.start for one, two in itertools.pairwise(ranges))
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    assert recipe.rate(0, 0.0) == pytest.approx(1 / recipe.WARM_UP_STEPS)
-    assert recipe.rate(10_000, 0.5) == pytest.approx(1.0)
-    assert recipe.rate(10_000, 0.75) == pytest.approx((1 + recipe.LAST_RATE) / 2)
-    assert recipe.rate(10_000, 1.0) == pytest.approx(recipe.LAST_RATE)
+    assert script.rate(0, 0.0) == pytest.approx(1 / script.WARM_UP_STEPS)
+    assert script.rate(10_000, 0.5) == pytest.approx(1.0)
+    assert script.rate(10_000, 0.75) == pytest.approx((1 + script.LAST_RATE) / 2)
+    assert script.rate(10_000, 1.0) == pytest.approx(script.LAST_RATE)
 
 
-def test_the_recipe_runs_and_can_go_on_from_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "SCENES", 60)
-    monkeypatch.setattr(recipe, "HELD_OUT_SCENES", 2)
+def test_the_script_runs_and_can_go_on_from_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "SCENES", 60)
+    monkeypatch.setattr(script, "HELD_OUT_SCENES", 2)
     lines: list[str] = []
     first, second = tmp_path / "one", tmp_path / "two"
-    recipe.train(first, minutes=0.001, log=lines.append)
-    scores = recipe.train(second, minutes=0.001, log=lines.append, start=first)
+    script.train(first, minutes=0.001, log=lines.append)
+    scores = script.train(second, minutes=0.001, log=lines.append, start=first)
     state, card = load_embedded(second)
     assert card["scores"] == scores
-    assert card["continues"]["images_seen"] == recipe.BATCH
+    assert card["continues"]["images_seen"] == script.BATCH
     assert sum(value.numel() for value in state.values()) > 2_000_000
     assert (second / "weights.safetensors").stat().st_size < 6_000_000

@@ -120,4 +120,4 @@ def test_a_knob_may_name_the_smaller_clip_which_has_no_tokens_to_mask() -> None:
     assert scorer.images(SCENE, MASKS).shape[1] == scorer.texts(["a cup"]).shape[1]
     assert not torch.allclose(scorer.texts(["a cup"]), usual.texts(["a cup"]), atol=1e-2)
     with pytest.raises(ValueError, match="vision transformer"):
-        open_scorer(small.model_copy(update={"rule": "global_local"}), Runtime(threads=1)).images(SCENE, MASKS)
+        open_scorer(small.model_copy(update={"rule": "global_local"}), Runtime(threads=1))

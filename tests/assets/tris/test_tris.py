@@ -38,7 +38,7 @@ from ops.tris.response import respond
 from ops.tris.training import TrisPlan
 from pipelines.commands.report import report_table
 from pipelines.graph.load import load_plan
-from resources.datasets import load_image
+from resources.datasets.images import load_image
 from resources.runtime import Precision, Runtime
 from storage.arrays import read_array
 from storage.artifact import Artifact, Slot, Store

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ops.training.distributed import ALONE, ProcessGroup, SyncedBatchNorm
 from ops.training.train_state import State
 from tests.ops.training.data import some_data
 from tests.ops.training.tiny import CONFIG, PLAN, new_model
+from tests.processes import warm_processes
 
 STEADY = replace(CONFIG, drop_path=0.0)
 """Without drop path, whose noise differs from process to process."""
@@ -40,9 +40,7 @@ def free_port() -> int:
 
 def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
     port = free_port()
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["torch", "transformers", "tests.ops.training.test_distributed"])
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
+    with ProcessPoolExecutor(2, mp_context=warm_processes()) as pool:
         for future in [pool.submit(member, rank, 2, port, *arguments) for rank in (0, 1)]:
             future.result()
 

@@ -14,7 +14,8 @@ from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import identify, planned
 from pipelines.graph.state import ready
-from resources.datasets import DatasetConfig, ground_truth_mask, open_dataset
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.ground_truth import ground_truth_mask
 from storage.artifact import Artifact
 from storage.masks import decode
 from tests.homes import copy_home, finish

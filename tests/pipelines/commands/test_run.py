@@ -10,7 +10,7 @@ from dagster._core.test_utils import create_run_for_test
 from PIL import Image
 
 from pipelines.commands import run
-from pipelines.commands.run import end_dead_runs, failure_reason, owned, run_experiment, tended
+from pipelines.commands.run import end_dead_runs, ending_dead_runs, failure_reason, owned, run_experiment
 from pipelines.commands.terminal import console
 from pipelines.graph.instance import instance_folder
 from tests.pipelines.planning import write_files
@@ -77,7 +77,7 @@ def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
 def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "TENDING_SECONDS", 0.5)
+    monkeypatch.setattr(run, "DEAD_RUN_SECONDS", 0.5)
     monkeypatch.setenv("DAGSTER_HOME", str(instance_folder()))
     with dg.DagsterInstance.get() as instance, ExitStack() as killed:
         tags = killed.enter_context(owned())
@@ -85,7 +85,7 @@ def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
         pools = instance.event_log_storage
         pools.initialize_concurrency_limit_to_default("gpu")
         assert pools.claim_concurrency_slot("gpu", first.run_id, "a_step").is_claimed
-        with tended(instance):
+        with ending_dead_runs(instance):
             assert not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed
             killed.close()
             until = time.monotonic() + 20

@@ -97,6 +97,17 @@ def test_adding_the_same_again_only_adds_the_experiment(pictures: Pictures) -> N
     assert mine().asked == ("base", "red_ellipse")
 
 
+def test_a_description_that_was_moved_into_a_sub_folder_stays_there(pictures: Pictures, home: Path) -> None:
+    folder = pictures(TWO)
+    path = add(folder)
+    moved = home / "datasets" / "own" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    assert add(folder, experiment="red_ellipse") == moved
+    assert not path.exists()
+    assert mine().asked == ("base", "red_ellipse")
+
+
 def test_another_description_is_never_overwritten(pictures: Pictures, tmp_path: Path) -> None:
     folder = pictures(TWO)
     path = add(folder)

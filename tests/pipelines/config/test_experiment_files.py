@@ -150,6 +150,16 @@ def test_two_experiments_of_one_name_are_refused(tmp_path: Path) -> None:
         read_experiments(folders, STAGES)
 
 
+def test_sub_folders_mean_nothing_but_names_are_unique_over_all(tmp_path: Path) -> None:
+    write_files(tmp_path / "b", {"root": {"targets": ["scores"]}, "z_child": {"extends": "root"}})
+    write_files(tmp_path / "a" / "deep", {"y_child": {"extends": "root"}})
+    write_files(tmp_path, {"x_child": {"extends": "root"}})
+    assert list(read_experiments([tmp_path], STAGES)) == ["root", "x_child", "y_child", "z_child"]
+    write_files(tmp_path / "a", {"root": {}})
+    with pytest.raises(ValueError, match="already called root"):
+        read_experiments([tmp_path], STAGES)
+
+
 def test_a_file_whose_name_dagster_cannot_carry_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot be a name.*such as my_blur_2"):
         read_experiments([write_files(tmp_path, {"my blur.2": {}})], STAGES)

@@ -84,6 +84,10 @@ def test_registering_the_same_again_changes_nothing(home: Path, instance: dg.Dag
     written = (home / "experiments" / "blur15.yaml").read_text()
     assert launch(register_experiment, instance, config=config).success
     assert (home / "experiments" / "blur15.yaml").read_text() == written
+    (home / "experiments" / "blur").mkdir()
+    (home / "experiments" / "blur15.yaml").rename(home / "experiments" / "blur" / "blur15.yaml")
+    assert launch(register_experiment, instance, config=config).success
+    assert not (home / "experiments" / "blur15.yaml").exists()
 
 
 def test_an_existing_experiment_never_changes_under_its_name(home: Path, instance: dg.DagsterInstance) -> None:

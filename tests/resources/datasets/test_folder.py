@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.datasets import DatasetConfig, ground_truth_mask, open_dataset
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.ground_truth import ground_truth_mask
 
 Write = Callable[..., DatasetConfig]
 Form = Literal["NFC", "NFD"]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.datasets import DatasetConfig, GroundTruth, Limits, check_images, ground_truth_mask, open_dataset
-from resources.datasets.ground_truth import encode_ground_truth
+from resources.datasets import DatasetConfig, GroundTruth, Limits, open_dataset
+from resources.datasets.ground_truth import encode_ground_truth, ground_truth_mask
 from resources.datasets.images import ImageProblem
 from resources.datasets.published_counts import PUBLISHED, SplitCount, check_counts
+from resources.datasets.reading import check_images
 from resources.datasets.records import in_split
 from resources.datasets.refer import load_plain_pickle
 

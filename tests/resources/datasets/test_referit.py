@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from resources.datasets import DatasetConfig, ground_truth_mask, open_dataset
+from resources.datasets import DatasetConfig, open_dataset
+from resources.datasets.ground_truth import ground_truth_mask
 
 from .conftest import picture
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from assets.pretraining import clip as recipe
+from assets.pretraining import clip as script
 from assets.pretraining import clip_views
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
@@ -342,7 +342,7 @@ class TestPublishedSizes:
 
 @pytest.fixture(scope="module")
 def picture() -> clip_views.Picture:
-    return clip_views.draw_picture(recipe.VIT.first_seed)
+    return clip_views.draw_picture(script.VIT.first_seed)
 
 
 class TestRecipe:
@@ -366,7 +366,7 @@ class TestRecipe:
     def test_every_word_of_the_views_is_known(self) -> None:
         rng = np.random.default_rng(0)
         pictures = [clip_views.draw_picture(seed) for seed in range(8)]
-        known = set(recipe.recipe_words())
+        known = set(script.training_words())
         texts = [view.text for _ in range(8) for view in clip_views.draw_views(pictures, rng)]
         assert {word for text in texts for word in text.split()} <= known
 
@@ -385,7 +385,7 @@ class TestRecipe:
         brown = clip_views.View(image_HW3=blank_HW3, text="brown dog", names=frozenset({"dog", "puppy"}))
         cat = clip_views.View(image_HW3=blank_HW3, text="a photo of a cat", noun="cat", names=frozenset({"cat"}))
         ids_BL = torch.arange(3)[:, None]
-        true_BB = recipe.also_true([dog, brown, cat], ids_BL)
+        true_BB = script.also_true([dog, brown, cat], ids_BL)
         assert true_BB.tolist() == [[False, False, False], [True, False, False], [False, False, False]]
 
     def test_pairs_known_to_be_true_are_left_out_of_the_loss(self) -> None:
@@ -396,12 +396,12 @@ class TestRecipe:
         true_BB = none_BB.clone()
         true_BB[1, 0] = True
         scale = torch.tensor(10.0)
-        strict = recipe.contrastive_loss(images_BD, texts_BD, scale, none_BB)
-        assert recipe.contrastive_loss(images_BD, texts_BD, scale, true_BB) < strict
+        strict = script.contrastive_loss(images_BD, texts_BD, scale, none_BB)
+        assert script.contrastive_loss(images_BD, texts_BD, scale, true_BB) < strict
 
     def test_a_moment_of_training_writes_a_model_that_loads(self, tmp_path: Path) -> None:
         lines: list[str] = []
-        scores = recipe.train(tmp_path, minutes=0.0, log=lines.append)
+        scores = script.train(tmp_path, minutes=0.0, log=lines.append)
         clip = load_embedded_clip(tmp_path)
         assert clip.encode_texts(["left man"]).shape == (1, 128)
         _, card = load_embedded(tmp_path)
@@ -412,12 +412,12 @@ class TestRecipe:
 @needs_embedded
 class TestEmbedded:
     def test_words_find_their_class(self) -> None:
-        assert recipe.projection_accuracy(load_clip("embedded")) >= 0.95
+        assert script.projection_accuracy(load_clip("embedded")) >= 0.95
 
     def test_choices_are_better_than_chance_and_not_perfect(self) -> None:
-        scores = recipe.evaluate(load_clip("embedded"), scenes=15)
+        scores = script.evaluate(load_clip("embedded"), scenes=15)
         assert scores["choice_random"] + 0.1 < scores["choice_all"] < 0.9
 
-    def test_the_vocabulary_is_that_of_the_recipe(self) -> None:
+    def test_the_vocabulary_is_that_of_the_training_script(self) -> None:
         words = (EMBEDDED_FOLDER / "clip_vit" / VOCABULARY).read_text(encoding="utf-8").split()
-        assert tuple(words) == recipe.recipe_words()
+        assert tuple(words) == script.training_words()

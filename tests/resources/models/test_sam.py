@@ -9,7 +9,7 @@ import pytest
 import torch
 from segment_anything import SamPredictor, sam_model_registry
 
-from assets.pretraining import segmenter as recipe
+from assets.pretraining import segmenter as script
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
@@ -229,10 +229,10 @@ class TestRecipe:
         torch.manual_seed(0)
         sam = build_small_sam(TINY)
         rng = np.random.default_rng(0)
-        examples = [recipe.prepare(render_scene(seed), size=TINY.image_size) for seed in (1, 2, 3)]
-        batch = recipe.make_batch(examples, rng, size=TINY.image_size)
+        examples = [script.prepare(render_scene(seed), size=TINY.image_size) for seed in (1, 2, 3)]
+        batch = script.make_batch(examples, rng, size=TINY.image_size)
         with torch.no_grad():
-            logits_PMGG, scores_PM = recipe.predict(sam, batch)
+            logits_PMGG, scores_PM = script.predict(sam, batch)
         predictor = SamPredictor(sam)
         for place, box_4 in enumerate(batch.boxes_P4):
             image_13SS = batch.images_B3SS[batch.image_of_P[place]][None]
@@ -245,7 +245,7 @@ class TestRecipe:
         rng = np.random.default_rng(0)
         mask_HW = np.zeros((100, 100), np.uint8)
         mask_HW[20:70, 10:50] = 255
-        boxes_N4 = np.stack([recipe._jittered_box(mask_HW, rng) for _ in range(200)])
+        boxes_N4 = np.stack([script.jittered_box(mask_HW, rng) for _ in range(200)])
         tight_4 = np.array([10, 20, 50, 70])
         sides_4 = np.array([40, 50, 40, 50])
         assert (np.abs(boxes_N4 - tight_4) <= 0.12 * sides_4 + 1e-3).all()
@@ -255,19 +255,19 @@ class TestRecipe:
         rng = np.random.default_rng(0)
         mask_HW = np.zeros((20, 20), np.uint8)
         mask_HW[5, 7] = 255
-        assert recipe._inside(mask_HW, rng).tolist() == [7.5, 5.5]
+        assert script.point_inside(mask_HW, rng).tolist() == [7.5, 5.5]
 
     def test_the_true_mask_has_less_loss_than_its_opposite(self) -> None:
         targets_PGG = torch.zeros(1, 8, 8)
         targets_PGG[:, 2:5, 2:5] = 1
         logits_PMGG = (10 * (2 * targets_PGG - 1))[:, None].expand(1, 4, 8, 8)
-        good = recipe.loss_of(logits_PMGG, torch.ones(1, 4), targets_PGG)
+        good = script.loss_of(logits_PMGG, torch.ones(1, 4), targets_PGG)
         assert good < 0.01
-        assert recipe.loss_of(-logits_PMGG, torch.zeros(1, 4), targets_PGG) > 10
+        assert script.loss_of(-logits_PMGG, torch.zeros(1, 4), targets_PGG) > 10
 
     def test_a_moment_of_training_writes_a_model_that_loads(self, tmp_path: Path) -> None:
         lines: list[str] = []
-        scores = recipe.train(tmp_path, minutes=0.0, log=lines.append)
+        scores = script.train(tmp_path, minutes=0.0, log=lines.append)
         state, card = load_embedded(tmp_path)
         build_small_sam(SamShape.from_card(card["architecture"])).load_state_dict(state)
         assert card["scores"].keys() == scores.keys()
@@ -278,13 +278,13 @@ class TestRecipe:
 @needs_embedded
 class TestEmbedded:
     def test_objects_of_unseen_scenes_are_masked(self) -> None:
-        scores = recipe.evaluate(load_segmenter("embedded"), scenes=8)
+        scores = script.evaluate(load_segmenter("embedded"), scenes=8)
         assert scores["miou"] > 0.82
         assert scores["miou_boxes_moved_3px"] > 0.78
 
     def test_the_predicted_quality_tells_good_masks_from_bad_ones(self) -> None:
         segmenter = load_segmenter("embedded")
-        scene = render_scene(recipe.FIRST_HELD_OUT_SEED)
+        scene = render_scene(script.FIRST_HELD_OUT_SEED)
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         _, good_N3 = segmenter.segment(scene.image_HW3, boxes_N4)
         _, bad_N3 = segmenter.segment(
@@ -294,7 +294,7 @@ class TestEmbedded:
 
     def test_everything_in_a_scene_is_found_without_boxes(self) -> None:
         segmenter = load_segmenter("embedded")
-        scene = render_scene(recipe.FIRST_HELD_OUT_SEED + 1)
+        scene = render_scene(script.FIRST_HELD_OUT_SEED + 1)
         masks_NHW, scores_N = segmenter.automatic(scene.image_HW3)
         assert masks_NHW.shape[1:] == scene.image_HW3.shape[:2]
         assert (np.diff(scores_N) <= 0).all()

@@ -1,4 +1,4 @@
-"""The embedded parser on real English, its recipe's data, and the share of expressions whose noun is found."""
+"""The embedded parser on real English, its training data, and the share of expressions whose noun is found."""
 
 import json
 import random
@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import spacy
 
-from assets.pretraining import parser as recipe
+from assets.pretraining import parser as script
 from assets.pretraining.parser import batches, example, rate
-from assets.pretraining.phrases import adorn, disguise, graft, misspelt, modifiers, training_stream, with_the
 from assets.pretraining.treebank import (
     ROOT,
     Tree,
@@ -21,6 +20,15 @@ from assets.pretraining.treebank import (
     read_conllu,
     reduced_clause,
     reduced_copula,
+)
+from assets.pretraining.treebank_augmentation import (
+    adorn,
+    disguise,
+    graft,
+    misspelt,
+    modifiers,
+    training_stream,
+    with_the,
 )
 from ops.evaluation.noun_hits import evaluate_nouns
 from ops.ssc.nouns import noun_phrases
@@ -147,15 +155,15 @@ def test_examples_label_the_root_as_english_models_do(trees: list[Tree]) -> None
     assert gold.text == "The man isn't eating grass. "
 
 
-def test_the_recipe_writes_the_same_loadable_parser_for_the_same_seed(
+def test_the_training_script_writes_the_same_loadable_parser_for_the_same_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for part, times in (("train", 40), ("dev", 2)):  # the parser leaves out what is rarer than 30
         (tmp_path / f"some-{part}.conllu").write_text((MAN + "\n") * times)
-    monkeypatch.setattr(recipe, "STEPS_PER_MINUTE", 3)
+    monkeypatch.setattr(script, "STEPS_PER_MINUTE", 3)
     lines: list[str] = []
     for name in ("one", "two"):
-        scores = recipe.train(tmp_path / name, minutes=1, seed=3, log=lines.append, treebank=tmp_path)
+        scores = script.train(tmp_path / name, minutes=1, seed=3, log=lines.append, treebank=tmp_path)
     assert json.loads((tmp_path / "one/card.json").read_text())["scores"] == scores
     weights = [(tmp_path / name / "tok2vec/model").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from assets.pretraining import clip_judge, clip_rn, irn_trunk
-from assets.pretraining.clip import architecture, projection_accuracy, recipe_words
+from assets.pretraining import clip_rn, clip_scorer, irn_backbone
+from assets.pretraining.clip import architecture, projection_accuracy, training_words
 from assets.pretraining.clip_views import draw_picture
 from ops.images import normalise, to_tensor
 from ops.tris.response import ResponseConfig, respond
@@ -32,11 +32,11 @@ from resources.models.tris import (
 PICTURE = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def test_the_embedded_clip_is_what_its_recipe_makes_and_knows_words() -> None:
+def test_the_embedded_clip_is_what_its_training_script_makes_and_knows_words() -> None:
     folder = embedded_folder("clip_rn")
     words = (folder / VOCABULARY).read_text().split()
     assert read_card(folder)["architecture"] == architecture(len(words) + 4, clip_rn.RESNET)
-    assert tuple(words) == recipe_words()
+    assert tuple(words) == training_words()
     assert projection_accuracy(pretrained_clip().clip) >= 0.95
     assert read_card(folder)["scores"]["choice_all"] > 2 * read_card(folder)["scores"]["choice_random"]
 
@@ -126,13 +126,13 @@ def test_irnet_gets_its_trunk_and_says_what_it_lacks() -> None:
         pretrained_clip("ViT-B-32")
 
 
-def test_the_recipe_of_the_trunk_runs_and_goes_on_from_an_earlier_run(
+def test_the_training_script_of_the_backbone_runs_and_goes_on_from_an_earlier_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(irn_trunk, "BATCH", 48)  # so many scenes have every look
+    monkeypatch.setattr(irn_backbone, "BATCH", 48)  # so many scenes have every look
     lines: list[str] = []
-    irn_trunk.train(tmp_path / "first", minutes=0.0, log=lines.append)
-    scores = irn_trunk.train(tmp_path / "second", minutes=0.0, seed=1, start=tmp_path / "first", log=lines.append)
+    irn_backbone.train(tmp_path / "first", minutes=0.0, log=lines.append)
+    scores = irn_backbone.train(tmp_path / "second", minutes=0.0, seed=1, start=tmp_path / "first", log=lines.append)
     assert 0 <= scores["objectness_accuracy"] <= 1
     card = read_card(tmp_path / "second")
     assert [run["seed"] for run in card["runs"]] == [0, 1]
@@ -141,7 +141,7 @@ def test_the_recipe_of_the_trunk_runs_and_goes_on_from_an_earlier_run(
 
 def test_the_judge_finds_objects_behind_masks_and_sees_nothing_in_nothing() -> None:
     scorer, clip = load_scorer()[0], load_clip("embedded/clip_judge")
-    assert clip_judge.masked_choice(clip, scenes=6) > 0.5  # five objects a scene
+    assert clip_scorer.masked_choice(clip, scenes=6) > 0.5  # five objects a scene
     picture = draw_picture(0)
     image_3HW = normalise(to_tensor(picture.image_HW3))[None]
     texts_NE = clip.encode_texts([one.text for thing in picture.things for one in thing.sentences[:1]])

@@ -1,7 +1,7 @@
-"""What the trunks of the embedded LAVT learn to tell: the class, the looks and the standing of a toy object.
+"""Auxiliary heads of the backbones of the embedded LAVT: class, attributes and rank of an object of a rendered scene.
 
-Belongs here: labels that the recipes of Swin and BERT share. The one reads them off pictures, the other off sentences;
-neither ever sees both.
+Belongs here: labels and losses that the training scripts of Swin and BERT share. The one reads them off images, the
+other off expressions; neither ever sees both.
 
 Shapes: M tokens, A attributes.
 """
@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from resources.toyref.scenes import CLASSES, Scene, SceneObject
 
-NOT_SAID = ("skin", "hair")
-"""Attributes that no sentence speaks of."""
-STANDINGS, ORDINALS = ("across", "down", "area"), ("alone", "first", "between", "last")
+NOT_EXPRESSED = ("skin", "hair")
+"""Attributes that no expression speaks of."""
+RANKS, ORDINALS = ("across", "down", "area"), ("alone", "first", "between", "last")
 """Where an object stands among the others of its class: from the left, from the top and by the area of its box."""
-MAIN = ("category", "colour", *STANDINGS)
-"""What most sentences speak of."""
+MAIN = ("category", "colour", *RANKS)
+"""What most expressions speak of."""
 MAIN_WEIGHT, OTHER_WEIGHT = 2.0, 0.5
 """Weights in a loss of the attributes above and of rarer ones."""
 
@@ -33,19 +33,19 @@ def label_lists(scenes: Sequence[Scene]) -> Labels:
     for scene in scenes:
         for thing in scene.objects:
             for name, value in thing.attributes.items():
-                if name not in NOT_SAID:
+                if name not in NOT_EXPRESSED:
                     values.setdefault(name, {""}).add(value)
-    return {name: tuple(sorted(found)) for name, found in sorted(values.items())} | dict.fromkeys(STANDINGS, ORDINALS)
+    return {name: tuple(sorted(found)) for name, found in sorted(values.items())} | dict.fromkeys(RANKS, ORDINALS)
 
 
 def attribute_rows(scene: Scene, thing: SceneObject, labels: Labels) -> list[int]:
     """For each attribute the row of the object's value in its list of labels (A)."""
-    values = {"category": thing.category, **standing(thing, scene), **thing.attributes}
+    values = {"category": thing.category, **ranks(thing, scene), **thing.attributes}
     return [known.index(values.get(name, "")) for name, known in labels.items()]
 
 
-def standing(thing: SceneObject, scene: Scene) -> dict[str, str]:
-    """Whether an object is the first, the last or between the others of its class in each of `STANDINGS`, or alone."""
+def ranks(thing: SceneObject, scene: Scene) -> dict[str, str]:
+    """Whether an object is the first, the last or between the others of its class in each of `RANKS`, or alone."""
     rivals = [other for other in scene.objects if other.category == thing.category]
     measures: dict[str, Callable[[SceneObject], float]] = {
         "across": lambda one: one.box[0] + one.box[2],

@@ -1,6 +1,6 @@
-"""Train the embedded trunk of IRNet: what ImageNet is to the published ResNet-50, drawn scenes are to this one.
+"""Train the embedded backbone of IRNet: what ImageNet is to the published ResNet-50, rendered scenes are to this one.
 
-    python -m assets.pretraining.irn_trunk --out resources/embedded/irn_trunk --minutes 3
+    python -m assets.pretraining.irn_backbone --out resources/embedded/irn_trunk --minutes 3
 
 The task is the embedded Swin's: class, looks and box of the object at every cell of the last three maps. Boxes are used
 and no masks, so that edges are left for IRNet to find.
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from assets.pretraining.attributes import attribute_accuracy, label_lists
-from assets.pretraining.pacing import Run, paced_steps, run_recipe, with_earlier_runs
+from assets.pretraining.auxiliary_heads import attribute_accuracy, label_lists
 from assets.pretraining.swin import Example, Heads, loss_of, mirrored, prepare, targets
+from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.images import normalise
 from ops.tris.irnet import EMBEDDED, FrozenResNet
 from resources.embedded.cards import load_embedded, save_embedded
@@ -34,29 +35,29 @@ BATCH = 16
 IMAGE_SIDE = 176
 """Near the size of the scenes: IRNet sees pictures as they are."""
 TAUGHT = (2, 3, 4)
-"""Maps of the trunk with a head, by number."""
+"""Maps of the backbone with a head, by number."""
 
 
-def learning(trunk: FrozenResNet, *, on: bool) -> FrozenResNet:
-    """Let the trunk learn, batch norms included, or put it back to rest."""
-    trunk.requires_grad_(on)
-    nn.Module.train(trunk, on)
-    return trunk
+def learning(backbone: FrozenResNet, *, on: bool) -> FrozenResNet:
+    """Let the backbone learn, batch norms included, or put it back to rest."""
+    backbone.requires_grad_(on)
+    nn.Module.train(backbone, on)
+    return backbone
 
 
-def cells(trunk: FrozenResNet, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
+def cells(backbone: FrozenResNet, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
     """The taught maps (B, h, w, C) of prepared scenes, with random contrast if asked for."""
     pictures_B3SS = normalise(torch.from_numpy(np.stack([one.image_3SS for one in images])))
     if noise:
         pictures_B3SS = pictures_B3SS * (1 + 0.1 * torch.randn(len(images), 1, 1, 1))
-    maps = trunk.maps(pictures_B3SS)
+    maps = backbone.maps(pictures_B3SS)
     return [maps[number].permute(0, 2, 3, 1) for number in TAUGHT]
 
 
 @torch.inference_mode()
-def evaluate(trunk: FrozenResNet, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+def evaluate(backbone: FrozenResNet, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers at the last map of held-out scenes, for cells on objects."""
-    found_BhwC = cells(learning(trunk, on=False), examples, noise=False)[-1]
+    found_BhwC = cells(learning(backbone, on=False), examples, noise=False)[-1]
     on_Bhw, attributes_MA, boxes_M4 = targets(examples, found_BhwC.shape[1])
     objectness_Bhw, logits, predicted_M4 = head(found_BhwC, on_Bhw)
     return {
@@ -81,16 +82,16 @@ def train(
     labels = label_lists(scenes)
     examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
     log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
-    trunk = FrozenResNet(EMBEDDED)
+    backbone = FrozenResNet(EMBEDDED)
     if start:
-        trunk.load_state_dict(load_embedded(start)[0])
+        backbone.load_state_dict(load_embedded(start)[0])
     heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
-    steps = optimise(learning(trunk, on=True), heads, examples, list(labels).index("across"), rng, minutes, log)
+    steps = optimise(learning(backbone, on=True), heads, examples, list(labels).index("across"), rng, minutes, log)
     held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
-    scores = evaluate(trunk, heads[-1], [prepare(scene, labels, side=IMAGE_SIDE) for scene in held_out])
+    scores = evaluate(backbone, heads[-1], [prepare(scene, labels, side=IMAGE_SIDE) for scene in held_out])
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = Run(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
     card = {
         "name": "embedded trunk of IRNet",
         "model": "the project's own ResNet of bottlenecks, small",
@@ -102,12 +103,12 @@ def train(
         "architecture": asdict(EMBEDDED),
         "licence": "Apache-2.0",
     }
-    save_embedded(out, trunk.state_dict(), card)
+    save_embedded(out, backbone.state_dict(), card)
     return scores
 
 
 def optimise(
-    trunk: FrozenResNet,
+    backbone: FrozenResNet,
     heads: Sequence[Heads],
     examples: Sequence[Example],
     across: int,
@@ -116,13 +117,13 @@ def optimise(
     log: Callable[[str], None],
 ) -> int:
     """Train until the time is over; returns the number of steps. `across` is the attribute that a mirror changes."""
-    parameters = [*trunk.parameters(), *(one for head in heads for one in head.parameters())]
+    parameters = [*backbone.parameters(), *(one for head in heads for one in head.parameters())]
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
-    for tick in paced_steps(optimiser, minutes=minutes):
+    for tick in timed_steps(optimiser, minutes=minutes):
         chosen = [examples[pick] for pick in rng.choice(len(examples), BATCH, replace=False)]
         chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
         with torch.autocast("cpu", torch.bfloat16):
-            found = cells(trunk, chosen, noise=True)
+            found = cells(backbone, chosen, noise=True)
             losses = [loss_of(head, one, chosen) for head, one in zip(heads, found, strict=True)]
         loss = torch.stack(losses).mean()
         optimiser.zero_grad()
@@ -135,4 +136,4 @@ def optimise(
 
 
 if __name__ == "__main__":
-    run_recipe(train, minutes=3, description="Train the embedded trunk of IRNet.")
+    run_script(train, minutes=3, description="Train the embedded backbone of IRNet.")

@@ -1,6 +1,6 @@
 """What the segmenters cost: parameters, multiply-adds, and milliseconds on this machine, with random weights.
 
-Each looks at one image of its own size with one sentence of its largest length (TRIS supplement, Table 2).
+Each is given one image of its own size with one expression of its largest length (TRIS supplement, Table 2).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from resources.models.tris import clip_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Network:
     """A network to be measured."""
 
     name: str
@@ -35,17 +35,17 @@ class Candidate:
     image_size: int
     tokens: int
     run: Callable[[Any, Tensor, Tensor], object] = lambda model, image, ids: model(image, ids)
-    """One pass: (network, normalised image, ids of the sentence)."""
+    """One pass: (network, normalised image, ids of the expression)."""
 
     def inputs(self, device: str) -> tuple[Tensor, Tensor]:
-        """An image and a sentence."""
+        """An image and an expression."""
         image_13SS = torch.zeros(1, 3, self.image_size, self.image_size, device=device)
         return image_13SS, torch.zeros(1, self.tokens, dtype=torch.long, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one network, one image and one sentence."""
+    """Of one network, one image and one expression."""
 
     name: str
     image_size: int
@@ -55,7 +55,7 @@ class Cost:
     """Median; None: not measured."""
 
 
-def tris_candidates(clip: str, response: ResponseConfig, segmenter: SegmenterConfig) -> list[Candidate]:
+def tris_steps(clip: str, response: ResponseConfig, segmenter: SegmenterConfig) -> list[Network]:
     """Both steps of TRIS on a CLIP: "embedded" or "RN50"."""
     sizes = clip_sizes(clip)
 
@@ -66,20 +66,20 @@ def tris_candidates(clip: str, response: ResponseConfig, segmenter: SegmenterCon
         return TrisSegmenter(segmenter, build_small_clip(dict(sizes)))
 
     return [
-        Candidate(name="TRIS Step 1", build=step_1, image_size=response.image_size, tokens=response.max_tokens),
-        Candidate(name="TRIS Step 2", build=step_2, image_size=segmenter.image_size, tokens=segmenter.max_tokens),
+        Network(name="TRIS Step 1", build=step_1, image_size=response.image_size, tokens=response.max_tokens),
+        Network(name="TRIS Step 2", build=step_2, image_size=segmenter.image_size, tokens=segmenter.max_tokens),
     ]
 
 
-def bert_candidates(size: Size) -> list[Candidate]:
+def lavt_and_meres(size: Size) -> list[Network]:
     """LAVT and MERES."""
     return [
-        Candidate(
+        Network(
             name=name,
             build=partial(_random, kind, size),
             image_size=CONFIGS[kind][size].image_size,
             tokens=CONFIGS[kind][size].max_tokens,
-            run=_hear,
+            run=_unmasked,
         )
         for name, kind in (("LAVT", Lavt), ("MERES", Meres))
     ]
@@ -89,36 +89,36 @@ def _random(kind: type[Lavt] | type[Meres], size: Size) -> nn.Module:
     return build(kind, size, random_weights=True)[0]
 
 
-def _hear(model: Lavt | Meres, image_13SS: Tensor, ids_1T: Tensor) -> Tensor:
+def _unmasked(model: Lavt | Meres, image_13SS: Tensor, ids_1T: Tensor) -> Tensor:
     """No word is masked."""
     return torch.as_tensor(model(image_13SS, ids_1T, torch.ones_like(ids_1T)))
 
 
-def costs_of(candidates: Sequence[Candidate], *, repeats: int, device: str) -> list[Cost]:
+def costs_of(networks: Sequence[Network], *, repeats: int, device: str) -> list[Cost]:
     """Count every network, and time it `repeats` times; 0 only counts."""
-    return [_cost(one, repeats=repeats, device=device) for one in candidates]
+    return [_cost(network, repeats=repeats, device=device) for network in networks]
 
 
-def _cost(one: Candidate, *, repeats: int, device: str) -> Cost:
-    model = one.build().eval()
+def _cost(network: Network, *, repeats: int, device: str) -> Cost:
+    model = network.build().eval()
     return Cost(
-        name=one.name,
-        image_size=one.image_size,
+        name=network.name,
+        image_size=network.image_size,
         parameters=parameters(model),
-        multiply_adds=multiply_adds(partial(one.run, model), *one.inputs("cpu")),
-        milliseconds=_milliseconds(one, model.to(device), repeats, device) if repeats else None,
+        multiply_adds=multiply_adds(partial(network.run, model), *network.inputs("cpu")),
+        milliseconds=_milliseconds(network, model.to(device), repeats, device) if repeats else None,
     )
 
 
 @torch.inference_mode()
-def _milliseconds(one: Candidate, model: nn.Module, repeats: int, device: str) -> float:
-    inputs = one.inputs(device)
-    one.run(model, *inputs)
+def _milliseconds(network: Network, model: nn.Module, repeats: int, device: str) -> float:
+    inputs = network.inputs(device)
+    network.run(model, *inputs)
     seconds = []
     for _ in range(repeats):
         _wait(device)
         start = time.perf_counter()
-        one.run(model, *inputs)
+        network.run(model, *inputs)
         _wait(device)
         seconds.append(time.perf_counter() - start)
     return 1e3 * statistics.median(seconds)

@@ -1,8 +1,9 @@
-"""Train the embedded CLIP that judges response maps in TRIS: the ViT that S+S has, gone on with masked pictures.
+"""Train the embedded CLIP that scores response maps in TRIS: the ViT that S+S has, gone on with masked images.
 
-    python -m assets.pretraining.clip_judge --start resources/embedded/clip_vit \
+    python -m assets.pretraining.clip_scorer --start resources/embedded/clip_vit \
         --out resources/embedded/clip_judge --minutes 13
 
+Its folder and its name in the registry, `embedded/clip_judge`, stand in recipes and stay as they are.
 The shipped one first learned that whole scenes and pairs of objects are wrong, for 13 minutes, then as here for 7 more.
 
 TRIS hides pixels behind the mean colour, which the small ViT of S+S never saw. Here it sees whole scenes through masks,
@@ -24,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip import FIRST_HELD_OUT_SEED, VIT, Tower, train
 from assets.pretraining.clip_views import Picture, draw_picture
-from assets.pretraining.pacing import run_recipe
+from assets.pretraining.training_script import run_script
 from ops.images import normalise, to_tensor
 from ops.segmenters.lavt_decoder import upsample
 from ops.tris.calibration import Scorer
@@ -108,4 +109,4 @@ JUDGE = Tower(
 )
 
 if __name__ == "__main__":
-    run_recipe(partial(train, tower=JUDGE), minutes=12, description="Teach the embedded CLIP masked pictures.")
+    run_script(partial(train, tower=JUDGE), minutes=12, description="Teach the embedded CLIP masked pictures.")

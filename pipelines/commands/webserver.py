@@ -1,0 +1,42 @@
+"""Dagster's pages behind the guard: what `wordmask ui` starts beside the daemon.
+
+python -m pipelines.commands.webserver <port>
+"""
+
+import sys
+
+import dagster as dg
+import uvicorn
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_webserver.version import __version__
+from dagster_webserver.webserver import DagsterWebserver
+from starlette.middleware import Middleware
+
+from pipelines.commands.guard import Guard
+from resources.paths import PROJECT
+
+ADDRESS = "127.0.0.1"
+
+
+class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
+    """Dagster's own server; nothing reaches it that the guard refuses."""
+
+    def build_middleware(self) -> list[Middleware]:
+        """The guard before all else."""
+        return [Middleware(Guard), *super().build_middleware()]
+
+
+def serve(port: int) -> None:
+    """Serve the pages on the loopback address until the process is stopped."""
+    target = WorkspaceFileTarget([str(PROJECT / "workspace.yaml")])
+    with (
+        dg.DagsterInstance.get() as instance,
+        WorkspaceProcessContext(instance, target, version=__version__) as workspace,
+    ):
+        app = GuardedWebserver(workspace).create_asgi_app()
+        uvicorn.run(app, host=ADDRESS, port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
