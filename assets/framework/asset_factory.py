@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, resolved
+from assets.framework.stage import StageInstance, fingerprint, group_name, resolved
 from assets.framework.work import Work
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
@@ -37,7 +37,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey(list(instance.key)),
         deps=[dg.AssetKey(list(key)) for key in instance.inputs.values()],
-        group_name=f"{instance.dataset}__{instance.experiment}",
+        group_name=group_name(instance.dataset, instance.experiment),
         code_version=instance.code_version,
         description=stage.description,
         kinds=set(stage.kinds),

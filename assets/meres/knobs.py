@@ -84,7 +84,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     """Whether the decoder's pixels are instance-normalised before they look, as LAVT's are; the small size needs it."""
 
     @model_validator(mode="after")
-    def _only_drawn_masks_know_classes(self) -> Self:
+    def _seen_classes_need_ground_truth(self) -> Self:
         if self.classes == "seen" and self.labels != "ground_truth":
             raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
         return self

@@ -14,7 +14,7 @@ class TrainingKnobs(AdamWKnobs):
     epochs: int = 40
     batch_size: int = 60
     sentences: Literal["one", "two", "all"] = "one"
-    """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
+    """Samples of an object and epoch: one random expression as in the papers, two, or all (spec 7, row 16)."""
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
 
@@ -57,7 +57,7 @@ class GroundTruthTrainingKnobs(BootstrapKnobs):
     """Swin stays as it was pretrained (CGFormer's way in that setting; MERES spec 10)."""
 
     @model_validator(mode="after")
-    def _unseen_classes_pick_no_epoch(self) -> Self:
+    def _seen_classes_keep_the_last_epoch(self) -> Self:
         if (self.classes, self.select) == ("seen", "best_on_val"):
             raise ValueError("classes: seen needs select: last, for unseen classes must not pick the epoch")
         return self
