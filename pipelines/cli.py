@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Pictures and sentences in, masks and trained referring-segmentation models out.",
+    help="Images and referring expressions in, masks and trained referring-segmentation models out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -79,7 +79,7 @@ def run(
 
 @app.command()
 def add(
-    folder: Annotated[Path, typer.Argument(help="Pictures, with expressions.csv or expressions.jsonl among them.")],
+    folder: Annotated[Path, typer.Argument(help="Images, with expressions.csv or expressions.jsonl among them.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     manifest: Annotated[str | None, typer.Option(help="Table of image and expression, if called otherwise.")] = None,
     experiment: Experiment = "base",
@@ -144,14 +144,14 @@ def export(
 
 @app.command()
 def segment(
-    picture: Annotated[Path, typer.Argument(help="Any picture; it need not belong to a data set.")],
-    sentences: Annotated[list[str], typer.Argument(help="What to segment, a sentence for each mask.")],
+    picture: Annotated[Path, typer.Argument(help="Any image; it need not belong to a data set.")],
+    sentences: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
 ) -> None:
-    """Segment what sentences say of a picture, with the model that an experiment has trained."""
+    """Segment what expressions say of an image, with the model that an experiment has trained."""
     from pipelines.commands.segment import segment
 
     with _clear_errors():
@@ -162,8 +162,8 @@ def segment(
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
-    style: Annotated[list[str], typer.Option(help="Styles of sentences.")] = ["toyref"],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    style: Annotated[list[str], typer.Option(help="Styles of expressions.")] = ["toyref"],  # noqa: B006  read only
+    table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
@@ -194,14 +194,14 @@ def cost(
 
 @app.command()
 def nouns(
-    pairs: Annotated[Path, typer.Option(help="CSV of sentence and true class.")],
+    pairs: Annotated[Path, typer.Option(help="CSV of expression and true class.")],
     synonyms: Annotated[
         Path | None, typer.Option(help="Words of each class; default: coco_synonyms.txt beside the pairs.")
     ] = None,
     rule: Annotated[NounRule, typer.Option(help="How nouns are found.")] = NounRule.spacy,
     parser: Annotated[str, typer.Option(help="Parser: embedded or en_core_web_md.")] = "embedded",
 ) -> None:
-    """Measure noun extraction on real sentences whose class is known, and show the failures by kind."""
+    """Measure noun extraction on real expressions whose class is known, and show the failures by kind."""
     from pipelines.commands.nouns import noun_table
 
     with _clear_errors():

@@ -266,8 +266,8 @@ def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Findi
 def identity(name: str, folder: Path | None = None) -> str:
     """A digest that changes with the weights, for recipes; `missing` where they are not there.
 
-    A file of the published size counts as the published one (`examine(thorough=True)` verifies that). Other files are
-    hashed once and remembered beside the file under their size and modification time.
+    A file counts as the published one by its digest alone. It is hashed once, which is remembered beside it under its
+    size, modification time and inode.
 
     Raises:
         Refused: No such checkpoint is known.
@@ -278,7 +278,7 @@ def identity(name: str, folder: Path | None = None) -> str:
         whole = all(path is not None for _, path in found)
         return _embedded_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
     if all(path is not None for _, path in found):
-        digests = [_digest(file, path) for file, path in found if path is not None]
+        digests = [_remembered_digest(path) for _, path in found if path is not None]
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     installed = _installed(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
@@ -339,13 +339,6 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     return None
 
 
-def _digest(file: CheckpointFile, path: Path) -> str:
-    original = path.name == Path(file.path).name
-    if original and file.sha256 is not None and path.stat().st_size == file.size:
-        return file.sha256
-    return _remembered_digest(path)
-
-
 def _embedded_digest(folder: Path) -> str:
     """Over everything that makes the model; the card's date and scores do not."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
@@ -363,7 +356,7 @@ def _recorded_digest(card: Path) -> str | None:
 def _remembered_digest(path: Path) -> str:
     stat = path.stat()
     memory = path.with_name(path.name + ".sha256.json")
-    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         remembered = json.loads(memory.read_bytes())
         if {key: remembered[key] for key in seen} == seen:

@@ -1,4 +1,4 @@
-"""The machine: device, memory, threads. No recipe has it: results change by rounding, see `accumulate`.
+"""Device, memory and threads of this machine: in no recipe, although results may differ by rounding (`accumulate`).
 
 What a stage resolved on this machine stands in its artifact's manifest, with the versions of the libraries.
 """

@@ -6,7 +6,7 @@ from assets.framework.knobs import Knobs
 
 
 class GroundTruthKnobs(Knobs):
-    """How drawn annotations become masks (S+S+C spec 1.4)."""
+    """How annotations become masks (S+S+C spec 1.4)."""
 
     overlap: Literal["union", "compat"] = "union"
     """`compat` drops pixels that two polygon parts cover, as the authors' code does."""

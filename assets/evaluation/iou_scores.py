@@ -105,7 +105,7 @@ def sliced(
 
 
 def headline(pairs: Sequence[PairRow]) -> dict[str, float | str]:
-    """MIoU per split and method at the image's own resolution, per expression, for the plots of the UI."""
+    """Mean IoU per split and method at the image's own resolution, per expression, for the plots of the UI."""
     if not pairs:
         return {"scores": "no ground truth"}
     ious: dict[str, list[float]] = {}

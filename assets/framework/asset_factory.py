@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, resolved
+from assets.framework.stage import StageInstance, fingerprint, group_name, resolved
 from assets.framework.work import Work
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
@@ -37,7 +37,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey(list(instance.key)),
         deps=[dg.AssetKey(list(key)) for key in instance.inputs.values()],
-        group_name=f"{instance.dataset}__{instance.experiment}",
+        group_name=group_name(instance.dataset, instance.experiment),
         code_version=instance.code_version,
         description=stage.description,
         kinds=set(stage.kinds),
@@ -85,11 +85,13 @@ def run_stage(
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
     raw = resolved(instance.stage.raw)(instance) if instance.stage.raw else None
-    mark = fingerprint(instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw)
+    artifact_fingerprint = fingerprint(
+        instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw
+    )
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
-    with store.claim(instance.stage.name, mark, recipe=recipe, force=runtime.force) as slot:
+    with store.claim(instance.stage.name, artifact_fingerprint, recipe=recipe, force=runtime.force) as slot:
         if slot.complete:
-            log(f"{instance.stage.name}: found an equal artifact ({mark}); nothing to compute")
+            log(f"{instance.stage.name}: found an equal artifact ({artifact_fingerprint}); nothing to compute")
         else:
             reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
             work = Work(
@@ -102,9 +104,9 @@ def run_stage(
                 raw=raw,
                 launch=launch,
             )
-            _commit(work, mark)
+            _commit(work, artifact_fingerprint)
         # still locked, so that no collection of garbage comes between
-        store.point(instance.key, instance.stage.name, mark, planned=instance.recipe)
+        store.point(instance.key, instance.stage.name, artifact_fingerprint, planned=instance.recipe)
     return store.resolve(instance.key)
 
 
@@ -134,8 +136,8 @@ def demand_agreement(instance: StageInstance, inputs: Mapping[str, Artifact]) ->
         dagster.Failure: an input was made from another artifact than the one that lies beside it now.
     """
     for name, artifact in inputs.items():
-        for read, mark in artifact.manifest.inputs.items():
-            if read in inputs and inputs[read].manifest.fingerprint != mark:
+        for read, artifact_fingerprint in artifact.manifest.inputs.items():
+            if read in inputs and inputs[read].manifest.fingerprint != artifact_fingerprint:
                 raise dg.Failure(
                     f"{'/'.join(instance.inputs[name])} was made from an earlier {'/'.join(instance.inputs[read])}; "
                     "materialize it first.",
@@ -170,7 +172,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
     dg.PipesSubprocessClient().run(context=context.op_execution_context, command=command)
 
 
-def _commit(work: Work, mark: str) -> None:
+def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
     outcome = run_in_processes(work) if together else work.run_body()
@@ -184,7 +186,7 @@ def _commit(work: Work, mark: str) -> None:
         extra={
             "key": list(instance.key),
             "models": dict(instance.models),
-            "fingerprint": mark,
+            "fingerprint": artifact_fingerprint,
             "machine": machine_of(work.runtime),
         },
     )

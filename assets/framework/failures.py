@@ -8,7 +8,8 @@ from resources.datasets import ImageChangedError
 from storage.artifact import StoreError
 
 PERSON_HAS_TO_ACT = (Refused, MissingCheckpoint, FloatingPointError, StoreError, ImageChangedError)
-"""The message says what to do; trying again would end the same. Anything else is a bug and ends with its traceback."""
+"""The message says what to do; trying again would end the same. Anything else is transient (below), or a bug
+that ends with its traceback."""
 TRANSIENT = ("OutOfMemoryError", "AcceleratorError")
 """Errors of torch, by name, that another process on the device may have caused."""
 TRANSIENT_ERRNO = frozenset({errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EBUSY})

@@ -72,6 +72,11 @@ def resolved(function: str | Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
+def group_name(dataset: str, experiment: str) -> str:
+    """The group of an experiment's own assets in the UI, and the name of its job."""
+    return f"{dataset}__{experiment}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageInstance:
     """A stage planned for one data set with settled knobs; equal recipes are one asset."""
@@ -80,6 +85,7 @@ class StageInstance:
     stage: Stage
     dataset: str
     experiment: str
+    """Owner of the asset; "data" for stages without inputs, which belong to none."""
     source: Source
     knobs: Knobs
     models: Mapping[str, str]

@@ -32,14 +32,41 @@ class ArtifactFile(BaseModel):
         return Artifact(self.path, planned=self.planned)
 
 
-class WorkFile(BaseModel):
-    """Everything that another process needs to run the same body."""
+class InstanceFile(BaseModel):
+    """A `StageInstance`, its stage by name."""
 
     stage: str
     knobs: dict[str, Any]
     source: Source
-    instance: dict[str, Any]
-    """The other fields of the `StageInstance`."""
+    key: tuple[str, ...]
+    dataset: str
+    experiment: str
+    models: dict[str, str]
+    inputs: dict[str, tuple[str, ...]]
+    planned_inputs: dict[str, str]
+    own_recipe: str
+    recipe: str
+    changed: dict[str, Any]
+    used_by: tuple[str, ...]
+
+    @classmethod
+    def of(cls, instance: StageInstance) -> "InstanceFile":
+        """The same as data."""
+        fields = {name: getattr(instance, name) for name in cls.model_fields}
+        knobs = instance.knobs.model_dump(mode="json")
+        return cls.model_validate({**fields, "stage": instance.stage.name, "knobs": knobs})
+
+    def instance(self) -> StageInstance:
+        """The instance itself."""
+        stage = STAGES[self.stage]
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return StageInstance(**{**fields, "stage": stage, "knobs": stage.knobs.model_validate(self.knobs)})
+
+
+class WorkFile(BaseModel):
+    """Everything that another process needs to run the same body."""
+
+    instance: InstanceFile
     inputs: dict[str, ArtifactFile]
     reuse: tuple[ArtifactFile, ...]
     slot: Slot
@@ -51,12 +78,8 @@ class WorkFile(BaseModel):
     @classmethod
     def of(cls, work: Work, *, rendezvous: Path) -> "WorkFile":
         """A running stage as data."""
-        instance = work.instance
         return cls(
-            stage=instance.stage.name,
-            knobs=instance.knobs.model_dump(mode="json"),
-            source=instance.source,
-            instance={name: getattr(instance, name) for name in OTHER_FIELDS},
+            instance=InstanceFile.of(work.instance),
             inputs={name: ArtifactFile.of(artifact) for name, artifact in work.inputs.items()},
             reuse=tuple(map(ArtifactFile.of, work.reuse)),
             slot=work.slot,
@@ -67,15 +90,8 @@ class WorkFile(BaseModel):
 
     def work(self, *, rank: int, log: Callable[[str], None]) -> Work:
         """The stage as this process runs it."""
-        stage = STAGES[self.stage]
-        instance = StageInstance(
-            stage=stage,
-            knobs=stage.knobs.model_validate(self.knobs),
-            source=self.source,
-            **{name: _tuples(value) for name, value in self.instance.items()},
-        )
         return Work(
-            instance=instance,
+            instance=self.instance.instance(),
             inputs={name: file.artifact() for name, file in self.inputs.items()},
             slot=self.slot,
             reuse=[file.artifact() for file in self.reuse],
@@ -84,9 +100,6 @@ class WorkFile(BaseModel):
             rank=rank,
             ranks=self.ranks,
         )
-
-
-OTHER_FIELDS = tuple(name for name in StageInstance.__dataclass_fields__ if name not in ("stage", "knobs", "source"))
 
 
 class Answer(BaseModel):
@@ -112,10 +125,3 @@ class Answer(BaseModel):
         """The outcome itself."""
         preview = None if self.preview is None else base64.b64decode(self.preview)
         return Outcome(tallies=self.tallies, metrics=self.metrics, preview=preview)
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that keys are."""
-    if isinstance(value, list):
-        return tuple(value)
-    return {name: _tuples(part) for name, part in value.items()} if isinstance(value, dict) else value

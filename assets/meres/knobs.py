@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from assets.framework.knobs import Knobs
-from assets.segmenters.knobs import DrawnKnobs
+from assets.segmenters.knobs import GroundTruthTrainingKnobs
 from assets.ssc.knobs import CorrectKnobs
 
 Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
@@ -26,7 +26,7 @@ class MeresLossKnobs(Knobs):
         return self.model_dump(include=set(MeresLossKnobs.model_fields))
 
 
-class MeresKnobs(MeresLossKnobs, DrawnKnobs):
+class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     """MERES from pretrained towers; the defaults are the paper's (MERES spec 7), but for labels and the epoch kept.
 
     A size that is none is that of `ops.meres.config`.
@@ -39,8 +39,8 @@ class MeresKnobs(MeresLossKnobs, DrawnKnobs):
     )
 
     labels: Labels = "mask_choices"
-    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or drawn masks as in the paper, which make it a
-    fully supervised model."""
+    """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or ground-truth masks as in the paper, which
+    make it a fully supervised model."""
     epochs: int = 40
     batch_size: int = 16
     learning_rate: float = 3e-5
@@ -68,9 +68,9 @@ class MeresKnobs(MeresLossKnobs, DrawnKnobs):
     contrast_at: Literal["image", "cells"] = "image"
     """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
     early_fusion: Literal["none", "pwam"] = "none"
-    """Whether the trunk hears the sentence as LAVT's does (spec 3.1)."""
+    """Whether the backbone is conditioned on the expression as LAVT's is (spec 3.1)."""
     max_tokens: int | None = Field(default=None, ge=3)
-    """T, tokens of BERT that are heard; CLIP's tower hears 20 (spec 3.2)."""
+    """T, tokens that BERT's output keeps; CLIP's text tower keeps 20 (spec 3.2)."""
     enhancement_layers: int = Field(default=2, ge=1, le=4)
     enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
     """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
@@ -84,7 +84,7 @@ class MeresKnobs(MeresLossKnobs, DrawnKnobs):
     """Whether the decoder's pixels are instance-normalised before they look, as LAVT's are; the small size needs it."""
 
     @model_validator(mode="after")
-    def _only_drawn_masks_know_classes(self) -> Self:
+    def _seen_classes_need_ground_truth(self) -> Self:
         if self.classes == "seen" and self.labels != "ground_truth":
             raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
         return self
@@ -100,7 +100,7 @@ class MeresKnobs(MeresLossKnobs, DrawnKnobs):
     def switches(self) -> dict[str, Any]:
         """The knobs that are fields of `ops.meres.config.MeresConfig`, which says where each comes from."""
         untold = {"labels", *MeresLossKnobs.model_fields, *self.unread()}
-        own = MeresKnobs.model_fields.keys() - DrawnKnobs.model_fields.keys() - untold
+        own = MeresKnobs.model_fields.keys() - GroundTruthTrainingKnobs.model_fields.keys() - untold
         turned = {name: value for name, value in self.model_dump(include=own).items() if value is not None}
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 

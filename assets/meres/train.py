@@ -38,7 +38,7 @@ def meres(work: Work) -> Outcome:
     outcome = fit(work, knobs, start, targets_of, loss=loss, groups=optimizer_groups)
     model, _ = start
     return replace(
-        outcome, metrics={**outcome.metrics, "labels": knobs.labels, "tokens heard at most": model.config.max_tokens}
+        outcome, metrics={**outcome.metrics, "labels": knobs.labels, "tokens at most": model.config.max_tokens}
     )
 
 

@@ -199,7 +199,7 @@ def train(
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 12, MOST_SCENES))
     first_scene = tower.first_seed + seed * MOST_SCENES
     pictures = [draw_picture(first_scene + i) for i in range(count)]
-    log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
+    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, lesson=tower.lesson, log=log)
     scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4)
     scores |= {name: exam(Clip(model, tokenizer)) for name, exam in tower.exams.items()}

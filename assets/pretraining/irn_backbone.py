@@ -22,7 +22,7 @@ from assets.pretraining.swin import Example, Heads, loss_of, mirrored, prepare, 
 from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.images import normalise
-from ops.tris.irnet import EMBEDDED, Trunk
+from ops.tris.irnet import EMBEDDED, FrozenResNet
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 from resources.toyref.scenes import render_scene
@@ -38,14 +38,14 @@ TAUGHT = (2, 3, 4)
 """Maps of the backbone with a head, by number."""
 
 
-def learning(backbone: Trunk, *, on: bool) -> Trunk:
+def learning(backbone: FrozenResNet, *, on: bool) -> FrozenResNet:
     """Let the backbone learn, batch norms included, or put it back to rest."""
     backbone.requires_grad_(on)
     nn.Module.train(backbone, on)
     return backbone
 
 
-def cells(backbone: Trunk, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
+def cells(backbone: FrozenResNet, images: Sequence[Example], *, noise: bool) -> list[Tensor]:
     """The taught maps (B, h, w, C) of prepared scenes, with random contrast if asked for."""
     pictures_B3SS = normalise(torch.from_numpy(np.stack([one.image_3SS for one in images])))
     if noise:
@@ -55,7 +55,7 @@ def cells(backbone: Trunk, images: Sequence[Example], *, noise: bool) -> list[Te
 
 
 @torch.inference_mode()
-def evaluate(backbone: Trunk, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
+def evaluate(backbone: FrozenResNet, head: Heads, examples: Sequence[Example]) -> dict[str, float]:
     """Shares of right answers at the last map of held-out scenes, for cells on objects."""
     found_BhwC = cells(learning(backbone, on=False), examples, noise=False)[-1]
     on_Bhw, attributes_MA, boxes_M4 = targets(examples, found_BhwC.shape[1])
@@ -81,8 +81,8 @@ def train(
     scenes = [render_scene(first_scene + number) for number in range(count)]
     labels = label_lists(scenes)
     examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
-    log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
-    backbone = Trunk(EMBEDDED)
+    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
+    backbone = FrozenResNet(EMBEDDED)
     if start:
         backbone.load_state_dict(load_embedded(start)[0])
     heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
@@ -99,7 +99,7 @@ def train(
         "objective": "class, looks and box of the object at every cell (boxes only: no masks, no sentences)",
         "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"cells of the last map on objects of 100 scenes from seed {FIRST_HELD_OUT_SEED} on",
-        "limits": "Knows drawn scenes only.",
+        "limits": "Knows rendered scenes only.",
         "architecture": asdict(EMBEDDED),
         "licence": "Apache-2.0",
     }
@@ -108,7 +108,7 @@ def train(
 
 
 def optimise(
-    backbone: Trunk,
+    backbone: FrozenResNet,
     heads: Sequence[Heads],
     examples: Sequence[Example],
     across: int,

@@ -210,7 +210,7 @@ def train(
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
     examples = [prepare(render_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
-    log(f"{count} scenes drawn in {time.monotonic() - began:.0f} s")
+    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     steps = optimise(sam, examples, rng, minutes=minutes, log=log)
     scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)
     log(f"{scores}")
@@ -222,7 +222,7 @@ def train(
         **with_earlier_runs(run, start=start),
         "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"toyref scenes from seed {FIRST_HELD_OUT_SEED} on, the boxes of the objects as prompts",
-        "limits": "Knows drawn scenes only; thin parts such as spokes and legs are coarse (its masks are 80 x 80).",
+        "limits": "Knows rendered scenes only; thin parts such as spokes and legs are coarse (its masks are 80 x 80).",
         "architecture": asdict(SamShape()),
         "everything": asdict(EMBEDDED_EVERYTHING),
         "licence": "Apache-2.0",

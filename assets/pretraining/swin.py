@@ -1,4 +1,4 @@
-"""Train the embedded Swin: what ImageNet is to the published one, drawn scenes with labelled boxes are to this one.
+"""Train the embedded Swin: what ImageNet is to the published one, rendered scenes with labelled boxes are to this one.
 
     python -m assets.pretraining.swin --out resources/embedded/swin --minutes 10
 
@@ -163,7 +163,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     labels = label_lists([render_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
     examples = [prepare(render_scene(FIRST_SEED + number), labels) for number in range(count)]
     across = list(labels).index("across")
-    log(f"{count} scenes drawn in {time.monotonic() - start:.0f} s")
+    log(f"{count} scenes rendered in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
     backbone = Swin(config).train()
     heads = [Heads(width, labels) for width in config.widths[1:]]
@@ -198,7 +198,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         "seconds": round(time.monotonic() - start),
         "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"tokens of the third stage on objects of 100 scenes from seed {FIRST_HELD_OUT_SEED} on",
-        "limits": "Knows drawn scenes only.",
+        "limits": "Knows rendered scenes only.",
         "architecture": architecture(config),
         "licence": "Apache-2.0",
     }

@@ -12,7 +12,7 @@ from torch import Tensor
 from assets.data.images import Pixels, read_image
 from assets.data.tables import images_of, referents_of, scored_referents
 from assets.framework.work import Work
-from ops.tris.prms import saved_map
+from ops.tris.prms import normalised_map
 from ops.visualisation import overlay, preview_png
 from resources.datasets.images import load_image
 from storage.masks import Rle
@@ -92,7 +92,7 @@ def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) ->
         except KeyError:  # quarantined
             continue
         pixels = read_image(work, images[referent.image_id])
-        strength_HW = saved_map(map_hw, (pixels.shape[0], pixels.shape[1])).numpy()
+        strength_HW = normalised_map(map_hw, (pixels.shape[0], pixels.shape[1])).numpy()
         panels.append((referent.expressions[0], _brightened(pixels, strength_HW)))
     return preview_png(panels) if panels else None
 

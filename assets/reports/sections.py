@@ -31,7 +31,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Slices:
-    """MIoU by kind of expression."""
+    """Mean IoU by kind of expression."""
 
     split: str
     table: PageTable | None

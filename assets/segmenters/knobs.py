@@ -14,7 +14,7 @@ class TrainingKnobs(AdamWKnobs):
     epochs: int = 40
     batch_size: int = 60
     sentences: Literal["one", "two", "all"] = "one"
-    """Samples of an object and epoch: one random sentence as in the papers, two, or all (spec 7, row 16)."""
+    """Samples of an object and epoch: one random expression as in the papers, two, or all (spec 7, row 16)."""
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
 
@@ -43,8 +43,8 @@ Classes = Literal["all", "seen"]
 """Objects to learn from: all, or those of the seen classes (MERES Table 2, see `ops.open_vocabulary_split`)."""
 
 
-class DrawnKnobs(BootstrapKnobs):
-    """A training that may learn from drawn masks, whose classes are known."""
+class GroundTruthTrainingKnobs(BootstrapKnobs):
+    """A training that may learn from ground-truth masks, whose classes are known."""
 
     later: ClassVar[tuple[str, ...]] = ("classes", "text", "freeze_backbone")
 
@@ -57,7 +57,7 @@ class DrawnKnobs(BootstrapKnobs):
     """Swin stays as it was pretrained (CGFormer's way in that setting; MERES spec 10)."""
 
     @model_validator(mode="after")
-    def _unseen_classes_pick_no_epoch(self) -> Self:
+    def _seen_classes_keep_the_last_epoch(self) -> Self:
         if (self.classes, self.select) == ("seen", "best_on_val"):
             raise ValueError("classes: seen needs select: last, for unseen classes must not pick the epoch")
         return self
@@ -80,8 +80,8 @@ class DrawnKnobs(BootstrapKnobs):
         return ("bert",) if self.text == "clip" else ("clip",)
 
 
-class SupervisedKnobs(DrawnKnobs):
-    """LAVT trained on drawn masks, the upper bound of every table."""
+class SupervisedKnobs(GroundTruthTrainingKnobs):
+    """LAVT trained on ground-truth masks, the upper bound of every table."""
 
     later = ("loss",)
 

@@ -63,7 +63,7 @@ class ChoiceKnobs(Knobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
     rule: Literal["clip", "global_local", "random", "first"] = "clip"
-    """`global_local` is GL-CLIP's choice: the candidate in its picture and cut out, the sentence and its head noun."""
+    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
     sigma: float = Field(default=50.0, gt=0)
@@ -79,12 +79,12 @@ class ChoiceKnobs(Knobs):
     seed: int = 0
     """For the rule `random`."""
     global_share: float = Field(default=0.95, ge=0, le=1)
-    """For the rule `global_local`: v, the share of the whole picture (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
+    """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
     """For the rule `global_local`: finds the head noun's chunk."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that judges and the parser, where the rule asks for them."""
+        """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
         return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
 

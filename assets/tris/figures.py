@@ -15,9 +15,9 @@ from assets.tris.response_maps import ResponseMaps, read_maps
 from assets.tris.stages import REFINED_LABELS, RESPONSE_MAPS, SELECTED_RESPONSES, TRIS_PREDICTIONS, TRIS_SEGMENTER
 from assets.tris.tables import LOCATED, REFINED, SEEDS, SELECTED, LocatedRow, RefinedRow, SeedRow, SelectedRow
 from ops.images import to_tensor
-from ops.tris.irnet import Irnet, look
-from ops.tris.prms import saved_map
-from ops.tris.pseudo_labels import enlarged
+from ops.tris.irnet import Irnet, edges_and_displacements
+from ops.tris.prms import normalised_map
+from ops.tris.pseudo_labels import upsampled
 from ops.visualisation import Panel, heat_map, overlay
 from storage.masks import Rle
 
@@ -123,12 +123,12 @@ class TrisFigures:
 
     def _response(self, sent_id: int, pixels: Pixels) -> Pixels:
         size = (pixels.shape[0], pixels.shape[1])
-        return heat_map(pixels, saved_map(self.maps.positive([sent_id])[0], size).numpy())
+        return heat_map(pixels, normalised_map(self.maps.positive([sent_id])[0], size).numpy())
 
     def _edges(self, pixels: Pixels) -> Pixels:
         device = next(self.irnet.parameters()).device
-        edge_hw, _ = look(self.irnet, to_tensor(pixels).to(device))
-        return heat_map(pixels, enlarged(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
+        edge_hw, _ = edges_and_displacements(self.irnet, to_tensor(pixels).to(device))
+        return heat_map(pixels, upsampled(edge_hw[None], pixels.shape[:2])[0].cpu().numpy())
 
     def _truth(self, referent: Referent) -> Rle | None:
         truth = self.truths.get(referent.object_id)

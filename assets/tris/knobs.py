@@ -63,7 +63,7 @@ class ResponseKnobs(TrisTrainingKnobs):
     """Frozen CLIP of calibration."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that is trained, and the frozen one where it judges."""
+        """The CLIP that is trained, and the frozen one where it scores."""
         return (*super().models(), *((weights_name("clip_judge", self.scorer),) if self.calibrate else ()))
 
 
@@ -78,7 +78,7 @@ class SelectionKnobs(Knobs):
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
 
     def models(self) -> tuple[str, ...]:
-        """The frozen CLIP, where it judges."""
+        """The frozen CLIP, where it scores."""
         return (weights_name("clip_judge", self.scorer),) if self.rule == "prms" else ()
 
 
@@ -108,7 +108,7 @@ class RefinementKnobs(Knobs):
     seed: int = 0
 
     def models(self) -> tuple[str, ...]:
-        """The trunk, when it is asked."""
+        """The backbone, where IRNet refines."""
         return (weights_name("irn_trunk", self.trunk),) if self.method == "irnet" else ()
 
 
@@ -130,8 +130,8 @@ class LocalisationKnobs(Knobs):
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
 
 
-class JudgedKnobs(Knobs):
-    """What of the training split is judged."""
+class EvaluatedKnobs(Knobs):
+    """What of the training split is evaluated."""
 
     later = ("training_references",)
 
@@ -139,8 +139,8 @@ class JudgedKnobs(Knobs):
     """The first so many; null: all, as in TRIS's tables."""
 
 
-class ResponseScoreKnobs(LocalisationKnobs, JudgedKnobs):
-    """How Step 1's maps are judged."""
+class ResponseScoreKnobs(LocalisationKnobs, EvaluatedKnobs):
+    """How Step 1's maps are evaluated."""
 
 
 class TrisReportKnobs(Knobs):

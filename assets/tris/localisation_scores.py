@@ -25,7 +25,7 @@ from assets.evaluation.iou_scores import (
 from assets.evaluation.tables import PAIRS, SLICES, SUMMARY, PairRow
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from assets.tris.knobs import JudgedKnobs, ResponseScoreKnobs
+from assets.tris.knobs import EvaluatedKnobs, ResponseScoreKnobs
 from assets.tris.response_maps import ResponseMaps, read_maps
 from assets.tris.stages import REFINED_LABELS, RESPONSE_MAPS, SELECTED_RESPONSES, TRIS_PREDICTIONS
 from assets.tris.tables import LOCATED, REFINED, SELECTED, LocatedRow
@@ -86,7 +86,7 @@ def tris_scores(work: Work) -> Outcome:
 def _annotated(work: Work) -> Iterator[tuple[Referent, Mask]]:
     """The evaluated referents that have ground truth, and their masks."""
     truths = ground_truth_of(work.input(GROUND_TRUTH))
-    for referent in evaluated_referents(work, training=work.knobs_as(JudgedKnobs).training_references):
+    for referent in evaluated_referents(work, training=work.knobs_as(EvaluatedKnobs).training_references):
         if referent.object_id in truths:
             yield referent, truths[referent.object_id].mask.decode()
 

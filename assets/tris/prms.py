@@ -23,8 +23,8 @@ from assets.tris.tables import SELECTED, SelectedRow
 from ops.evaluation.localisation import localise
 from ops.images import normalise
 from ops.tris.calibration import Scorer
+from ops.tris.decoder import upsample_unaligned
 from ops.tris.prms import agreements, select
-from ops.tris.sizes import enlarge
 from resources.models.loading import open_scorer
 from resources.models.tris import TrisTokenizer
 from storage.digest import digest
@@ -97,7 +97,9 @@ class ScoredAgreement:
         """(M, M): maps x expressions."""
         device = self.scorer.clip.logit_scale.device
         if self.knobs.mask == "sigmoid":
-            maps_Mhw = enlarge(self.maps.low(referent.sent_ids)[:, None], maps_Mhw.shape[-2:])[:, 0].sigmoid()
+            maps_Mhw = upsample_unaligned(self.maps.low(referent.sent_ids)[:, None], maps_Mhw.shape[-2:])[
+                :, 0
+            ].sigmoid()
         texts_ME = self.scorer.embed_texts(self.tokenizer.encode(referent.expressions)[0].to(device))
         image_3hw = normalise(squashed(pixels, self.maps.image_size)).to(device)
         return agreements(self.scorer, image_3hw, maps_Mhw.to(device), texts_ME)

@@ -21,8 +21,8 @@ from assets.tris.seeds import SelectedMaps, fill_seeds
 from assets.tris.stages import RESPONSE_MAPS, SELECTED_RESPONSES
 from assets.tris.tables import REFINED, SELECTED, RefinedRow
 from ops.images import to_tensor
-from ops.tris.irnet import Irnet, look
-from ops.tris.pseudo_labels import refined_masks, relative
+from ops.tris.irnet import Irnet, edges_and_displacements
+from ops.tris.pseudo_labels import divided_by_maximum, refined_masks
 from storage.digest import digest
 from storage.masks import Rle
 from storage.rows import Tally
@@ -67,10 +67,10 @@ def _fill_labels(work: Work, maps: SelectedMaps, groups: Mapping[str, Sequence[R
 def random_walk(net: Irnet, pixels: Pixels, maps_JHW: Tensor, *, threshold: float) -> Tensor:
     """Maps walk between the edges that IRNet sees, and are cut at a threshold (TRIS spec 4.5, 4.6)."""
     device = next(net.parameters()).device
-    edge_hw, displacement_2hw = look(net, to_tensor(pixels).to(device))
+    edge_hw, displacement_2hw = edges_and_displacements(net, to_tensor(pixels).to(device))
     return refined_masks(maps_JHW.to(device), edge_hw, displacement_2hw, threshold=threshold)
 
 
 def strong_part(_: Pixels, maps_JHW: Tensor, *, threshold: float) -> Tensor:
     """Where a map exceeds a share of its maximum, without any refinement."""
-    return relative(maps_JHW) > threshold
+    return divided_by_maximum(maps_JHW) > threshold

@@ -17,7 +17,7 @@ from assets.reports.previews import response_preview
 from assets.tris.load import read_response_model, squashed
 from assets.tris.stages import TRIS_RESPONSE_MODEL
 from assets.tris.tables import RESPONSE_INDEX, ResponseIndexRow
-from ops.tris.response import ResponseModel, low_responses, positive
+from ops.tris.response import ResponseModel, coarse_responses, upsampled_responses
 from resources.models.tris import TrisTokenizer
 from storage.arrays import Layout, Row, fill_array, read_array
 from storage.artifact import Artifact
@@ -123,7 +123,7 @@ class ResponseMaps:
 
     def positive(self, sent_ids: Sequence[int]) -> Tensor:
         """(M, S, S): maps at the model's size, see `ops.tris.response.positive`."""
-        return positive(self.low(sent_ids), (self.image_size, self.image_size))
+        return upsampled_responses(self.low(sent_ids), (self.image_size, self.image_size))
 
 
 def read_maps(response_maps: Artifact) -> ResponseMaps:
@@ -156,4 +156,4 @@ def _maps_of_image(
     ids, _ = tokenizer.encode([each.text for each in group])
     rows = torch.zeros(len(group), dtype=torch.long)
     image_13SS = squashed(pixels, model.config.image_size)[None]
-    return low_responses(model, image_13SS, ids, image_of_M=rows).float().cpu().numpy()
+    return coarse_responses(model, image_13SS, ids, image_of_M=rows).float().cpu().numpy()

@@ -20,7 +20,7 @@ from assets.tris.stages import SELECTED_RESPONSES
 from assets.tris.tables import SEEDS, SeedRow
 from ops.images import to_tensor
 from ops.tris.crf import IGNORE, Crf, Thresholds, seed_labels
-from ops.tris.prms import saved_map
+from ops.tris.prms import normalised_map
 from storage.digest import digest
 from storage.masks import encode
 from storage.rows import Tally
@@ -38,7 +38,7 @@ class SelectedMaps:
         """(J, H, W) at the image's own size, each divided by its maximum (TRIS spec 3.5)."""
         height, width = pixels.shape[:2]
         positive_Jhw = self.maps.positive([self.selected[referent.ref_id] for referent in referents])
-        return torch.stack([saved_map(map_hw, (height, width)) for map_hw in positive_Jhw])
+        return torch.stack([normalised_map(map_hw, (height, width)) for map_hw in positive_Jhw])
 
 
 def fill_seeds(

@@ -5,7 +5,7 @@ from assets.framework.knobs import NoKnobs
 from assets.framework.stage import Stage
 from assets.segmenters.registry import COMPUTED, TRAINED, TrainedSegmenter
 from assets.tris.knobs import (
-    JudgedKnobs,
+    EvaluatedKnobs,
     LocalisationKnobs,
     RefinementKnobs,
     ResponseKnobs,
@@ -101,7 +101,7 @@ TRIS_SCORES = Stage(
     name="tris_scores",
     body="assets.tris.localisation_scores:tris_scores",
     version=2,
-    knobs=JudgedKnobs,
+    knobs=EvaluatedKnobs,
     needs=(REFERENCES, REFINED_LABELS, TRIS_PREDICTIONS, GROUND_TRUTH),
     description="Refined labels, on training images alone, and Step 2 against ground truth; see `response_scores`.",
 )

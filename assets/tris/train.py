@@ -25,7 +25,7 @@ from ops.tris.losses import PRESETS, LossWeights
 from ops.tris.negatives import NegativePool
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
-from ops.tris.tokens import overlong
+from ops.tris.tokens import is_overlong
 from ops.tris.training import Calibration, TrisPlan, train_response, train_segmenter
 from resources.models.loading import open_scorer, open_tris_clip
 from resources.models.tris import TrisTokenizer, described, new_response_model, new_segmenter
@@ -137,7 +137,7 @@ def calibration_of(work: Work, knobs: ResponseKnobs, written: Written) -> Calibr
 
 def _cut_share(written: Written, tokenize: Any) -> float:
     texts = [text for expressions in written.expressions for text in expressions]
-    return float(overlong(tokenize(texts)).float().mean())
+    return float(is_overlong(tokenize(texts)).float().mean())
 
 
 def _finish(

@@ -126,14 +126,14 @@ def evaluate_nouns(
         nouns: extracted from each of them.
         synonyms: class -> its words, itself included; expressions of other classes do not count.
     """
-    known = {category: tuple(dict.fromkeys(map(words, names))) for category, names in synonyms.items()}
+    synonyms_of = {category: tuple(dict.fromkeys(map(words, names))) for category, names in synonyms.items()}
     rows = [
         _Row(
             label=label,
-            nouns=tuple(map(words, found)),
-            present=_present(label.expression, known.get(label.category, ())),
+            nouns=tuple(map(words, extracted)),
+            present=_present(label.expression, synonyms_of.get(label.category, ())),
         )
-        for label, found in zip(expressions, nouns, strict=True)
+        for label, extracted in zip(expressions, nouns, strict=True)
     ]
     counted = [row for row in rows if row.present]
     single = [(row, [synonym for synonym in row.present if len(synonym) == 1]) for row in counted]

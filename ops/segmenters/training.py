@@ -1,4 +1,4 @@
-"""How a referring segmenter, LAVT or MERES, is trained on pseudo-labels or on sets of candidate masks."""
+"""Training of a referring segmenter, LAVT or MERES, on pseudo-labels or on sets of candidate masks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from ops.training.train_state import History
 from ops.training.trainer import Trainer, TrainingOptions, autocast
 
 Loss = Callable[[Tensor, Batch], Tensor]
-"""Maps logits (B, 2, H, W) of a batch, or whatever else its model returns, to the mean loss of its samples."""
+"""Maps logits (B, 2, H, W) of a batch, or another output of the model, to the mean loss of its samples."""
 Groups = Callable[..., list[dict[str, Any]]]
 """Maps a model, `weight_decay` and `pretrained_rate` to AdamW's groups; the `rate` of each is its share of `lr`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterPlan(AdamWPlan):
-    """How long and how fast to train; the defaults are S+S+C's (spec 4.7-4.9).
+    """Hyperparameters of the training; the defaults are S+S+C's (spec 4.7-4.9).
 
-    The papers train the pretrained backbones, Swin and BERT, at the rate of all; backbones that saw little data lose
-    what they know at the rate that a new fusion and decoder need.
+    The papers train the pretrained backbones, Swin and BERT, at the common learning rate; backbones that were
+    pretrained on little data forget it at the rate that a new fusion and decoder need.
     """
 
     epochs: int = 40
@@ -48,7 +48,7 @@ def pixels_of_a_pass(logits_B2HW: Tensor, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterObjective:
-    """The loss of a batch; logits are computed in bfloat16 if asked for, the loss never is."""
+    """Loss of a batch; logits are computed in bfloat16 if asked for, the loss in float32."""
 
     loss: Loss
     bf16: bool
@@ -69,10 +69,10 @@ def train(
     groups: Groups = optimizer_groups,
     **options: Unpack[TrainingOptions],
 ) -> History:
-    """Train `model` in place on the device it lies on.
+    """Train `model` in place on its device.
 
     Args:
-        model: a Lavt, or another module that is called like one.
+        model: a Lavt, or another module with its interface.
         dataset: the training split.
         plan: epochs, batch size, learning rate and so on.
         loss: what to minimise; the default takes each referent's first candidate as its mask.
@@ -81,7 +81,7 @@ def train(
 
     Raises:
         Refused: the saved state belongs to another plan or other data, or a batch has too few images for the group.
-        ValueError: a parameter that learns is in no group.
+        ValueError: a trained parameter is in no group.
         FloatingPointError: the loss is not finite.
     """
     sampler = PackedImageSampler(
@@ -102,10 +102,10 @@ def train(
 
 
 def adamw(model: nn.Module, plan: SegmenterPlan, *, groups: Groups = optimizer_groups) -> torch.optim.AdamW:
-    """AdamW over everything that learns.
+    """AdamW over all trained parameters.
 
     Raises:
-        ValueError: a parameter that learns is in no group.
+        ValueError: a trained parameter is in no group.
     """
     grouped = groups(model, weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
     held = {id(parameter) for group in grouped for parameter in group["params"]}

@@ -62,7 +62,7 @@ def caption(classes: Sequence[str]) -> Caption:
     """
     names = sorted({canonical_name(name) for name in classes})
     if not names:
-        raise ValueError("no class to look for: give at least one name")
+        raise ValueError("no class to detect: give at least one name")
     if bad := [name for name in names if not name or any(mark in name for mark in _SEPARATORS)]:
         raise Refused(f"class names {bad} are empty or hold '.' or '?', which end a phrase: rename them")
     return _join(names)

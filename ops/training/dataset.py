@@ -1,10 +1,10 @@
-"""What a segmenter is trained on: images, expressions and masks, as a torch data set whose batches hold whole images.
+"""Training set of a segmenter: images, expressions and masks, as a torch data set whose batches hold whole images.
 
 Shapes: N images of the data set, I images of a batch, B samples of a batch, S expressions, K masks of an image,
 M masks of a batch, T word pieces, H x W pixels at the model's size.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -19,12 +19,12 @@ from ops.refusal import Refused
 Sample = tuple[int, int]
 """Rows of a referent and of one of its expressions."""
 ImageSamples = tuple[Sample, ...]
-"""Samples of one image: what a data set is asked for."""
+"""Samples of one image: an index of the data set."""
 Masks = Tensor | npt.NDArray[np.bool_]
 
 
 class Images(Protocol):
-    """Images (N, 3, H, W) uint8: a tensor, an array, or what reads a file and is pickled by its path."""
+    """Images (N, 3, H, W) uint8: a tensor, an array, or a reader of a file that is pickled by its path."""
 
     def __getitem__(self, rows: Any, /) -> Any:
         """The images of a list of rows, copied."""
@@ -35,7 +35,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReferent:
-    """One referent of an image: its expressions and the masks that may be it."""
+    """One referent of an image: its expressions and its candidate masks."""
 
     image: int
     """Row of the image."""
@@ -68,7 +68,7 @@ class ImageItem:
     masks_KHW: Tensor | None
     samples: ImageSamples
     candidates: Sequence[tuple[int, ...]]
-    """For each sample the rows of the masks that may be it."""
+    """For each sample the rows of its candidate masks."""
     token_ids_ST: Tensor
     token_mask_ST: Tensor
 
@@ -88,7 +88,7 @@ class Batch:
     masks_of_I: tuple[int, ...]
     """K of each image."""
     candidates: tuple[tuple[int, ...], ...]
-    """For each sample the rows of its image's masks that may be it."""
+    """For each sample the rows of its candidates in its image's masks."""
     samples: tuple[Sample, ...] = ()
 
     def __len__(self) -> int:
@@ -107,42 +107,44 @@ class Batch:
             ValueError: the data set has no masks.
         """
         if not self.masks_of_I:
-            raise ValueError("these samples have no masks: pass some, only TRIS's Step 1 learns without")
+            raise ValueError("these samples have no masks: pass some, only TRIS's Step 1 is trained without")
         masks = self.masks
         rows = zip(self.image_of_B.tolist(), self.candidates, strict=True)
         return torch.stack([masks[image][candidates[0]] for image, candidates in rows])
 
     def to(self, device: torch.device) -> Self:
         """The same batch on another device; the copy of pinned memory does not wait."""
-        return self._with({name: value.to(device, non_blocking=True) for name, value in self._tensors().items()})
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
         """The same batch in pinned memory, from which a GPU copies by itself."""
-        return self._with({name: value.pin_memory() for name, value in self._tensors().items()})
+        return self._each(Tensor.pin_memory)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-    def _with(self, tensors: dict[str, Any]) -> Self:
-        return replace(self, **tensors)
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Every tensor changed."""
+        changed: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                changed[field.name] = change(value)
+        return replace(self, **changed)
 
 
 class ReferentDataset(Dataset[ImageItem]):
-    """Images and masks that were brought to the model's size beforehand, once per image, and their referents.
+    """Images and masks, resized to the model's size beforehand, once per image, and their referents.
 
-    Both may be memory maps: pixels and masks of an image are asked for when it is in a batch. To be handed to worker
-    processes they must be pickled by their paths, not by their content.
+    Both may be memory maps: pixels and masks of an image are read when it is in a batch. For worker processes they must
+    be pickled by their paths, not by their content.
     """
 
     def __init__(
         self, images_N3HW: Images, masks: Sequence[Masks] | None, referents: Sequence[TrainingReferent]
     ) -> None:
-        """Take images (N, 3, H, W) uint8, bool masks (K, H, W) per image (none: nothing supervises), and referents.
+        """Take images (N, 3, H, W) uint8, bool masks (K, H, W) per image (None: without supervision), and referents.
 
         Raises:
             Refused: there is no referent.
-            ValueError: images and masks are not as many.
+            ValueError: there are not as many images as stacks of masks.
         """
         if masks is not None and len(images_N3HW) != len(masks):
             raise ValueError(f"{len(images_N3HW)} images but masks of {len(masks)}; pass one (K, H, W) stack per image")
@@ -159,22 +161,20 @@ class ReferentDataset(Dataset[ImageItem]):
 
     def __getitem__(self, samples: ImageSamples) -> ImageItem:
         """The image that the (referent, expression) samples share, and what they say of it."""
-        referents = [self.referents[number] for number, _ in samples]
-        row = referents[0].image
-        rows = [expression for _, expression in samples]
-        chosen = list(zip(referents, rows, strict=True))
+        chosen = [(self.referents[number], expression) for number, expression in samples]
+        row = chosen[0][0].image
         return ImageItem(
             row=row,
             image_3HW=torch.as_tensor(self.images_N3HW[[row]])[0],
             masks_KHW=None if self.masks is None else torch.as_tensor(self.masks[row]),
             samples=samples,
-            candidates=[referent.candidates for referent in referents],
-            token_ids_ST=torch.stack([referent.token_ids_ST[row] for referent, row in chosen]),
-            token_mask_ST=torch.stack([referent.token_mask_ST[row] for referent, row in chosen]),
+            candidates=[referent.candidates for referent, _ in chosen],
+            token_ids_ST=torch.stack([referent.token_ids_ST[expression] for referent, expression in chosen]),
+            token_mask_ST=torch.stack([referent.token_mask_ST[expression] for referent, expression in chosen]),
         )
 
     def batch(self, samples: Iterable[Sample], *, trim: bool = True) -> Batch:
-        """The batch of some samples, see `collate`; those of one image move together."""
+        """The batch of some samples, see `collate`; those of one image become adjacent."""
         return collate([self[group] for group in self.by_image(samples)], trim=trim)
 
     def by_image(self, samples: Iterable[Sample]) -> list[ImageSamples]:
@@ -186,11 +186,11 @@ class ReferentDataset(Dataset[ImageItem]):
 
 
 def collate(items: Sequence[ImageItem], *, trim: bool = True) -> Batch:
-    """One batch of images with their samples, an image that comes several times being held once.
+    """Batch of images with their samples; an image that occurs several times is held once.
 
     Args:
         items: of a `ReferentDataset`; the samples keep this order, images come in the order of the data set.
-        trim: end the tokens with the longest expression of the batch; else all keep the tokenizer's length.
+        trim: truncate tokens to the longest expression of the batch; else all have the tokenizer's length.
     """
     images = sorted({item.row: item for item in items}.items())
     row_of = {row: number for number, (row, _) in enumerate(images)}
@@ -216,10 +216,9 @@ def collate(items: Sequence[ImageItem], *, trim: bool = True) -> Batch:
 
 
 def usable_referents(masks: Sequence[Masks], referents: Sequence[TrainingReferent]) -> list[TrainingReferent]:
-    """The referents with what can teach (S+S+C spec 4.8).
+    """Referents with their usable candidates (S+S+C spec 4.8).
 
-    A mask that is empty or covers its whole image teaches nothing. Such candidates are left out, and so is a referent
-    without any other candidate.
+    A mask that is empty or covers its whole image is left out, and so is a referent without any other candidate.
 
     Raises:
         Refused: no referent is left.

@@ -1,7 +1,8 @@
-"""Several processes that train one model: what each computes, and what they tell each other.
+"""Distributed training: process group, data-parallel replica and synchronised batch norm.
 
-Every process packs the same batches and takes whole images of each, so that matching sees all rivals. Gradients, the
-statistics of batch norms and the loss are those of one process with the whole batch; only drop path draws other noise.
+Every process packs the same batches and takes whole images of each, so that matching has all rivals. Gradients, the
+statistics of batch norms and the loss are those of one process with the whole batch; only stochastic depth is random
+per process.
 Shapes: B samples of a batch, C channels, H x W pixels.
 """
 
@@ -27,20 +28,20 @@ class ProcessGroup:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait until every process has come this far."""
+        """Wait until every process has reached this call."""
         if self.size > 1:
             distributed.barrier()
 
     def all_sum(self, value: Tensor) -> Tensor:
-        """The sum of the processes' values, on every process, without gradient."""
+        """Sum of the values of all processes, on every process, without gradient."""
         if self.size > 1:
             distributed.all_reduce(value)
         return value
 
     def replica(self, model: nn.Module) -> nn.Module:
-        """What to call instead of `model`: its gradients become the mean over the processes.
+        """Data-parallel replica to be called instead of `model`: gradients are averaged over the processes.
 
-        Batch norms of `model` are replaced, in place, by ones that see the samples of all processes.
+        Batch norms of `model` are replaced, in place, by ones over the samples of all processes.
         """
         if self.size == 1:
             return model
@@ -59,7 +60,7 @@ ALONE = ProcessGroup()
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` wants a GPU)."""
+    """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` needs a GPU)."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> "SyncedBatchNorm":

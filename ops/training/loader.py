@@ -1,4 +1,4 @@
-"""Batches for a training, loaded by worker processes where asked for.
+"""Loading of batches, in worker processes if asked for.
 
 Workers start by `forkserver`: they inherit no lock, no open file and no GPU of the process that trains. What they load
 is what the process itself would load, for the order of batches is the sampler's.
@@ -48,7 +48,7 @@ def load_batches(
 
 
 def _end_with_parent(_: int) -> None:
-    """End this worker when the training is killed: torch looks at the fork server, which lives while a worker does."""
+    """End this worker when the training is killed: torch checks the fork server, which lives while a worker does."""
     threading.Thread(target=_wait_and_end, daemon=True).start()
 
 

@@ -13,7 +13,7 @@ BACKGROUND_WEIGHT, FOREGROUND_WEIGHT = 0.9, 1.1
 
 
 def pixel_terms(logits_B2HW: Tensor, masks_BHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Per sample: the weighted sum of negative log-likelihoods and the sum of weights, both (B,) float32.
+    """Weighted sum of negative log-likelihoods and sum of weights per sample, both (B,) float32.
 
     Cross-entropy of two channels is binary cross-entropy of their difference.
     """
@@ -38,7 +38,7 @@ class _WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """The gradient by the logits: w (sigmoid(d) - t), and its negative for the background."""
+        """Gradient with respect to the logits: w (sigmoid(d) - t), and its negative for the background."""
         margin_BP, inside_BP = ctx.saved_tensors
         gradient_B2P = margin_BP.new_empty((len(margin_BP), 2, margin_BP.shape[1]), dtype=ctx.dtype)
         error_BP = margin_BP.sigmoid().sub_(inside_BP)
@@ -49,17 +49,17 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def sample_cross_entropy(logits_B2HW: Tensor, masks_BHW: Tensor) -> Tensor:
-    """(B,) cross-entropy, a weighted mean over the pixels of each sample (S+S+C)."""
+    """Cross-entropy (B,), a weighted mean over the pixels of each sample (S+S+C)."""
     sums_B, weights_B = pixel_terms(logits_B2HW, masks_BHW)
     return sums_B / weights_B
 
 
 def per_sample(logits_B2HW: Tensor, masks_BHW: Tensor) -> Tensor:
-    """Mean over samples of `sample_cross_entropy`: every sample counts the same (S+S+C)."""
+    """Mean over samples of `sample_cross_entropy`: every sample has the same weight (S+S+C)."""
     return sample_cross_entropy(logits_B2HW, masks_BHW).mean()
 
 
 def batch_lavt(logits_B2HW: Tensor, masks_BHW: Tensor) -> Tensor:
-    """One weighted mean over all pixels of the batch (LAVT)."""
+    """Cross-entropy, one weighted mean over all pixels of the batch (LAVT)."""
     sums_B, weights_B = pixel_terms(logits_B2HW, masks_BHW)
     return sums_B.sum() / weights_B.sum()

@@ -1,49 +1,49 @@
-"""What a training is told: how long, how fast, and from which seed. What is trained adds its own defaults and parts."""
+"""Hyperparameters of a training; each method adds its own fields and defaults."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
-"""Parts of a plan that may change when a training is taken up again, on another machine for example."""
+"""Fields of a plan that may change when a training is resumed, for example on another machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What every training has."""
+    """Hyperparameters of every training."""
 
     epochs: int
     batch_size: int
     """Samples of an optimizer step."""
     clip_norm: float | None = None
-    """Largest norm of the whole gradient; the papers do not clip."""
+    """Gradient clipping: largest norm of the gradient; the papers do not clip."""
     seed: int = 0
     checkpoint_every_steps: int = 500
     log_every_steps: int = 20
 
     @property
     def remedy(self) -> str:
-        """What a person can do when the loss is not finite."""
+        """Advice for a loss that is not finite."""
         return "lower the rates"
 
     def identity(self) -> dict[str, Any]:
-        """What must agree for a saved state to be taken up again."""
+        """Fields that must be equal for a training state to be resumed."""
         return {name: value for name, value in asdict(self).items() if name not in NEUTRAL}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamWPlan(Plan):
-    """A training by AdamW under a polynomial schedule, whose gradients may be accumulated."""
+    """Hyperparameters of AdamW with a polynomial schedule and gradient accumulation."""
 
     lr: float = 5e-5
     pretrained_rate: float = 1.0
-    """Share of `lr` for what was pretrained."""
+    """Share of `lr` for pretrained parameters."""
     warmup_steps: int = 0
-    """Steps over which the rate rises to its schedule; the papers have none."""
+    """Steps of linear warm-up; the papers have none."""
     weight_decay: float = 0.01
     accumulate: int = 1
     """Passes per optimizer step, each of batch_size / accumulate samples."""
     bf16: bool = False
-    """Forward in bfloat16 autocast; set it where the device computes faster that way."""
+    """Whether the forward pass is in bfloat16 autocast, for devices that are faster with it."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
@@ -60,5 +60,5 @@ class AdamWPlan(Plan):
 
     @property
     def remedy(self) -> str:
-        """What a person can do when the loss is not finite."""
+        """Advice for a loss that is not finite."""
         return f"lower the learning rate, {self.lr:g} now"

@@ -1,4 +1,4 @@
-"""Which samples every optimizer step sees: a pure function of (seed, epoch), so that a resumed training sees the same.
+"""Samplers: the samples of every optimizer step, a function of (seed, epoch), the same for a resumed training.
 
 A step has one or more parts, each of which is a forward and backward pass; a part is a list of images with their
 samples, see `ops.training.dataset.ImageSamples`.
@@ -23,7 +23,7 @@ Step = list[Part]
 
 
 class EpochSampler(Protocol):
-    """The steps of an epoch."""
+    """Sampler of an epoch's steps."""
 
     @property
     def per_epoch(self) -> int:
@@ -43,7 +43,7 @@ class PackedImageSampler:
     def __init__(
         self, dataset: ReferentDataset, *, size: int, seed: int, accumulate: int = 1, expressions: Expressions = "one"
     ) -> None:
-        """`expressions` says how many samples a referent gives an epoch."""
+        """`expressions` is the number of samples of a referent in an epoch."""
         self.dataset, self.size, self.seed = dataset, size, seed
         self.accumulate, self.expressions = accumulate, expressions
 
@@ -92,7 +92,7 @@ class PackedImageSampler:
 
 
 class ReferentSampler:
-    """Every referent once an epoch, in random order, with an expression drawn uniformly (TRIS spec 1.2).
+    """Every referent once an epoch, in random order, with a uniformly sampled expression (TRIS spec 1.2).
 
     A step has `batch_size` samples, the last of an epoch what is left; parts have `chunk` samples.
     """

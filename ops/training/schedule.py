@@ -1,4 +1,4 @@
-"""How learning rates fall: (1 - step / total)^0.9 after a linear warm-up (S+S+C spec 4.7, TRIS spec 2.7, 4.4, 5.5).
+"""Learning-rate schedules: (1 - step / total)^0.9 after a linear warm-up (S+S+C spec 4.7, TRIS spec 2.7, 4.4, 5.5).
 
 Steps are counted from 0; a schedule ends at `total`, where the rate would be 0.
 """
@@ -15,7 +15,7 @@ class Schedule(Protocol):
     """Sets the learning rates of an optimizer."""
 
     def set_rates(self, optimizer: torch.optim.Optimizer, step: int) -> float:
-        """Give every group its rate at `step`, once before each step; returns the rate of what is new."""
+        """Give every group its rate at `step`, once before each step; returns that of new parameters."""
         ...
 
 
@@ -32,7 +32,7 @@ class PolySchedule:
     total: int
     """Optimizer steps of the whole training."""
     warmup_steps: int = 0
-    """Steps over which the rate rises linearly to the polynomial."""
+    """Steps of linear warm-up."""
     per_epoch: int | None = None
     """Count epochs of so many steps over the same total, as the authors' TRIS Step 2 does ("compat_epoch"): the rate
     then never falls below 0.999 of its start. None: count steps, as the paper and Step 1 do."""

@@ -1,4 +1,4 @@
-"""The state of a training between two optimizer steps: what a checkpoint holds, taken up again to the same bits."""
+"""Training state between two optimizer steps: content of a checkpoint, with bit-exact resume."""
 
 import copy
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ SECTIONS = ("history", "model", "optimizer", "best")
 
 @dataclass
 class History:
-    """The loss curve of a training, one entry per optimizer step."""
+    """Loss curve of a training, one entry per optimizer step."""
 
     step: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
     samples_per_second: list[float] = field(default_factory=list)
-    """Wall-clock speed, the only column that differs between two trainings of one plan."""
+    """Throughput, the only column that differs between two trainings of one plan."""
     scores: dict[int, float] = field(default_factory=dict)
-    """What `on_epoch` returned after each epoch, if it was asked."""
+    """Scores of epochs, as `on_epoch` returned them; empty without it."""
 
     def append(self, *, loss: float, lr: float, samples_per_second: float) -> None:
         """Add a step."""
@@ -35,11 +35,11 @@ class History:
 
     @property
     def best_epoch(self) -> int | None:
-        """First epoch with the highest score; none without scores."""
+        """First epoch with the highest score; None without scores."""
         return max(self.scores, key=self.scores.__getitem__) if self.scores else None
 
     def line(self, *, total: int, last: int) -> str:
-        """One line for a log, means over the `last` steps: where the training is and how fast."""
+        """Log line: progress, and means of loss and throughput over the `last` steps."""
         losses, speeds = self.loss[-last:], self.samples_per_second[-last:]
         return (
             f"step {len(self.loss)}/{total}  loss {sum(losses) / len(losses):.4f}  "
@@ -54,10 +54,10 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     identity: Mapping[str, Any]
-    """What must agree for a saved state to be taken up again: the plan, and the `total` of steps."""
+    """What must be equal for a state to be resumed: the plan, and the `total` of steps."""
     history: History = field(default_factory=History)
     best: State | None = None
-    """Weights of the best epoch so far, on the CPU; none where no epoch was scored."""
+    """Weights of the best epoch so far, on the CPU; None if no epoch was scored."""
 
     @property
     def step(self) -> int:
@@ -65,7 +65,7 @@ class TrainState:
         return len(self.history.loss)
 
     def note_score(self, epoch: int, score: float | None) -> None:
-        """Note the score of an epoch, counted from 1, and keep its weights if none was better."""
+        """Record the score of an epoch, counted from 1, and keep its weights if none was better."""
         if score is None:
             return
         self.history.scores[epoch] = score
@@ -73,7 +73,7 @@ class TrainState:
             self.best = {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
 
     def put_back_best(self) -> None:
-        """Give the model the weights of the best epoch, if epochs were scored."""
+        """Load the weights of the best epoch into the model, if epochs were scored."""
         if self.best is not None:
             self.model.load_state_dict(self.best)
 

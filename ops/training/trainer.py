@@ -25,7 +25,7 @@ from ops.training.train_state import History, State, TrainState
 
 
 class TrainingBatch(Protocol):
-    """What a collate function makes: tensors of some samples."""
+    """Batch of a collate function: tensors of some samples."""
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -40,7 +40,7 @@ Log = Callable[[str], None]
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What every training function takes beside its data, see the fields of `Trainer`."""
+    """Keyword arguments of every training function, see the fields of `Trainer`."""
 
     resume: Mapping[str, Any] | None
     save: Save
@@ -56,7 +56,7 @@ def _nothing(_: object) -> None:
 
 @dataclass(kw_only=True)
 class Trainer(Generic[B]):
-    """Trains `model` in place, on the device it lies on, from its own weights or from a saved state."""
+    """Trains `model` in place, on its device, from its own weights or from a saved state."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -69,7 +69,7 @@ class Trainer(Generic[B]):
     """(model or its replica, batch of one pass on the device, step) -> mean loss of the batch's samples. Whether the
     model computes in bfloat16 or computes activations again is its business, see `autocast`."""
     resume: Mapping[str, Any] | None = None
-    """A state that an earlier training handed to `save`; the plan and the data must be the same."""
+    """A state that an earlier training passed to `save`; plan and data must be the same."""
     save: Save = _nothing
     """Gets the state every `checkpoint_every_steps` steps and at the end. Its tensors are live: write or copy them
     before returning."""
@@ -85,10 +85,10 @@ class Trainer(Generic[B]):
     """Processes that load batches ahead: for a GPU, which would wait for them."""
     state: TrainState = field(init=False)
     replica: nn.Module = field(init=False)
-    """What a step calls: the model, or its stand-in that shares gradients with the group."""
+    """The model, or its data-parallel replica in a group."""
 
     def __post_init__(self) -> None:
-        """Begin at step 0, or where `resume` was saved.
+        """Start at step 0, or at the step of `resume`.
 
         Raises:
             Refused: `resume` belongs to another plan or other data.
@@ -103,11 +103,11 @@ class Trainer(Generic[B]):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the parameters."""
         return next(self.model.parameters()).device
 
     def run(self) -> History:
-        """Take every step that is left; the loss curve of all steps.
+        """Take all remaining steps; returns the loss curve of all steps.
 
         Raises:
             Refused: a batch has too few images for the group.
@@ -148,7 +148,7 @@ class Trainer(Generic[B]):
         return loss, lr
 
     def _backward(self, batches: Sequence[B], *, count: int) -> float:
-        """Accumulate the gradients of the batches; their loss."""
+        """Accumulate the gradients of the batches; returns their loss."""
         total = torch.zeros((), device=self.device)
         for number, batch in enumerate(batches, 1):
             with self.group.exchange(self.replica, last=number == len(batches)):
@@ -173,5 +173,5 @@ class Trainer(Generic[B]):
 
 
 def autocast(model: nn.Module, *, bf16: bool) -> AbstractContextManager[object]:
-    """Within, the model computes in bfloat16 where asked for; a loss that must be in float32 is computed outside."""
+    """Context in which the model computes in bfloat16 if asked for; float32 losses are computed outside of it."""
     return torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=bf16)

@@ -1,8 +1,8 @@
-"""Train Step 1 on batches that do not fit: CLIP's blocks are computed again in the backward pass (TRIS spec 1.6).
+"""Activation checkpointing of CLIP's blocks, for batches of Step 1 that do not fit into memory (TRIS spec 1.6).
 
-All B texts are negatives and context of all B images, and every batch norm of CLIP's ResNet sees all B images, so a
-batch cannot be split into smaller ones whose gradients are added. But what a block has to remember for its backward
-pass can be had again from its input. Loss, gradients and running statistics are those of the plain pass.
+All B texts are negatives and context of all B images, and batch norms of CLIP's ResNet use statistics of all B images,
+so gradients of smaller batches cannot be accumulated. Activations within a block are computed again in the backward
+pass instead. Loss, gradients and running statistics are those of a plain forward and backward pass.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,38 +19,40 @@ if TYPE_CHECKING:  # ops need its attributes, not its import
 
 @contextmanager
 def checkpointed_blocks(clip: "CLIP") -> Iterator[None]:
-    """Within, a forward pass keeps only what lies between blocks; its backward pass may come later.
+    """Within this context a forward pass keeps only the inputs of blocks; its backward pass may come later.
 
-    A block is the ResNet's stem, one of its bottlenecks, or a layer of the text tower. Takes a third more time.
+    A block is the ResNet's stem, a bottleneck or a layer of the text tower. A step takes a third more time.
 
     Args:
-        clip: open_clip's, its picture tower a `ModifiedResNet`.
+        clip: open_clip's, its image tower a `ModifiedResNet`.
     """
     tower = clip.visual
     bottlenecks = [block for number in range(1, 5) for block in getattr(tower, f"layer{number}")]
-    places = [(tower, "stem"), *((block, "forward") for block in (*bottlenecks, *clip.transformer.resblocks))]
-    for owner, name in places:
-        setattr(owner, name, _again(owner, getattr(owner, name)))
+    methods = [(tower, "stem"), *((block, "forward") for block in (*bottlenecks, *clip.transformer.resblocks))]
+    for owner, name in methods:
+        setattr(owner, name, _checkpointed(owner, getattr(owner, name)))
     try:
         yield
     finally:
-        for owner, name in places:
-            delattr(owner, name)  # the method of its class again
+        for owner, name in methods:
+            delattr(owner, name)  # back to the method of the class
 
 
-def _again(owner: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:
+def _checkpointed(owner: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method with activation checkpointing; the second forward pass leaves running statistics as they are."""
+
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(owner)
+        return nullcontext(), _unchanged_buffers(owner)
 
     return partial(checkpoint, method, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """What batch norms note of the batch is as it was, afterwards: they have noted it already."""
-    before = [(one, one.clone()) for one in module.buffers()]
+def _unchanged_buffers(module: nn.Module) -> Iterator[None]:
+    """Restore a module's buffers: batch norms have updated their running statistics in the first forward pass."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
     try:
         yield
     finally:
-        for one, value in before:
-            one.copy_(value)
+        for buffer, value in before:
+            buffer.copy_(value)

@@ -1,4 +1,4 @@
-"""Boxes of a mask's regions, for Acc_box on ReferIt (TRIS spec 6, the procedure of WWbL with its quirks).
+"""Box proposals around the contours of a mask, for Acc_box on ReferIt (TRIS spec 6, as in WWbL with its quirks).
 
 Shapes: H x W pixels, N contours, X boxes.
 """
@@ -11,17 +11,17 @@ from torchvision.ops import box_iou, nms
 
 NMS_IOU = 0.05
 CONFIDENCE_SHARE = 0.5
-"""Proposals need more than this share of the highest confidence."""
+"""Proposals have more than this share of the highest confidence."""
 
 HIT_IOU = 0.5
 NO_CONTOUR = (0.0, 0.0, 1.0, 1.0, 0.0)
 
 
 def proposals(mask_HW: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Boxes of the mask's contours, holes' included, as (X, 5): x1, y1, x2, y2 (exclusive), share of foreground inside.
+    """Boxes of the mask's contours, those of holes included, (X, 5): x1, y1, x2, y2 (exclusive), share of foreground.
 
-    Overlapping boxes are thinned out while they are (x, y, width, height) and are mistaken for corners: a quirk of the
-    published numbers. A mask without a contour, or one that covers the image, gives a single box of one pixel.
+    NMS takes boxes (x, y, width, height) for corners: a quirk of the published numbers. A mask without a contour, or
+    one that covers the image, gives a single box of one pixel.
     """
     contours = (
         [] if mask_HW.all() else cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]

@@ -1,6 +1,6 @@
-"""Calibration: a frozen CLIP looks at the image through the response map (TRIS spec 2.6, paper Eq. 7-9).
+"""Calibration: a frozen CLIP scores the image masked by the response map (TRIS spec 2.6, paper Eq. 7-9).
 
-The scorer is a CLIP of its own, ViT-B/32 in the paper; it is not the one that is trained.
+This scorer is a second CLIP, ViT-B/32 in the paper, beside the one that is trained.
 Shapes: B images, K negatives, M masks, N texts, T tokens, E width of the scorer's embeddings, S its image side.
 """
 
@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ops.backbones.clip_text import text_features
 from ops.segmenters.lavt_decoder import upsample
+from ops.tris.decoder import upsample_unaligned
 from ops.tris.losses import (
+    LossTerms,
     LossWeights,
-    Parts,
     classification_loss,
     negative_calibration,
     positive_calibration,
@@ -24,14 +25,13 @@ from ops.tris.losses import (
     weigh,
 )
 from ops.tris.response import own_responses
-from ops.tris.sizes import enlarge
 
 if TYPE_CHECKING:
     from open_clip import CLIP
 
 
 class Scorer(nn.Module):
-    """A CLIP that is never trained and always in eval mode; gradients pass through it to the masks."""
+    """A frozen CLIP, always in eval mode; gradients pass through it to the masks."""
 
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
@@ -45,14 +45,14 @@ class Scorer(nn.Module):
         return super().train(False)
 
     def prepare(self, images_B3HW: Tensor) -> Tensor:
-        """Images or masks at the scorer's size: bilinear, corners aligned, no antialiasing, the frame kept."""
+        """Images or masks resized to the scorer's square: bilinear, aligned corners, no antialiasing, no crop."""
         return upsample(images_B3HW, (self.size, self.size))
 
     def embed_masked(self, images_B3HW: Tensor, masks_M1HW: Tensor) -> Tensor:
-        """Unit vectors (M, E) of images seen through masks; hidden pixels become ImageNet's mean colour.
+        """Unit-length embeddings (M, E) of masked images; where a mask is 0 they have ImageNet's mean colour.
 
         Args:
-            images_B3HW: normalised by ImageNet's statistics, as the model gets them (spec 1.4); one, or one a mask.
+            images_B3HW: normalised by ImageNet's statistics, as for the model (spec 1.4); one, or one a mask.
             masks_M1HW: any non-negative values.
         """
         masked_M3SS = self.prepare(masks_M1HW) * self.prepare(images_B3HW)
@@ -61,12 +61,12 @@ class Scorer(nn.Module):
 
     @torch.no_grad()
     def embed_texts(self, ids_NT: Tensor) -> Tensor:
-        """Unit vectors (N, E) of texts; those of all expressions can be computed once, before training."""
+        """Unit-length embeddings (N, E) of texts; those of all expressions can be computed once, before training."""
         return F.normalize(text_features(self.clip, ids_NT), dim=-1)
 
 
 def cosines(masked_BE: Tensor, texts_BE: Tensor, negatives_BKE: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines of unit vectors: of each masked image with its own text, (B,), and with its negatives, (B, K)."""
+    """Cosines of each masked image with its own text, (B,), and with its negatives, (B, K), of unit vectors."""
     return (masked_BE * texts_BE).sum(-1), torch.einsum("be,bke->bk", masked_BE, negatives_BKE)
 
 
@@ -79,11 +79,11 @@ def response_loss(
     scorer: Scorer | None,
     weights: LossWeights,
     exclude_BB: Tensor | None = None,
-) -> Parts:
+) -> LossTerms:
     """The loss of Step 1 (paper Eq. 8).
 
     Args:
-        response_BBhw: what `ResponseModel` gives for B images and their B texts.
+        response_BBhw: output of `ResponseModel` for B images and their B texts.
         images_B3HW: the same images, normalised.
         texts_BE: the scorer's embeddings of the texts.
         negatives_BKE: those of each sample's negatives (see `negatives`).
@@ -95,7 +95,7 @@ def response_loss(
     positive = negative = classification.new_zeros(())
     if weights.calibrated:
         assert scorer is not None
-        masks_B1HW = enlarge(own_responses(response_BBhw), images_B3HW.shape[-2:]).sigmoid()
+        masks_B1HW = upsample_unaligned(own_responses(response_BBhw), images_B3HW.shape[-2:]).sigmoid()
         masked_BE = scorer.embed_masked(images_B3HW, masks_B1HW)
         own_B, other_BK = cosines(masked_BE, texts_BE, negatives_BKE)
         positive = positive_calibration(own_B, clip=weights.clip_positive)

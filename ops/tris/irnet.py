@@ -1,7 +1,7 @@
-"""IRNet: edges and displacements from the maps of a fixed ResNet (TRIS spec 4.2).
+"""IRNet: edges and displacements from the maps of a frozen ResNet (TRIS spec 4.2).
 
-One module serves every size: `RESNET50` is the published one and takes torchvision's weights, `EMBEDDED` the small one.
-Shapes: B pictures, H x W pixels, h x w of the grid of every fourth pixel, C channels.
+One module for all sizes: `RESNET50` is the published one and takes torchvision's weights, `EMBEDDED` the small one.
+Shapes: B images, H x W pixels, h x w of the grid of every fourth pixel, C channels.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from ops.images import normalise
 
 @dataclass(frozen=True, kw_only=True)
 class IrnetConfig:
-    """Sizes of an IRNet; the defaults are the published ones. The heads are as wide as the trunk makes them."""
+    """Sizes of an IRNet; the defaults are the published ones. Widths of the heads follow from the backbone's."""
 
     width: int = 64
-    """Channels of the trunk's first map, a multiple of 16; the five maps have 1, 4, 8, 16 and 32 times as many."""
+    """Channels of the backbone's first map, a multiple of 16; the five maps have 1, 4, 8, 16 and 32 times as many."""
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
-    """Bottlenecks of each stage."""
+    """Number of bottlenecks of each stage."""
 
     def __post_init__(self) -> None:
-        """Refuse widths that the group norms cannot divide."""
+        """Refuse widths that the group norms do not divide."""
         if self.width < 16 or self.width % 16:
             raise ValueError(f"width={self.width} must be a multiple of 16")
 
@@ -33,10 +33,10 @@ RESNET50 = IrnetConfig()
 EMBEDDED = IrnetConfig(width=16, blocks=(1, 1, 1, 1))
 
 
-class Trunk(nn.Module):
-    """A ResNet of bottlenecks whose last stage keeps the resolution of the one before; it never learns.
+class FrozenResNet(nn.Module):
+    """Frozen backbone: a ResNet of bottlenecks whose last stage has stride 1.
 
-    Parameters are named as torchvision names them; batch norms always use their stored statistics.
+    Parameter names are torchvision's; batch norms always use their running statistics.
     """
 
     def __init__(self, config: IrnetConfig) -> None:
@@ -53,12 +53,12 @@ class Trunk(nn.Module):
         self.requires_grad_(False)
         self.train(False)
 
-    def train(self, mode: bool = True) -> "Trunk":
-        """Stay in eval mode whatever is asked for."""
+    def train(self, mode: bool = True) -> "FrozenResNet":
+        """Stay in eval mode."""
         return super().train(False)
 
     def load_torchvision(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a torchvision ResNet of the same blocks; its classifier is left out."""
+        """Load the weights of a torchvision ResNet of the same blocks, without its classifier."""
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
     @torch.no_grad()
@@ -67,7 +67,7 @@ class Trunk(nn.Module):
         return self.maps(images_B3HW)
 
     def maps(self, images_B3HW: Tensor) -> list[Tensor]:
-        """The same with a graph, for whoever pretrains a trunk."""
+        """The same maps with gradients, for the pretraining of a backbone."""
         maps = [self.maxpool(self.relu(self.bn1(self.conv1(images_B3HW))))]
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             maps.append(stage(maps[-1]))
@@ -82,7 +82,7 @@ def _stage(inputs: int, planes: int, blocks: int, *, stride: int) -> nn.Sequenti
 
 
 def _head(inputs: int, outputs: int, *, groups: int, up: int = 1) -> nn.Sequential:
-    """A 1 x 1 convolution, group norm, upsampling, ReLU, in this order."""
+    """1x1 convolution, group norm, upsampling, ReLU, in this order."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 1, bias=False), nn.GroupNorm(groups, outputs)]
     if up > 1:
         layers.append(nn.Upsample(scale_factor=up, mode="bilinear", align_corners=False))
@@ -94,7 +94,7 @@ def _cropped(maps: Tensor, like: Tensor) -> Tensor:
 
 
 class EdgeBranch(nn.Module):
-    """One logit a pixel of the grid: is there an edge?"""
+    """Edge branch: one logit for each pixel of the grid."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -103,16 +103,16 @@ class EdgeBranch(nn.Module):
         self.logit = nn.Conv2d(5 * (width // 2), 1, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """The trunk's maps -> logits (B, h, w)."""
-        heard = [_cropped(head(of), maps[0]) for head, of in zip(self.heads, maps, strict=True)]
-        return self.logit(torch.cat(heard, dim=1))[:, 0]
+        """The backbone's maps to edge logits (B, h, w)."""
+        outputs = [_cropped(head(map_BChw), maps[0]) for head, map_BChw in zip(self.heads, maps, strict=True)]
+        return self.logit(torch.cat(outputs, dim=1))[:, 0]
 
 
 class DisplacementBranch(nn.Module):
-    """(dy, dx) at every pixel of the grid: the way to the centroid of its instance, in pixels of the grid."""
+    """Displacement branch: (dy, dx) from every pixel of the grid to its instance's centroid, in pixels of the grid."""
 
     mean_2: Tensor
-    """Mean over the training pictures, taken off in eval mode; `ops.tris.irnet_training` finds it."""
+    """Mean over the training images, subtracted in eval mode; `ops.tris.irnet_training` computes it."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,43 +126,43 @@ class DisplacementBranch(nn.Module):
         self.register_buffer("mean_2", torch.zeros(2))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """The trunk's maps -> displacements (B, 2, h, w)."""
-        coarse = [_cropped(head(of), maps[2]) for head, of in zip(self.coarse, maps[2:], strict=True)]
-        raised = _cropped(self.joined_coarse(torch.cat(coarse, dim=1)), maps[0])
-        fine = [head(of) for head, of in zip(self.fine, maps[:2], strict=True)]
-        vectors_B2hw = self.vector(self.joined(torch.cat([*fine, raised], dim=1)))
+        """The backbone's maps to displacements (B, 2, h, w)."""
+        coarse = [_cropped(head(map_BChw), maps[2]) for head, map_BChw in zip(self.coarse, maps[2:], strict=True)]
+        upsampled = _cropped(self.joined_coarse(torch.cat(coarse, dim=1)), maps[0])
+        fine = [head(map_BChw) for head, map_BChw in zip(self.fine, maps[:2], strict=True)]
+        vectors_B2hw = self.vector(self.joined(torch.cat([*fine, upsampled], dim=1)))
         return vectors_B2hw if self.training else vectors_B2hw - self.mean_2[:, None, None]
 
 
 class Irnet(nn.Module):
-    """Both branches over one trunk; only the branches learn."""
+    """IRNet: both branches on one frozen backbone; only the branches are trained."""
 
     def __init__(self, config: IrnetConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(config)
+        self.trunk = FrozenResNet(config)
         self.edge = EdgeBranch(config.width)
         self.displacement = DisplacementBranch(config.width)
 
     def forward(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Edge logits (B, h, w) and displacements (B, 2, h, w) of normalised pictures; h = (H - 1) // 4 + 1."""
+        """Edge logits (B, h, w) and displacements (B, 2, h, w) of normalised images; h = (H - 1) // 4 + 1."""
         maps = self.trunk(images_B3HW)
         return self.edge(maps), self.displacement(maps)
 
 
 @torch.no_grad()
-def look(net: Irnet, image_3HW: Tensor) -> tuple[Tensor, Tensor]:
-    """Edges and displacements of one picture for the refinement; puts the net into eval mode (spec 4.5, step 1).
+def edges_and_displacements(net: Irnet, image_3HW: Tensor) -> tuple[Tensor, Tensor]:
+    """Edges and displacements of one image, for the refinement (spec 4.5, step 1).
 
     Args:
-        net: trained.
+        net: trained; is switched to eval mode.
         image_3HW: uint8 RGB at its own size, on the device of the net.
 
     Returns:
-        Probabilities of edges (h, w), their logits averaged over the picture and its mirror image, and
-        displacements (2, h, w) of the picture as it is.
+        Probabilities of edges (h, w), from logits averaged over the image and its mirror image, and displacements
+        (2, h, w) of the image itself.
     """
     net.eval()
-    picture_3HW = normalise(image_3HW)
-    logits_2hw, displacement_22hw = net(torch.stack([picture_3HW, picture_3HW.flip(-1)]))
+    normalised_3HW = normalise(image_3HW)
+    logits_2hw, displacement_22hw = net(torch.stack([normalised_3HW, normalised_3HW.flip(-1)]))
     return ((logits_2hw[0] + logits_2hw[1].flip(-1)) / 2).sigmoid(), displacement_22hw[0]

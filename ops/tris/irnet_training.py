@@ -1,4 +1,4 @@
-"""How IRNet learns: augmentation, batches, optimizer, and the mean displacement at the end (TRIS spec 4.4).
+"""Training of IRNet: augmentation, batches, optimizer, and the mean displacement at the end (TRIS spec 4.4).
 
 One sample is one referent: its image with its seed labels from `ops.tris.crf`.
 Shapes: B samples, H x W pixels of an image, S side of the crop, s = S / 4 side of the grid.
@@ -29,26 +29,26 @@ from ops.tris.irnet import Irnet
 from ops.tris.pseudo_labels import STRIDE
 
 SeedItem = tuple[Tensor, Tensor, int]
-"""An image (3, H, W), its labels (H, W) and the optimizer step that shows them."""
+"""An image (3, H, W), its labels (H, W) and the optimizer step that uses them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IrnetPlan(Plan):
-    """How long and how fast to train; the defaults are the authors'."""
+    """Hyperparameters of the training; the defaults are the authors'."""
 
     epochs: int = 3
     batch_size: int = 24
-    """Samples of a step; the last ones of an epoch that make no full batch are left out."""
+    """Samples of a step; the last ones of an epoch that do not fill a batch are left out."""
     crop: int = 512
     """Side of the training crop in pixels, a multiple of 4."""
     scales: tuple[float, float] = (0.5, 1.5)
     radius: int = 10
-    """Pairs closer than so many pixels of the grid are compared."""
+    """Pairs are closer than this, in pixels of the grid."""
     edge_lr: float = 0.1
     displacement_lr: float = 1.0
     weight_decay: float = 1e-4
     momentum: float = 1e-4
-    """The authors hand their weight decay to the optimizer's momentum too."""
+    """The authors pass their weight decay as the optimizer's momentum, too."""
 
     def __post_init__(self) -> None:
         """Refuse crops without a grid or without pairs."""
@@ -60,13 +60,13 @@ class IrnetPlan(Plan):
 def augment(
     image_3HW: Tensor, labels_HW: Tensor, *, plan: IrnetPlan, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Scale, mirror and crop one sample at random.
+    """Augmentation of one sample: random scale, mirroring and crop.
 
     Args:
         image_3HW: uint8 RGB.
         labels_HW: uint8 seed labels of one referent.
         plan: scales and crop.
-        rng: source of all chance.
+        rng: source of randomness.
 
     Returns:
         A normalised (3, S, S) image, 0 outside of it, and (s, s) uint8 labels, 255 outside.
@@ -87,7 +87,7 @@ def augment(
 
 
 def crop(maps_HW: Tensor, *, side: int, top: int = 0, left: int = 0, outside: float) -> Tensor:
-    """A square of the last two axes that starts at (top, left), negative for outside, filled up with a constant."""
+    """Square crop of the last two axes from (top, left), which may be negative, padded with the constant `outside`."""
     height, width = maps_HW.shape[-2:]
     return F.pad(maps_HW, (-left, left + side - width, -top, top + side - height), value=outside)
 
@@ -118,12 +118,12 @@ class IrnetBatch:
 
 
 class SeedDataset(Dataset[SeedItem]):
-    """Images with their seed labels, each asked for by its row and the optimizer step that shows it."""
+    """Images with their seed labels, indexed by row and optimizer step."""
 
     def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Take uint8 pairs of (3, H, W) images and (H, W) labels; a sequence that reads them when it is asked will do.
+        """Take uint8 pairs of (3, H, W) images and (H, W) labels; the sequence may read them lazily.
 
-        To be handed to worker processes it must be picklable.
+        For worker processes it must be picklable.
         """
         self.pairs = pairs
 
@@ -138,7 +138,7 @@ class SeedDataset(Dataset[SeedItem]):
 
 
 class SeedSampler:
-    """Full batches of pairs in an order of (seed, epoch); what makes no full batch is left out."""
+    """Full batches of pairs in an order that is a function of (seed, epoch); the remainder is left out."""
 
     def __init__(self, pairs: int, plan: IrnetPlan) -> None:
         """`pairs` is their number."""
@@ -160,7 +160,7 @@ class SeedSampler:
 
 
 def augmented(items: Sequence[SeedItem], *, plan: IrnetPlan) -> IrnetBatch:
-    """The samples of one step, scaled, mirrored and cropped at random by its (seed, step)."""
+    """Augmented batch of one step; randomness is a function of (seed, step)."""
     rng = np.random.default_rng([plan.seed, items[0][2], 1])
     samples = [augment(image_3HW, labels_HW, plan=plan, rng=rng) for image_3HW, labels_HW, _ in items]
     return IrnetBatch(
@@ -171,7 +171,7 @@ def augmented(items: Sequence[SeedItem], *, plan: IrnetPlan) -> IrnetBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class IrnetObjective:
-    """Alike neighbours are of one label and drift to one point, see `ops.tris.affinity_loss`."""
+    """Loss of affinities and displacements, see `ops.tris.affinity_loss`."""
 
     radius: int
 
@@ -214,7 +214,7 @@ def train_irnet(
 
 
 def sgd(net: Irnet, plan: IrnetPlan) -> torch.optim.SGD:
-    """The authors' optimizer: each branch learns at a rate of its own."""
+    """The authors' optimizer, SGD with a learning rate for each branch."""
     return torch.optim.SGD(
         [
             {"params": list(net.edge.parameters()), "lr": plan.edge_lr},
@@ -239,14 +239,14 @@ def top_left_crops(images: Iterable[Tensor], *, plan: IrnetPlan) -> Iterator[Ten
 
 @torch.no_grad()
 def settle_mean_displacement(net: Irnet, batches: Iterable[Tensor]) -> Tensor:
-    """Store the mean displacement over the training images, which inference takes off; puts the net into eval mode.
+    """Store the mean displacement over the training images, which is subtracted at inference.
 
     Args:
-        net: trained.
+        net: trained; is switched to eval mode.
         batches: normalised images (B, 3, S, S), see `top_left_crops`.
 
     Returns:
-        The mean (dy, dx), (2,): every batch weighs the same.
+        The mean (dy, dx), (2,): every batch has the same weight.
 
     Raises:
         ValueError: there is no batch.

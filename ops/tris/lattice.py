@@ -1,7 +1,7 @@
 """Gaussian filtering in time linear in the points: the permutohedral lattice of Adams, Baek and Davis (2010).
 
-Points are spread over the corners of the lattice simplex that holds them, blurred along the d + 1 lattice directions,
-and read back. The published dense CRFs filter by this lattice too, so that what it approximates is what they compute.
+Values are splatted to the corners of the lattice simplex around each point, blurred along the d + 1 lattice directions
+and sliced. The published dense CRFs filter by this lattice, too, so that the approximation is the same.
 Shapes: N points, D features, V = D + 1 corners of a simplex, M lattice points in use, K rows of values.
 """
 
@@ -15,16 +15,16 @@ from ops.refusal import Refused
 
 @dataclass(frozen=True, kw_only=True)
 class Lattice:
-    """A set of points, ready to filter values that lie on them."""
+    """The permutohedral lattice of a set of points: filters values at these points."""
 
     corners_NV: Tensor
-    """Row of the lattice point at each corner of each point's simplex."""
+    """Rows of the lattice points at the corners of each point's simplex."""
     weights_NV: Tensor
     """Barycentric weights of the corners; they sum to 1."""
     neighbours_V2M: Tensor
-    """Rows of the two neighbours along each direction; M, a row of zeros, where there is none."""
+    """Rows of the two neighbours along each direction; where there is none M, the index of a row of zeros."""
     root_norm_N: Tensor
-    """1 / sqrt of the unnormalised response to ones: half of the symmetric normalisation."""
+    """1 / sqrt of the unnormalised response to ones: one factor of the symmetric normalisation."""
 
     @classmethod
     def of(cls, features_ND: Tensor) -> "Lattice":
@@ -68,18 +68,18 @@ def _filter(values_KN: Tensor, corners_NV: Tensor, weights_NV: Tensor, neighbour
 
 
 def _simplices(features_ND: Tensor) -> tuple[Tensor, Tensor]:
-    """Integer coordinates (N, V, D) of the corners around each point, the last of V left out, and their weights."""
+    """Corners of each point's simplex, integers (N, V, D) without the redundant last coordinate, and weights (N, V)."""
     dims = features_ND.shape[1]
     elevated_NV = _elevated(features_ND)
     whole_NV = (elevated_NV / (dims + 1)).round()
     residue_NV = elevated_NV - whole_NV * (dims + 1)
-    # A coordinate's rank says at which corner it steps down; ranks outside 0..d wrap to the next point of remainder 0.
+    # A coordinate's rank is the corner where it steps down; ranks outside 0..d wrap to the next point of remainder 0.
     rank_NV = residue_NV.argsort(dim=1, descending=True, stable=True).argsort(1) + whole_NV.sum(1, keepdim=True).long()
     wrap_NV = (rank_NV < 0).long() - (rank_NV > dims).long()
     rank_NV = rank_NV + wrap_NV * (dims + 1)
     nearest_NV = (whole_NV.long() + wrap_NV) * (dims + 1)
     share_NV = (elevated_NV - nearest_NV) / (dims + 1)
-    # Corner 0 keeps what is left of 1; corner k gets the gap between the coordinates of rank d - k and d - k + 1.
+    # Corner 0 has the remainder to 1; corner k the gap between the coordinates of rank d - k and d - k + 1.
     ordered_NV = torch.empty_like(share_NV).scatter_(1, rank_NV, share_NV)
     weights_NV = torch.cat([1 + ordered_NV[:, -1:] - ordered_NV[:, :1], -ordered_NV.diff(dim=1).flip(1)], dim=1)
     corner_V1 = torch.arange(dims + 1, device=features_ND.device)[:, None]
@@ -98,7 +98,7 @@ def _elevated(features_ND: Tensor) -> Tensor:
 
 
 def _numbered(keys_NVD: Tensor) -> tuple[Tensor, Tensor]:
-    """One integer per lattice point, and how far it moves with each coordinate; neighbours never collide."""
+    """One integer per lattice point (N * V,), and its step per coordinate (D,); those of neighbours are different."""
     dims = keys_NVD.shape[2]
     flat_KD = keys_NVD.flatten(0, 1)
     low_D, high_D = flat_KD.amin(0) - dims, flat_KD.amax(0) + dims

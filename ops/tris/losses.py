@@ -1,4 +1,4 @@
-"""What Step 1 minimises: classification over the texts of a batch, calibration, their weights (TRIS spec 0, 2.5-2.7).
+"""Loss of Step 1: classification over the texts of a batch, calibration, their weights (TRIS spec 0, 2.5-2.7).
 
 Shapes: B images, N texts (text i belongs to image i), h x w cells, K calibration negatives.
 """
@@ -15,12 +15,12 @@ BACKGROUND = 1.0
 """Logit of the background channel (spec 2.5): 1, not 0."""
 
 CLIP_RANGE = (1e-4, 0.9999)
-"""Cosines of positives are brought into this range, where their logarithm is finite (spec 2.6)."""
+"""Range to which cosines of positives are clamped, where their logarithm is finite (spec 2.6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """Weights of the parts and how the calibration parts are formed; the defaults are those of spec 0."""
+    """Weights of the loss terms, and settings of the calibration terms; the defaults are those of spec 0."""
 
     classification: float = 5.0
     positive: float = 1.0
@@ -33,7 +33,7 @@ class LossWeights:
 
     @property
     def calibrated(self) -> bool:
-        """Whether any calibration part counts; if not, the scorer need not run."""
+        """Whether any calibration term has a weight; if not, the scorer is not run."""
         return self.positive != 0 or self.negative != 0
 
     @property
@@ -48,11 +48,11 @@ PRESETS: Mapping[Preset, LossWeights] = {
     "first_release": LossWeights(positive=2.0, negative=1.0, clip_positive=False),
     "head": LossWeights(negatives=3),
 }
-"""The weights in the paper, in the authors' first release and in their latest code."""
+"""Weights of the paper, of the authors' first release and of their latest code."""
 
 
 def focal_mask_penalty(share: Tensor) -> Tensor:
-    """Psi = (1 - m)^3 ln(0.01 + m): -4.6 where a text claims no pixel at all, 0 where it claims every one.
+    """Psi = (1 - m)^3 ln(0.01 + m) of mask shares m: -4.6 if a text has no pixel, 0 if it has every one.
 
     The penalty of Araslanov and Roth (CVPR 2020), not the focal loss that the paper cites (spec 2.5).
     """
@@ -60,13 +60,13 @@ def focal_mask_penalty(share: Tensor) -> Tensor:
 
 
 def mask_shares(response_BNhw: Tensor) -> Tensor:
-    """m, (B, N): mean over cells of each text's softmax share among all texts and a constant background."""
+    """Mask shares m (B, N): mean over cells of each text's softmax among all texts and a constant background."""
     background_B1hw = torch.full_like(response_BNhw[:, :1], BACKGROUND)
     return torch.cat([background_B1hw, response_BNhw], 1).softmax(1)[:, 1:].mean((2, 3))
 
 
 def scores(response_BNhw: Tensor) -> Tensor:
-    """y, (B, N): largest response plus mean response plus psi of the mask share; not bounded to [0, 1]."""
+    """Scores y (B, N): largest response plus mean response plus psi of the mask share; not bounded to [0, 1]."""
     return response_BNhw.amax((2, 3)) + response_BNhw.mean((2, 3)) + focal_mask_penalty(mask_shares(response_BNhw))
 
 
@@ -75,7 +75,7 @@ def classification_loss(scores_BB: Tensor, *, exclude_BB: Tensor | None = None) 
 
     Args:
         scores_BB: see `scores`.
-        exclude_BB: bool, pairs that do not count (see `false_negatives`); the authors exclude nothing.
+        exclude_BB: bool, pairs left out of the mean (see `false_negatives`); the authors leave out none.
 
     Raises:
         ValueError: images and texts are not paired.
@@ -91,9 +91,9 @@ def classification_loss(scores_BB: Tensor, *, exclude_BB: Tensor | None = None) 
 
 
 def false_negatives(ids_BT: Tensor, image_of_B: Tensor) -> Tensor:
-    """(B, B) bool: texts that are not the image's own and yet may be true of it.
+    """False negatives (B, B) bool: texts of other samples that may be true of an image.
 
-    Those are texts of the same words ("left" of two samples) and texts written about the same image.
+    Those are equal texts ("left" of two samples) and texts of the same image.
     """
     same_words_BB = (ids_BT[:, None] == ids_BT[None]).all(-1)
     same_image_BB = image_of_B[:, None] == image_of_B[None]
@@ -102,7 +102,7 @@ def false_negatives(ids_BT: Tensor, image_of_B: Tensor) -> Tensor:
 
 
 def positive_calibration(cosines_B: Tensor, *, clip: bool = True) -> Tensor:
-    """L_pos: mean of -ln cos(masked image, its text). Clipping also zeroes the gradient of what it clips."""
+    """L_pos: mean of -ln cos(masked image, its text). Clamped cosines get no gradient."""
     return -torch.log(cosines_B.clamp(*CLIP_RANGE) if clip else cosines_B).mean()
 
 
@@ -112,8 +112,8 @@ def negative_calibration(cosines_BK: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The loss of a batch and what it consists of, scalars; parts that do not count are 0."""
+class LossTerms:
+    """The loss of a batch and its terms before weighting, scalars; terms that are left out are 0."""
 
     total: Tensor
     classification: Tensor
@@ -121,7 +121,7 @@ class Parts:
     negative: Tensor
 
 
-def weigh(classification: Tensor, positive: Tensor, negative: Tensor, *, weights: LossWeights) -> Parts:
-    """The weighted sum of the parts (paper Eq. 8 and section 4.1)."""
+def weigh(classification: Tensor, positive: Tensor, negative: Tensor, *, weights: LossWeights) -> LossTerms:
+    """Weighted sum of the loss terms (paper Eq. 8 and section 4.1)."""
     total = weights.classification * classification + weights.positive * positive + weights.negative * negative
-    return Parts(total=total, classification=classification, positive=positive, negative=negative)
+    return LossTerms(total=total, classification=classification, positive=positive, negative=negative)

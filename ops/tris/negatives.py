@@ -1,4 +1,4 @@
-"""Which expressions a masked image must not resemble: K negatives for calibration (TRIS spec 1.7).
+"""Negative expressions for calibration, K for each sample (TRIS spec 1.7).
 
 Shapes: O referents of the training set, K negatives.
 """
@@ -11,14 +11,14 @@ from ops.refusal import Refused
 
 
 class NegativePool:
-    """Draws the K negatives of a sample: expressions of its image's other referents, or of the whole set without any.
+    """Samples K negatives: expressions of other referents of the image, or of the whole set if it has no other.
 
     The authors' collection also stops at the first referent of an image that is not in the training set, which happens
     in RefCOCOg's google split alone; here referents outside the training set are just not in the pool.
     """
 
     def __init__(self, image_of_O: Sequence[int], expressions_of_O: Sequence[Sequence[str]]) -> None:
-        """Take the training referents: the image of each, and its expressions.
+        """Pool of the training referents: the image of each, and its expressions.
 
         Raises:
             ValueError: a referent has no expression.
@@ -34,26 +34,28 @@ class NegativePool:
         self.distinct = {expression for expressions in expressions_of_O for expression in expressions}
 
     def draw(self, number: int, expression: str, *, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-        """`count` draws with replacement of (referent, its expression): a referent uniformly, then one of its own.
+        """`count` samples with replacement of (referent, row of its expression).
 
-        Among other referents of the image everything may be drawn; from the whole set, anything but `expression`.
+        The referent is sampled uniformly, then one of its expressions. That of another referent of the image may equal
+        `expression`; from the whole set expressions equal to it are rejected.
 
         Raises:
             Refused: the whole set has no other expression.
         """
         others = [other for other in self.referents_of_image[self.image_of_O[number]] if other != number]
         if others:
-            return [self._any(others, rng) for _ in range(count)]
+            return [self._sample(others, rng) for _ in range(count)]
         if self.distinct <= {expression}:
             raise Refused(f"every training expression is {expression!r}: calibration needs at least one that differs")
-        everything = range(len(self.expressions_of_O))
-        drawn: list[tuple[int, int]] = []
-        while len(drawn) < count:
-            chosen, row = self._any(everything, rng)
-            if self.expressions_of_O[chosen][row] != expression:
-                drawn.append((chosen, row))
-        return drawn
+        every_referent = range(len(self.expressions_of_O))
+        negatives: list[tuple[int, int]] = []
+        while len(negatives) < count:
+            referent, row = self._sample(every_referent, rng)
+            if self.expressions_of_O[referent][row] != expression:
+                negatives.append((referent, row))
+        return negatives
 
-    def _any(self, referents: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
-        chosen = referents[int(rng.integers(len(referents)))]
-        return chosen, int(rng.integers(len(self.expressions_of_O[chosen])))
+    def _sample(self, referents: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
+        """A referent, and a row of its expressions, both uniformly."""
+        referent = referents[int(rng.integers(len(referents)))]
+        return referent, int(rng.integers(len(self.expressions_of_O[referent])))

@@ -1,4 +1,4 @@
-"""Which parameters of TRIS's two steps learn, and at which share of the learning rate (spec 2.7, 5.5)."""
+"""AdamW's parameter groups of TRIS's two steps (spec 2.7, 5.5)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def optimizer_groups(
     weight_decay: float = 0.01,
     pretrained_rate: float = 0.1,
 ) -> list[dict[str, Any]]:
-    """AdamW's two groups, each with a `rate`, its share of the learning rate; every parameter is decayed.
+    """Two groups, CLIP and head, each with a `rate`, its share of the learning rate; all with weight decay.
 
     Args:
-        clip: learns at `pretrained_rate`. Its attention pool and scale, which no loss reaches, are left out.
-        head: everything new; what does not require a gradient is left out.
-        unreached: more parts of `clip` to leave out.
+        clip: trained at `pretrained_rate`. Its attention pool and scale, which get no gradient, are left out.
+        head: all new parameters; what does not require a gradient is left out.
+        unreached: other parameters of `clip` without a gradient.
         weight_decay: of both groups, biases, norms and embeddings included.
         pretrained_rate: 1.0 in the authors' releases of December 2023.
     """

@@ -1,6 +1,6 @@
-"""Pairs of nearby pixels and the straight paths between them: pixels are alike if no edge lies between (TRIS spec 4.3).
+"""Pairs of nearby pixels, the straight paths between them, and their affinities (TRIS spec 4.3).
 
-Every pair is a source and an offset (dy, dx) with dy >= 0, closer than the radius. "Inner" sources are those whose
+A pair is a source pixel and an offset (dy, dx) with dy >= 0, shorter than the radius. "Inner" sources are those whose
 partners all lie on the map: rows 0..H-1-f, columns f..W-1-f with f the largest offset.
 Shapes: B maps, H x W pixels, O offsets, L points of a path, S inner sources in row-major order.
 """
@@ -13,16 +13,16 @@ from torch import Tensor
 Point = tuple[int, int]
 """(dy, dx), pixels down and to the right."""
 Path = tuple[Point, ...]
-"""The points between two pixels, both included, as offsets from the source; the far end comes first."""
+"""The points between two pixels, both included, as offsets from the source; the partner comes first."""
 
 
 Window = tuple[slice, slice]
-"""A rectangle of pixels: rows, columns."""
+"""Rows and columns of a rectangle of pixels."""
 
 
 @lru_cache(maxsize=8)
 def paths(radius: int) -> tuple[Path, ...]:
-    """The path of every offset closer than `radius` pixels, shorter paths first; 34 for radius 5, 152 for radius 10."""
+    """Paths of all offsets shorter than `radius` pixels, shorter paths first; 34 for radius 5, 152 for radius 10."""
     near = range(1 - radius, radius)
     offsets = [(0, dx) for dx in near if dx > 0]
     offsets += [(dy, dx) for dy in near if dy > 0 for dx in near if dy * dy + dx * dx < radius * radius]
@@ -30,7 +30,7 @@ def paths(radius: int) -> tuple[Path, ...]:
 
 
 def path_to(offset: Point) -> Path:
-    """All points of the offset's bounding rectangle less than a pixel away from the straight line."""
+    """Path to a partner: all points of the offset's bounding rectangle less than a pixel from the straight line."""
     dy, dx = offset
     rectangle = [(y, x) for y in range(dy + 1) for x in range(min(dx, 0), max(dx, 0) + 1)]
     crossed = [(y, x) for y, x in rectangle if (dy * x - dx * y) ** 2 < dy * dy + dx * dx]
@@ -38,7 +38,7 @@ def path_to(offset: Point) -> Path:
 
 
 def offsets_O2(radius: int) -> Tensor:
-    """The far ends (dy, dx) of `paths(radius)`, (O, 2) integers."""
+    """Offsets (dy, dx) of `paths(radius)`, (O, 2) integers."""
     return torch.tensor([path[0] for path in paths(radius)])
 
 
@@ -55,38 +55,38 @@ def inner(height: int, width: int, radius: int) -> Window:
 
 
 def sources(maps_BHW: Tensor, radius: int) -> Tensor:
-    """The values at the inner sources, (..., S)."""
+    """Values at the inner sources, (..., S)."""
     return maps_BHW[..., *_inner(maps_BHW, radius)].flatten(-2)
 
 
 def partners(maps_BHW: Tensor, radius: int) -> Tensor:
-    """The values at the other ends of all pairs with an inner source, (..., O, S)."""
-    where = _inner(maps_BHW, radius)
-    return torch.stack([maps_BHW[..., *moved(where, path[0])].flatten(-2) for path in paths(radius)], dim=-2)
+    """Values at the partners of the inner sources, (..., O, S)."""
+    window = _inner(maps_BHW, radius)
+    return torch.stack([maps_BHW[..., *shifted(window, path[0])].flatten(-2) for path in paths(radius)], dim=-2)
 
 
 def affinities(edges_BHW: Tensor, radius: int) -> Tensor:
-    """1 - the strongest edge on the path of every pair with an inner source, (..., O, S); edges are probabilities."""
-    where = _inner(edges_BHW, radius)
-    strongest = [strongest_edge(edges_BHW, path, where).flatten(-2) for path in paths(radius)]
+    """Affinities of all pairs with an inner source, (..., O, S): 1 - the largest edge probability on the path."""
+    window = _inner(edges_BHW, radius)
+    strongest = [strongest_edge(edges_BHW, path, window).flatten(-2) for path in paths(radius)]
     return 1 - torch.stack(strongest, dim=-2)
 
 
-def strongest_edge(edges_BHW: Tensor, path: Path, where: Window) -> Tensor:
-    """The largest value on one path from each source of the rectangle, (..., rows, columns)."""
-    return torch.stack([edges_BHW[..., *moved(where, point)] for point in path]).max(0).values
+def strongest_edge(edges_BHW: Tensor, path: Path, window: Window) -> Tensor:
+    """Largest edge on one path from each source of the rectangle, (..., rows, columns)."""
+    return torch.stack([edges_BHW[..., *shifted(window, point)] for point in path]).max(0).values
 
 
-def all_sources(height: int, width: int, offset: Point) -> Window:
-    """The rectangle of sources whose partner at this one offset lies on the map; empty where the map is smaller."""
+def sources_with_partner(height: int, width: int, offset: Point) -> Window:
+    """Rectangle of the sources whose partner at one offset lies on the map; empty if the map is smaller."""
     dy, dx = offset
     first = max(0, -dx)
     return slice(0, max(height - dy, 0)), slice(first, max(width - max(0, dx), first))
 
 
-def moved(where: Window, by: Point) -> Window:
-    """The rectangle (dy, dx) further down and to the right."""
-    rows, columns = where
+def shifted(window: Window, by: Point) -> Window:
+    """The rectangle shifted by (dy, dx) down and to the right."""
+    rows, columns = window
     return slice(rows.start + by[0], rows.stop + by[0]), slice(columns.start + by[1], columns.stop + by[1])
 
 

@@ -1,7 +1,7 @@
-"""PRMS: of an object's response maps, one per expression, keep the one that suits all expressions best (TRIS spec 3).
+"""PRMS, positive response map selection: of a referent's maps, one per expression, keep the best one (TRIS spec 3).
 
-Presumes that it is known which expressions mean the same object: for pseudo-labels of a training set, not for tests.
-Shapes: M expressions of one object, T tokens, h x w pixels at the model's size, H x W at the image's own size.
+It needs to know which expressions have the same referent: for pseudo-labels of a training set, not for tests.
+Shapes: M expressions of one referent, T tokens, h x w pixels at the model's size, H x W at the image's own size.
 """
 
 import math
@@ -19,9 +19,9 @@ EPSILON = 1e-5
 
 @torch.inference_mode()
 def agreements(scorer: Scorer, image_3hw: Tensor, maps_Mhw: Tensor, texts_ME: Tensor) -> NDArray[np.float64]:
-    """Cosine of the image seen through map t with text m, (M, M), the own text included.
+    """Cosine similarity (M, M) of the image masked by map t with text m, its own text included.
 
-    M images and M texts are encoded, not M * M.
+    M masked images and M texts are encoded, not M * M.
 
     Args:
         scorer: the frozen CLIP of calibration.
@@ -35,7 +35,7 @@ def agreements(scorer: Scorer, image_3hw: Tensor, maps_Mhw: Tensor, texts_ME: Te
 
 
 def select(agreements_MM: NDArray[np.float64]) -> int:
-    """Row with the largest sum, the first of equals. Sums are exact, so the order of expressions makes no ties.
+    """Row with the largest sum, the first on a tie. Sums are exact, whatever the order of expressions.
 
     Raises:
         ValueError: there is no expression, or an agreement is not finite.
@@ -45,8 +45,8 @@ def select(agreements_MM: NDArray[np.float64]) -> int:
     return int(np.argmax([math.fsum(row) for row in agreements_MM]))
 
 
-def saved_map(map_hw: Tensor, size: tuple[int, int]) -> Tensor:
-    """The selected map at the image's own size (bilinear, corners aligned), divided by its largest value + 1e-5.
+def normalised_map(map_hw: Tensor, size: tuple[int, int]) -> Tensor:
+    """The selected map at the image's own size (bilinear, aligned corners), divided by its maximum + 1e-5.
 
     Returns:
         (H, W) float32 in [0, 1); all zero if the map is.

@@ -1,4 +1,4 @@
-"""The bilateral prompt: pixels and texts look at each other before they are compared (TRIS spec 2.3, paper Eq. 3-5).
+"""Bilateral prompt: attention between pixels and texts in both directions (TRIS spec 2.3, paper Eq. 3-5).
 
 Each direction is a single-head attention and has its own switch (the ablation of paper Table 3). The softmax axes and
 the pairing follow the authors' code, since the paper's formulas and shapes disagree with each other.
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SHARE = 0.1
-"""Alpha and beta: how much of a prompt is added (spec 2.3)."""
+"""Alpha and beta: weight of a prompt that is added (spec 2.3)."""
 
 
 def pixel_layer(width: int) -> nn.Sequential:
-    """1x1 convolution and an affine instance norm, which uses each image's own statistics, in training or not."""
+    """1x1 convolution and affine instance norm, which uses each image's own statistics also in eval mode."""
     return nn.Sequential(nn.Conv2d(width, width, 1), nn.InstanceNorm2d(width, affine=True))
 
 
 class LanguageToVision(nn.Module):
-    """V': every pixel gathers the values of the texts that it asks for.
+    """V': attention of pixels (queries) to texts (keys, values).
 
-    With a single text the attention is 1 everywhere, the mixture is constant over the image and the instance norm
-    removes it: V' is then the norm's bias, whatever image and text.
+    With a single text the attention is 1 everywhere, the result is constant over the image and the instance norm
+    removes it: V' is then the norm's bias, for every image and text.
     """
 
     def __init__(self, width: int) -> None:
@@ -44,7 +44,7 @@ class LanguageToVision(nn.Module):
 
 
 class VisionToLanguage(nn.Module):
-    """L': every text gathers the values of the pixels that it asks for."""
+    """L': attention of texts (queries) to pixels (keys, values)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class VisionToLanguage(nn.Module):
 
 
 class BilateralPrompt(nn.Module):
-    """Adds a tenth of each prompt to its side; a side that is switched off has no weights and stays as it is."""
+    """Adds 0.1 V' to pixels and 0.1 L' to texts; a direction that is switched off has no parameters."""
 
     def __init__(self, width: int, *, language_to_vision: bool = True, vision_to_language: bool = True) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class BilateralPrompt(nn.Module):
         self.to_language = VisionToLanguage(width) if vision_to_language else None
 
     def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompted pixels (B, C, H, W) and texts (B, N, C); their lengths are not brought back to 1."""
+        """Prompted pixels (B, C, H, W) and texts (B, N, C); not of unit length."""
         prompted_BCHW, prompted_BNC = pixels_BCHW, texts_BNC
         if self.to_vision is not None:
             prompted_BCHW = pixels_BCHW + SHARE * self.to_vision(pixels_BCHW, texts_BNC)

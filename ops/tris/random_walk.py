@@ -1,8 +1,9 @@
-"""Random walk over the pixels of a picture that does not cross edges (TRIS spec 4.6).
+"""Random walk over the pixels of an image, with affinities that edges interrupt (TRIS spec 4.6).
 
-The published walk squares a dense (n, n) matrix `doublings` times. The same result comes from 2^doublings products with
-the sparse matrix of at most 69 entries a row for radius 5: memory grows with n, not n^2, and all maps of a picture walk
-at once. Shapes: K maps of one picture, H x W pixels, n = H * W nodes in row-major order, D directions, itself included.
+The published walk squares a dense (n, n) matrix `doublings` times. The same result is that of 2^doublings products with
+the sparse matrix of at most 69 entries a row for radius 5: memory grows with n, not n^2, and all maps of an image are
+multiplied together.
+Shapes: K maps of one image, H x W pixels, n = H * W nodes in row-major order, D directions, the node itself included.
 """
 
 import warnings
@@ -10,39 +11,39 @@ import warnings
 import torch
 from torch import Tensor
 
-from ops.tris.pixel_pairs import all_sources, moved, paths, strongest_edge
+from ops.tris.pixel_pairs import paths, shifted, sources_with_partner, strongest_edge
 
 RADIUS, BETA, DOUBLINGS = 5, 10, 8
-"""Pairs closer than so many pixels; the power that sharpens affinities; log2 of the number of steps."""
+"""Pairs are closer than RADIUS pixels; exponent of affinities; log2 of the number of steps."""
 
 
 def random_walk(
     maps_KHW: Tensor, edge_HW: Tensor, *, radius: int = RADIUS, beta: float = BETA, doublings: int = DOUBLINGS
 ) -> Tensor:
-    """Let the maps of one picture spread until edges hold them: x (1 - edge) T^(2^doublings), (K, H, W).
+    """Propagate the maps of one image by a random walk: x (1 - edge) T^(2^doublings), (K, H, W).
 
     Args:
-        maps_KHW: what walks, floating point; any number of maps, of any number of objects, with the same edges.
+        maps_KHW: floating point; any number of maps, of any number of referents, with the same edges.
         edge_HW: probability of an edge at each pixel, same dtype.
-        radius: pairs closer than so many pixels are connected.
-        beta: power of the affinities.
-        doublings: 2^doublings steps.
+        radius: pairs closer than this, in pixels, are connected.
+        beta: exponent of the affinities.
+        doublings: the walk has 2^doublings steps.
 
     Raises:
         ValueError: maps and edges differ in size.
     """
     if maps_KHW.shape[1:] != edge_HW.shape:
         raise ValueError(f"maps {tuple(maps_KHW.shape)} do not lie on the edges {tuple(edge_HW.shape)}: resize them")
-    # As columns the maps walk by the transpose of T, whose rows sum to 1: every step is an average over neighbours.
-    backward_nn = transition(edge_HW, radius=radius, beta=beta)
-    walking_nK = (maps_KHW * (1 - edge_HW)).flatten(1).T.contiguous()
+    # Maps are columns and multiplied by the transpose of T, whose rows sum to 1: every step averages over neighbours.
+    transposed_nn = transition(edge_HW, radius=radius, beta=beta)
+    columns_nK = (maps_KHW * (1 - edge_HW)).flatten(1).T.contiguous()
     for _ in range(2**doublings):
-        walking_nK = backward_nn @ walking_nK
-    return walking_nK.T.reshape(maps_KHW.shape)
+        columns_nK = transposed_nn @ columns_nK
+    return columns_nK.T.reshape(maps_KHW.shape)
 
 
 def transition(edge_HW: Tensor, *, radius: int = RADIUS, beta: float = BETA) -> Tensor:
-    """The transpose of T = A^beta / column sums (A symmetric) as a sparse CSR matrix, (n, n)."""
+    """Transpose of the transition matrix T = A^beta / column sums (A symmetric), (n, n) sparse CSR."""
     height, width = edge_HW.shape
     affinity_nD, target_nD = _affinity_table(edge_HW, radius)
     weight_nD = affinity_nD**beta
@@ -57,7 +58,7 @@ def transition(edge_HW: Tensor, *, radius: int = RADIUS, beta: float = BETA) -> 
 
 
 def affinity(edge_HW: Tensor, *, radius: int = RADIUS) -> Tensor:
-    """The symmetric affinity A as a dense (n, n) matrix, 1 on the diagonal: for looking at small pictures."""
+    """Affinity matrix A, dense (n, n), symmetric, 1 on the diagonal: to inspect small images."""
     affinity_nD, target_nD = _affinity_table(edge_HW, radius)
     node, direction = (target_nD >= 0).nonzero(as_tuple=True)
     dense_nn = edge_HW.new_zeros(edge_HW.numel(), edge_HW.numel())
@@ -66,7 +67,10 @@ def affinity(edge_HW: Tensor, *, radius: int = RADIUS) -> Tensor:
 
 
 def _affinity_table(edge_HW: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Affinities to the partners in all directions (n, D), and their nodes, rising; 0 and -1 off the picture."""
+    """Affinities of nodes to their partners in all directions (n, D), and the partners' nodes in rising order.
+
+    Outside of the image they are 0 and -1.
+    """
     height, width = edge_HW.shape
     node_HW = torch.arange(height * width, device=edge_HW.device).view(height, width)
     by_target = sorted(paths(radius), key=lambda path: path[0])
@@ -75,9 +79,9 @@ def _affinity_table(edge_HW: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     target_DHW = node_HW.new_full((directions, height, width), -1)
     affinity_DHW[middle], target_DHW[middle] = 1, node_HW
     for number, path in enumerate(by_target, 1):
-        near = all_sources(height, width, path[0])
-        far = moved(near, path[0])
-        alike = 1 - strongest_edge(edge_HW, path, near)
-        for direction, here, there in ((middle + number, near, far), (middle - number, far, near)):
-            affinity_DHW[direction, *here], target_DHW[direction, *here] = alike, node_HW[*there]
+        sources = sources_with_partner(height, width, path[0])
+        partners = shifted(sources, path[0])
+        affinities = 1 - strongest_edge(edge_HW, path, sources)
+        for direction, start, end in ((middle + number, sources, partners), (middle - number, partners, sources)):
+            affinity_DHW[direction, *start], target_DHW[direction, *start] = affinities, node_HW[*end]
     return affinity_DHW.flatten(1).T, target_DHW.flatten(1).T

@@ -1,7 +1,7 @@
-"""TRIS Step 1: how strongly every cell of an image responds to every text (spec 2.1-2.4, paper Eq. 1-6).
+"""Response model, TRIS Step 1: responses of the cells of images to texts (spec 2.1-2.4, paper Eq. 1-6).
 
 Shapes: B images, N texts, D channels of the encoders, C channels of the common space, h x w cells, P = h * w,
-H x W pixels, T tokens, M (image, sentence) pairs.
+H x W pixels, T tokens, M (image, expression) pairs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from ops.backbones.clip_text import text_features
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
+from ops.tris.decoder import upsample_unaligned
 from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.prompt import BilateralPrompt
-from ops.tris.sizes import enlarge
 from ops.tris.tokens import MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ class ResponseConfig:
     vision_to_language: bool = True
     """The two directions of the bilateral prompt (paper Table 3)."""
     learn_tau: bool = False
-    """The paper's temperature learns; in the authors' code it stays at 1 / 0.07 (spec 2.4)."""
+    """The paper's temperature is learnt; in the authors' code it stays at 1 / 0.07 (spec 2.4)."""
     image_size: int = 320
-    """Side of the square that images are squashed to, in pixels."""
+    """Side of the square that images are resized to, in pixels."""
     max_tokens: int = MAX_TOKENS
 
 
 class ResponseHead(nn.Module):
-    """Projectors, unit lengths, bilateral prompt, scaled products."""
+    """Projections to the common space, normalisation, bilateral prompt, scaled dot products."""
 
     def __init__(self, visual_width: int, text_width: int, config: ResponseConfig) -> None:
         super().__init__()
@@ -57,20 +57,20 @@ class ResponseHead(nn.Module):
         )
         self.tau = nn.Parameter(torch.tensor(math.log(1 / 0.07)), requires_grad=config.learn_tau)
 
-    def forward(self, map_BDhw: Tensor, sentences: Tensor) -> Tensor:
+    def forward(self, map_BDhw: Tensor, texts: Tensor) -> Tensor:
         """Responses (B, N, h, w), scaled by exp(tau) and not clamped.
 
         Args:
             map_BDhw: the coarsest map of the images.
-            sentences: (N, D) features that every image is compared with, or (B, N, D) for each image its own.
+            texts: features (N, D) that every image is compared with, or (B, N, D) for each image its own.
         """
-        pixels_BChw, texts_BNC = self.embed(map_BDhw, sentences)
+        pixels_BChw, texts_BNC = self.embed(map_BDhw, texts)
         pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC)
         return self.tau.exp() * torch.einsum("bnc,bchw->bnhw", texts_BNC.expand(len(pixels_BChw), -1, -1), pixels_BChw)
 
-    def embed(self, map_BDhw: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        """V (B, C, h, w) and L (B or 1, N, C), both of unit length over channels."""
-        pixels_BChw, texts_BNC = self.visual(map_BDhw), self.text(sentences if sentences.ndim == 3 else sentences[None])
+    def embed(self, map_BDhw: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings V (B, C, h, w) and L (B or 1, N, C), both of unit length over channels."""
+        pixels_BChw, texts_BNC = self.visual(map_BDhw), self.text(texts if texts.ndim == 3 else texts[None])
         return pixels_BChw / pixels_BChw.norm(dim=1, keepdim=True), texts_BNC / texts_BNC.norm(dim=-1, keepdim=True)
 
 
@@ -78,7 +78,7 @@ class ResponseModel(nn.Module):
     """CLIP's ResNet and text tower, both trained, under a `ResponseHead`."""
 
     def __init__(self, config: ResponseConfig, clip: CLIP) -> None:
-        """`clip` becomes part of the model; the head's input widths follow from it."""
+        """`clip` becomes part of the model; the input widths of the head are its widths."""
         super().__init__()
         self.config = config
         self.clip = clip
@@ -86,50 +86,50 @@ class ResponseModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the parameters."""
         return self.head.tau.device
 
     def encode_images(self, images_B3HW: Tensor) -> Tensor:
-        """c4, (B, D, h, w), of uint8 RGB images or of floats that are normalised already (spec 1.4)."""
+        """c4 (B, D, h, w) of uint8 RGB images or of normalised floats (spec 1.4)."""
         if not images_B3HW.is_floating_point():
             images_B3HW = normalise(images_B3HW)
         return image_maps(self.clip, images_B3HW)[-1]
 
     def encode_texts(self, ids_NT: Tensor) -> Tensor:
-        """Sentence features (N, D)."""
+        """Text features (N, D)."""
         return text_features(self.clip, ids_NT)
 
     def forward(self, images_B3HW: Tensor, ids_NT: Tensor) -> Tensor:
         """Responses (B, N, h, w) of every image to every text.
 
-        The texts are each other's context (spec 2.3): use this to train. For evaluation see `respond`.
+        By the bilateral prompt they depend on all texts (spec 2.3): for training. For evaluation see `respond`.
         """
         return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
 
     def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
-        """CLIP and head, see `parameter_groups.optimizer_groups`; a temperature that does not learn is left out."""
+        """CLIP and head, see `parameter_groups.optimizer_groups`; a fixed temperature is left out."""
         return optimizer_groups(
             self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
         )
 
 
 def own_responses(response_BBhw: Tensor) -> Tensor:
-    """Each image's response to its own text, the one of its number: (B, 1, h, w)."""
+    """Each image's response to its own text, the diagonal: (B, 1, h, w)."""
     rows_B = torch.arange(len(response_BBhw), device=response_BBhw.device)
     return response_BBhw[rows_B, rows_B][:, None]
 
 
 @torch.inference_mode()
-def low_responses(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
-    """Responses of (image, sentence) pairs at the cells of the coarsest map, before enlargement and ReLU.
+def coarse_responses(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
+    """Responses of (image, expression) pairs at the size of the coarsest map, before upsampling and ReLU.
 
-    Every pair passes the head alone, as in the authors' evaluation: a sentence beside it would change its map.
-    Encoders hear no context, so that each image and each sentence is encoded once.
+    The head has one text at a time, as in the authors' evaluation: further texts would change the response. The
+    encoders have no such context, so that each image and each expression is encoded once.
 
     Args:
         model: is switched to eval mode.
-        images_I3HW: uint8 RGB, squashed to the model's square size, or normalised floats.
-        ids_MT: tokens of each pair's sentence.
+        images_I3HW: uint8 RGB, resized to the model's square size, or normalised floats.
+        ids_MT: tokens of each pair's expression.
         image_of_M: row of each pair's image.
 
     Returns:
@@ -137,15 +137,17 @@ def low_responses(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, 
     """
     model.eval()
     maps_IDhw = model.encode_images(images_I3HW.to(model.device))
-    sentences_MD = model.encode_texts(ids_MT.to(model.device))
-    return model.head(maps_IDhw[image_of_M.to(model.device)], sentences_MD[:, None])[:, 0]
+    texts_MD = model.encode_texts(ids_MT.to(model.device))
+    return model.head(maps_IDhw[image_of_M.to(model.device)], texts_MD[:, None])[:, 0]
 
 
-def positive(response_Mhw: Tensor, size: Sequence[int]) -> Tensor:
-    """Response maps (M, H, W) at the model's size: enlarged, then ReLU; neither bounded nor normalised."""
-    return F.relu(enlarge(response_Mhw[:, None], size))[:, 0]
+def upsampled_responses(response_Mhw: Tensor, size: Sequence[int]) -> Tensor:
+    """Response maps (M, H, W) at the model's size: upsampled, then ReLU; neither bounded nor normalised."""
+    return F.relu(upsample_unaligned(response_Mhw[:, None], size))[:, 0]
 
 
 def respond(model: ResponseModel, images_I3HW: Tensor, ids_MT: Tensor, *, image_of_M: Tensor) -> Tensor:
-    """Response maps (M, H, W) at the size of the images; `positive` of `low_responses`, whose arguments it takes."""
-    return positive(low_responses(model, images_I3HW, ids_MT, image_of_M=image_of_M), images_I3HW.shape[-2:])
+    """Response maps (M, H, W) at the size of the images; arguments as in `coarse_responses`."""
+    return upsampled_responses(
+        coarse_responses(model, images_I3HW, ids_MT, image_of_M=image_of_M), images_I3HW.shape[-2:]
+    )

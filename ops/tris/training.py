@@ -1,6 +1,6 @@
-"""How TRIS's two steps are trained (spec 2.7, 5.5).
+"""Training of TRIS's two steps (spec 2.7, 5.5).
 
-Calibration negatives are a function of (seed, step) and the networks draw no noise, see `ops.training.trainer`.
+Calibration negatives are a function of (seed, step) and the networks are deterministic, see `ops.training.trainer`.
 Shapes: B samples, H x W pixels, O referents, S expressions of a referent, T tokens, K negatives, E width of the scorer.
 """
 
@@ -34,32 +34,32 @@ Stepping = Literal["iteration", "compat_epoch"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrisPlan(AdamWPlan):
-    """How long and how fast to train either step; the defaults are the authors'.
+    """Hyperparameters of either step; the defaults are the authors'.
 
-    What is pretrained is CLIP. Step 1 needs its batch whole: `accumulate` above 1 makes it compute CLIP's blocks twice
-    (see `ops.tris.activation_checkpointing`). In Step 2 gradients of several passes are accumulated.
+    The pretrained parameters are CLIP's. Step 1 needs its batch whole: `accumulate` above 1 makes it compute CLIP's
+    blocks twice (see `ops.tris.activation_checkpointing`). In Step 2 gradients of several passes are accumulated.
     """
 
     epochs: int = 15
     batch_size: int = 48
     pretrained_rate: float = 0.1
     stepping: Stepping = "iteration"
-    """How the rate falls, by steps or by epochs, see `ops.training.schedule.PolySchedule`."""
+    """Whether the learning rate falls by steps or by epochs, see `ops.training.schedule.PolySchedule`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What calibration needs: the frozen CLIP, its embeddings of every training expression, and the negatives."""
+    """Inputs of calibration: the frozen CLIP, its embeddings of all training expressions, and the negatives."""
 
     scorer: Scorer
     pool: NegativePool
     texts: Sequence[Tensor]
     """For each of the O referents its expressions' embeddings by the scorer, (S, E)."""
     after: float = 0.0
-    """Share of the training's steps that pass before calibration counts; the authors' is 0."""
+    """Share of the training's steps without calibration at its start; the authors' is 0."""
 
     def embeddings(self, samples: Sequence[Sample], *, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Of the samples' expressions (B, E), and of `count` negatives each (B, K, E)."""
+        """Embeddings of the samples' expressions (B, E), and of `count` negatives each (B, K, E)."""
         rng = np.random.default_rng([seed, step, 1])
         negatives = [
             self.pool.draw(number, self.pool.expressions_of_O[number][row], count=count, rng=rng)
@@ -67,14 +67,14 @@ class Calibration:
         ]
         own_BE = torch.stack([self.texts[number][row] for number, row in samples])
         negatives_BKE = torch.stack(
-            [torch.stack([self.texts[number][row] for number, row in drawn]) for drawn in negatives]
+            [torch.stack([self.texts[number][row] for number, row in pairs]) for pairs in negatives]
         )
         return own_BE, negatives_BKE
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseObjective:
-    """The loss of Step 1: the batch's texts are negatives of its other images (spec 1.6), K more calibrate."""
+    """Loss of Step 1: a batch's texts are negatives of its other images (spec 1.6); K others are for calibration."""
 
     plan: TrisPlan
     weights: LossWeights
@@ -111,12 +111,12 @@ class ResponseObjective:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationObjective:
-    """The loss of Step 2: the plain sum of the four levels' losses against the pseudo-label (spec 5.5)."""
+    """Loss of Step 2: the plain sum of the four levels' losses against the pseudo-label (spec 5.5)."""
 
     bf16: bool
 
     def __call__(self, model: TrisSegmenter, batch: Batch, _: int) -> Tensor:
-        """The mean loss of the batch's samples; in training mode, batch norms see one image a sample."""
+        """The mean loss of the batch's samples; in training mode, an image is repeated for each of its samples."""
         with autocast(model, bf16=self.bf16):
             logits = model(batch.images_I3HW[batch.image_of_B], batch.token_ids_BT)
         return torch.stack(segmentation_losses([level.float() for level in logits], batch.targets_BHW()[:, None])).sum()
@@ -136,7 +136,7 @@ def train_response(
 
     Args:
         model: on its device.
-        dataset: the training split; its masks, if it has any, are not looked at.
+        dataset: the training split; its masks, if it has any, are not used.
         plan: epochs, batch size, learning rate and so on.
         weights: of the losses, see `losses.PRESETS`.
         calibration: its scorer on the model's device; None where `weights` leave calibration out.

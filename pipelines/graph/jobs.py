@@ -5,15 +5,15 @@ from typing import Any
 
 import dagster as dg
 
-from assets.framework.stage import StageInstance
+from assets.framework.stage import StageInstance, group_name
 
 UnresolvedJob = Any
 """What `dagster.define_asset_job` returns; Dagster does not export its type."""
 
 
 def job_name(dataset: str, experiment: str) -> str:
-    """The name of an experiment's job, and of the group of its own assets."""
-    return f"{dataset}__{experiment}"
+    """The name of an experiment's job: that of the group of its own assets."""
+    return group_name(dataset, experiment)
 
 
 def experiment_jobs(instances: Sequence[StageInstance]) -> list[UnresolvedJob]:

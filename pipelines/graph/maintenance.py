@@ -159,7 +159,7 @@ def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[Ar
     metadata = {"artifacts": len(artifacts), "problems": len(problems)}
     if problems:
         table = _table(("stage", "fingerprint", "problem"), problems)
-        advice = "Materialize their assets again with resources.runtime.config.force: true."
+        advice = "Materialize their assets again with force: true in the run's config (resources, runtime, config)."
         raise dg.Failure(
             f"{len(problems)} problems in {len(artifacts)} artifacts, the first: {': '.join(problems[0])}. {advice}",
             metadata={**metadata, "list": table},

@@ -11,7 +11,7 @@ from resources.runtime import Runtime
 if TYPE_CHECKING:
     from ops.tris.calibration import Scorer
     from ops.tris.irnet import Irnet
-    from ops.tris.tokens import Cut
+    from ops.tris.tokens import Truncation
     from resources.models.clip import Clip
     from resources.models.grounding_dino import Detector
     from resources.models.referring import S, Size, Text, Words
@@ -86,7 +86,7 @@ def open_tris_clip(name: str) -> Pretrained:
     return pretrained_clip(name, checkpoint=ModelRef("clip_rn", name).path())
 
 
-def open_scorer(name: str, runtime: Runtime, *, rule: Cut) -> tuple[Scorer, TrisTokenizer]:
+def open_scorer(name: str, runtime: Runtime, *, rule: Truncation) -> tuple[Scorer, TrisTokenizer]:
     """The frozen CLIP that scores masked images, on the device, and its tokenizer."""
     from resources.models.tris import load_scorer
 

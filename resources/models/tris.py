@@ -19,7 +19,7 @@ from ops.tris.calibration import Scorer
 from ops.tris.irnet import Irnet, IrnetConfig
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
-from ops.tris.tokens import MAX_TOKENS, Cut, cut
+from ops.tris.tokens import MAX_TOKENS, Truncation, truncate
 from resources.embedded.cards import load_embedded, read_card
 from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip
 from resources.models.refs import EMBEDDED, ModelRef
@@ -36,13 +36,13 @@ class TrisTokenizer:
     Called by `encode`, like BERT's; its mask is all ones, since TRIS attends padding too.
     """
 
-    def __init__(self, tokenize: Callable[[Sequence[str]], Tensor], *, rule: Cut = "keep_end") -> None:
+    def __init__(self, tokenize: Callable[[Sequence[str]], Tensor], *, rule: Truncation = "keep_end") -> None:
         """`tokenize` is CLIP's own tokenizer, rows padded with zeros."""
         self.tokenize, self.rule = tokenize, rule
 
     def encode(self, expressions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and ones, both int64 (expressions, tokens)."""
-        ids_NT = cut(torch.as_tensor(self.tokenize(list(expressions))).long(), length=MAX_TOKENS, rule=self.rule)
+        ids_NT = truncate(torch.as_tensor(self.tokenize(list(expressions))).long(), length=MAX_TOKENS, rule=self.rule)
         return ids_NT, torch.ones_like(ids_NT)
 
     def card(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def clip_sizes(name: str, *, checkpoint: Path | None = None) -> Mapping[str, Any
 
 
 def load_scorer(
-    name: str = EMBEDDED, *, checkpoint: Path | None = None, rule: Cut = "keep_end", device: str = "cpu"
+    name: str = EMBEDDED, *, checkpoint: Path | None = None, rule: Truncation = "keep_end", device: str = "cpu"
 ) -> tuple[Scorer, TrisTokenizer]:
     """The frozen CLIP that scores masked images ("embedded" or "ViT-B-32"), and its tokenizer."""
     clip = load_clip(name, checkpoint=ModelRef("clip_judge", name).source(checkpoint), device=device)

@@ -46,4 +46,8 @@ def main(pairs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PAIRS)
+    chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
+    if chosen.is_file():
+        main(chosen)
+    else:
+        sys.stdout.write(f"skipped: {chosen} is not there; name a CSV of expressions and their classes\n")

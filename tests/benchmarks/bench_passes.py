@@ -78,7 +78,7 @@ def run(home: Path) -> tuple[dict[str, Artifact], dict[str, list[Any]], int]:
         return opened
 
     with (
-        patch("ops.ssc.mask_selection.gaussian_blur", counting_blur),
+        patch("ops.ssc.visual_prompts.gaussian_blur", counting_blur),
         patch.object(
             resources.models.loading, "open_clip_model", keeping("clip", resources.models.loading.open_clip_model)
         ),

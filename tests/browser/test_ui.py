@@ -80,7 +80,7 @@ def test_the_graph_is_shown_and_an_asset_is_materialized_from_its_page(home: Pat
 
         page.reload()
         page.get_by_text("Row count").first.wait_for()
-        for text in ("expressions: quarantined", "sent_id", "cleaned sentence", "tiny / dataset_index"):
+        for text in ("expressions: quarantined", "sent_id", "cleaned expression", "tiny / dataset_index"):
             page.get_by_text(text, exact=True).first.wait_for()
         shown = page.inner_text("body").split("\n")
         images = COUNTS["tiny"]

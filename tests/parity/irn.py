@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ops.tris.affinity_loss import affinity_losses, label_pairs
-from ops.tris.crf import THRESHOLDS, clean_up, seed_labels
+from ops.tris.crf import THRESHOLDS, mean_field, seed_labels
 from ops.tris.instance_clusters import centroids, instances
 from ops.tris.pixel_pairs import affinities, partners, paths, sources
-from ops.tris.pseudo_labels import enlarged, on_grid, refined_masks, relative
+from ops.tris.pseudo_labels import divided_by_maximum, refined_masks, resized_to_grid, upsampled
 from ops.tris.random_walk import affinity, random_walk, transition
 
 Arrays = Mapping[str, np.ndarray]
@@ -49,7 +49,7 @@ def irn_crf_seeds(arrays: Arrays) -> Iterator[Result]:
         for kind, threshold in (("fg", THRESHOLDS.foreground), ("bg", THRESHOLDS.background)):
             yield compare(f"{case} {kind} raw", map_HW > threshold, arrays[f"{case}_{kind}_raw"], EXACT)
             start_1HW = torch.from_numpy(arrays[f"{case}_{kind}_raw"]).bool()[None]
-            yield _unequal(f"{case} {kind} crf", clean_up(image_3HW, start_1HW)[0], arrays[f"{case}_{kind}_crf"])
+            yield _unequal(f"{case} {kind} crf", mean_field(image_3HW, start_1HW)[0], arrays[f"{case}_{kind}_crf"])
         yield _unequal(f"{case} label", seed_labels(image_3HW, map_HW[None])[0], arrays[f"{case}_ir_label"])
 
 
@@ -91,10 +91,10 @@ def irn_training_losses(arrays: Arrays) -> Iterator[Result]:
     losses = affinity_losses(
         logits_BHW, torch.from_numpy(arrays["displacement"]), labels_HW.expand_as(logits_BHW), radius=radius
     )
-    yield compare("positive", losses.alike, arrays["loss_pos"], FLOAT32)
-    yield compare("negative", losses.different, arrays["loss_neg"], FLOAT32)
-    yield compare("foreground displacement", losses.drift_foreground, arrays["loss_dp_fg"], FLOAT32)
-    yield compare("background displacement", losses.drift_background, arrays["loss_dp_bg"], FLOAT32)
+    yield compare("positive", losses.same_label, arrays["loss_pos"], FLOAT32)
+    yield compare("negative", losses.different_label, arrays["loss_neg"], FLOAT32)
+    yield compare("foreground displacement", losses.displacement_foreground, arrays["loss_dp_fg"], FLOAT32)
+    yield compare("background displacement", losses.displacement_background, arrays["loss_dp_bg"], FLOAT32)
     yield compare("total", losses.total, arrays["total"], FLOAT32)
 
 
@@ -128,7 +128,7 @@ def irn_pseudo_label(arrays: Arrays) -> Iterator[Result]:
     yield compare("size", np.array(map_1HW.shape[1:]), arrays["orig_hw"], EXACT)
     yield compare("centroids", centroids(displacement_2hw), arrays["centroids"], EXACT)
     yield compare("instances", parts_Ihw, arrays["instance_map"], EXACT)
-    starts_Ihw = on_grid(map_1HW) * parts_Ihw
+    starts_Ihw = resized_to_grid(map_1HW) * parts_Ihw
     yield compare("instances of the map", starts_Ihw, arrays["instance_cam"], FLOAT32)
     walked_Ihw = random_walk(starts_Ihw, edge_hw)
     yield compare("walk", walked_Ihw, arrays["rw"], FLOAT32)
@@ -138,7 +138,7 @@ def irn_pseudo_label(arrays: Arrays) -> Iterator[Result]:
     yield compare("winner", torch.cat([plane_1HW, shares_IHW]).argmax(0), arrays["argmax_label"], EXACT)
     refined_1HW = refined_masks(map_1HW, edge_hw, displacement_2hw, threshold=threshold)
     yield compare("pseudo-label", refined_1HW[0], arrays["pseudo_label"], EXACT)
-    whole_HW = _shares(random_walk(on_grid(map_1HW), edge_hw), map_1HW)[0]
+    whole_HW = _shares(random_walk(resized_to_grid(map_1HW), edge_hw), map_1HW)[0]
     yield compare("shares of one instance", whole_HW, arrays["rw_up_norm_single_instance"], FLOAT32)
     refined_1HW = refined_masks(map_1HW, edge_hw, torch.zeros_like(displacement_2hw), threshold=threshold)
     yield compare("pseudo-label of one instance", refined_1HW[0], arrays["pseudo_single"], EXACT)
@@ -146,5 +146,5 @@ def irn_pseudo_label(arrays: Arrays) -> Iterator[Result]:
 
 def _shares(walked_Khw: Tensor, map_1HW: Tensor) -> Tensor:
     """One object's instances at the picture's size as shares of their common maximum, (K, H, W)."""
-    large_KHW = enlarged(walked_Khw, map_1HW.shape[1:])
-    return relative(large_KHW.flatten(1)[None])[0].view(large_KHW.shape)
+    large_KHW = upsampled(walked_Khw, map_1HW.shape[1:])
+    return divided_by_maximum(large_KHW.flatten(1)[None])[0].view(large_KHW.shape)

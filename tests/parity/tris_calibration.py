@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from ops.backbones.clip_text import text_features, token_features
 from ops.tris.calibration import Scorer, cosines
+from ops.tris.decoder import upsample_unaligned
 from ops.tris.losses import CLIP_RANGE, PRESETS, LossWeights, negative_calibration, positive_calibration, weigh
-from ops.tris.prms import agreements, saved_map, select
-from ops.tris.sizes import enlarge
+from ops.tris.prms import agreements, normalised_map, select
 from tests.parity.comparing import SINGLE, Arrays, Result, compare, load, tensor, weights
 
 HEAD_WIDTH = 64
@@ -89,7 +89,7 @@ def calibration_tiny_clip(arrays: Arrays) -> Iterator[Result]:
     scorer = Scorer(tiny_clip(arrays))
     yield from texts(arrays, scorer)
     images, response = tensor(arrays, "image"), tensor(arrays, "response").requires_grad_()
-    masks = enlarge(response, images.shape[-2:]).sigmoid()
+    masks = upsample_unaligned(response, images.shape[-2:]).sigmoid()
     embedded = scorer.embed_masked(images, masks)
     negatives = tensor(arrays, "tokens_neg")
     own, other = cosines(
@@ -134,7 +134,7 @@ def prms(arrays: Arrays) -> Iterator[Result]:
     """Agreements by ReLU and by sigmoid maps, the selected expression, the saved map, a tie."""
     scorer = Scorer(tiny_clip(arrays))
     image, embedded = tensor(arrays, "image"), scorer.embed_texts(tensor(arrays, "tokens"))
-    maps = enlarge(tensor(arrays, "response"), image.shape[-2:])[:, 0]
+    maps = upsample_unaligned(tensor(arrays, "response"), image.shape[-2:])[:, 0]
     relu = F.relu(maps)
     found = agreements(scorer, image[0], relu, embedded)
     yield compare("relu_response", relu[:, None], arrays["relu_response"])
@@ -142,7 +142,7 @@ def prms(arrays: Arrays) -> Iterator[Result]:
     yield compare("cumulative", found.sum(1), arrays["cumulative"], tolerance=SINGLE)
     yield compare("selected", np.array(select(found)), arrays["selected"])
     size = tuple(arrays["orig_hw"].tolist())
-    yield compare("saved_map", saved_map(relu[select(found)], size), arrays["saved_map"])
+    yield compare("saved_map", normalised_map(relu[select(found)], size), arrays["saved_map"])
     by_sigmoid = agreements(scorer, image[0], maps.sigmoid(), embedded)
     yield compare("sim_matrix_sigmoid", by_sigmoid, arrays["sim_matrix_sigmoid"], tolerance=SINGLE)
     yield compare("cumulative_sigmoid", by_sigmoid.sum(1), arrays["cumulative_sigmoid"], tolerance=SINGLE)

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, resize_labels, to_array, to_tensor
+from ops.tris.decoder import upsample_unaligned
 from ops.tris.losses import classification_loss, focal_mask_penalty, mask_shares, scores
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.response import ResponseConfig, ResponseHead, own_responses
-from ops.tris.sizes import enlarge
-from ops.tris.tokens import cut
+from ops.tris.tokens import truncate
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights
 
 GREY_LEVEL, DIFFERING_SHARE = 1.0, 0.01
@@ -69,8 +69,8 @@ def stage1_head(arrays: Arrays) -> Iterator[Result]:
     pixels, texts = head.embed(c4, sentences)
     response, size = head(c4, sentences), arrays["seg_relu"].shape[-2:]
     score = scores(response)
-    own = enlarge(own_responses(response), size)
-    alone = enlarge(head(c4, sentences[:, None]), size)
+    own = upsample_unaligned(own_responses(response), size)
+    alone = upsample_unaligned(head(c4, sentences[:, None]), size)
     loss = classification_loss(score)
     loss.backward()
     yield compare("logit_scale_exp", head.tau.exp(), arrays["logit_scale_exp"])
@@ -149,7 +149,7 @@ def tokens(arrays: Arrays) -> Iterator[Result]:
     long = arrays["ids_77"].shape[1]
     ids = get_tokenizer("RN50-quickgelu")(arrays["sentences"].tolist(), context_length=long)
     short = arrays["ids_20"].shape[1]
-    sliced, kept = cut(ids, length=short, rule="compat_slice"), cut(ids, length=short)
+    sliced, kept = truncate(ids, length=short, rule="compat_slice"), truncate(ids, length=short)
     too_long = arrays["n_tokens_with_sot_eot"] > short
     yield compare("ids_77", ids, arrays["ids_77"])
     yield compare("ids_20", sliced, arrays["ids_20"])

@@ -12,10 +12,9 @@ from ops.evaluation.localisation import ExpressionScore, Localisation, divided_b
 from ops.segmenters.lavt_decoder import upsample
 from ops.training.schedule import PolySchedule
 from ops.tris.boxes import proposals
-from ops.tris.decoder import TopDownDecoder
+from ops.tris.decoder import TopDownDecoder, upsample_unaligned
 from ops.tris.fusion import PixelAttention, WordFusion
 from ops.tris.segmenter import segmentation_losses
-from ops.tris.sizes import enlarge
 from tests.parity.comparing import Arrays, Renamed, Result, compare, load, tensor, weights
 
 KINDS = ("response", "rows", "final")
@@ -65,7 +64,7 @@ class Network(nn.Module):
     def forward(self, arrays: Arrays) -> list[torch.Tensor]:
         maps = [tensor(arrays, f"c{level}") for level in range(1, 5)]
         logits = self.decoder(self.fusion(maps, tensor(arrays, "tokens")))
-        return [enlarge(one, arrays["target"].shape[-2:]) for one in logits]
+        return [upsample_unaligned(one, arrays["target"].shape[-2:]) for one in logits]
 
 
 @torch.no_grad()
@@ -87,7 +86,7 @@ def upsample_chain(arrays: Arrays) -> Iterator[Result]:
     """A response at the network's input size, then at the image's own size, which stands in a name."""
     response, rows, final = (next(one for one in arrays if one.startswith(f"{kind}_")) for kind in KINDS)
     side = arrays[rows].shape[1]
-    large = enlarge(tensor(arrays, response), (side, side))
+    large = upsample_unaligned(tensor(arrays, response), (side, side))
     yield compare(rows, large[0, 0, ::STORED_EVERY], arrays[rows])
     height, width = (int(number) for number in final.split("_")[1].split("x"))
     whole = upsample(F.relu(large), (height, width))

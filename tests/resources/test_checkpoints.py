@@ -63,8 +63,18 @@ def test_a_present_checkpoint_is_located_and_judged(tmp_path: Path, small: Check
 def test_a_published_file_has_its_published_identity(tmp_path: Path, small: Checkpoint) -> None:
     (tmp_path / "small.pt").write_bytes(b"good")
     assert identity("small", tmp_path) == small.files[0].sha256
-    (tmp_path / "small.pt").write_bytes(b"other")
-    assert identity("small", tmp_path) == hashlib.sha256(b"other").hexdigest()
+    for content in (b"other", b"evil"):  # of another size, and of the published one
+        (tmp_path / "small.pt").write_bytes(content)
+        assert identity("small", tmp_path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_took_the_place_of_another_is_hashed_anew(tmp_path: Path, small: Checkpoint) -> None:
+    for number, content in enumerate((b"good", b"evil")):
+        written = tmp_path / f"download{number}"
+        written.write_bytes(content)
+        os.utime(written, ns=(1, 1))
+        written.replace(tmp_path / "small.pt")
+        assert identity("small", tmp_path) == hashlib.sha256(content).hexdigest()
 
 
 def test_an_unpublished_file_is_hashed_once_and_again_when_it_changes(tmp_path: Path) -> None:

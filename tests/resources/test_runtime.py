@@ -31,6 +31,11 @@ def test_an_unknown_setting_is_refused() -> None:
         Runtime(shrad=3)  # type: ignore[call-arg]
 
 
+def test_batches_are_loaded_ahead_for_a_gpu_alone() -> None:
+    assert Runtime(device="cpu").workers() == 0
+    assert Runtime(device="cuda:1", loader_workers=3).workers() == 3
+
+
 def test_a_stage_that_asks_for_no_device_has_none() -> None:
     machine = machine_of(Runtime())
     assert (machine["device"], machine["precision"], machine["gpu"]) == (None, None, None)

@@ -6,8 +6,8 @@ What an object looks like is decided in `resources.toyref.attributes`, where it 
 from collections.abc import Callable
 
 from resources.toyref.renderers.canvas import Attributes, Canvas
+from resources.toyref.renderers.household_objects import apple, ball, banana, bottle, chair, clock, cup, umbrella
 from resources.toyref.renderers.people_animals import bird, cat, dog, person
-from resources.toyref.renderers.things import apple, ball, banana, bottle, chair, clock, cup, umbrella
 from resources.toyref.renderers.vehicles import bicycle, boat, bus, car
 
 RENDERERS: dict[str, Callable[[Canvas, Attributes], None]] = {

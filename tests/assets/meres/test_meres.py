@@ -86,7 +86,7 @@ def test_meres_comes_back_as_it_was_built_with_its_switches_and_words(finished: 
         assert card["architecture"]["meres"]["guidance"] == guidance
         assert card["max_tokens"] == 21
         assert any("extractor" in key for key in state) == (guidance != "le")
-    assert finished["drawn", "meres"].manifest.metrics["tokens heard at most"] == 21
+    assert finished["drawn", "meres"].manifest.metrics["tokens at most"] == 21
 
 
 def test_every_switch_is_a_field_of_the_network() -> None:

@@ -1,6 +1,7 @@
 """TRIS on a tiny drawn world, from expressions to scores: what every stage leaves for the next, and what it reads."""
 
 import io
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,18 +21,19 @@ from assets.framework.work import Work
 from assets.segmenters.knobs import BootstrapKnobs
 from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisFigures
+from assets.tris.irnet import SeedPairs
 from assets.tris.knobs import LocalisationKnobs, ResponseKnobs
 from assets.tris.load import read_irnet, read_response_model, squashed
 from assets.tris.localisation_scores import annotated_box
 from assets.tris.predict import open_tris_segmenter
 from assets.tris.response_maps import read_maps
 from assets.tris.seeds import SelectedMaps
-from assets.tris.tables import LOCATED
+from assets.tris.tables import LOCATED, SEEDS
 from assets.tris.train import loss_weights
 from ops.evaluation.iou import ScoreState, intersection_union
 from ops.images import to_tensor
 from ops.segmenters.training import SegmenterPlan
-from ops.tris.irnet import look
+from ops.tris.irnet import edges_and_displacements
 from ops.tris.losses import PRESETS
 from ops.tris.pseudo_labels import refined_masks
 from ops.tris.response import respond
@@ -239,6 +241,20 @@ def test_the_command_line_names_the_page(finished: Finished, home: Path, monkeyp
     assert str(finished["tris_report"].file("report.html")) in console.export_text()
 
 
+def test_what_irnet_learns_from_is_read_anew_where_it_is_unpickled(pictures: TrisFigures) -> None:
+    work = pictures.work
+    seeds = SEEDS.read(work.inputs["refined_labels"])
+    config, images = work.instance.source.config, images_in(work.inputs["references"])
+    pairs = SeedPairs(config=config, images=images, seeds=seeds)
+    copied = pickle.loads(pickle.dumps(pairs))
+    assert len(copied) == len(seeds)
+    for ours, theirs in zip(copied[3], pairs[3], strict=True):
+        assert ours.dtype == torch.uint8
+        assert torch.equal(ours, theirs)
+    assert set(pairs[3][1].unique().tolist()) <= {0, 1, 255}
+    assert len(list(pairs.every_image())) == len({seed.image_id for seed in seeds}) > 1
+
+
 def test_pictures_of_training_objects_are_of_those_that_taught_irnet(pictures: TrisFigures) -> None:
     seeded = set(pictures.work.inputs["refined_labels"].table("seeds")["ref_id"].to_pylist())
     assert {one.ref_id for one in pictures.training()} == seeded
@@ -268,7 +284,7 @@ def test_irnet_comes_back_as_it_made_the_labels(pictures: TrisFigures) -> None:
     pixels = read_image(pictures.work, images_in(pictures.work.inputs["references"])[one.image_id])
     chosen = {one.ref_id: pictures.selected[one.ref_id].sent_id}
     maps = SelectedMaps(maps=pictures.maps, selected=chosen).of([one], pixels)
-    masks = refined_masks(maps, *look(net, to_tensor(pixels)))
+    masks = refined_masks(maps, *edges_and_displacements(net, to_tensor(pixels)))
     assert (masks[0].numpy() == pictures.labels[one.ref_id].mask.decode()).all()
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ops.tris.affinity_loss import TINY, affinity_losses, label_pairs
+from ops.tris.affinity_loss import EPSILON, affinity_losses, label_pairs
 from ops.tris.pixel_pairs import affinities, paths, sources
 
 
@@ -31,14 +31,14 @@ def plain(edges: torch.Tensor, drift: torch.Tensor, labels: torch.Tensor, radius
                 if max(ends) > 20:
                     continue
                 if ends[0] != ends[1]:
-                    add("apart", -math.log(1 + TINY - alike))
+                    add("apart", -math.log(1 + EPSILON - alike))
                 elif ends[0]:
-                    add("fg", -math.log(alike + TINY))
+                    add("fg", -math.log(alike + EPSILON))
                     add("drift fg", abs(moved[0] - dy) + abs(moved[1] - dx))
                 else:
-                    add("bg", -math.log(alike + TINY))
+                    add("bg", -math.log(alike + EPSILON))
                     add("drift bg", abs(moved[0]) + abs(moved[1]))
-    mean = {name: total / (count + TINY) for name, (total, count) in sums.items()}
+    mean = {name: total / (count + EPSILON) for name, (total, count) in sums.items()}
     return [(mean["bg"] + mean["fg"]) / 2, mean["apart"], mean["drift fg"] / 2, mean["drift bg"] / 2]
 
 
@@ -47,7 +47,7 @@ def test_the_losses_are_means_over_the_pairs_of_the_whole_batch() -> None:
     edges, drift = torch.randn(2, 8, 9, generator=rng), torch.randn(2, 2, 8, 9, generator=rng)
     labels = torch.tensor([0, 1, 255, 0, 1], dtype=torch.uint8)[torch.randint(0, 5, (2, 8, 9), generator=rng)]
     ours = affinity_losses(edges, drift, labels, radius=3)
-    terms = [ours.alike, ours.different, ours.drift_foreground, ours.drift_background]
+    terms = [ours.same_label, ours.different_label, ours.displacement_foreground, ours.displacement_background]
     assert [term.item() for term in terms] == pytest.approx(plain(edges, drift, labels, 3), rel=1e-4)
     assert ours.total.item() == pytest.approx(sum(term.item() for term in terms) / 2)
 
@@ -75,5 +75,5 @@ def test_certain_edges_cost_a_finite_loss() -> None:
 def test_a_field_that_points_to_the_centre_of_the_object_costs_nothing_inside() -> None:
     places = torch.stack(torch.meshgrid(torch.arange(9.0), torch.arange(9.0), indexing="ij"))
     labels = torch.ones(1, 9, 9, dtype=torch.uint8)
-    assert affinity_losses(torch.zeros(1, 9, 9), 4 - places[None], labels, radius=3).drift_foreground.item() == 0
-    assert affinity_losses(torch.zeros(1, 9, 9), places[None], labels, radius=3).drift_foreground.item() > 1
+    assert affinity_losses(torch.zeros(1, 9, 9), 4 - places[None], labels, radius=3).displacement_foreground.item() == 0
+    assert affinity_losses(torch.zeros(1, 9, 9), places[None], labels, radius=3).displacement_foreground.item() > 1

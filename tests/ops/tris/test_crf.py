@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ops.tris.crf import IGNORE, Crf, Thresholds, clean_up, seed_labels
+from ops.tris.crf import IGNORE, Crf, Thresholds, mean_field, seed_labels
 
 
 def exact_mean_field(image_3HW: torch.Tensor, mask_HW: torch.Tensor, crf: Crf) -> torch.Tensor:
@@ -42,7 +42,7 @@ def scene(seed: int, noise: float = 6) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_agrees_with_exact_mean_field(seed: int) -> None:
     picture, rough = scene(seed)
-    ours = clean_up(picture, rough[None])[0]
+    ours = mean_field(picture, rough[None])[0]
     assert (ours != exact_mean_field(picture, rough, Crf())).float().mean() < 0.02
 
 
@@ -50,19 +50,19 @@ def test_it_follows_the_edges_of_the_picture() -> None:
     picture, rough = scene(0)
     truth = picture.float().mean(0) > 105
     assert (rough != truth).sum() > 80
-    assert (clean_up(picture, rough[None])[0] != truth).sum() < 10
+    assert (mean_field(picture, rough[None])[0] != truth).sum() < 10
 
 
 def test_without_kernels_the_mask_stays() -> None:
     picture, rough = scene(0)
-    assert torch.equal(clean_up(picture, rough[None], crf=Crf(smooth_weight=0, colour_weight=0))[0], rough)
+    assert torch.equal(mean_field(picture, rough[None], crf=Crf(smooth_weight=0, colour_weight=0))[0], rough)
 
 
 def test_masks_of_one_picture_do_not_disturb_each_other() -> None:
     picture, rough = scene(3)
     masks = torch.stack([rough, rough.flip(0), torch.zeros_like(rough)])
-    together = clean_up(picture, masks)
-    assert all(torch.equal(one, clean_up(picture, mask[None])[0]) for one, mask in zip(together, masks, strict=True))
+    together = mean_field(picture, masks)
+    assert all(torch.equal(one, mean_field(picture, mask[None])[0]) for one, mask in zip(together, masks, strict=True))
     assert not together[2].any()
 
 
@@ -95,6 +95,6 @@ def test_a_response_at_the_threshold_is_not_above_it() -> None:
 def test_other_sizes_and_types_are_refused() -> None:
     picture, rough = scene(0)
     with pytest.raises(ValueError, match="pass uint8 RGB"):
-        clean_up(picture[:, 1:], rough[None])
+        mean_field(picture[:, 1:], rough[None])
     with pytest.raises(ValueError, match="pass uint8 RGB"):
-        clean_up(picture.float(), rough[None])
+        mean_field(picture.float(), rough[None])

@@ -7,7 +7,7 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from ops.images import normalise
-from ops.tris.irnet import EMBEDDED, RESNET50, Irnet, IrnetConfig, Trunk, look
+from ops.tris.irnet import EMBEDDED, RESNET50, FrozenResNet, Irnet, IrnetConfig, edges_and_displacements
 from ops.tris.pseudo_labels import grid_size
 
 
@@ -21,7 +21,7 @@ def test_the_trunk_takes_torchvisions_weights_and_computes_what_it_computes() ->
     torch.manual_seed(1)
     theirs = ResNet(Bottleneck, [1, 2, 1, 2]).eval()
     theirs.layer4[0].conv2.stride = theirs.layer4[0].downsample[0].stride = (1, 1)
-    trunk = Trunk(IrnetConfig(blocks=(1, 2, 1, 2)))
+    trunk = FrozenResNet(IrnetConfig(blocks=(1, 2, 1, 2)))
     trunk.load_torchvision(theirs.state_dict())
     pictures = torch.randn(2, 3, 45, 70)
     maps = trunk(pictures)
@@ -89,8 +89,8 @@ def test_norms_come_before_upsampling_and_relu_last(net: Irnet) -> None:
 
 def test_looking_averages_edge_logits_with_the_mirror_image(net: Irnet) -> None:
     image = torch.randint(0, 256, (3, 64, 80), dtype=torch.uint8)
-    edges, displacement = look(net, image)
-    mirrored, other = look(net, image.flip(-1))
+    edges, displacement = edges_and_displacements(net, image)
+    mirrored, other = edges_and_displacements(net, image.flip(-1))
     assert torch.allclose(edges, mirrored.flip(-1), atol=1e-5)
     assert not torch.allclose(displacement, other, atol=1e-3)
     logits, alone = net(normalise(image)[None])

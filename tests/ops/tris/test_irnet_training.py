@@ -11,7 +11,7 @@ import torch
 
 from ops.images import IMAGENET, normalise
 from ops.training.train_state import History, State
-from ops.tris.irnet import EMBEDDED, Irnet, look
+from ops.tris.irnet import EMBEDDED, Irnet, edges_and_displacements
 from ops.tris.irnet_training import (
     IrnetPlan,
     SeedDataset,
@@ -111,7 +111,7 @@ def test_it_learns_where_the_object_ends() -> None:
     net, history = trained(replace(PLAN, epochs=60))
     losses = history.loss
     assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
-    edges, _ = look(net, scene()[0])
+    edges, _ = edges_and_displacements(net, scene()[0])
     middle, border = torch.zeros(2, 20, 23, dtype=torch.bool)
     middle[8:12, 6:10] = True
     border[4:16, 2:15] = True

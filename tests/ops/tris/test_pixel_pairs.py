@@ -7,7 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.tris.pixel_pairs import affinities, all_sources, offsets_O2, partners, path_to, paths, sources, strongest_edge
+from ops.tris.pixel_pairs import (
+    affinities,
+    offsets_O2,
+    partners,
+    path_to,
+    paths,
+    sources,
+    sources_with_partner,
+    strongest_edge,
+)
 
 
 @pytest.mark.parametrize(("radius", "count"), [(2, 4), (5, 34), (10, 152)])
@@ -69,7 +78,7 @@ def test_the_gradient_of_an_affinity_reaches_only_its_strongest_edge() -> None:
 def test_all_sources_are_those_with_a_partner_on_the_map(offset: tuple[int, int], size: tuple[int, int]) -> None:
     (height, width), (dy, dx) = size, offset
     expected = sum(y + dy < height and 0 <= x + dx < width for y in range(height) for x in range(width))
-    where = all_sources(height, width, offset)
+    where = sources_with_partner(height, width, offset)
     assert torch.zeros(size)[where].numel() == expected
     assert strongest_edge(torch.zeros(size), path_to(offset), where).numel() == expected
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from ops.tris.calibration import Scorer
-from ops.tris.prms import agreements, saved_map, select
+from ops.tris.prms import agreements, normalised_map, select
 from tests.ops.tris import tiny
 
 
@@ -45,7 +45,7 @@ def test_nothing_to_select_from_is_refused(table: np.ndarray) -> None:
 
 def test_a_saved_map_lies_in_zero_to_one_at_the_images_size() -> None:
     small = torch.tensor([[0.0, 4.0], [2.0, 8.0]])
-    found = saved_map(small, (3, 5))
+    found = normalised_map(small, (3, 5))
     assert found.shape == (3, 5)
     assert found.dtype == torch.float32
     assert found.max() < 1
@@ -54,4 +54,4 @@ def test_a_saved_map_lies_in_zero_to_one_at_the_images_size() -> None:
 
 
 def test_an_empty_map_stays_empty() -> None:
-    assert saved_map(torch.zeros(2, 2), (3, 3)).abs().max() == 0
+    assert normalised_map(torch.zeros(2, 2), (3, 3)).abs().max() == 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ops.tris.instance_clusters import instances
-from ops.tris.pseudo_labels import enlarged, grid_size, on_grid, refined_masks, relative
+from ops.tris.pseudo_labels import divided_by_maximum, grid_size, refined_masks, resized_to_grid, upsampled
 from ops.tris.random_walk import random_walk
 from tests.ops.tris.test_instance_clusters import towards
 
@@ -55,18 +55,18 @@ def test_a_response_that_edges_swallow_gets_an_empty_mask() -> None:
 
 def test_the_mask_is_the_union_over_instances_of_one_common_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few maps at a time, against all of them at once."""
-    monkeypatch.setattr("ops.tris.pseudo_labels.WALKERS", 5)
+    monkeypatch.setattr("ops.tris.pseudo_labels.MAPS_AT_ONCE", 5)
     rng = torch.Generator().manual_seed(0)
     edge, field = torch.rand(16, 24, generator=rng) ** 3, torch.randn(2, 16, 24, generator=rng) * 3
     maps, parts = torch.rand(4, 62, 93, generator=rng), instances(field)
     assert len(parts) > 3
     for one, ours in zip(maps, refined_masks(maps, edge, field), strict=True):
-        large = enlarged(random_walk(on_grid(one[None]) * parts, edge), (62, 93))
+        large = upsampled(random_walk(resized_to_grid(one[None]) * parts, edge), (62, 93))
         assert torch.equal(ours, ((large / large.max()) > 0.25).any(0))
 
 
 def test_a_pixel_at_the_threshold_is_background() -> None:
-    shares = relative(torch.tensor([[[0.5, 2.0, 0.5001]], [[0.0, 0.0, 0.0]]]))
+    shares = divided_by_maximum(torch.tensor([[[0.5, 2.0, 0.5001]], [[0.0, 0.0, 0.0]]]))
     assert (shares > 0.25).tolist() == [[[False, True, True]], [[False, False, False]]]
     assert not shares[1].any()
 
@@ -74,7 +74,7 @@ def test_a_pixel_at_the_threshold_is_background() -> None:
 def test_the_corners_of_the_grid_are_the_corners_of_the_picture() -> None:
     response = torch.rand(2, 62, 93, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(
-        on_grid(response)[:, [0, 0, -1, -1], [0, -1, 0, -1]], response[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+        resized_to_grid(response)[:, [0, 0, -1, -1], [0, -1, 0, -1]], response[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     )
 
 
@@ -84,5 +84,5 @@ def test_the_grid_covers_every_fourth_pixel(side: int, cells: int) -> None:
 
 
 def test_edges_of_another_picture_are_refused() -> None:
-    with pytest.raises(ValueError, match="same picture"):
+    with pytest.raises(ValueError, match="same image"):
         refined_masks(torch.zeros(1, 62, 93), torch.zeros(16, 23), torch.zeros(2, 16, 24))

@@ -85,12 +85,14 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
     drawn = open_dataset(DatasetConfig(kind="folder", root=folder))
     corpus, (truths, broken) = drawn.corpus(), drawn.ground_truth()
     assert not corpus.quarantined
-    assert not broken, broken
+    whole = [mask for mask in masks.values() if mask.all()]  # what a hardly trained model gives, and no object is
+    assert ["covers its whole image" in row.reason for row in broken] == [True] * len(whole)
+    assert len(whole) < len(masks)
     assert sorted(row.expression for row in corpus.expressions) == sorted(
         sentence for found in coco.anns.values() for sentence in found["sentences"]
     )
     found = sorted(ground_truth_mask(truth).tobytes() for truth in truths)
-    assert found == sorted(mask.tobytes() for mask in masks.values())
+    assert found == sorted(mask.tobytes() for mask in masks.values() if not mask.all())
 
 
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
