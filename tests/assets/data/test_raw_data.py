@@ -43,17 +43,24 @@ class Corpus:
         return self.store.resolve(key_of(name))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
-        yield found
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
-@pytest.fixture
-def toyref(tmp_path: Path, instance: dg.DagsterInstance) -> Corpus:
-    config = DatasetConfig(kind="toyref", root=tmp_path / "world", name="toyref")
+@pytest.fixture(scope="module")
+def toyref(instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("toyref")
+    config = DatasetConfig(kind="toyref", root=folder / "world", name="toyref")
     world = ToyWorld(size="tiny")
-    return Corpus(tmp_path, instance, Source(config=config, train=("train",), evaluate=("val", "testA"), toy=world))
+    return Corpus(folder, instance, Source(config=config, train=("train",), evaluate=("val", "testA"), toy=world))
+
+
+@pytest.fixture(scope="module")
+def first(toyref: Corpus) -> dg.ExecuteInProcessResult:
+    """The run that drew the world."""
+    return toyref.run()
 
 
 @pytest.fixture
@@ -73,33 +80,35 @@ def mine(tmp_path: Path, instance: dg.DagsterInstance) -> Corpus:
     return Corpus(tmp_path, instance, Source(config=config, train=("train",), evaluate=("train",)))
 
 
-def test_the_embedded_world_is_drawn_on_first_use_and_indexed(toyref: Corpus) -> None:
-    result = toyref.run()
-    assert result.success
+def test_the_embedded_world_is_drawn_on_first_use_and_indexed(toyref: Corpus, first: dg.ExecuteInProcessResult) -> None:
+    assert first.success
     rows = {row["split"]: row["images"] for row in toyref.artifact("dataset_index").table("splits").to_pylist()}
     assert rows == COUNTS["tiny"]
 
 
-def test_references_hold_the_wanted_splits_and_every_image_once(toyref: Corpus) -> None:
-    result = toyref.run()
+def test_references_hold_the_wanted_splits_and_every_image_once(
+    toyref: Corpus, first: dg.ExecuteInProcessResult
+) -> None:
     references = toyref.artifact("references")
     expressions, images = references.table("expressions"), references.table("images")
     assert set(expressions["split"].to_pylist()) == {"train", "val", "testA"}
     assert images.num_rows == len(set(expressions["image_id"].to_pylist())) == 24 + 8 + 6
-    assert metadata_of(result, "references")["dagster/row_count"] == expressions.num_rows
-    assert metadata_of(result, "references")["preview"].startswith("![preview](data:image/png;base64,")
+    assert metadata_of(first, "references")["dagster/row_count"] == expressions.num_rows
+    assert metadata_of(first, "references")["preview"].startswith("![preview](data:image/png;base64,")
 
 
-def test_every_reference_of_the_embedded_world_has_a_drawn_mask(toyref: Corpus) -> None:
-    toyref.run()
+def test_every_reference_of_the_embedded_world_has_a_drawn_mask(
+    toyref: Corpus, first: dg.ExecuteInProcessResult
+) -> None:
+    assert first.success
     named = set(toyref.artifact("references").table("expressions")["object_id"].to_pylist())
     truths = toyref.artifact("ground_truth").table("objects").to_pylist()
     assert named <= {row["object_id"] for row in truths}
     assert all(decode(row["rle"], row["height"], row["width"]).any() for row in truths)
 
 
-def test_the_same_data_keep_their_version_and_are_looked_up(toyref: Corpus) -> None:
-    first, second = toyref.run(), toyref.run()
+def test_the_same_data_keep_their_version_and_are_looked_up(toyref: Corpus, first: dg.ExecuteInProcessResult) -> None:
+    second = toyref.run()
     for name in CORPUS:
         assert data_version(first, name) == data_version(second, name)
 
@@ -130,8 +139,10 @@ def test_a_broken_picture_is_left_out_with_a_reason_and_the_rest_goes_on(mine: C
     assert metadata_of(result, "references")["expressions: quarantined"] == 1
 
 
-def test_a_world_of_another_size_or_seed_is_not_taken_for_the_one_that_is_asked_for(toyref: Corpus) -> None:
-    assert toyref.run().success
+def test_a_world_of_another_size_or_seed_is_not_taken_for_the_one_that_is_asked_for(
+    toyref: Corpus, first: dg.ExecuteInProcessResult
+) -> None:
+    assert first.success
     (index,) = [one for one in toyref.planned.values() if one.stage.name == "dataset_index"]
     asked = replace(index, source=replace(index.source, toy=ToyWorld(size="tiny", seed=5)))
     with pytest.raises(ValueError, match="holds a world of size tiny and seed 0, asked for are tiny and 5: delete"):
