@@ -29,6 +29,7 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
+from assets.pretraining.training_script import write_line
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
@@ -175,16 +176,10 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
     return scores
 
 
-def say(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the embedded BERT.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, log=say)
+    train(options.out, minutes=options.minutes, seed=options.seed, log=write_line)

@@ -32,6 +32,7 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
+from assets.pretraining.training_script import write_line
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
@@ -211,16 +212,10 @@ def architecture(config: SwinConfig) -> dict[str, object]:
     return {name: value for name, value in asdict(config).items() if name != "drop_path"}
 
 
-def say(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the embedded Swin.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, log=say)
+    train(options.out, minutes=options.minutes, seed=options.seed, log=write_line)

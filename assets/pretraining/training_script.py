@@ -70,9 +70,10 @@ def run_script(train: Train, *, minutes: float, description: str) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="folder of an earlier run to go on from")
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, start=options.start, log=_write_line)
+    train(options.out, minutes=options.minutes, seed=options.seed, start=options.start, log=write_line)
 
 
-def _write_line(line: str) -> None:
+def write_line(line: str) -> None:
+    """Write a line at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
