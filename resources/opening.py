@@ -1,0 +1,63 @@
+"""The one way to open a file that someone else made: a regular file or a reason, and never a wait."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from ops.refusal import Refused
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading.
+
+    The kind is asked of the open file, so that nothing can be put in its place in between; a pipe is not waited for.
+
+    Raises:
+        Refused: it is missing, no regular file (a folder, pipe, socket, device), or may not be read. The message names
+            the file by its last part, so that it is the same on every machine.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as problem:
+        raise Refused(f"{path.name} is missing; put it into {path.parent.name}/") from problem
+    except PermissionError as problem:
+        raise Refused(f"{path.name} may not be read by this user; give it read permission (chmod +r)") from problem
+    except (OSError, ValueError) as problem:  # ValueError: a name with a NUL
+        raise Refused(f"{path.name!r} can not be opened ({getattr(problem, 'strerror', None) or problem})") from problem
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        raise Refused(f"{path.name} is {_KINDS.get(kind, 'no regular file')}; a regular file is wanted")
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path, *, at_most: int | None = None) -> bytes:
+    """All bytes of a regular file.
+
+    Args:
+        path: the file.
+        at_most: refuse a longer file.
+
+    Raises:
+        Refused: as in `open_file`, longer than `at_most` bytes, or it broke off while it was read.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if at_most is not None and size > at_most:
+            raise Refused(f"{path.name} has {size:,} bytes, more than {at_most:,}; check that it is the right file")
+        try:
+            return file.read()
+        except OSError as problem:
+            raise Refused(f"{path.name} can not be read ({problem.strerror}); copy it again") from problem
