@@ -31,8 +31,8 @@ test: lint  ## lint, then types beside tests
 pytest: setup  ## tests, a file at a time on each core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests
-	$(BIN)/python -m pytest -m slow --timeout 3600
+slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests, properties over many examples
+	$(BIN)/python -m pytest -m "slow or property" --hypothesis-profile thorough --timeout 3600
 
 lint: setup
 	$(BIN)/ruff format --check .

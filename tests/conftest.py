@@ -5,9 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from storage.locks import exclusive
 from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
+
+settings.register_profile("usual", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "thorough", settings.get_profile("usual"), max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("fuzz", settings.get_profile("thorough"), derandomize=False)
+settings.load_profile("usual")
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 LONGEST = ("tests/kills/", "tests/assets/", "tests/pipelines/", "tests/browser/")

@@ -85,7 +85,7 @@ def test_the_fast_blur_differs_by_at_most_three_levels_on_photographs() -> None:
     sigma=st.floats(0.1, 60),
     mode=st.sampled_from(MODES),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_constant_picture_stays_constant(value: int, height: int, width: int, sigma: float, mode: BlurMode) -> None:
     image_3HW = torch.full((3, height, width), value, dtype=torch.uint8)
     assert torch.equal(gaussian_blur(image_3HW, sigma=sigma, mode=mode), image_3HW)
@@ -119,7 +119,6 @@ def test_images_resize_like_pil_within_a_grey_level(height: int, width: int) -> 
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
-@settings(max_examples=100, deadline=None)
 def test_labels_resize_like_pil(height: int, width: int, to_height: int, to_width: int) -> None:
     labels_HW = np.arange(height * width, dtype=np.int32).reshape(height, width)
     expected = np.array(Image.fromarray(labels_HW).resize((to_width, to_height), Image.Resampling.NEAREST))

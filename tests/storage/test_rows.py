@@ -71,7 +71,7 @@ def test_columns_keep_their_descriptions(undisturbed: Artifact) -> None:
 
 
 @given(count=st.integers(0, 30), shard=st.integers(1, 40))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_bytes_do_not_depend_on_the_size_of_shards(
     tmp_path_factory: pytest.TempPathFactory, count: int, shard: int
 ) -> None:

@@ -29,7 +29,7 @@ MASKS_NHW = torch.stack([rectangle_mask(20, 20, 40, 45), rectangle_mask(50, 10, 
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_reverse_blur_keeps_the_inside_and_blurs_the_outside(seed: int) -> None:
     masks_NHW = torch.from_numpy(np.random.default_rng(seed).random((3, 60, 80)) < 0.4)
     prompted = reverse_blur(IMAGE_3HW, masks_NHW, sigma=20)

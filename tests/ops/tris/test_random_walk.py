@@ -28,7 +28,7 @@ def dense_walk(
     return ((maps * (1 - edge)).flatten(1) @ step).view(maps.shape)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(1, 7), st.integers(1, 8), st.integers(2, 5), st.integers(0, 4), st.integers(0, 2**31))
 def test_it_is_the_dense_walk(height: int, width: int, radius: int, doublings: int, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
