@@ -5,7 +5,7 @@ export PYTHONPATH := $(CURDIR)
 # Python keeps what it compiled, even where the environment forbids it: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test pytest slow ui lint types bench results pictures lock clean
+.PHONY: setup demo test pytest slow fuzz ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -33,6 +33,9 @@ pytest: setup  ## tests, a file at a time on each core
 
 slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests, properties over many examples
 	$(BIN)/python -m pytest -m "slow or property" --hypothesis-profile thorough --timeout 3600
+
+fuzz: setup  ## the readers' properties over new seeds; MINUTES=60
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),60)
 
 lint: setup
 	$(BIN)/ruff format --check .

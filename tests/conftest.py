@@ -14,7 +14,7 @@ settings.register_profile("usual", deadline=None, derandomize=True, database=Non
 settings.register_profile(
     "thorough", settings.get_profile("usual"), max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("fuzz", settings.get_profile("thorough"), derandomize=False)
+settings.register_profile("fuzz", settings.get_profile("thorough"), max_examples=500, derandomize=False)
 settings.load_profile("usual")
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
