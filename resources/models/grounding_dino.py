@@ -34,6 +34,8 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MAX_TOKENS = 256
 """Width of the package's score table: longer captions would be cut silently, so they are refused."""
+CAPTION_TOKENS = MAX_TOKENS - 2
+"""What is left of it beside `[CLS]` and `[SEP]`."""
 
 UNUSED_KEYS = re.compile(r"label_enc\.weight|bert\.embeddings\.position_ids")
 """What the published checkpoint holds beyond the model: a table for training, an index buffer of old transformers."""
@@ -107,13 +109,17 @@ class Detector:
         self.passes = 0
         """How many images went through the network so far."""
 
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has, `[CLS]` and `[SEP]` not among them."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     @torch.inference_mode()
     def detect(self, image_HW3: NDArray[np.uint8], caption_text: str) -> RawDetections:
         """Score every query of the network against every token of the caption.
 
         Args:
             image_HW3: RGB, uint8.
-            caption_text: phrases that end in " ." (`ops.ssc.detections.caption` makes one).
+            caption_text: phrases that end in " ." (`ops.ssc.captions.caption` makes one).
 
         Raises:
             Refused: the caption has more than 256 tokens, or the image is too narrow to be resized.
