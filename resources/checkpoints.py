@@ -16,11 +16,13 @@ from typing import Literal
 
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS, training_command
+from resources.model_files import open_model_file
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
-State = Literal["present", "missing", "wrong size", "wrong hash", "embedded"]
+State = Literal["present", "missing", "wrong size", "wrong hash", "no model", "unreadable", "embedded"]
 MISSING = "missing"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +266,9 @@ def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Findi
 
 
 def identity(name: str, folder: Path | None = None) -> str:
-    """A digest that changes with the weights, for recipes; `missing` where they are not there.
+    """A digest that changes with the weights, for recipes.
+
+    `missing` where they are not there, and `unreadable` where this user may not read them; the loader says what to do.
 
     A file counts as the published one by its digest alone. It is hashed once, which is remembered beside it under its
     size, modification time and inode.
@@ -278,7 +282,10 @@ def identity(name: str, folder: Path | None = None) -> str:
         whole = all(path is not None for _, path in found)
         return _embedded_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
     if all(path is not None for _, path in found):
-        digests = [_remembered_digest(path) for _, path in found if path is not None]
+        try:
+            digests = [_remembered_digest(path) for _, path in found if path is not None]
+        except OSError:
+            return UNREADABLE
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     installed = _installed(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
@@ -329,6 +336,10 @@ def _examine_embedded(checkpoint: Checkpoint) -> Finding:
 
 
 def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State, str] | None:
+    try:
+        open_model_file(path).close()
+    except Refused as problem:
+        return "no model" if os.access(path, os.R_OK) else "unreadable", str(problem)
     if path.name != Path(file.path).name:
         return None  # an alternative; nothing is published about it here
     size = path.stat().st_size
