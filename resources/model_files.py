@@ -35,7 +35,10 @@ def open_model_file(path: Path) -> BinaryIO:
     Raises:
         Refused: as `resources.opening.open_file`; or it is empty, a pointer of git-lfs, or a web page.
     """
-    file = open_file(path)
+    try:
+        file = open_file(path)
+    except Refused as problem:
+        raise Refused(f"{problem} (`wordmask doctor` says which file is meant)") from problem
     try:
         if what := impostor(file.read(_HEAD)):
             raise Refused(f"{path} {what}; {AGAIN}")
