@@ -3,8 +3,8 @@
 What does not change a result (device, batch sizes of inference, threads) is in `resources.runtime`, never here.
 """
 
-from types import NoneType
-from typing import Any, ClassVar, get_args
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -41,9 +41,10 @@ class Knobs(BaseModel):
 
 
 def _is_number(annotation: Any) -> bool:
-    return {annotation, *get_args(annotation)} - {NoneType} <= {annotation, int, float} and bool(
-        {annotation, *get_args(annotation)} & {int, float}
-    )
+    """Whether a field holds a number, or a number or nothing."""
+    kinds = get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
+    plain = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds}
+    return bool(plain & {int, float})
 
 
 class NoKnobs(Knobs):
