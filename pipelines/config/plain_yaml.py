@@ -7,7 +7,7 @@ dates, lists and mappings is built.
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -87,6 +87,55 @@ def _text(path: Path) -> str:
         raise Refused(f"{path.name} is {kind} (byte {problem.start}); save it as UTF-8") from problem
 
 
+class _Size(NamedTuple):
+    """Of what a value unfolds to."""
+
+    values: int = 0
+    depth: int = 0
+
+
+class _Unfolding:
+    """Sizes of all that is open in a text, and of what its anchors stand for."""
+
+    def __init__(self) -> None:
+        self.anchored: dict[str, _Size] = {}
+        self.open: list[tuple[str | None, _Size]] = [(None, _Size())]
+        """Anchor and what was in it so far, from the document inwards."""
+
+    def add(self, anchor: str | None, size: _Size) -> None:
+        """A value that is complete."""
+        if anchor is not None:
+            self.anchored[anchor] = size
+        name, before = self.open[-1]
+        after = _Size(before.values + size.values, max(before.depth, size.depth))
+        self.open[-1] = (name, after)
+        if after.values > MOST_VALUES:
+            raise Refused(f"it unfolds to more than {MOST_VALUES:,} values")
+        self._demand_depth(size.depth)
+
+    def enter(self, anchor: str | None) -> None:
+        """A list or mapping begins; until it ends, its anchor stands for nothing."""
+        if anchor is not None:
+            self.anchored.pop(anchor, None)
+        self.open.append((anchor, _Size()))
+        self._demand_depth(0)
+
+    def leave(self) -> None:
+        """It ends."""
+        anchor, size = self.open.pop()
+        self.add(anchor, _Size(size.values + 1, size.depth + 1))
+
+    def repeat(self, anchor: str) -> None:
+        """An alias."""
+        if anchor not in self.anchored:
+            raise Refused(f"the alias *{anchor[:40]} stands inside of what it means, or for nothing")
+        self.add(None, self.anchored[anchor])
+
+    def _demand_depth(self, more: int) -> None:
+        if len(self.open) - 1 + more > DEEPEST:
+            raise Refused(f"it is deeper than {DEEPEST} levels")
+
+
 def _demand_bounded(text: str) -> None:
     """Count what a text unfolds to, event by event; nothing is built.
 
@@ -94,38 +143,16 @@ def _demand_bounded(text: str) -> None:
         Refused: it is too much, too deep, or holds itself.
         yaml.YAMLError: it is no YAML.
     """
-    sizes: dict[str, tuple[int, int]] = {}
-    open_: list[tuple[str | None, int, int]] = [(None, 0, 0)]  # anchor, values, depth of what is inside
-
-    def add(values: int, depth: int) -> None:
-        anchor, inside, deepest = open_[-1]
-        open_[-1] = (anchor, inside + values, max(deepest, depth))
-        if inside + values > MOST_VALUES:
-            raise Refused(f"it unfolds to more than {MOST_VALUES:,} values")
-        if len(open_) + depth > DEEPEST:
-            raise Refused(f"it is deeper than {DEEPEST} levels")
-
+    unfolding = _Unfolding()
     for event in yaml.parse(text, Loader=Loader):
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in sizes:
-                raise Refused(f"the alias *{event.anchor[:40]} stands inside of what it means, or for nothing")
-            add(*sizes[event.anchor])
+            unfolding.repeat(event.anchor or "")
         elif isinstance(event, yaml.ScalarEvent):
-            add(1, 0)
-            _remember(sizes, event.anchor, 1, 0)
+            unfolding.add(event.anchor, _Size(values=1))
         elif isinstance(event, yaml.CollectionStartEvent):
-            sizes.pop(event.anchor, None)
-            open_.append((event.anchor, 0, 0))
-            add(1, 0)
+            unfolding.enter(event.anchor)
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, values, depth = open_.pop()
-            _remember(sizes, anchor, values, depth + 1)
-            add(values, depth + 1)
-
-
-def _remember(sizes: dict[str, tuple[int, int]], anchor: str | None, values: int, depth: int) -> None:
-    if anchor is not None:
-        sizes[anchor] = (values, depth)
+            unfolding.leave()
 
 
 def _demand_plain(node: yaml.Node) -> None:
