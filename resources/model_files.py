@@ -95,7 +95,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def said(problem: BaseException, most: int = 120) -> str:
     """What a library says, as one short line."""
-    line = " ".join(str(problem).split()) or type(problem).__name__
+    line = " ".join(str(problem).split())
+    if not line or isinstance(problem, KeyError):
+        line = f"{type(problem).__name__} {line}".rstrip()
     shown = "".join(sign if sign.isprintable() else "?" for sign in line[:most])
     return shown + ("..." if len(line) > most else "")
 
