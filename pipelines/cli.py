@@ -208,6 +208,49 @@ def nouns(
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
 
 
+models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
+app.add_typer(models, name="models")
+Names = Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")]
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every known model with what it is for, its size, licence and state."""
+    from pipelines.commands.models import models_table
+
+    console.print(models_table()[0])
+
+
+@models.command("get")
+def get_models(names: Names) -> None:
+    """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped."""
+    from pipelines.commands.models import get_models
+
+    with _clear_errors():
+        get_models(names)
+
+
+@models.command("verify")
+def verify_models() -> None:
+    """Hash every file and compare it with what is published."""
+    from pipelines.commands.models import models_table
+
+    table, broken = models_table(thorough=True)
+    console.print(table)
+    for advice in broken:
+        console.print(f"[red]{escape(advice)}[/red]")
+    raise typer.Exit(1 if broken else 0)
+
+
+@models.command("remove")
+def remove_models(names: Names) -> None:
+    """Delete models from the checkpoint folder."""
+    from pipelines.commands.models import remove_models
+
+    with _clear_errors():
+        console.print("\n".join(escape(f"removed {path}") for path in remove_models(names)) or "nothing was there")
+
+
 @app.command()
 def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")] = False) -> None:
     """Say what is there, what is missing, and what to do about it."""
