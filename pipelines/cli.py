@@ -134,12 +134,15 @@ def export(
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
+    guard_formulas: Annotated[
+        bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
+    ] = False,
 ) -> None:
     """Write the masks of finished stages as COCO annotations, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors():
-        console.print(export(dataset, experiment, to, stages=stage, png=png))
+        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
 
 
 @app.command()
