@@ -29,7 +29,8 @@ SRGB_TOLERANCE = 3
 """Grey levels of 255; a profile that moves no colour further than this is sRGB, of which there are many spellings."""
 
 _BITS, _PHOTOMETRIC, _PLANAR = 258, 262, 284
-_RGB_SPACE = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_UNPACKED = {";16": 16, "L;2": 2, "L;4": 4}
+_MODE_OF_SPACE = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Colour space of an ICC profile -> mode of an image that it fits."""
 
 
@@ -54,25 +55,24 @@ class Samples:
 def described(image: Image.Image) -> Samples:
     """What the decoder of an open image says, before any pixel is decoded."""
     tags: Any = getattr(image, "tag_v2", {})
-    arguments = image.tile[0].args if image.tile else None
-    raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
-    if image.mode == "I" and image.format == "PPM":
-        bits = 16  # Pillow scales whatever the file calls white to 65535
-    elif ";16" in raw or ";12" in raw:
-        bits = max(tags.get(_BITS, (16,)))
-    elif raw in ("L;2", "L;4"):
-        bits = int(raw[-1])
-    else:
-        bits = 8
     profile = image.info.get("icc_profile")
     return Samples(
-        bits=bits,
+        bits=max(tags[_BITS]) if _BITS in tags else _bits(image),
         inverted=image.mode in SIXTEEN_BIT_MODES and tags.get(_PHOTOMETRIC) == 0,
         apart=tags.get(_PLANAR) == 2,
         clear=image.info.get("transparency"),
         profile=profile if isinstance(profile, bytes) else None,
         lossy=image.format in LOSSY_FORMATS or image.info.get("compression") == "jpeg",
     )
+
+
+def _bits(image: Image.Image) -> int:
+    """By the name of what unpacks the samples, such as I;16B, RGB;16N or L;2."""
+    if image.mode == "I":
+        return 16  # of a PGM: Pillow scales whatever the file calls white to 65535
+    arguments = image.tile[0].args if image.tile else None
+    raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+    return next((bits for name, bits in _UNPACKED.items() if name in raw), 8)
 
 
 def mode_problem(image: Image.Image, samples: Samples) -> str | None:
@@ -162,7 +162,7 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
         source = (
             ImageCms.createProfile("LAB") if mode == "LAB" else ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
         )
-        if mode != "LAB" and _RGB_SPACE.get(source.profile.xcolor_space) != mode:
+        if mode != "LAB" and _MODE_OF_SPACE.get(source.profile.xcolor_space) != mode:
             return None
         transform = ImageCms.buildTransform(
             source,

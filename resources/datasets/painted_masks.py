@@ -57,11 +57,14 @@ def painted(image: Image.Image, samples: Samples) -> NDArray[np.bool_]:
     kinds = np.unique(paint_HW[paint_HW > 0])
     if len(kinds) <= 1:
         return np.asarray(paint_HW > 0)
+    brightest = float(levels_HW.max())
     if not samples.lossy:
         _require_one_colour(paint_HW, kinds)
-    elif levels_HW.max() < DARKEST_LOSSY:
+        return _bright(levels_HW, brightest=brightest)
+    if brightest < DARKEST_LOSSY:
         raise Refused("is too dark to tell the object from the noise of its compression; paint in white, save as PNG")
-    return _bright(levels_HW, brightest=float(levels_HW.max()))
+    within = levels_HW[levels_HW > brightest / 2]  # compression overshoots along edges: the brightest is not the colour
+    return _bright(levels_HW, brightest=float(np.median(within)))
 
 
 def _paint(image: Image.Image, samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
