@@ -18,8 +18,8 @@ _ADVICE = {
     errno.ENOSPC: "The disk is full: free space there, or choose another root",
     errno.EDQUOT: "The quota is used up: free space there, or choose another root",
     errno.EFBIG: "The file would pass the size limit of this disk or process: raise it, or choose another root",
-    errno.EACCES: "Permission is missing: make the folder writable for this user, or choose another root",
-    errno.EPERM: "Permission is missing: make the folder writable for this user, or choose another root",
+    errno.EACCES: "Permission is missing: make the folder readable and writable for this user, or choose another root",
+    errno.EPERM: "Permission is missing: make the folder readable and writable for this user, or choose another root",
     errno.EROFS: "The disk is read-only: choose another root",
     errno.ENOTDIR: "A file stands where a folder is needed: move it away, or choose another root",
     errno.EEXIST: "A file stands where a folder is needed: move it away, or choose another root",
@@ -32,15 +32,15 @@ class StoreError(Exception):
 
 
 @contextmanager
-def explain(path: Path) -> Iterator[None]:
-    """Turn an `OSError` raised while writing `path` into a `StoreError` with advice."""
+def explain(path: Path, *, act: str = "write") -> Iterator[None]:
+    """Turn an `OSError` raised while writing (or what `act` says) `path` into a `StoreError` with advice."""
     try:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Check the path and the disk, or choose another root")
         reason = error.strerror or str(error)
         raise StoreError(
-            f"Cannot write {path}: {reason}. {advice}; the next run resumes from what is finished."
+            f"Cannot {act} {path}: {reason}. {advice}; the next run resumes from what is finished."
         ) from error
 
 
@@ -49,6 +49,35 @@ def make_folder(path: Path) -> Path:
     with explain(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def entries_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Everything below a folder, while others add and remove things there: what vanishes is left out.
+
+    Links are listed and not followed; a folder comes before what it holds.
+
+    Raises:
+        StoreError: a folder may not be read.
+    """
+    waiting = [folder]
+    while waiting:
+        entries = _entries(waiting.pop())
+        yield from entries
+        waiting += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, links left out; none where it is missing. Raises as `entries_below` does."""
+    return [folder / entry.name for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with explain(folder, act="read"):
+        try:
+            with os.scandir(folder) as found:
+                return sorted(found, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 @contextmanager
