@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -106,6 +106,50 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a whole file or none; `StoreError` when the disk refuses."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def growing_file(path: Path, *, size: int = 0) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """Make a file piece by piece; yields what appends. Only the disk's own errors are its business, not those between.
+
+    Args:
+        path: what was there before is lost.
+        size: bytes to take room for at once, so that a disk that is too small refuses before anything is computed.
+
+    Raises:
+        StoreError: the disk refuses; no file is left.
+    """
+
+    def append(content: bytes | memoryview) -> None:
+        rest = memoryview(content).cast("B")
+        with explain(path):
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+
+    with explain(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with explain(path):
+            _reserve(descriptor, size)
+        yield append
+        with explain(path):
+            os.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take room on the disk; a file system that cannot tell is believed, and writing finds out."""
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
 
 
 def sync_folder(path: Path) -> None:
