@@ -1,6 +1,6 @@
 """One registry of pretrained weights: what they are called, where people get them, and whether a copy is whole.
 
-Nothing is downloaded here. Loading a model belongs in `resources/models/`.
+`resources.downloading` fetches them. Loading a model belongs in `resources/models/`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class CheckpointFile:
     """Hex digest, where published."""
     alternatives: tuple[str, ...] = ()
     """Other files that do as well, in order."""
+    address: str = ""
+    """Where it is fetched from; empty where it can not be fetched as one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,11 @@ class Checkpoint:
     embedded: bool = False
     """Comes with the project."""
 
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether every file of it has an address."""
+        return all(file.address for file in self.files)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -75,9 +82,9 @@ class MissingCheckpoint(FileNotFoundError):  # noqa: N818 - says what is missing
 
 
 def _single(
-    name: str, path: str, *, stage: str, licence: str, source: str, size: int | None, sha256: str | None
+    name: str, path: str, *, stage: str, licence: str, source: str, address: str, size: int | None, sha256: str | None
 ) -> Checkpoint:
-    file = CheckpointFile(path=path, size=size, sha256=sha256)
+    file = CheckpointFile(path=path, size=size, sha256=sha256, address=address)
     return Checkpoint(name=name, stage=stage, licence=licence, source=source, path=path, files=(file,))
 
 
@@ -93,6 +100,9 @@ def _embedded(model: str, *, stage: str, licence: str = "Apache-2.0") -> Checkpo
     )
 
 
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+_META = "https://dl.fbaipublicfiles.com/segment_anything"
+_BERT = "https://huggingface.co/google-bert/bert-base-uncased/resolve/main"
 _CLIP = {"licence": "MIT", "source": "github.com/openai/CLIP, clip/clip.py"}
 _SAM = {
     "stage": "candidate_masks",
@@ -113,6 +123,7 @@ _ALL = (
     _single(
         "ViT-B-32",
         "ViT-B-32.pt",
+        address=f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
         stage="projected_classes",
         size=353_976_522,
         sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
@@ -121,6 +132,7 @@ _ALL = (
     _single(
         "ViT-L-14-336",
         "ViT-L-14-336px.pt",
+        address=f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
         stage="mask_choices",
         size=934_088_680,
         sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
@@ -129,6 +141,7 @@ _ALL = (
     _single(
         "RN50",
         "RN50.pt",
+        address=f"{_OPENAI}/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
         stage="tris_response_model",
         size=255_827_503,
         sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
@@ -137,6 +150,7 @@ _ALL = (
     _single(
         "resnet50",
         "resnet50-0676ba61.pth",
+        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
         stage="refined_labels",
         licence="BSD-3-Clause",
         source="torchvision, ResNet50_Weights.IMAGENET1K_V1",
@@ -147,6 +161,7 @@ _ALL = (
         _single(
             "swint_ogc",
             "groundingdino_swint_ogc.pth",
+            address="https://github.com/IDEA-Research/GroundingDINO/releases/download/v0.1.0-alpha/groundingdino_swint_ogc.pth",
             stage="candidate_masks",
             licence="Apache-2.0",
             source="github.com/IDEA-Research/GroundingDINO, release v0.1.0-alpha",
@@ -158,6 +173,7 @@ _ALL = (
     _single(
         "vit_h",
         "sam_vit_h_4b8939.pth",
+        address=f"{_META}/sam_vit_h_4b8939.pth",
         size=2_564_550_879,
         sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
         **_SAM,
@@ -165,6 +181,7 @@ _ALL = (
     _single(
         "vit_l",
         "sam_vit_l_0b3195.pth",
+        address=f"{_META}/sam_vit_l_0b3195.pth",
         size=1_249_524_607,
         sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
         **_SAM,
@@ -172,6 +189,7 @@ _ALL = (
     _single(
         "vit_b",
         "sam_vit_b_01ec64.pth",
+        address=f"{_META}/sam_vit_b_01ec64.pth",
         size=375_042_383,
         sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         **_SAM,
@@ -179,6 +197,7 @@ _ALL = (
     _single(
         "swin_b",
         "swin_base_patch4_window12_384_22k.pth",
+        address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth",
         stage="zs_bootstrap",
         licence="MIT",
         source="github.com/SwinTransformer/storage, release v1.0.0",
@@ -197,9 +216,10 @@ _ALL = (
                 size=440_449_768,
                 sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
                 alternatives=("bert-base-uncased/pytorch_model.bin",),
+                address=f"{_BERT}/model.safetensors",
             ),
-            CheckpointFile(path="bert-base-uncased/config.json"),
-            CheckpointFile(path="bert-base-uncased/vocab.txt"),
+            CheckpointFile(path="bert-base-uncased/config.json", address=f"{_BERT}/config.json"),
+            CheckpointFile(path="bert-base-uncased/vocab.txt", address=f"{_BERT}/vocab.txt"),
         ),
     ),
     _embedded("parser", stage="noun_phrases", licence="CC BY-SA 4.0 (UD English-EWT)"),
@@ -304,7 +324,8 @@ def _advice(checkpoint: Checkpoint, home: Path, absent: list[str]) -> str:
     if checkpoint.embedded:
         return f"{' and '.join(absent)} should be there; it comes with {checkpoint.source}"
     names = " and ".join(Path(name).name for name in absent)
-    return f"get {names} from {checkpoint.source}; put it into {(home / absent[0]).parent}"
+    by_hand = f"get {names} from {checkpoint.source}; put it into {(home / absent[0]).parent}"
+    return f"type `wordmask models get {checkpoint.name}`, or {by_hand}" if checkpoint.can_be_fetched else by_hand
 
 
 def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
