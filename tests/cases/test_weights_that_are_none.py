@@ -285,7 +285,7 @@ def test_weights_that_may_not_be_read_do_not_end_the_planning(tmp_path: Path, mo
     def forbidden(_: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("resources.checkpoints.sha256_of", forbidden)
+    monkeypatch.setattr("resources.digests.sha256_of", forbidden)
     assert identity("resnet50", tmp_path) == "unreadable"
 
 
