@@ -172,6 +172,7 @@ TABLE = {
     "a.webp": Case(saved(RGB, "WEBP", lossless=True), RGB),
     "a.png interlaced": Case(png(RGB, colour=2, lace=True), RGB),
     "a.gif": Case(saved(palette, "GIF"), PALETTE),
+    "a.tif palette": Case(saved(palette, "TIFF"), PALETTE),
     "a.png palette": Case(saved(palette, "PNG"), PALETTE),
     # transparency
     "a.png RGBA": Case(saved(straight_rgba, "PNG"), over_white(RGB, straight_rgba[..., 3])),

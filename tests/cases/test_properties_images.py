@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.property, pytest.mark.filterwarnings("ignore::UserWarn
 
 FORMATS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "PNG": (("1", "L", "LA", "P", "RGB", "RGBA"), {}),
-    "TIFF": (("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"), {}),
+    "TIFF": (("1", "L", "LA", "RGB", "RGBA", "CMYK"), {}),
     "WEBP": (("RGB", "RGBA"), {"lossless": True, "exact": True}),
 }
 """Format without loss -> modes, options."""
