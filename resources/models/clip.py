@@ -218,7 +218,8 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
     short = min(height, width)
     if max(height, width) > MAX_ASPECT * short:
         raise Refused(
-            f"an image of {width} x {height} pixels is too narrow: CLIP sees but its middle, 1/{MAX_ASPECT}; crop it"
+            f"an image of {width} x {height} pixels is too narrow: CLIP would see less than 1/{MAX_ASPECT} of it; "
+            "crop it"
         )
     target = (int(size * height / short), int(size * width / short))
     if target != (height, width):

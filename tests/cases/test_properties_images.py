@@ -46,8 +46,8 @@ def problem_of(path: Path) -> str | None:
         image, mask = load_image(path, expected_size=size), load_mask(path, expected_size=size)
     except ImageProblem as problem:
         return str(problem)
-    assert (image.dtype, image.shape) == (np.uint8, (*size[::-1], 3))
-    assert (mask.dtype, mask.shape) == (np.bool_, size[::-1])
+    assert (image.shape, mask.shape) == ((*size[::-1], 3), size[::-1])
+    assert (str(image.dtype), str(mask.dtype)) == ("uint8", "bool")
     return None
 
 
