@@ -28,7 +28,7 @@ from resources.datasets.records import (
     split_names,
 )
 from resources.datasets.table_rows import is_unicode, shown
-from resources.opening import open_file
+from resources.opening import digest_of
 
 READER_VERSION = 1
 """Part of every fingerprint: raise it when the same files are to be read differently."""
@@ -105,7 +105,7 @@ class Dataset:
         described.update(root="", split_map=sorted(config.split_map.items()))
         total = hashlib.sha256(json.dumps([READER_VERSION, described], sort_keys=True).encode())
         for file in manifest.files:
-            total.update(f"\n{file.name} {_sha256(file)}".encode())
+            total.update(f"\n{file.name} {digest_of(file)}".encode())
         names = list(dict.fromkeys(row.image_file for row in manifest.rows))
         with ThreadPoolExecutor(max_workers=2) as pool:
             for name, identity in zip(names, pool.map(self._image_identity, names), strict=True):
@@ -211,14 +211,9 @@ def _length_problem(text: str, limits: Limits) -> str | None:
 def _identity(path: Path, *, content: bool = True) -> str:
     try:
         stat = path.stat()
-        return f"{stat.st_size} {_sha256(path) if content else stat.st_mtime_ns}"
+        return f"{stat.st_size} {digest_of(path) if content else stat.st_mtime_ns}"
     except (OSError, Refused):
         return "missing"
-
-
-def _sha256(path: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checked_expressions(
