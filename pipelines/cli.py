@@ -213,7 +213,6 @@ def nouns(
 
 models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
 app.add_typer(models, name="models")
-Names = Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")]
 
 
 @models.command("list")
@@ -225,12 +224,15 @@ def list_models() -> None:
 
 
 @models.command("get")
-def get_models(names: Names) -> None:
+def get_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")] = [],  # noqa: B006  read only
+    experiment: Annotated[str | None, typer.Option("--for", help="All that this experiment loads.")] = None,
+) -> None:
     """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped."""
     from pipelines.commands.models import get_models
 
     with _clear_errors():
-        get_models(names)
+        get_models(names, experiment=experiment)
 
 
 @models.command("verify")
@@ -246,7 +248,9 @@ def verify_models() -> None:
 
 
 @models.command("remove")
-def remove_models(names: Names) -> None:
+def remove_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")],
+) -> None:
     """Delete models from the checkpoint folder."""
     from pipelines.commands.models import remove_models
 

@@ -17,8 +17,8 @@ from storage.masks import RLE_COLUMNS, Rle
 RLE = frozenset(field.name for field in RLE_COLUMNS)
 COLUMNS = ("image", "expression", "object_id", "split", "mask")
 """Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`."""
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet computes a cell that begins with one of them."""
+FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""A spreadsheet computes a cell that begins with one of them; the last four are as wide as a Chinese letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def csv_bytes(rows: Iterable[Sequence[str]], *, guard_formulas: bool = False) ->
 
 
 def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell
+    return f"'{cell}" if cell.lstrip()[:1] in FORMULA_SIGNS else cell
 
 
 def _table(given: Sequence[_Given]) -> Iterator[Sequence[str]]:

@@ -61,11 +61,21 @@ def _of_lines(lines: Iterable[tuple[int, str]], columns: Columns) -> Iterator[Wr
 
 def _of_broken_list(text: str, columns: Columns, name: str, problem: Exception) -> Iterator[WrittenRow]:
     """Where a list has a row on each line, a fault in one of them costs that row alone."""
-    bare = ((number, line.strip().removeprefix("[").removesuffix("]")) for number, line in _numbered(text))
-    rows = list(_of_lines(((number, line) for number, line in bare if line.strip(" \t,")), columns))
+    bare = ((number, _without_brackets(line)) for number, line in _numbered(text))
+    rows = list(_of_lines(((number, line) for number, line in bare if line), columns))
     if all(row.problem for row in rows):
         raise Refused(f"{name} is no readable JSON ({_say(problem)}); mend it, or write one JSON object a line")
     return iter(rows)
+
+
+def _without_brackets(line: str) -> str:
+    """A line of a list without what belongs to the list; empty where nothing else is there."""
+    bare = line.strip().removesuffix(",")
+    try:
+        _decode(bare)
+    except _BROKEN:
+        return bare.removeprefix("[").removesuffix("]").strip()
+    return bare
 
 
 def _numbered(text: str) -> Iterator[tuple[int, str]]:

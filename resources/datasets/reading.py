@@ -27,7 +27,7 @@ from resources.datasets.records import (
     QuarantinedRow,
     split_names,
 )
-from resources.datasets.table_rows import is_unicode
+from resources.datasets.table_rows import is_unicode, shown
 from resources.opening import open_file
 
 READER_VERSION = 1
@@ -265,15 +265,11 @@ def _lost(row: Expression, where: str, reason: str) -> QuarantinedRow:
 
 
 def _storable(row: QuarantinedRow) -> QuarantinedRow:
-    """As a table can hold it, whatever the file held: valid text of some length, a number of 64 bits."""
-    texts = {name: _text(getattr(row, name)) for name in ("where", "item", "reason", "split")}
+    """As a table can hold it and a terminal show it, whatever the file held."""
+    texts = {name: shown(getattr(row, name), at_most=LONGEST_REASON) for name in ("where", "item", "reason")}
+    split = row.split.encode(errors="replace").decode()
     ref_id = row.ref_id if row.ref_id is not None and _is_int64(row.ref_id) else None
-    return replace(row, ref_id=ref_id, **texts)
-
-
-def _text(text: str) -> str:
-    cut = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
-    return cut.encode(errors="replace").decode()
+    return replace(row, ref_id=ref_id, split=split, **texts)
 
 
 def _corpus(

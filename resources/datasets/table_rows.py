@@ -108,7 +108,7 @@ def label(text: str) -> str:
 def shown(text: str, *, at_most: int = 60) -> str:
     """A stranger's text inside a message: short, one line, and in no case an escape sequence."""
     cut = text if len(text) <= at_most else f"{text[:at_most]}..."
-    return cut if cut.isprintable() else ascii(cut)[1:-1]
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in cut)
 
 
 def is_unicode(text: str) -> bool:
