@@ -121,7 +121,7 @@ def read_instances(path: Path, *, max_pixels: int) -> Instances:
     """
     content = read_json_object(path)
 
-    def section(kind: str, records: object, read: Callable[[Fields], R]) -> Section[R]:
+    def section(kind: str, records: list[object], read: Callable[[Fields], R]) -> Section[R]:
         return _section(kind, path.name, records, read)
 
     return Instances(

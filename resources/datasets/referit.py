@@ -53,9 +53,7 @@ def read_manifest(config: DatasetConfig) -> Manifest:
         image_folder=config.root / "images",
         rows=tuple(rows),
         quarantined=tuple(quarantined),
-        mask_files=tuple(_mask_path(masks, region) for region in regions if region.is_plain)
-        if masks.is_dir()
-        else (),
+        mask_files=tuple(_mask_path(masks, region) for region in regions if region.is_plain) if masks.is_dir() else (),
     )
 
 
