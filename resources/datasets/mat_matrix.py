@@ -60,6 +60,8 @@ def read_matrix(data: bytes, name: str, *, shape: Shape) -> Numbers:
     """
     try:
         found = _version_4(data, name, shape) if 0 in data[:4] else _version_5(data, name, shape)
+    except MatrixProblem:
+        raise
     except _BROKEN as problem:
         raise MatrixProblem(f"can not be read ({shown(str(problem))}); copy it again") from problem
     if found is None:

@@ -296,7 +296,7 @@ class PickleMachine:
         self._refuse(f"{'os' if module in ('posix', 'nt') else module}.{name}")
 
     def _outside_line(self) -> None:
-        self._refuse(f"the outside object {self._name_in_line()!r}")
+        self._refuse(f"the outside object '{self._name_in_line()}'")
 
     def _outside(self) -> None:
         self._refuse(f"the outside object {described(self._stack[-1])}")

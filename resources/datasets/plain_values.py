@@ -95,7 +95,7 @@ def described(value: object) -> str:
     if isinstance(value, Several):
         return "given more than once, differently"
     if isinstance(value, str):
-        return f"the text {shown(value)!r}"
+        return f"the text '{shown(value)}'"
     if type(value) is int:
         return f"{value}" if value in INT64 else "a number of more than 64 bits"
     if type(value) is float:

@@ -117,7 +117,7 @@ def _lost(region: Region, sent_id: int, where: str, reason: str, splits: Splits)
 
 def _mask_path(folder: Path, region: Region) -> Path:
     if not region.is_plain:
-        raise RecordProblem(f"the region {shown(region.name)!r} can not be the name of a file")
+        raise RecordProblem(f"the region '{shown(region.name)}' can not be the name of a file")
     return folder / f"{region.name}.mat"
 
 

@@ -152,7 +152,7 @@ def _name_problem(name: str, *, named: bool = True) -> str | None:
     if named and not name.rpartition("_")[0]:
         return "the region is not named <image>_<region>"
     if not name.isprintable() or "/" in name or "\\" in name or name.startswith("."):
-        return f"the region {shown(name)!r} can not be the name of a file"
+        return f"the region '{shown(name)}' can not be the name of a file"
     return None
 
 
