@@ -152,7 +152,7 @@ def test_an_image_that_can_not_be_leaves_its_objects_out_before_anything_is_rese
     read: Read, change: Record, reason: str
 ) -> None:
     found = read(image=change)
-    assert found.refs == found.objects == []
+    assert (found.refs, found.objects) == ([], [])
     assert all(reason in said for said in [*found.reasons, *found.broken])
     assert len(found.reasons) == len(found.broken) == 2
 
