@@ -1,4 +1,4 @@
-"""What every process of ours begins with: its files are for its user alone, and it ends with the one that started it."""
+"""What every process begins with: its files are for its user alone, and it ends with the one that started it."""
 
 import os
 import signal
