@@ -15,7 +15,7 @@ import pytest
 from pipelines.graph.jobs import job_name
 from resources.paths import PROJECT
 from storage.artifact import Store
-from tests.browser.serving import ask, free_port, loaded, members, newest_run
+from tests.browser.serving import ask, free_port, loaded, members
 from tests.browser.test_stop import LAUNCH
 from tests.homes import TRY, copy_home
 from tests.kills.victim import progress
@@ -60,7 +60,7 @@ def disturb(home: Path, victim: str, *, delay: float) -> None:
         wait_for(lambda: loaded(address), seconds=150, complaint="the pages did not open")
         before = progress(store)
         ask(address, LAUNCH.format(job=job_name("little", "try")))
-        wait_for(lambda: progress(store) - before, seconds=200, complaint=f"nothing began: {newest_run(address)}")
+        wait_for(lambda: progress(store) - before, seconds=200, complaint="no stage began to compute")
         time.sleep(delay)
         (hit,) = [pages.pid] if victim == "pages" else running(home, f"pipelines.commands.{victim}")
         os.kill(hit, signal.SIGKILL)
