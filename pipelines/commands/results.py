@@ -18,7 +18,7 @@ from pipelines.config.dataset_files import DatasetFile, ask_for
 from pipelines.config.paper_tables import PaperTable, Row, numbered
 from pipelines.config.yaml_files import write_file
 from pipelines.graph.load import in_use, leading_to, load_plan
-from pipelines.graph.state import state_of
+from pipelines.graph.state import states_of
 from resources.paths import home
 from resources.store import open_store
 from storage.artifact import Store
@@ -195,8 +195,8 @@ def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str]) -
 
 def _finished(instances: Plan, store: Store, dataset: str, experiment: str, stage: str) -> StageInstance | None:
     """A stage of an experiment on a data set, if what it makes is up to date."""
-    instance = leading_to(stage, in_use(instances, dataset, experiment))[-1]
-    return instance if state_of(instance, store) == "ready" else None
+    used = leading_to(stage, in_use(instances, dataset, experiment))
+    return used[-1] if states_of(used, store)[used[-1].key].state == "ready" else None
 
 
 def _mean_and_spread(cells: Sequence[Sequence[float] | None]) -> str:

@@ -13,7 +13,7 @@ from ops.refusal import Refused
 from ops.visualisation import index_labels, overlay, png_bytes
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
-from pipelines.graph.state import ready
+from pipelines.graph.state import raw_data_problem, ready
 from resources.datasets import Limits
 from resources.datasets.images import ImageProblem, load_image
 from resources.datasets.reading import expression_problem
@@ -67,8 +67,8 @@ def _open(dataset: str, experiment: str, model: str | None) -> "tuple[str, Segme
     name = model or next(iter(trained), "")
     if name not in trained:
         raise Refused(
-            f"{experiment} on {dataset} has no finished {name or 'model'}: `wordmask run -d {dataset} -e {experiment}` "
-            f"trains it; finished are {', '.join(trained) or 'none'}"
+            f"{raw_data_problem(used)}{experiment} on {dataset} has no finished {name or 'model'}: "
+            f"`wordmask run -d {dataset} -e {experiment}` trains it; finished are {', '.join(trained) or 'none'}"
         )
     predictions = trained[name].predictions
     knobs = next((instance.knobs for instance in used if instance.stage.name == predictions.name), predictions.knobs())

@@ -17,6 +17,7 @@ from pathlib import Path
 from ops.refusal import Refused
 from resources.datasets.images import ImageProblem, check_files, inspect_image, safe_path
 from resources.datasets.records import (
+    READER_VERSION,
     Corpus,
     DatasetConfig,
     Expression,
@@ -26,9 +27,6 @@ from resources.datasets.records import (
     split_names,
 )
 from storage.files import sha256_of
-
-READER_VERSION = 1
-"""Part of every fingerprint: raise it when the same files are to be read differently."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +99,13 @@ class Dataset:
             for file, identity in zip(manifest.mask_files, pool.map(_identity, manifest.mask_files), strict=True):
                 total.update(json.dumps([file.name, identity]).encode())
         return total.hexdigest()
+
+    def files(self) -> tuple[Path, ...]:
+        """All files that the fingerprint is taken of, whether they are there or not."""
+        manifest = self._manifest
+        names = dict.fromkeys(row.image_file for row in manifest.rows)
+        images = (manifest.image_folder / name for name in names)
+        return (*manifest.files, *images, *manifest.mask_files)
 
     def corpus(self) -> Corpus:
         """All usable expressions in file order; problems of text, header or size are quarantined.
