@@ -134,12 +134,15 @@ def export(
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
+    guard_formulas: Annotated[
+        bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
+    ] = False,
 ) -> None:
     """Write the masks of finished stages as COCO annotations, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors():
-        console.print(export(dataset, experiment, to, stages=stage, png=png))
+        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
 
 
 @app.command()
@@ -210,7 +213,6 @@ def nouns(
 
 models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
 app.add_typer(models, name="models")
-Names = Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")]
 
 
 @models.command("list")
@@ -222,12 +224,15 @@ def list_models() -> None:
 
 
 @models.command("get")
-def get_models(names: Names) -> None:
+def get_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")] = [],  # noqa: B006  read only
+    experiment: Annotated[str | None, typer.Option("--for", help="All that this experiment loads.")] = None,
+) -> None:
     """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped."""
     from pipelines.commands.models import get_models
 
     with _clear_errors():
-        get_models(names)
+        get_models(names, experiment=experiment)
 
 
 @models.command("verify")
@@ -243,7 +248,9 @@ def verify_models() -> None:
 
 
 @models.command("remove")
-def remove_models(names: Names) -> None:
+def remove_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")],
+) -> None:
     """Delete models from the checkpoint folder."""
     from pipelines.commands.models import remove_models
 

@@ -4,17 +4,19 @@ Layout below the root, all made on first need:
 
     objects/<stage>/<fingerprint>/   finished artifacts, never changed
     partial/<stage>/<fingerprint>/   work in progress: content/ becomes the object, scratch/ does not
-    refs/<a>/<b>/<stage>.json        which object a key means now
+    refs/<a>/<b>/<stage>.json        which object a key means now, and the digest of its manifest
+    index.txt                        the digest of every object's manifest
     locks/<stage>/<fingerprint>      held while one process computes an object
+    locks/.reading/...               shared by those who read one
     trash/                           objects on their way out
 
 A kill at any moment leaves either no object or a whole one; what lies in partial/ is picked up by the next claim.
 """
 
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -29,19 +31,25 @@ from storage.files import (
     make_folder,
     safe_part,
     sha256_of,
+    subfolders,
     sync_file,
     sync_folder,
     write_bytes,
 )
-from storage.garbage import Garbage, find_garbage, mark_store, put_aside
-from storage.locks import exclusive
+from storage.garbage import Garbage, find_garbage, mark_store, put_aside, reading_lock
+from storage.index import INDEX, adopt_manifests, check_manifest, index_problems, note_manifest
+from storage.locks import exclusive, is_free, shared
 from storage.manifest import MANIFEST, FileSum, Manifest, Tally, read_manifest
+from storage.refs import Ref, key_of, read_ref, ref_files, ref_path, write_ref
+from storage.verification import is_sound, problems_of
 
 if TYPE_CHECKING:
     import pyarrow as pa  # imported with the first table: most commands only look manifests up
 
 __all__ = ["Artifact", "Garbage", "Manifest", "Slot", "Store", "StoreError", "Tally"]
 
+REPLACING_SECONDS = 1.0
+"""Longest time that a forced run needs to put a new object in the place of an old one."""
 FORCED = "forced"
 """Marks a partial that recomputes an existing object, so that a killed forced run resumes instead of starting over."""
 
@@ -169,6 +177,7 @@ class Slot:
 
     def promote(self) -> Artifact:
         """The last step of `commit`, by itself for one that was interrupted just before it."""
+        note_manifest(self.root, self.target, self.content)
         with explain(self.target):
             self.target.parent.mkdir(parents=True, exist_ok=True)
             trash = put_aside(self.root, self.target) if self.target.exists() else None  # a forced run replaces it
@@ -214,41 +223,54 @@ class Store:
         say = log or self.log
         slot = Slot(root=self.root, stage=safe_part(stage), fingerprint=safe_part(fingerprint), recipe=recipe)
         mark_store(self.root, log=say)
+        adopt_manifests(self.root, log=say)
         with exclusive(self.root / "locks" / stage / fingerprint, timeout=timeout, log=say):
             yield replace(slot, complete=_prepare(slot, force=force, log=say))
 
     def point(self, key: Sequence[str], stage: str, fingerprint: str, *, planned: str = "") -> None:
         """Let `key` mean an existing object from now on, in one step; `StoreError` when there is no such object."""
-        if not self._object(stage, fingerprint).is_dir():
+        target = self._object(stage, fingerprint)
+        if not target.is_dir():
             raise StoreError(
                 f"There is no {stage} {fingerprint} in {self.root} to point {'/'.join(key)} at; commit it first."
             )
-        content = {"key": list(key), "stage": stage, "fingerprint": fingerprint, "planned": planned}
-        write_bytes(self._ref(key), (json.dumps(content, indent=2) + "\n").encode())
+        manifest = check_manifest(self.root, target)
+        ref = Ref(key=tuple(key), stage=stage, fingerprint=fingerprint, planned=planned, manifest=manifest)
+        write_ref(self.root, ref)
 
     def resolve(self, key: Sequence[str]) -> Artifact:
         """The artifact that `key` means now.
 
         Raises:
-            StoreError: nothing was stored under the key, or the object is gone; says what to run.
+            StoreError: nothing was stored under the key, or the object is gone or damaged; says what to run.
         """
-        path, name = self._ref(key), "/".join(key)
-        try:
-            ref = json.loads(path.read_bytes())
-            artifact = Artifact(self._object(ref["stage"], ref["fingerprint"]), planned=ref["planned"])
-        except FileNotFoundError:
-            raise StoreError(f"Nothing is stored for {name} in {self.root} yet; materialize {name} first.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is damaged ({error}); materialize {name} again.") from error
-        if not artifact.path.is_dir():
-            raise StoreError(f"The object of {name} is gone from {artifact.path}; materialize {name} again.")
-        return artifact
+        name, before = "/".join(key), None
+        while True:
+            ref = read_ref(self.root, ref_path(self.root, tuple(key)))
+            if ref is None:
+                raise StoreError(f"Nothing is stored for {name} in {self.root} yet; materialize {name} first.")
+            artifact = Artifact(ref.object_in(self.root), planned=ref.planned)
+            if self._is_there(artifact.path):
+                check_manifest(self.root, artifact.path, promised=ref.manifest)
+                return artifact
+            if ref == before:  # else the key was moved, and what it meant deleted, while we looked
+                raise StoreError(f"The object of {name} is gone from {artifact.path}; materialize {name} again.")
+            before = ref
+
+    @contextmanager
+    def reading(self, artifacts: Iterable[Artifact]) -> Iterator[None]:
+        """Keep artifacts from being deleted while they are read, whatever becomes of the keys that led to them."""
+        with ExitStack() as stack:
+            for artifact in artifacts:
+                stack.enter_context(shared(reading_lock(self.root, artifact.path)))
+            yield
 
     def siblings(self, stage: str, own_recipe: str) -> list[Artifact]:
         """Artifacts of a stage made by the same own recipe from whatever inputs, newest first: rows to reuse."""
         found = []
-        for folder in sorted((self.root / "objects" / safe_part(stage)).glob("*")):
+        for folder in subfolders(self.root / "objects" / safe_part(stage)):
             try:
+                check_manifest(self.root, folder)
                 manifest = Artifact(folder).manifest
             except StoreError as error:
                 self.log(f"skipping a damaged artifact: {error}")
@@ -259,14 +281,13 @@ class Store:
 
     def artifacts(self) -> list[Artifact]:
         """Every object, sorted by stage and fingerprint; their manifests are read when asked for."""
-        return [Artifact(path) for path in sorted((self.root / "objects").glob("*/*")) if path.is_dir()]
+        return [Artifact(path) for stage in subfolders(self.root / "objects") for path in subfolders(stage)]
 
     def refs(self) -> dict[tuple[str, ...], Artifact]:
         """Every key that means an existing object, sorted; the others (object gone, file damaged) go to the log."""
         found = {}
-        base = self.root / "refs"
-        for path in sorted(base.rglob("*.json")):
-            key = path.relative_to(base).with_suffix("").parts if path.suffix == ".json" else ()
+        for path in ref_files(self.root):
+            key = key_of(self.root, path)
             try:
                 found[key] = self.resolve(key)
             except StoreError as error:
@@ -275,13 +296,17 @@ class Store:
 
     def verify(self, artifact: Artifact) -> tuple[str, ...]:
         """Read every byte again and compare; one sentence per damaged, missing or foreign file, none when sound."""
-        known = artifact.manifest.checksums
-        problems = [
-            problem for name, entry in known.items() if (problem := _compare(artifact.path / name, name, entry))
-        ]
-        present = {str(path.relative_to(artifact.path)) for path in artifact.path.rglob("*") if not path.is_dir()}
-        problems += [f"{name}: does not belong to the artifact" for name in sorted(present - set(known) - {MANIFEST})]
-        return tuple(problems)
+        return problems_of(self.root, artifact.path)
+
+    def verify_pointers(self) -> list[tuple[str, str]]:
+        """(file, problem) of each ref that leads to no sound manifest, and of each damaged line of the index."""
+        problems = []
+        for path in ref_files(self.root):
+            try:
+                self.resolve(key_of(self.root, path))
+            except StoreError as error:
+                problems.append((path.relative_to(self.root).as_posix(), str(error)))
+        return problems + [(INDEX, problem) for problem in index_problems(self.root)]
 
     def collect_garbage(self, dry_run: bool = True, *, min_age: timedelta = timedelta(days=1)) -> Garbage:
         """Find objects that no key means and abandoned work, and delete them unless `dry_run`.
@@ -293,29 +318,33 @@ class Store:
         Raises:
             StoreError: a ref is damaged (nothing is deleted then), or the disk refuses.
         """
-        return find_garbage(self.root, min_age=min_age, dry_run=dry_run)
+        return find_garbage(self.root, min_age=min_age, dry_run=dry_run, log=self.log)
 
     def _object(self, stage: str, fingerprint: str) -> Path:
         return self.root / "objects" / safe_part(stage) / safe_part(fingerprint)
 
-    def _ref(self, key: Sequence[str]) -> Path:
-        if not key:
-            raise StoreError("A key needs at least one part, such as [data set, experiment, stage].")
-        parts = [safe_part(part) for part in key]
-        return self.root.joinpath("refs", *parts[:-1], f"{parts[-1]}.json")
+    def _is_there(self, target: Path) -> bool:
+        """Whether an object exists; one that a forced run is just replacing is waited for."""
+        deadline = time.monotonic() + REPLACING_SECONDS
+        while not target.is_dir():
+            if is_free(self.root / "locks" / target.parent.name / target.name) or time.monotonic() > deadline:
+                return target.is_dir()
+            time.sleep(0.01)
+        return True
 
 
 def _prepare(slot: Slot, *, force: bool, log: Callable[[str], None]) -> bool:
     """Make a slot ready to be worked in; whether there is nothing left to do."""
     resuming = (slot.partial / FORCED).exists() and slot.content.exists()  # no content: promoted, then killed
     if slot.target.exists() and not force:
+        check_manifest(slot.root, slot.target)
         read_manifest(slot.target)  # a damaged object is told of here, not three stages later
         shutil.rmtree(slot.partial, ignore_errors=True)
         return True
     if force and not resuming:
         shutil.rmtree(slot.partial, ignore_errors=True)
     if (slot.content / MANIFEST).exists():
-        if _is_sound(slot.content):
+        if is_sound(slot.content):
             log(f"{slot.stage} {slot.fingerprint}: finishing an interrupted commit")
             slot.promote()
             return True
@@ -342,21 +371,3 @@ def _seal(folder: Path) -> dict[str, FileSum]:
                 sync_file(path)
                 sums[path.relative_to(folder).as_posix()] = FileSum(sha256_of(path), path.stat().st_size)
     return sums
-
-
-def _compare(path: Path, name: str, entry: FileSum) -> str:
-    if not path.is_file():
-        return f"{name}: missing"
-    size = path.stat().st_size
-    if size != entry.size:
-        return f"{name}: {size} bytes instead of {entry.size}"
-    return "" if sha256_of(path) == entry.sha256 else f"{name}: content changed (SHA-256 differs)"
-
-
-def _is_sound(folder: Path) -> bool:
-    """Whether a folder holds what its manifest says."""
-    try:
-        known = read_manifest(folder).checksums
-    except StoreError:
-        return False
-    return not any(_compare(folder / name, name, entry) for name, entry in known.items())

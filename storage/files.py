@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -18,8 +18,8 @@ _ADVICE = {
     errno.ENOSPC: "The disk is full: free space there, or choose another root",
     errno.EDQUOT: "The quota is used up: free space there, or choose another root",
     errno.EFBIG: "The file would pass the size limit of this disk or process: raise it, or choose another root",
-    errno.EACCES: "Permission is missing: make the folder writable for this user, or choose another root",
-    errno.EPERM: "Permission is missing: make the folder writable for this user, or choose another root",
+    errno.EACCES: "Permission is missing: make the folder readable and writable for this user, or choose another root",
+    errno.EPERM: "Permission is missing: make the folder readable and writable for this user, or choose another root",
     errno.EROFS: "The disk is read-only: choose another root",
     errno.ENOTDIR: "A file stands where a folder is needed: move it away, or choose another root",
     errno.EEXIST: "A file stands where a folder is needed: move it away, or choose another root",
@@ -32,15 +32,15 @@ class StoreError(Exception):
 
 
 @contextmanager
-def explain(path: Path) -> Iterator[None]:
-    """Turn an `OSError` raised while writing `path` into a `StoreError` with advice."""
+def explain(path: Path, *, act: str = "write") -> Iterator[None]:
+    """Turn an `OSError` raised while writing (or what `act` says) `path` into a `StoreError` with advice."""
     try:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Check the path and the disk, or choose another root")
         reason = error.strerror or str(error)
         raise StoreError(
-            f"Cannot write {path}: {reason}. {advice}; the next run resumes from what is finished."
+            f"Cannot {act} {path}: {reason}. {advice}; the next run resumes from what is finished."
         ) from error
 
 
@@ -49,6 +49,35 @@ def make_folder(path: Path) -> Path:
     with explain(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def entries_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Everything below a folder, while others add and remove things there: what vanishes is left out.
+
+    Links are listed and not followed; a folder comes before what it holds.
+
+    Raises:
+        StoreError: a folder may not be read.
+    """
+    waiting = [folder]
+    while waiting:
+        entries = _entries(waiting.pop())
+        yield from entries
+        waiting += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, links left out; none where it is missing. Raises as `entries_below` does."""
+    return [folder / entry.name for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with explain(folder, act="read"):
+        try:
+            with os.scandir(folder) as found:
+                return sorted(found, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 @contextmanager
@@ -77,6 +106,50 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a whole file or none; `StoreError` when the disk refuses."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def growing_file(path: Path, *, size: int = 0) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """Make a file piece by piece; yields what appends. Only the disk's own errors are its business, not those between.
+
+    Args:
+        path: what was there before is lost.
+        size: bytes to take room for at once, so that a disk that is too small refuses before anything is computed.
+
+    Raises:
+        StoreError: the disk refuses; no file is left.
+    """
+
+    def append(content: bytes | memoryview) -> None:
+        rest = memoryview(content).cast("B")
+        with explain(path):
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+
+    with explain(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with explain(path):
+            _reserve(descriptor, size)
+        yield append
+        with explain(path):
+            os.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take room on the disk; a file system that cannot tell is believed, and writing finds out."""
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
 
 
 def sync_folder(path: Path) -> None:

@@ -1,21 +1,27 @@
-"""What may be deleted from a store: objects that no key means, and work that nobody resumes."""
+"""What may be deleted from a store: objects that no key means, and work that nobody resumes.
 
-import json
+Runs go on beside a collection. One collection deletes at a time; it deletes what it holds the locks of, so nothing that
+a run makes or reads; and whatever vanishes while it looks is not its business any more.
+"""
+
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from storage.files import StoreError, explain, make_folder, write_bytes
-from storage.locks import exclusive, is_free
+from storage.files import StoreError, entries_below, explain, make_folder, subfolders, write_bytes
+from storage.index import forget_manifests
+from storage.locks import attempted, exclusive, is_free
+from storage.refs import read_ref, ref_files
 
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
-    """What was found, and deleted unless the call was a dry run."""
+    """What was deleted, or what would be in a dry run."""
 
     objects: tuple[Path, ...]
     """Finished artifacts that no key means."""
@@ -28,6 +34,17 @@ class Garbage:
 MARKER = "WORDMASK_STORE"
 """File that a store has since it was made; in a folder without it nothing is deleted."""
 MARK = b"Signature: wordmask-store\n# wordmask keeps artifacts in this folder and deletes in it what no asset means.\n"
+PATIENCE_SECONDS = 3600.0
+"""Longest wait for another collection."""
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """What a folder holds."""
+
+    size: int
+    touched: float
+    """When something in it changed last, in seconds since 1970."""
 
 
 def mark_store(root: Path, *, log: Callable[[str], None]) -> None:
@@ -38,23 +55,20 @@ def mark_store(root: Path, *, log: Callable[[str], None]) -> None:
         write_bytes(root / MARKER, MARK)
 
 
-def find_garbage(root: Path, *, min_age: timedelta, dry_run: bool) -> Garbage:
+def find_garbage(root: Path, *, min_age: timedelta, dry_run: bool, log: Callable[[str], None]) -> Garbage:
     """List, and unless `dry_run` delete, what `Store.collect_garbage` describes.
 
     Raises:
         StoreError: the folder has no mark of a store, or a ref is damaged.
     """
-    if not dry_run and not (root / MARKER).is_file():
+    if dry_run:
+        return _listed(root, min_age, log=log)
+    if not (root / MARKER).is_file():
         raise StoreError(f"{root} has no {MARKER}, so nothing is deleted in it; a run makes it where it is a store")
-    meant = _meant(root)
-    objects = tuple(path for path in _entries(root, "objects") if path not in meant and _idle(root, path, min_age))
-    partials = tuple(path for path in _entries(root, "partial") if _idle(root, path, min_age))
-    garbage = Garbage(objects=objects, partials=partials, size=sum(_size(path) for path in (*objects, *partials)))
-    if not dry_run:
-        for path in (*objects, *partials):
-            _delete(root, path)
-        shutil.rmtree(root / "trash", ignore_errors=True)
-    return garbage
+    with exclusive(
+        root / "locks" / ".garbage", timeout=PATIENCE_SECONDS, log=lambda _: log("another collection goes on")
+    ):
+        return _deleted(root, _listed(root, min_age, log=log), min_age)
 
 
 def put_aside(root: Path, path: Path) -> Path:
@@ -65,37 +79,86 @@ def put_aside(root: Path, path: Path) -> Path:
     return trash
 
 
-def _delete(root: Path, path: Path) -> None:
-    with exclusive(_lock(root, path), timeout=60.0):
-        if path not in _meant(root):  # a key may have been pointed at it since the listing
-            shutil.rmtree(put_aside(root, path), ignore_errors=True)
+def reading_lock(root: Path, path: Path) -> Path:
+    """The lock that readers of an object share."""
+    return root / "locks" / ".reading" / path.parent.name / path.name
 
 
-def _meant(root: Path) -> set[Path]:
-    meant = set()
-    for path in (root / "refs").rglob("*.json"):
-        try:
-            ref = json.loads(path.read_bytes())
-            meant.add(root / "objects" / ref["stage"] / ref["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}); delete it or materialize its key, then collect again."
-            ) from error
-    return meant
+def _listed(root: Path, min_age: timedelta, *, log: Callable[[str], None]) -> Garbage:
+    meant = _meant(root)
+    objects, partials, size = [], [], 0
+    for found, kind in ((objects, "objects"), (partials, "partial")):
+        for path in (path for stage in subfolders(root / kind) for path in subfolders(stage)):
+            extent = _extent(path, log=log) if path not in meant else None
+            if extent is not None and _is_old(extent, min_age) and all(map(is_free, _locks(root, path))):
+                found.append(path)
+                size += extent.size
+    return Garbage(objects=tuple(objects), partials=tuple(partials), size=size)
 
 
-def _entries(root: Path, kind: str) -> list[Path]:
-    return [path for path in sorted((root / kind).glob("*/*")) if path.is_dir()]
+def _deleted(root: Path, garbage: Garbage, min_age: timedelta) -> Garbage:
+    gone, size = set(), 0
+    for path in (*garbage.objects, *garbage.partials):
+        extent = _delete(root, path, min_age)
+        if extent is not None:
+            gone.add(path)
+            size += extent.size
+    for leftover in subfolders(root / "trash"):  # the folder itself stays: a run may be about to put something there
+        shutil.rmtree(leftover, ignore_errors=True)
+    objects = tuple(path for path in garbage.objects if path in gone)
+    forget_manifests(root, objects)
+    return Garbage(objects=objects, partials=tuple(path for path in garbage.partials if path in gone), size=size)
 
 
-def _idle(root: Path, path: Path, min_age: timedelta) -> bool:
-    newest = max((entry.stat().st_mtime for entry in (path, *path.rglob("*")) if entry.exists()), default=0.0)
-    return time.time() - newest >= min_age.total_seconds() and is_free(_lock(root, path))
+def _delete(root: Path, path: Path, min_age: timedelta) -> _Extent | None:
+    """Delete a folder that is still garbage; what it held, or None where it stays or is gone already."""
+    with _holding(root, path) as held:
+        extent = _extent(path, log=lambda _: None) if held and path not in _meant(root) else None
+        if extent is None or not _is_old(extent, min_age):  # taken up since the listing
+            return None
+        shutil.rmtree(put_aside(root, path), ignore_errors=True)
+        return extent
 
 
-def _lock(root: Path, path: Path) -> Path:
-    return root / "locks" / path.parent.name / path.name
+@contextmanager
+def _holding(root: Path, path: Path) -> Iterator[bool]:
+    """Whether the locks of a folder could be had, all at once and without a wait."""
+    with ExitStack() as stack:
+        yield all(stack.enter_context(attempted(lock)) for lock in _locks(root, path))
 
 
-def _size(path: Path) -> int:
-    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+def _locks(root: Path, path: Path) -> tuple[Path, Path]:
+    return root / "locks" / path.parent.name / path.name, reading_lock(root, path)
+
+
+def _meant(root: Path) -> frozenset[Path]:
+    """Every object that a key means; `StoreError` when a ref does not say which."""
+    try:
+        refs = [read_ref(root, path) for path in ref_files(root)]
+    except StoreError as error:
+        raise StoreError(f"{error} Nothing was deleted; then collect again.") from error
+    return frozenset(ref.object_in(root) for ref in refs if ref)
+
+
+def _extent(path: Path, *, log: Callable[[str], None]) -> _Extent | None:
+    """None where it is gone, or may not be looked into."""
+    size, touched = 0, 0.0
+    try:
+        touched = path.stat().st_mtime
+        for entry in entries_below(path):
+            try:
+                stat = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            size += stat.st_size if entry.is_file(follow_symlinks=False) else 0
+            touched = max(touched, stat.st_mtime)
+    except FileNotFoundError:
+        return None
+    except (StoreError, OSError) as error:
+        log(f"{path} stays: {error}")
+        return None
+    return _Extent(size=size, touched=touched)
+
+
+def _is_old(extent: _Extent, min_age: timedelta) -> bool:
+    return time.time() - extent.touched >= min_age.total_seconds()

@@ -5,7 +5,6 @@
 Shapes: K masks of a stack, H x W pixels; every stack has a K of its own.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from storage.files import explain
+from storage.files import StoreError, growing_file
 
 MaskStack = npt.NDArray[np.bool_]
 """(K, H, W)."""
@@ -24,11 +23,14 @@ class PackedMasks(Sequence[MaskStack]):
     """The stacks of a file, by number; a stack is unpacked when it is asked for."""
 
     def __init__(self, path: Path, counts: Sequence[int], *, height: int, width: int) -> None:
-        """`counts` are the masks of each stack."""
+        """`counts` are the masks of each stack; `StoreError` when the file is missing or too short."""
         self._path, self._height, self._width = path, height, width
         self._ends = np.cumsum([0, *counts])
         shape = (int(self._ends[-1]), packed_size(height, width))
-        self._packed = np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+        try:
+            self._packed = np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is missing or damaged ({error}); delete {path.parent} and run again.") from error
 
     def __len__(self) -> int:
         """Number of stacks."""
@@ -60,13 +62,11 @@ def write_packed_masks(path: Path, stacks: Iterable[MaskStack]) -> list[int]:
         StoreError: the disk refuses.
     """
     counts = []
-    with explain(path), path.open("wb") as file:
+    with growing_file(path) as append:
         for stack_KHW in stacks:
             count, height, width = stack_KHW.shape
-            file.write(np.packbits(stack_KHW.reshape(count, height * width), axis=1).tobytes())
+            append(np.packbits(stack_KHW.reshape(count, height * width), axis=1).tobytes())
             counts.append(count)
-        file.flush()
-        os.fsync(file.fileno())
     return counts
 
 

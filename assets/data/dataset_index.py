@@ -7,6 +7,7 @@ from ops.refusal import Refused
 from resources.datasets import open_dataset
 from resources.toyref.refcoco_writer import require_world, write_toyref
 from storage.artifact import Artifact
+from storage.files import explain
 from storage.locks import exclusive
 from storage.rows import Tally
 
@@ -23,7 +24,8 @@ def raw_fingerprint(instance: StageInstance) -> str:
         if not (config.root / config.name).is_dir():
             with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=RENDERING_SECONDS):
                 if not (config.root / config.name).is_dir():  # another process may have rendered it meanwhile
-                    write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
+                    with explain(config.root):
+                        write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
         require_world(config.root / config.name, size=toy.size, seed=toy.seed)
     return open_dataset(config).fingerprint()
 

@@ -89,25 +89,29 @@ def run_stage(
         instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw
     )
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
-    with store.claim(instance.stage.name, artifact_fingerprint, recipe=recipe, force=runtime.force) as slot:
+    with (
+        store.reading(inputs.values()),
+        store.claim(instance.stage.name, artifact_fingerprint, recipe=recipe, force=runtime.force) as slot,
+    ):
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({artifact_fingerprint}); nothing to compute")
         else:
             reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
-            work = Work(
-                instance=instance,
-                inputs=inputs,
-                slot=slot,
-                reuse=reuse,
-                runtime=runtime.unresolved(),
-                log=log,
-                raw=raw,
-                launch=launch,
-            )
-            _commit(work, artifact_fingerprint)
+            with store.reading(reuse):
+                work = Work(
+                    instance=instance,
+                    inputs=inputs,
+                    slot=slot,
+                    reuse=reuse,
+                    runtime=runtime.unresolved(),
+                    log=log,
+                    raw=raw,
+                    launch=launch,
+                )
+                _commit(work, artifact_fingerprint)
         # still locked, so that no collection of garbage comes between
         store.point(instance.key, instance.stage.name, artifact_fingerprint, planned=instance.recipe)
-    return store.resolve(instance.key)
+        return store.resolve(instance.key)
 
 
 def resolve_input(store: Store, instance: StageInstance, name: str) -> Artifact:

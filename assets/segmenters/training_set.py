@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from ops.refusal import Refused
 from ops.training.dataset import ReferentDataset, TrainingReferent, usable_referents
 from ops.training.distributed import ALONE, ProcessGroup
 from storage.files import make_folder, write_bytes
-from storage.mapped_arrays import MappedArray
+from storage.mapped_arrays import AppendRow, MappedArray, new_rows
 from storage.packed_masks import MaskStack, PackedMasks, write_packed_masks
 
 IMAGES, MASKS, INDEX = "images.npy", "masks.bits", "index.json"
@@ -122,25 +121,26 @@ def _write(work: Work, folder: Path, targets_of: Callable[[Referent], TargetMask
     offered = _offered(training_referents(work), targets_of)
     if not offered:
         raise Refused(f"no object of the splits {work.instance.source.train} has a mask to train on")
-    pixels = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=(len(offered), 3, size, size))
     index = _Index()
-    write_packed_masks(folder / MASKS, _stacks(work, offered, pixels, index))
-    pixels.flush()
+    with new_rows(folder / IMAGES, shape=(len(offered), 3, size, size), dtype=np.uint8) as append:
+        write_packed_masks(folder / MASKS, _stacks(work, offered, append, index, size=size))
     write_bytes(folder / INDEX, json.dumps(asdict(index)).encode())
 
 
 def _stacks(
     work: Work,
     offered: Mapping[str, Sequence[tuple[Referent, TargetMasks]]],
-    pixels_N3SS: npt.NDArray[np.uint8],
+    append: AppendRow,
     index: _Index,
+    *,
+    size: int,
 ) -> Iterator[MaskStack]:
     """The masks of each image, while its pixels and its part of the index are filled in."""
-    images, size = images_of(work), pixels_N3SS.shape[-1]
+    images = images_of(work)
     for image_id, referents in offered.items():
         image = to_tensor(read_image(work, images[image_id]))
         row = len(index.keys)
-        pixels_N3SS[row] = resize_image(image, height=size, width=size).numpy()
+        append(resize_image(image, height=size, width=size).numpy())
         distinct = {key: mask for _, targets in referents for key, mask in targets.items()}
         row_of = {key: number for number, key in enumerate(distinct)}
         index.keys.append(list(distinct))

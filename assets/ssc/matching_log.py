@@ -16,6 +16,7 @@ from assets.ssc.knobs import CorrectKnobs
 from assets.ssc.tables import MATCHES, MatchRow
 from ops.segmenters.prediction import Segmenter
 from ops.ssc.matching import NONE, MatchingLoss
+from storage.files import make_folder
 from storage.tables import read_table, write_table
 
 LOGGED_IMAGES = 60
@@ -26,8 +27,7 @@ LogEpoch = Callable[[Segmenter, int], None]
 
 def logging_matches(work: Work, data: TrainingSet, matching: MatchingLoss) -> LogEpoch:
     """What notes, after an epoch, the candidates that matching gives to the logged referents."""
-    folder = work.slot.scratch / "matches"
-    folder.mkdir(exist_ok=True)
+    folder = make_folder(work.slot.scratch / "matches")
     bf16 = work.runtime.bf16(work.knobs_as(CorrectKnobs).precision)
 
     @torch.inference_mode()

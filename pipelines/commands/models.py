@@ -27,14 +27,22 @@ def models_table(*, thorough: bool = False) -> tuple[Table, list[str]]:
     return table, [f"{finding.name}: {finding.advice}" for finding in findings if finding.state not in whole]
 
 
-def get_models(names: Sequence[str]) -> None:
+def get_models(names: Sequence[str], *, experiment: str | None = None) -> None:
     """Fetch models, and the others that their loaders read, into the checkpoint folder.
+
+    Args:
+        names: keys of the registry.
+        experiment: fetch what its stages load as well, as far as it is not there.
 
     Raises:
         Refused: a name is unknown, a model can not be fetched as files, or a download is refused; what was fetched
             before it stays.
     """
-    wanted = [file for checkpoint in _with_companions(names) for file in _downloads(checkpoint, checkpoint_folder())]
+    asked = _with_companions([*names, *(_missing_for(experiment) if experiment else ())])
+    if not asked:
+        console.print("nothing to fetch; `wordmask models list` names what there is")
+        return
+    wanted = [file for checkpoint in asked for file in _downloads(checkpoint, checkpoint_folder())]
     sizes = [file.size for file in wanted if file.size is not None]
     unknown = len(wanted) - len(sizes)
     more = f" and {unknown} of unknown size" if unknown else ""
@@ -64,6 +72,13 @@ def remove_models(names: Iterable[str]) -> list[Path]:
                     found.unlink()
                     gone.append(found)
     return gone
+
+
+def _missing_for(experiment: str) -> list[str]:
+    from pipelines.graph.load import models_of
+
+    missing = {finding.name for finding in examine() if finding.state not in ("present", "embedded")}
+    return [name for name in models_of(experiment) if name in missing]
 
 
 def _with_companions(names: Iterable[str]) -> list[Checkpoint]:

@@ -6,6 +6,7 @@ They are launched from Jobs in the UI, where the launchpad shows their settings.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -124,10 +125,9 @@ def delete_unreferenced(
     context: dg.OpExecutionContext, config: Collection, store: dg.ResourceParam[ArtifactStore]
 ) -> None:
     """List, and unless `dry_run` delete, artifacts that no asset points at and abandoned work."""
-    try:
-        garbage = store.open().collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
-    except StoreError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    with refusals_as_failures():
+        opened = replace(store.open(), log=context.log.info)
+        garbage = opened.collect_garbage(config.dry_run, min_age=timedelta(days=config.min_age_days))
     verb = "would be deleted; set dry_run: false to delete them" if config.dry_run else "deleted"
     context.log.info(
         f"{len(garbage.objects)} artifacts and {len(garbage.partials)} unfinished ones, {garbage.size:,} bytes: {verb}"
@@ -146,10 +146,11 @@ def delete_unreferenced(
 
 @dg.op(out=dg.Out(dg.Nothing))
 def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[ArtifactStore]) -> None:
-    """Read every artifact again; fail with the list of damaged files when there are any."""
+    """Read every artifact and ref again; fail with the list of damaged files when there are any."""
     opened = store.open()
-    artifacts = opened.artifacts()
-    problems = []
+    with refusals_as_failures():
+        artifacts = opened.artifacts()
+        problems = [("", file, problem) for file, problem in opened.verify_pointers()]
     for number, artifact in enumerate(artifacts, start=1):
         problems += [
             (artifact.path.parent.name, artifact.path.name, problem) for problem in _problems(opened, artifact)
@@ -160,8 +161,9 @@ def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[Ar
     if problems:
         table = _table(("stage", "fingerprint", "problem"), problems)
         advice = "Materialize their assets again with force: true in the run's config (resources, runtime, config)."
+        first = ": ".join(filter(None, problems[0]))
         raise dg.Failure(
-            f"{len(problems)} problems in {len(artifacts)} artifacts, the first: {': '.join(problems[0])}. {advice}",
+            f"{len(problems)} problems in {len(artifacts)} artifacts, the first: {first}. {advice}",
             metadata={**metadata, "list": table},
             allow_retries=False,
         )
@@ -205,10 +207,9 @@ def _equal_one(name: str, file: ExperimentFile) -> Path:
 
 
 def _problems(store: Store, artifact: Artifact) -> Sequence[str]:
-    try:
-        return store.verify(artifact)
-    except StoreError as error:
-        return (str(error),)
+    """What is wrong with an artifact, unless it was deleted since it was listed."""
+    problems = store.verify(artifact)
+    return problems if artifact.path.is_dir() else ()
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.TableMetadataValue:

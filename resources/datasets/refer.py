@@ -18,7 +18,7 @@ from ops.refusal import Refused
 from resources.datasets.ground_truth import segmentation_problem
 from resources.datasets.published_counts import SplitCount, check_counts
 from resources.datasets.reading import GroundTruths, Layout, Manifest
-from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
+from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow, in_split
 
 IMAGE_FOLDER = Path("images/mscoco/images/train2014")
 _BROKEN = (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError, MemoryError)
@@ -138,7 +138,7 @@ def read_ground_truth(config: DatasetConfig) -> GroundTruths:
     return objects, broken
 
 
-LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth)
+LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth, in_split=in_split)
 
 
 def _paths(config: DatasetConfig) -> tuple[Path, Path]:

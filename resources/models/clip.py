@@ -217,7 +217,9 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
     height, width = images_N3HW.shape[-2:]
     short = min(height, width)
     if max(height, width) > MAX_ASPECT * short:
-        raise Refused(f"an image of {width} x {height} pixels is too narrow for CLIP: crop it")
+        raise Refused(
+            f"an image of {width} x {height} pixels is too narrow: CLIP would see less than 1/{MAX_ASPECT} of it; crop it"
+        )
     target = (int(size * height / short), int(size * width / short))
     if target != (height, width):
         images_N3HW = F.interpolate(images_N3HW, target, mode="bicubic", antialias=True, align_corners=False)

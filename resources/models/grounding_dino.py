@@ -116,7 +116,7 @@ class Detector:
             caption_text: phrases that end in " ." (`ops.ssc.detections.caption` makes one).
 
         Raises:
-            Refused: the caption has more than 256 tokens, or the image is too narrow to be resized.
+            Refused: the caption has more than 256 tokens.
         """
         encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
         tokens = len(encoding["input_ids"])
@@ -213,16 +213,14 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
 def resized_shape(height: int, width: int, *, sizes: DetectorSizes) -> tuple[int, int]:
     """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound.
 
-    Raises:
-        Refused: the shorter side would vanish.
+    Of an image so thin that its shorter side would vanish, one pixel is left of it.
     """
     shorter, longer = min(height, width), max(height, width)
     side = sizes.shorter_side
     if longer / shorter * side > sizes.longer_side:
         side = round(sizes.longer_side * shorter / longer)
-    if not side:
-        raise Refused(f"an image of {width} x {height} pixels is too narrow for the detector: crop it")
-    other = int(side * longer / shorter)
+    other = int(side * longer / shorter) if side else sizes.longer_side
+    side = max(side, 1)
     return (other, side) if height > width else (side, other)
 
 

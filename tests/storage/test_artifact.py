@@ -8,6 +8,7 @@ import pytest
 
 from storage.artifact import Artifact, Store, StoreError, Tally
 from storage.digest import digest
+from storage.files import sha256_of
 from tests.storage.filling import KEY, RECIPE, compute, contents, make, numbers
 
 
@@ -228,7 +229,9 @@ def test_a_claim_gives_up_after_its_timeout(store: Store) -> None:
 
 def test_refs_are_plain_json_at_the_key(store: Store, artifact: Artifact) -> None:
     ref = json.loads((store.root / "refs/toyref+/base/numbers.json").read_text())
-    assert ref == {"key": list(KEY), "stage": "numbers", "fingerprint": "f1", "planned": ""}
+    manifest = sha256_of(artifact.path / "manifest.json")
+    page = {"key": list(KEY), "stage": "numbers", "fingerprint": "f1", "planned": "", "manifest": manifest}
+    assert ref == {**page, "sum": digest(page)}
     assert artifact.path == store.root / "objects/numbers/f1"
     assert artifact.content_digest == digest(
         {name: entry.sha256 for name, entry in artifact.manifest.checksums.items()},

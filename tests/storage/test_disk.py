@@ -94,7 +94,7 @@ def test_a_root_that_is_not_there_reads_as_empty(tmp_path: Path) -> None:
         (errno.ENOSPC, "free space"),
         (errno.EDQUOT, "quota"),
         (errno.EFBIG, "size limit"),
-        (errno.EACCES, "make the folder writable"),
+        (errno.EACCES, "readable and writable"),
         (errno.EROFS, "read-only"),
         (errno.EIO, "Check the path and the disk"),
     ],

@@ -33,6 +33,28 @@ def test_a_model_brings_what_its_loader_reads(fetched: list[Download], tmp_path:
     assert fetched[0].sha256 == CHECKPOINTS["swint_ogc"].files[0].sha256
 
 
+def test_an_experiment_brings_what_its_stages_load(fetched: list[Download], tmp_path: Path) -> None:
+    (tmp_path / "en_core_web_md").mkdir()
+    for name in ("config.cfg", "meta.json"):
+        (tmp_path / "en_core_web_md" / name).write_text("there")
+    models.get_models([], experiment="full")
+    assert {wanted.target.name for wanted in fetched} == {
+        "ViT-B-32.pt",
+        "ViT-L-14-336px.pt",
+        "groundingdino_swint_ogc.pth",
+        "sam_vit_h_4b8939.pth",
+        "swin_base_patch4_window12_384_22k.pth",
+        "model.safetensors",
+        "config.json",
+        "vocab.txt",
+    }
+    fetched.clear()
+    models.get_models([], experiment="base")
+    assert fetched == []
+    with pytest.raises(Refused, match="unknown experiment 'ful'"):
+        models.get_models([], experiment="ful")
+
+
 def test_what_can_not_be_fetched_is_said(fetched: list[Download]) -> None:
     with pytest.raises(Refused, match="en_core_web_md is no single file: install its package"):
         models.get_models(["vit_b", "en_core_web_md"])
