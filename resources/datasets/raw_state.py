@@ -74,8 +74,10 @@ def _hashed(config: DatasetConfig, described: str, memory: Path) -> str:
 def _places(config: DatasetConfig, files: Iterable[Path]) -> list[str]:
     """The files, and the folders in which another file would change what is read."""
     paths = list(files)
-    folders = {config.root, _folder(config), config.root / "images", config.root / "mask"}
-    return sorted({os.fspath(path) for path in (*paths, *folders, *(path.parent for path in paths))})
+    own = {config.root, _folder(config), config.root / "mask", *(path.parent for path in paths)}
+    within = {folder.relative_to(config.root) for folder in own if folder.is_relative_to(config.root)}
+    beside = {config.root / "images" / folder for folder in within}
+    return sorted({os.fspath(path) for path in (*paths, *own, *beside)})
 
 
 def _folder(config: DatasetConfig) -> Path:
