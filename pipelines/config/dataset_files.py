@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from assets.data.source import Source, ToyWorld
+from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.experiment_files import ExperimentFile
+from pipelines.config.described import Described, LeftOut
+from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import (
     SHIPPED,
     checked_name,
     dataset_folders,
     experiment_folders,
-    read_files,
+    read_each,
     read_yaml,
     write_file,
 )
@@ -52,7 +54,7 @@ class DatasetFile(BaseModel):
     experiments: tuple[str, ...] = ()
 
 
-class DataSet(NamedTuple):
+class PlannedDataset(NamedTuple):
     """A data set and who is run on it, beside the experiments that name it themselves."""
 
     name: str
@@ -67,19 +69,25 @@ class DataSet(NamedTuple):
         return self.name in datasets or experiment in self.experiments or experiment in self.asked
 
 
-def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
+def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
     """All data sets by name.
 
-    Raises:
-        Refused: a file is not valid, or two share a name.
+    A file is left out when it is not valid or shares its name with an earlier one; so is what was asked for since,
+    where that file is broken.
     """
-    asked = _asked()
-    return {
-        path.stem: DataSet(
+    files, left_out = read_each(folders, DatasetFile)
+    try:
+        asked = _asked()
+    except Refused as problem:
+        asked = {}
+        left_out.append(LeftOut(home() / ASKED, str(problem)))
+    known = {
+        path.stem: PlannedDataset(
             path.stem, _source(path.stem, file, path.parent), file.experiments, tuple(asked.get(path.stem, ()))
         )
-        for path, file in read_files(folders, DatasetFile).items()
+        for path, file in files.items()
     }
+    return Described("data set", known, {path.stem: path for path in files}, tuple(left_out))
 
 
 def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
@@ -91,13 +99,9 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     Raises:
         Refused: there is no such experiment or data set; says which there are.
     """
-    wanted = _experiment_files(experiments)
-    datasets = read_datasets(dataset_folders())
-    if dataset not in datasets:
-        raise Refused(
-            f"no data set is called {dataset}; known are {', '.join(datasets)}, and `wordmask add` registers a folder"
-        )
-    new = [name for name, file in wanted.items() if not datasets[dataset].has(name, file.datasets)]
+    wanted = _experiments(experiments)
+    known = read_datasets(dataset_folders()).named(dataset)
+    new = [name for name, file in wanted.items() if not known.has(name, file.datasets)]
     if new:
         path = home() / ASKED
         with exclusive(path.with_suffix(".lock"), timeout=60):
@@ -127,7 +131,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         Refused: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
     """
     checked_name(name)
-    _experiment_files([experiment])
+    _experiments([experiment])
     if not folder.is_dir():
         raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
@@ -183,11 +187,15 @@ def _summary(corpus: Corpus) -> str:
 
 
 def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
-    if (SHIPPED / "datasets" / f"{name}.yaml").exists():
+    if name.casefold() in {path.stem.casefold() for path in (SHIPPED / "datasets").rglob("*.yaml")}:
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    for existing, written in read_files([path.parent], DatasetFile).items():
-        if existing.stem == name:
+    files, left_out = read_each([path.parent], DatasetFile)
+    for broken in left_out:
+        if broken.path.stem.casefold() == name.casefold():
+            raise Refused(str(broken))
+    for existing, written in files.items():
+        if existing.stem.casefold() == name.casefold():
             path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
@@ -195,18 +203,14 @@ def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
     return path
 
 
-def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
-    files = {path.stem: file for path, file in read_files(experiment_folders(), ExperimentFile).items()}
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
-        if name not in files:
-            raise Refused(f"no experiment is called {name}; known are {', '.join(files)}")
-    return {name: files[name] for name in wanted}
+def _experiments(names: Iterable[str]) -> dict[str, Experiment]:
+    known = read_experiments(experiment_folders(), STAGES)
+    return {name: known.named(name) for name in dict.fromkeys(names)}
 
 
 def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
         return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error
+    except (Refused, yaml.YAMLError, OSError, ValueError) as error:  # a ValidationError among them
+        raise Refused(f"{error}. Mend {ASKED} or delete it; it only says what the graph shows.") from error

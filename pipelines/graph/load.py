@@ -1,16 +1,33 @@
 """The plan as files ask for it: every stage instance, and those of one experiment. Without Dagster."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from assets.framework.stage import AssetPath, StageInstance
 from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.dataset_files import read_datasets
-from pipelines.config.experiment_files import read_experiments
+from pipelines.config.dataset_files import ASKED, PlannedDataset, read_datasets
+from pipelines.config.described import Described, LeftOut, unknown
+from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import dataset_folders, experiment_folders
-from pipelines.graph.planner import closure, plan
+from pipelines.graph.planner import Shared, closure, with_pair
 from resources.checkpoints import checkpoint_folder, identity
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What files of experiments and data sets ask for."""
+
+    experiments: Described[Experiment]
+    datasets: Described[PlannedDataset]
+    instances: tuple[StageInstance, ...]
+    """Inputs first."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Broken files, of both kinds."""
+        return (*self.experiments.left_out, *self.datasets.left_out)
 
 
 def load_plan(
@@ -20,28 +37,48 @@ def load_plan(
 ) -> list[StageInstance]:
     """Every stage instance that is asked for: by files of experiments and data sets, or since (`ask_for`).
 
+    Broken files are left out, see `read_plan`.
+
     Args:
         experiments: folders of experiment files; None: those that ship and the user's own.
         datasets: folders of data-set files, likewise.
-
-    Raises:
-        Refused: a file is wrong; the message names it.
     """
     known_experiments = read_experiments(experiments if experiments is not None else experiment_folders(), STAGES)
     known_datasets = read_datasets(datasets if datasets is not None else dataset_folders())
-    for what, name, unknown in (
-        *(("experiment", file.name, set(file.datasets) - set(known_datasets)) for file in known_experiments.values()),
-        *(("data set", name, set(file.experiments) - set(known_experiments)) for name, file in known_datasets.items()),
-    ):
-        if unknown:
-            raise Refused(f"{what} {name} names what no file describes: {', '.join(sorted(unknown))}")
-    pairs = [
-        (name, dataset.source, experiment)
-        for experiment in known_experiments.values()
-        for name, dataset in known_datasets.items()
-        if dataset.has(experiment.name, experiment.datasets)
-    ]
-    return plan(pairs, STAGES, identify)
+    return list(_plan(known_experiments, known_datasets).instances)
+
+
+def read_plan() -> Plan:
+    """The plan of all files that ship and of the user's own, and those of them that are broken: they are left out."""
+    return _plan(read_experiments(experiment_folders(), STAGES), read_datasets(dataset_folders()))
+
+
+def _plan(experiments: Described[Experiment], datasets: Described[PlannedDataset]) -> Plan:
+    """All pairs that are asked for, but for what names what no file describes, or a model that is not known."""
+    described = {file.path.stem for file in (*experiments.left_out, *datasets.left_out)}  # so, if not well
+    sound = experiments.without(_lost(experiments, {*datasets, *described}))
+    known = datasets.without(_lost(datasets, {*experiments, *described}))
+    planned: dict[Shared, StageInstance] = {}
+    unplanned: dict[str, str] = {}
+    for experiment in sound.values():
+        for name, dataset in known.items():
+            if dataset.has(experiment.name, experiment.datasets) and experiment.name not in unplanned:
+                try:
+                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
+                except (Refused, OSError) as problem:
+                    unplanned[experiment.name] = str(problem)
+    return Plan(sound.without(unplanned), known, tuple(planned.values()))
+
+
+def _lost(described: Described[Experiment] | Described[PlannedDataset], others: Collection[str]) -> dict[str, str]:
+    """Name -> why, of experiments that name data sets, or data sets that name experiments, which no file describes."""
+    reasons = {}
+    for name, one in described.items():
+        for other in one.datasets if isinstance(one, Experiment) else one.experiments:
+            if other not in others:
+                kind = "data set" if isinstance(one, Experiment) else "experiment"
+                reasons[name] = unknown(f"it names the {kind}", other, others, "no file describes it")
+    return reasons
 
 
 def identify(model: str) -> str:
@@ -55,22 +92,27 @@ def models_of(experiment: str) -> list[str]:
     Raises:
         Refused: no file describes the experiment.
     """
-    known = read_experiments(experiment_folders(), STAGES)
-    if experiment not in known:
-        raise Refused(f"unknown experiment {experiment!r}; there are {', '.join(known)}")
-    stages = [STAGES[name] for name in closure(known[experiment], STAGES)]
-    return list(dict.fromkeys(model for stage in stages for model in known[experiment].of(stage).models()))
+    wanted = read_experiments(experiment_folders(), STAGES).named(experiment)
+    stages = [STAGES[name] for name in closure(wanted, STAGES)]
+    return list(dict.fromkeys(model for stage in stages for model in wanted.of(stage).models()))
 
 
 def planned(dataset: str, experiment: str) -> list[StageInstance]:
     """What an experiment uses on a data set, inputs first.
 
     Raises:
-        Refused: nobody asked for this pair; says what asks for it, and which pairs there are.
+        Refused: a file of this pair is left out, no file describes it, or nobody asked for it; says what asks for it,
+            and which pairs there are.
     """
-    instances = load_plan()
+    plan = read_plan()
+    plan.experiments.named(experiment)
+    plan.datasets.named(dataset)
+    instances = plan.instances
     used = in_use(instances, dataset, experiment)
     if not used:
+        for file in plan.left_out:
+            if file.path.name == ASKED:  # the pair may stand in it
+                raise Refused(str(file))
         pairs = sorted({(instance.dataset, name) for instance in instances for name in instance.used_by})
         raise Refused(
             f"experiment {experiment} was not asked for on data set {dataset}: "

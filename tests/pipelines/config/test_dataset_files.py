@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config.dataset_files import DataSet, ask_for, read_datasets, write_dataset
+from pipelines.config.dataset_files import PlannedDataset, ask_for, read_datasets, write_dataset
 from pipelines.config.yaml_files import dataset_folders
 from pipelines.graph.load import load_plan
 from tests.pipelines.planning import write_files
@@ -18,7 +18,7 @@ def add(folder: Path, name: str = "mine", *, manifest: str | None = None, experi
     return write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
 
 
-def mine() -> DataSet:
+def mine() -> PlannedDataset:
     return read_datasets(dataset_folders())["mine"]
 
 

@@ -1,0 +1,100 @@
+"""What files describe, by name, and the files that were left out: one that is broken takes nothing else with it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ops.refusal import Refused
+
+T = TypeVar("T")
+LONGEST_VALUE = 60
+"""Characters of a wrong value that a message repeats."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that describes nothing."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """The file, and what is wrong with it."""
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Described(Mapping[str, T], Generic[T]):
+    """What the files of one kind describe, by name."""
+
+    kind: str
+    """`experiment` or `data set`."""
+    known: Mapping[str, T]
+    paths: Mapping[str, Path]
+    """Name -> the file that describes it."""
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __getitem__(self, name: str) -> T:
+        """What is called so, as in any mapping; people's own words go through `named`."""
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        """How many are described."""
+        return len(self.known)
+
+    def named(self, name: str) -> T:
+        """What is called so.
+
+        Raises:
+            Refused: the file of that name was left out, with its error; or there is none, with those that there are.
+        """
+        for file in self.left_out:
+            if file.path.stem == name:
+                raise Refused(str(file))
+        if name not in self.known:
+            raise Refused(unknown(f"no {self.kind} is called", name, self.known, f"known are {', '.join(self.known)}"))
+        return self.known[name]
+
+    def without(self, reasons: Mapping[str, str]) -> "Described[T]":
+        """The same without some more that turned out to be wrong: name -> why."""
+        known = {name: described for name, described in self.known.items() if name not in reasons}
+        more = (LeftOut(self.paths[name], reason) for name, reason in reasons.items())
+        return replace(self, known=known, left_out=(*self.left_out, *more))
+
+
+def unknown(complaint: str, name: str, known: Iterable[str], otherwise: str) -> str:
+    """A sentence about a name that means nothing: what is like it, and what there is."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"{complaint} {name}; {f'did you mean {near[0]}? ' if near else ''}{otherwise}"
+
+
+def told(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
+    """What pydantic found, each in one line, with the names that a misspelt one may stand for.
+
+    Args:
+        error: of the validation.
+        kind: the model that was validated.
+        where: what the names belong to, such as `stage mask_choices`; empty: the file.
+    """
+    fields = tuple(kind.model_fields)
+    return "; ".join(_told(dict(found), fields, where) for found in error.errors())
+
+
+def _told(found: Mapping[str, Any], fields: tuple[str, ...], where: str) -> str:
+    place = [str(part) for part in found["loc"]]
+    name = ".".join(place)
+    if found["type"] == "extra_forbidden" and len(place) == 1:
+        what, whose = ("knob", f"the knobs of {where}") if where else ("key", "what a file may say")
+        return unknown(f"no {what} is called", name, fields, f"{whose}: {', '.join(fields) or 'none'}")
+    value = repr(found["input"])
+    shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
+    said = found["msg"][:1].lower() + found["msg"][1:]
+    return f"{name or 'the file'}: {said}" + ("" if found["type"] == "missing" else f", not {shown}")
