@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.commands.terminal import console
+from pipelines.commands.terminal import complain, console, say
 from resources.paths import home
 
 
@@ -61,7 +60,7 @@ def demo() -> None:
     _run("toyref", "base")
     _print_report("toyref", "base")
     console.print(f"\nTook {time.monotonic() - started:.0f} s. Everything is kept in {home()}.")
-    console.print("Open the pages with [bold]make ui[/bold] (or `wordmask ui`), then http://127.0.0.1:3000")
+    console.print("Open the pages with `make ui` (or `wordmask ui`), then http://127.0.0.1:3000")
 
 
 @app.command()
@@ -179,7 +178,7 @@ def results(
         failed = write_results(out, style, range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
-        console.print(f"[red]failed:[/red] {command}")
+        say("failed:", command, "red")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -243,7 +242,7 @@ def verify_models() -> None:
     table, broken = models_table(thorough=True)
     console.print(table)
     for advice in broken:
-        console.print(f"[red]{escape(advice)}[/red]")
+        complain(advice)
     raise typer.Exit(1 if broken else 0)
 
 
@@ -255,7 +254,7 @@ def remove_models(
     from pipelines.commands.models import remove_models
 
     with _clear_errors():
-        console.print("\n".join(escape(f"removed {path}") for path in remove_models(names)) or "nothing was there")
+        console.print("\n".join(f"removed {path}" for path in remove_models(names)) or "nothing was there")
 
 
 @app.command()
@@ -295,11 +294,11 @@ class _clear_errors:  # noqa: N801  a context manager reads as a verb
         from storage.files import StoreError
 
         if isinstance(error, (Refused, FileNotFoundError, StoreError)):  # any other ValueError is a bug
-            console.print(f"[red]{escape(str(error))}[/red]")
+            complain(str(error))
             raise typer.Exit(1) from error
         if reason := _refused_by_the_disk(error):
             advice = f"Is {home()} writable, and is there room? Free some, or set WORDMASK_HOME to another folder"
-            console.print(f"[red]{escape(f'{reason}. {advice}.')}[/red]")
+            complain(f"{reason}. {advice}.")
             raise typer.Exit(1) from error
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from assets.data.source import ToyWorld
 from assets.framework.stage import StageInstance
 from pipelines.commands.report import classes_of, summary_of
-from pipelines.commands.terminal import console
+from pipelines.commands.terminal import say
 from pipelines.config.dataset_files import DatasetFile, ask_for
 from pipelines.config.paper_tables import PaperTable, Row, numbered
 from pipelines.config.yaml_files import write_file
@@ -121,7 +121,7 @@ def run_rows(
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
         if _finished(instances, store, dataset, experiment, stage):
             continue
-        console.print(f"[bold]run {number} of {len(wanted)}[/bold]: {experiment} on {dataset}, until {stage}")
+        say(f"run {number} of {len(wanted)}:", f"{experiment} on {dataset}, until {stage}", "bold")
         if not run_planned(in_use(instances, dataset, experiment), dataset, experiment, until=stage):
             failed.append(f"wordmask run -d {dataset} -e {experiment} --until {stage}")
         after()

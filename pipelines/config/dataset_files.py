@@ -1,6 +1,6 @@
 """Data-set files: what the data are and where they lie, and which experiments are asked for on them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from assets.data.source import Source, ToyWorld
 from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.described import Described, LeftOut
+from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import (
     SHIPPED,
@@ -90,6 +90,37 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
     return Described("data set", known, {path.stem: path for path in files}, tuple(left_out))
 
 
+def read_both(
+    experiments: Iterable[Path] | None = None, datasets: Iterable[Path] | None = None
+) -> tuple[Described[Experiment], Described[PlannedDataset]]:
+    """All experiments and all data sets, but for those that name one which no file describes.
+
+    Args:
+        experiments: folders of experiment files; None: those that ship and the user's own.
+        datasets: folders of data-set files, likewise.
+    """
+    tried = read_experiments(experiment_folders() if experiments is None else experiments, STAGES)
+    known = read_datasets(dataset_folders() if datasets is None else datasets)
+    broken = {file.path.stem for file in (*tried.left_out, *known.left_out)}  # described, if not well
+    named = {name: file.datasets for name, file in tried.items()}
+    asked = {name: file.experiments for name, file in known.items()}
+    return (
+        tried.without(_astray(named, {*known, *broken}, "data set")),
+        known.without(_astray(asked, {*tried, *broken}, "experiment")),
+    )
+
+
+def _astray(named: Mapping[str, Iterable[str]], described: Collection[str], kind: str) -> dict[str, str]:
+    """Name -> why, of what names something of another kind that no file describes."""
+    complaint = f"it names the {kind}"
+    return {
+        name: unknown(complaint, other, described, "no file describes it")
+        for name, others in named.items()
+        for other in others
+        if other not in described
+    }
+
+
 def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     """Have experiments run on a data set from now on, which puts them into the graph; those that were not there yet.
 
@@ -99,8 +130,9 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     Raises:
         Refused: there is no such experiment or data set; says which there are.
     """
-    wanted = _experiments(experiments)
-    known = read_datasets(dataset_folders()).named(dataset)
+    described, datasets = read_both()
+    wanted = {name: described.named(name) for name in dict.fromkeys(experiments)}
+    known = datasets.named(dataset)
     new = [name for name, file in wanted.items() if not known.has(name, file.datasets)]
     if new:
         path = home() / ASKED
@@ -113,14 +145,14 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
 
 
 def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: str) -> Path:
-    """Describe a user's folder of pictures in `<home>/datasets/<name>.yaml`, once the reader has found it usable.
+    """Describe a user's folder of images in `<home>/datasets/<name>.yaml`, once the reader has found it usable.
 
     Rows that name no split train. All other splits are scored; where there is none, the training rows are, so that
     their masks are predicted too. An equal description that exists already stays.
 
     Args:
         name: what the data set will be called.
-        folder: holds the pictures and the table of expressions.
+        folder: holds the images and the table of expressions.
         manifest: name of that table below the folder, unless it is expressions.csv or expressions.jsonl.
         experiment: experiment that is asked for on it.
 
@@ -131,9 +163,11 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         Refused: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
     """
     checked_name(name)
-    _experiments([experiment])
+    experiments, datasets = read_both()
+    experiments.named(experiment)
+    datasets.require_whole(name)
     if not folder.is_dir():
-        raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
+        raise Refused(f"{folder} is no folder; give the one that holds the images and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
@@ -190,22 +224,13 @@ def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
     if name.casefold() in {path.stem.casefold() for path in (SHIPPED / "datasets").rglob("*.yaml")}:
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    files, left_out = read_each([path.parent], DatasetFile)
-    for broken in left_out:
-        if broken.path.stem.casefold() == name.casefold():
-            raise Refused(str(broken))
-    for existing, written in files.items():
+    for existing, written in read_each([path.parent], DatasetFile)[0].items():
         if existing.stem.casefold() == name.casefold():
             path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)
     return path
-
-
-def _experiments(names: Iterable[str]) -> dict[str, Experiment]:
-    known = read_experiments(experiment_folders(), STAGES)
-    return {name: known.named(name) for name in dict.fromkeys(names)}
 
 
 def _asked() -> dict[str, list[str]]:

@@ -56,12 +56,16 @@ class Described(Mapping[str, T], Generic[T]):
         Raises:
             Refused: the file of that name was left out, with its error; or there is none, with those that there are.
         """
-        for file in self.left_out:
-            if file.path.stem == name:
-                raise Refused(str(file))
+        self.require_whole(name)
         if name not in self.known:
             raise Refused(unknown(f"no {self.kind} is called", name, self.known, f"known are {', '.join(self.known)}"))
         return self.known[name]
+
+    def require_whole(self, name: str) -> None:
+        """Refuse a name whose file was left out, with its error."""
+        for file in self.left_out:
+            if file.path.stem == name:
+                raise Refused(str(file))
 
     def without(self, reasons: Mapping[str, str]) -> "Described[T]":
         """The same without some more that turned out to be wrong: name -> why."""

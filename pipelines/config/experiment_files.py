@@ -14,6 +14,7 @@ from assets.framework.stage import Stage
 from ops.refusal import Refused
 from pipelines.config.described import Described, LeftOut, told, unknown
 from pipelines.config.yaml_files import read_each
+from resources.checkpoints import CHECKPOINTS
 
 
 class ExperimentFile(BaseModel):
@@ -89,6 +90,12 @@ def _settle(
             knobs[stage] = type(knobs[stage]).model_validate({**knobs[stage].model_dump(), **overrides})
         except ValidationError as error:
             raise Refused(f"stage {stage}: {told(error, type(knobs[stage]), where=stage)}") from error
+    for stage in file.knobs:
+        for model in knobs[stage].models():
+            if model not in CHECKPOINTS:
+                raise Refused(
+                    unknown(f"stage {stage}: no model is called", model, CHECKPOINTS, "`wordmask models list`")
+                )
     return Experiment(
         name=name,
         extends=file.extends,

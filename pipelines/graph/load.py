@@ -1,16 +1,16 @@
 """The plan as files ask for it: every stage instance, and those of one experiment. Without Dagster."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assets.framework.stage import AssetPath, StageInstance
 from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.dataset_files import ASKED, PlannedDataset, read_datasets
-from pipelines.config.described import Described, LeftOut, unknown
+from pipelines.config.dataset_files import ASKED, PlannedDataset, read_both
+from pipelines.config.described import Described, LeftOut
 from pipelines.config.experiment_files import Experiment, read_experiments
-from pipelines.config.yaml_files import dataset_folders, experiment_folders
+from pipelines.config.yaml_files import experiment_folders
 from pipelines.graph.planner import Shared, closure, with_pair
 from resources.checkpoints import checkpoint_folder, identity
 
@@ -29,6 +29,28 @@ class Plan:
         """Broken files, of both kinds."""
         return (*self.experiments.left_out, *self.datasets.left_out)
 
+    def of(self, dataset: str, experiment: str) -> list[StageInstance]:
+        """What an experiment uses on a data set, inputs first.
+
+        Raises:
+            Refused: a file of this pair is left out, no file describes it, or nobody asked for it; says what asks for
+                it, and which pairs there are.
+        """
+        self.experiments.named(experiment)
+        self.datasets.named(dataset)
+        used = in_use(self.instances, dataset, experiment)
+        if used:
+            return used
+        for file in self.left_out:
+            if file.path.name == ASKED:  # the pair may stand in it
+                raise Refused(str(file))
+        pairs = sorted({(instance.dataset, name) for instance in self.instances for name in instance.used_by})
+        raise Refused(
+            f"experiment {experiment} was not asked for on data set {dataset}: "
+            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
+            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
+        )
+
 
 def load_plan(
     *,
@@ -43,21 +65,12 @@ def load_plan(
         experiments: folders of experiment files; None: those that ship and the user's own.
         datasets: folders of data-set files, likewise.
     """
-    known_experiments = read_experiments(experiments if experiments is not None else experiment_folders(), STAGES)
-    known_datasets = read_datasets(datasets if datasets is not None else dataset_folders())
-    return list(_plan(known_experiments, known_datasets).instances)
+    return list(read_plan(experiments=experiments, datasets=datasets).instances)
 
 
-def read_plan() -> Plan:
-    """The plan of all files that ship and of the user's own, and those of them that are broken: they are left out."""
-    return _plan(read_experiments(experiment_folders(), STAGES), read_datasets(dataset_folders()))
-
-
-def _plan(experiments: Described[Experiment], datasets: Described[PlannedDataset]) -> Plan:
-    """All pairs that are asked for, but for what names what no file describes, or a model that is not known."""
-    described = {file.path.stem for file in (*experiments.left_out, *datasets.left_out)}  # so, if not well
-    sound = experiments.without(_lost(experiments, {*datasets, *described}))
-    known = datasets.without(_lost(datasets, {*experiments, *described}))
+def read_plan(*, experiments: Sequence[Path] | None = None, datasets: Sequence[Path] | None = None) -> Plan:
+    """The plan, as `load_plan`, and the broken files that were left out of it."""
+    sound, known = read_both(experiments, datasets)
     planned: dict[Shared, StageInstance] = {}
     unplanned: dict[str, str] = {}
     for experiment in sound.values():
@@ -65,20 +78,9 @@ def _plan(experiments: Described[Experiment], datasets: Described[PlannedDataset
             if dataset.has(experiment.name, experiment.datasets) and experiment.name not in unplanned:
                 try:
                     planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
-                except (Refused, OSError) as problem:
+                except (Refused, OSError) as problem:  # weights that can not be looked at
                     unplanned[experiment.name] = str(problem)
     return Plan(sound.without(unplanned), known, tuple(planned.values()))
-
-
-def _lost(described: Described[Experiment] | Described[PlannedDataset], others: Collection[str]) -> dict[str, str]:
-    """Name -> why, of experiments that name data sets, or data sets that name experiments, which no file describes."""
-    reasons = {}
-    for name, one in described.items():
-        for other in one.datasets if isinstance(one, Experiment) else one.experiments:
-            if other not in others:
-                kind = "data set" if isinstance(one, Experiment) else "experiment"
-                reasons[name] = unknown(f"it names the {kind}", other, others, "no file describes it")
-    return reasons
 
 
 def identify(model: str) -> str:
@@ -98,28 +100,8 @@ def models_of(experiment: str) -> list[str]:
 
 
 def planned(dataset: str, experiment: str) -> list[StageInstance]:
-    """What an experiment uses on a data set, inputs first.
-
-    Raises:
-        Refused: a file of this pair is left out, no file describes it, or nobody asked for it; says what asks for it,
-            and which pairs there are.
-    """
-    plan = read_plan()
-    plan.experiments.named(experiment)
-    plan.datasets.named(dataset)
-    instances = plan.instances
-    used = in_use(instances, dataset, experiment)
-    if not used:
-        for file in plan.left_out:
-            if file.path.name == ASKED:  # the pair may stand in it
-                raise Refused(str(file))
-        pairs = sorted({(instance.dataset, name) for instance in instances for name in instance.used_by})
-        raise Refused(
-            f"experiment {experiment} was not asked for on data set {dataset}: "
-            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
-            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
-        )
-    return used
+    """What an experiment uses on a data set, inputs first; raises as `Plan.of`."""
+    return read_plan().of(dataset, experiment)
 
 
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:

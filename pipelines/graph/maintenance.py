@@ -84,7 +84,8 @@ def register(new: NewExperiment) -> Path:
     unknown = sorted(set(file.datasets) - set(datasets))
     if unknown:
         raise Refused(f"no data set is called {', '.join(unknown)}; known are {', '.join(datasets)}")
-    if new.name in experiments.paths:
+    experiments.require_whole(new.name)
+    if new.name in experiments:
         return _equal_one(new.name, file)
     with TemporaryDirectory() as folder:
         write_file(Path(folder) / path.name, file, comment="")
