@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
+from resources.digests import folder_digest, recorded_digest, remembered_digest
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS, training_command
+from resources.model_files import open_model_file
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
-State = Literal["present", "missing", "wrong size", "wrong hash", "embedded"]
+State = Literal["present", "missing", "wrong size", "wrong hash", "no model", "unreadable", "embedded"]
 MISSING = "missing"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +285,9 @@ def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Findi
 
 
 def identity(name: str, folder: Path | None = None) -> str:
-    """A digest that changes with the weights, for recipes; `missing` where they are not there.
+    """A digest that changes with the weights, for recipes.
+
+    `missing` where they are not there, and `unreadable` where this user may not read them; the loader says what to do.
 
     A file counts as the published one by its digest alone. It is hashed once, which is remembered beside it under its
     size, modification time and inode.
@@ -296,9 +299,12 @@ def identity(name: str, folder: Path | None = None) -> str:
     found = _found(checkpoint, home)
     if checkpoint.embedded:
         whole = all(path is not None for _, path in found)
-        return _embedded_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
+        return folder_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
     if all(path is not None for _, path in found):
-        digests = [_remembered_digest(path) for _, path in found if path is not None]
+        try:
+            digests = [remembered_digest(path) for _, path in found if path is not None]
+        except OSError:
+            return UNREADABLE
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     installed = _installed(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
@@ -343,13 +349,17 @@ def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
 def _examine_embedded(checkpoint: Checkpoint) -> Finding:
     folder = EMBEDDED_FOLDER / checkpoint.path
     weights = folder / WEIGHTS
-    if weights.is_file() and _recorded_digest(folder / CARD) != sha256_of(weights):
+    if weights.is_file() and recorded_digest(folder / CARD) != sha256_of(weights):
         advice = f"{weights} is not the file its card describes; restore both files of {checkpoint.source}"
         return Finding(name=checkpoint.name, state="wrong hash", advice=advice)
     return Finding(name=checkpoint.name, state="embedded", advice=f"used by {checkpoint.stage}")
 
 
 def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State, str] | None:
+    try:
+        open_model_file(path).close()
+    except Refused as problem:
+        return "no model" if os.access(path, os.R_OK) else "unreadable", str(problem)
     if path.name != Path(file.path).name:
         return None  # an alternative; nothing is published about it here
     size = path.stat().st_size
@@ -358,36 +368,6 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     if thorough and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
         return "wrong hash", f"{path} hashes to {found[:12]}, published is {file.sha256[:12]}"
     return None
-
-
-def _embedded_digest(folder: Path) -> str:
-    """Over everything that makes the model; the card's date and scores do not."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
-    lines = [f"{path.relative_to(folder).as_posix()} {sha256_of(path)}" for path in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _recorded_digest(card: Path) -> str | None:
-    try:
-        return str(json.loads(card.read_bytes())["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _remembered_digest(path: Path) -> str:
-    stat = path.stat()
-    memory = path.with_name(path.name + ".sha256.json")
-    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        remembered = json.loads(memory.read_bytes())
-        if {key: remembered[key] for key in seen} == seen:
-            return str(remembered["sha256"])
-    digest = sha256_of(path)
-    with contextlib.suppress(OSError):  # a read-only folder only costs the time to hash again
-        partial = memory.with_name(f"{memory.name}.{os.getpid()}")
-        partial.write_text(json.dumps({**seen, "sha256": digest}), encoding="utf-8")
-        partial.replace(memory)
-    return digest
 
 
 def _installed(package: str) -> Path | None:

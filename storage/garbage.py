@@ -86,7 +86,9 @@ def reading_lock(root: Path, path: Path) -> Path:
 
 def _listed(root: Path, min_age: timedelta, *, log: Callable[[str], None]) -> Garbage:
     meant = _meant(root)
-    objects, partials, size = [], [], 0
+    objects: list[Path] = []
+    partials: list[Path] = []
+    size = 0
     for found, kind in ((objects, "objects"), (partials, "partial")):
         for path in (path for stage in subfolders(root / kind) for path in subfolders(stage)):
             extent = _extent(path, log=log) if path not in meant else None

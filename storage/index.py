@@ -36,7 +36,7 @@ def note_manifest(root: Path, target: Path, content: Path) -> None:
         sums, name = _read(root), _name(root, target)
         old = {sha256_of(target / MANIFEST)} if (target / MANIFEST).exists() else set()
         digests = {sha256_of(content / MANIFEST)} | (old & sums.get(name, frozenset()))
-        if sums.get(name) != digests:
+        if sums.get(name, frozenset()) != digests:
             _write(root, {**sums, name: frozenset(digests)})
 
 

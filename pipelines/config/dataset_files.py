@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.data.source import Source, ToyWorld
 from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.experiment_files import Experiment, read_experiments
+from pipelines.config.plain_yaml import read_yaml, told
 from pipelines.config.yaml_files import (
     SHIPPED,
     checked_name,
     dataset_folders,
     experiment_folders,
     read_each,
-    read_yaml,
     write_file,
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
@@ -236,6 +236,8 @@ def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
 def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
-        return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (Refused, yaml.YAMLError, OSError, ValueError) as error:  # a ValidationError among them
-        raise Refused(f"{error}. Mend {ASKED} or delete it; it only says what the graph shows.") from error
+        content = read_yaml(path) if path.exists() else None
+        return TypeAdapter(dict[str, list[str]]).validate_python({} if content is None else content)
+    except (ValidationError, Refused) as error:
+        why = told(error) if isinstance(error, ValidationError) else error
+        raise Refused(f"{why}. Mend {ASKED} or delete it; it only says what the graph shows.") from error

@@ -4,15 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Generic, TypeVar
 
 from ops.refusal import Refused
+from pipelines.escaping import escaped
 
 T = TypeVar("T")
-LONGEST_VALUE = 60
-"""Characters of a wrong value that a message repeats."""
+LONGEST_NAME = 80
+"""Characters of a wrong name that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -77,28 +76,4 @@ class Described(Mapping[str, T], Generic[T]):
 def unknown(complaint: str, name: str, known: Iterable[str], otherwise: str) -> str:
     """A sentence about a name that means nothing: what is like it, and what there is."""
     near = get_close_matches(name, list(known), n=1)
-    return f"{complaint} {name}; {f'did you mean {near[0]}? ' if near else ''}{otherwise}"
-
-
-def told(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
-    """What pydantic found, each in one line, with the names that a misspelt one may stand for.
-
-    Args:
-        error: of the validation.
-        kind: the model that was validated.
-        where: what the names belong to, such as `stage mask_choices`; empty: the file.
-    """
-    fields = tuple(kind.model_fields)
-    return "; ".join(_told(dict(found), fields, where) for found in error.errors())
-
-
-def _told(found: Mapping[str, Any], fields: tuple[str, ...], where: str) -> str:
-    place = [str(part) for part in found["loc"]]
-    name = ".".join(place)
-    if found["type"] == "extra_forbidden" and len(place) == 1:
-        what, whose = ("knob", f"the knobs of {where}") if where else ("key", "what a file may say")
-        return unknown(f"no {what} is called", name, fields, f"{whose}: {', '.join(fields) or 'none'}")
-    value = repr(found["input"])
-    shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
-    said = found["msg"][:1].lower() + found["msg"][1:]
-    return f"{name or 'the file'}: {said}" + ("" if found["type"] == "missing" else f", not {shown}")
+    return f"{complaint} {escaped(name[:LONGEST_NAME])}; {f'did you mean {near[0]}? ' if near else ''}{otherwise}"

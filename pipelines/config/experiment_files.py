@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
 from ops.refusal import Refused
-from pipelines.config.described import Described, LeftOut, told, unknown
+from pipelines.config.described import Described, LeftOut, unknown
+from pipelines.config.plain_yaml import told
 from pipelines.config.yaml_files import read_each
+from pipelines.escaping import escaped
 from resources.checkpoints import CHECKPOINTS
 
 
@@ -73,7 +75,7 @@ def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> De
 def _orphaned(file: ExperimentFile, left_out: Collection[str], settled: Collection[str]) -> str:
     """Why an experiment whose parent is not among the settled ones can not be settled."""
     if file.extends in left_out:
-        return f"it extends {file.extends}, which is left out itself, or extends it in turn"
+        return f"it extends {escaped(str(file.extends))}, which is left out itself, or extends it in turn"
     return unknown("its parent does not exist: no experiment is called", str(file.extends), settled, "mend `extends`")
 
 
@@ -89,7 +91,7 @@ def _settle(
         try:
             knobs[stage] = type(knobs[stage]).model_validate({**knobs[stage].model_dump(), **overrides})
         except ValidationError as error:
-            raise Refused(f"stage {stage}: {told(error, type(knobs[stage]), where=stage)}") from error
+            raise Refused(f"stage {stage}: {told(error, type(knobs[stage]), stage=stage)}") from error
     for stage in file.knobs:
         for model in knobs[stage].models():
             if model not in CHECKPOINTS:

@@ -7,13 +7,14 @@ Both may have sub-folders, which mean nothing: a file is called by its stem.
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from ops.refusal import Refused
-from pipelines.config.described import LeftOut, told
+from pipelines.config.described import LeftOut
+from pipelines.config.plain_yaml import read_yaml, told
 from resources.paths import home
 from storage.files import write_bytes
 
@@ -21,8 +22,6 @@ SHIPPED = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"(?=.{1,60}$)[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 """What experiments and data sets may be called: Dagster builds names of steps, groups and jobs out of them."""
 F = TypeVar("F", bound=BaseModel)
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast one where PyYAML was built with it; both read the same."""
 
 
 def experiment_folders() -> list[Path]:
@@ -76,12 +75,13 @@ def read_each(folders: Iterable[Path], model: type[F]) -> tuple[dict[Path, F], l
                 raise Refused("files of that ending are not read; let its name end in .yaml")
             if path.stem.casefold() in names:
                 raise Refused(f"another file is already called {path.stem}; rename one of them")
-            files[path] = model.model_validate(read_yaml(path) or {})
+            content = read_yaml(path)
+            files[path] = model.model_validate({} if content is None else content)
             names.add(path.stem.casefold())
         except ValidationError as error:
             left_out.append(LeftOut(path, told(error, model)))
-        except (Refused, yaml.YAMLError, OSError, ValueError) as error:
-            left_out.append(LeftOut(path, str(error)))
+        except Refused as error:
+            left_out.append(LeftOut(path, str(error).removeprefix(f"{path.name}: ")))
     return files, left_out
 
 
@@ -89,11 +89,6 @@ def _described_in(folder: Path) -> list[Path]:
     """Files of a folder and its sub-folders that look as if they described something, by name."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in (".yaml", ".yml"))
     return sorted(found, key=lambda path: path.stem)
-
-
-def read_yaml(path: Path) -> Any:
-    """Plain data of a file; `yaml.YAMLError` or `UnicodeDecodeError` where it is none."""
-    return yaml.load(path.read_text(), Loader=Loader)  # noqa: S506  a safe loader
 
 
 def write_file(path: Path, file: BaseModel, *, comment: str) -> None:

@@ -70,7 +70,8 @@ def _bits(image: Image.Image) -> int:
     """By the name of what unpacks the samples, such as I;16B, RGB;16N or L;2."""
     if image.mode == "I":
         return 16  # of a PGM: Pillow scales whatever the file calls white to 65535
-    arguments = image.tile[0].args if image.tile else None
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0].args if tiles else None
     raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
     return next((bits for name, bits in _UNPACKED.items() if name in raw), 8)
 
@@ -159,8 +160,8 @@ def _in_srgb(colours: Image.Image, profile: bytes | None) -> Image.Image:
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """To sRGB, relative colorimetric with black point compensation; None: there is nothing to do, or no way."""
     try:
-        source = (
-            ImageCms.createProfile("LAB") if mode == "LAB" else ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        source = ImageCms.ImageCmsProfile(
+            ImageCms.createProfile("LAB") if mode == "LAB" else io.BytesIO(profile or b"")
         )
         if mode != "LAB" and _MODE_OF_SPACE.get(source.profile.xcolor_space) != mode:
             return None

@@ -22,7 +22,7 @@ from ops.refusal import Refused
 from ops.ssc.detections import isolated_window, point_grid, window_of
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
-from resources.models.weights import load_strictly, read_torch
+from resources.models.weights import building, load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -254,7 +254,8 @@ def load_segmenter(
     if ref.is_embedded:
         folder = checkpoint or ref.path()
         state, card = load_embedded(folder)
-        sam = build_small_sam(SamShape.from_card(card["architecture"]))
+        with building(folder):
+            sam = build_small_sam(SamShape.from_card(card["architecture"]))
         load_strictly(sam, state, source=folder)
         return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:

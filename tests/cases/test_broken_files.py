@@ -38,12 +38,12 @@ TOYREF = "datasets: [toyref]\nextends: base\n"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("knobs: {", "odd.yaml: while parsing"),
-        ("- a list", "odd.yaml: the file: "),
+        ("knobs: {", "odd.yaml is no YAML: line 2, column 1"),
+        ("- a list", "odd.yaml: Input should be a valid dictionary"),
         ("extends: \x00", "odd.yaml: "),
         ("extends: basse", "its parent does not exist: no experiment is called basse; did you mean base"),
         ("extends: odd", "it extends odd"),
-        ("extend: base", "no key is called extend; did you mean extends? what a file may say: extends, description"),
+        ("extend: base", "no key is called extend; did you mean extends? keys: extends, description"),
         (
             f"{TOYREF}targets: [report, noun_phrase]",
             "no stage is called noun_phrase; did you mean noun_phrases? stages: ",
@@ -54,11 +54,11 @@ TOYREF = "datasets: [toyref]\nextends: base\n"
         ),
         (
             f"{TOYREF}knobs: {{noun_phrases: {{ruel: nltk}}}}",
-            "stage noun_phrases: no knob is called ruel; did you mean rule? the knobs of noun_phrases: parser, rule",
+            "stage noun_phrases: no knob is called ruel; did you mean rule? knobs of noun_phrases: parser, rule",
         ),
         (
             f"{TOYREF}knobs: {{noun_phrases: {{rule: nlkt}}}}",
-            "rule: input should be 'spacy', 'nltk' or 'chunk', not 'nlkt'",
+            "rule: Input should be 'spacy', 'nltk' or 'chunk' (it is 'nlkt')",
         ),
         (
             f"{TOYREF}knobs: {{noun_phrases: {{parser: en_core_web_xl}}}}",
@@ -83,8 +83,8 @@ def test_a_broken_experiment_is_told_everywhere_and_takes_nothing_with_it(home: 
     ("text", "told"),
     [
         ("kind: folder\nroot: x\nroots: y", "no key is called roots; did you mean root?"),
-        ("kind: foldr", "kind: input should be 'refer', 'referit', 'folder' or 'toyref', not 'foldr'"),
-        ("root: x", "kind: field required"),
+        ("kind: foldr", "kind: Input should be 'refer', 'referit', 'folder' or 'toyref' (it is 'foldr')"),
+        ("root: x", "kind: Field required"),
         ("kind: toyref\nexperiments: [basse]", "it names the experiment basse; did you mean base?"),
         ("kind: toyref\ntoy: {style: toyrf}", "toy.style: "),
     ],
@@ -159,7 +159,7 @@ def test_the_graph_shows_it_as_an_asset_with_the_error_for_its_description(home:
     assert first == "```text"
     assert fence == "```"
     assert "\x1b" not in (shown.description or "")
-    assert "stage noun_phrases: rule: input should be" in (shown.description or "")
+    assert "stage noun_phrases: rule: Input should be" in (shown.description or "")
     assert {tuple(key.path) for key in graph.materializable_asset_keys} == {one.key for one in load_plan()}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,7 +94,7 @@ def animated(kind: str) -> bytes:
 
 
 def two_pages(subfile: int) -> bytes:
-    tags = {256: 8, 258: [8, 8, 8], 262: 2, 277: 3}
+    tags: dict[int, int | Sequence[int]] = {256: 8, 258: [8, 8, 8], 262: 2, 277: 3}
     return tiff((RGB, tags), (RGB[::-1].copy(), {**tags, 254: subfile}))
 
 
@@ -273,7 +275,7 @@ STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-WRITERS = {
+WRITERS: dict[str, tuple[str, dict[str, Any], int]] = {
     "jpg": ("JPEG", {"quality": 100, "subsampling": 0}, 3),
     "mpo": ("MPO", {"quality": 100, "subsampling": 0}, 3),
     "png": ("PNG", {}, 0),

@@ -12,9 +12,11 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from assets.pretraining.detector import SIZES
 from assets.pretraining.detector_scores import evaluate
 from ops.refusal import Refused
-from ops.ssc.detections import caption, expression_caption, keep_detections, token_spans, top_box
+from ops.ssc.captions import caption, expression_caption, token_spans
+from ops.ssc.detections import keep_detections, top_box
 from resources.embedded.cards import embedded_folder
 from resources.models.grounding_dino import (
+    CAPTION_TOKENS,
     SWINT_OGC,
     UNUSED_KEYS,
     Detector,
@@ -139,7 +141,7 @@ def test_the_detector_reads_the_caption(detector: Detector) -> None:
 
 def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> None:
     scene = render_scene(HELD_OUT, focus="people")
-    asked = expression_caption("the person on the left")
+    asked = expression_caption("the person on the left", tokens=detector.tokens, at_most=CAPTION_TOKENS)
     raw = detector.detect(scene.image_HW3, asked.text)
     (x0, y0, x1, y1), _ = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, asked.spans))
     people = [thing.box for thing in scene.objects if thing.category == "person"]
@@ -185,10 +187,18 @@ def test_of_a_thin_image_at_least_a_pixel_is_left(detector: Detector, height: in
     assert np.isfinite(boxes_Q4).all()
 
 
-def test_a_class_of_which_no_token_is_left_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
-    asked = expression_caption("\u200b")
-    with pytest.raises(Refused, match="no token"):
-        token_spans(detector.detect(image, asked.text).offsets, asked.spans)
+@pytest.mark.parametrize("phrase", ["\u200b", "\u0301", "\ufffd\x00", "\ue000\u00ad"])
+def test_a_phrase_of_which_no_token_is_left_is_no_caption(detector: Detector, phrase: str) -> None:
+    assert not detector.tokens(phrase)
+    with pytest.raises(Refused, match="no character"):
+        expression_caption(phrase, tokens=detector.tokens, at_most=CAPTION_TOKENS)
+
+
+def test_tokens_of_phrases_add_up_to_those_of_their_caption(detector: Detector) -> None:
+    names = ["dog", "caf\u00e9-bar \U0001f600", "\u0301x", "tennis racket's", "\u72d7 a\u200bb"]
+    asked = caption(names)
+    tokens = len(detector.tokenizer(asked.text)["input_ids"])
+    assert tokens == 2 + sum(detector.tokens(name) + 1 for name in asked.classes)
 
 
 def test_a_caption_beyond_the_score_table_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
