@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 
 from ops.evaluation.noun_hits import evaluate_nouns
 from ops.ssc.nouns import Rule, noun_phrases
-from pipelines.commands.terminal import folding
+from pipelines.commands.terminal import coloured, folding
 from pipelines.escaping import escaped
 from resources.datasets.class_pairs import read_class_pairs
 from resources.models.loading import open_parser
@@ -33,7 +33,8 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
     )
     for kind in evaluation.failures:
         lines = [
-            f"{escaped(text)} ({category}) -> {', '.join(found) or 'none'}" for text, category, found in kind.examples
+            f"{escaped(text)} ({escaped(category)}) -> {escaped(', '.join(found)) or 'none'}"
+            for text, category, found in kind.examples
         ]
-        misses.add_row(kind.kind, str(kind.count), "\n".join(lines))
+        misses.add_row(kind.kind, str(kind.count), coloured("\n".join(lines)))
     return Group(shares, misses)

@@ -30,13 +30,13 @@ class TextTable(Table):
 
     def __init__(self, *names: str, title: str | None = None, show_lines: bool = False) -> None:
         """A column of each name."""
-        super().__init__(title=None if title is None else coloured(title), show_lines=show_lines)
+        super().__init__(title=None if title is None else coloured(escaped(title)), show_lines=show_lines)
         for name in names:
-            self.add_column(coloured(name), overflow="fold")
+            self.add_column(coloured(escaped(name)), overflow="fold")
 
     def add_row(self, *cells: Any, **options: Any) -> None:
-        """Strings are text; a cell with a colour comes from `coloured`."""
-        super().add_row(*(coloured(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+        """Strings are one line of text; cells with a colour, or of several lines, come from `coloured`."""
+        super().add_row(*(coloured(escaped(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 console = Terminal()
