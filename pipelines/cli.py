@@ -147,7 +147,7 @@ def export(
 @app.command()
 def segment(
     picture: Annotated[Path, typer.Argument(help="Any image; it need not belong to a data set.")],
-    sentences: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
+    expressions: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
@@ -157,7 +157,7 @@ def segment(
     from pipelines.commands.segment import segment
 
     with _clear_errors():
-        console.print(segment(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
+        console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
 from pipelines.graph.state import raw_data_problem, ready
+from storage.digest import digest
 
 
 def export(
@@ -43,8 +44,9 @@ def export(
             artifacts[name],
             tables[name],
             folder / name,
+            of=digest([dataset, experiment, name]),
             png=png,
             guard_formulas=guard_formulas,
         )
-        summary.add_row(name, str(done.masks), str(done.missing), str(folder / name))
+        summary.add_row(name, str(done.masks), str(done.missing), str(done.folder))
     return summary

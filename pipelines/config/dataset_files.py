@@ -177,7 +177,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         manifest=manifest,
         evaluate=tuple(split for split in corpus.splits if split != "train") or ("train",),
     )
-    path = _write_once(name, file, _summary(corpus))
+    path = write_once(name, file, _summary(corpus))
     ask_for(name, [experiment])
     return path
 
@@ -220,11 +220,18 @@ def _summary(corpus: Corpus) -> str:
     return "\n".join(lines)
 
 
-def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
+def write_once(name: str, file: DatasetFile, comment: str) -> Path:
+    """Write the user's own description of a data set, unless one of that name says something else; the file.
+
+    Raises:
+        Refused: it does, is broken, or a data set that ships is called so.
+    """
     if name.casefold() in {path.stem.casefold() for path in (SHIPPED / "datasets").rglob("*.yaml")}:
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    for existing, written in read_each([path.parent], DatasetFile)[0].items():
+    files, left_out = read_each([path.parent], DatasetFile)
+    Described("data set", {}, {}, tuple(left_out)).require_whole(name)
+    for existing, written in files.items():
         if existing.stem.casefold() == name.casefold():
             path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
