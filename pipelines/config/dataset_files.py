@@ -87,7 +87,8 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
         )
         for path, file in files.items()
     }
-    return Described("data set", known, {path.stem: path for path in files}, tuple(left_out))
+    paths = {path.stem: path for path in files}
+    return Described("data set", known, paths, tuple(left_out), ", and `wordmask add` registers a folder")
 
 
 def read_both(

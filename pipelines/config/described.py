@@ -36,6 +36,8 @@ class Described(Mapping[str, T], Generic[T]):
     paths: Mapping[str, Path]
     """Name -> the file that describes it."""
     left_out: tuple[LeftOut, ...] = ()
+    more: str = ""
+    """How there come to be others."""
 
     def __getitem__(self, name: str) -> T:
         """What is called so, as in any mapping; people's own words go through `named`."""
@@ -57,7 +59,8 @@ class Described(Mapping[str, T], Generic[T]):
         """
         self.require_whole(name)
         if name not in self.known:
-            raise Refused(unknown(f"no {self.kind} is called", name, self.known, f"known are {', '.join(self.known)}"))
+            known = f"known are {', '.join(self.known)}{self.more}"
+            raise Refused(unknown(f"no {self.kind} is called", name, self.known, known))
         return self.known[name]
 
     def require_whole(self, name: str) -> None:

@@ -152,12 +152,14 @@ def test_no_command_takes_what_was_made_from_other_data(
 ) -> None:
     paint(tmp_path / "own" / "any.bmp", "red")
     change(world.folder)
-    for command in (
+    image, out = tmp_path / "own" / "any.bmp", tmp_path / "out"
+    commands: list[Callable[[], object]] = [
         lambda: report_table("mine", "base"),
         lambda: comparison("mine", baseline="base"),
-        lambda: export("mine", "base", tmp_path / "out"),
-        lambda: segment(tmp_path / "own" / "any.bmp", ["it"], tmp_path / "out", dataset="mine", experiment="base"),
-    ):
+        lambda: export("mine", "base", out),
+        lambda: segment(image, ["it"], out, dataset="mine", experiment="base"),
+    ]
+    for command in commands:
         with pytest.raises(Refused, match=told):
             command()
 
@@ -168,7 +170,12 @@ def test_data_at_rest_are_read_once(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("resources.datasets.raw_state.AT_REST_SECONDS", -60.0)  # what changed just now counts as old
     read: list[Path] = []
     hashing = Dataset.fingerprint
-    monkeypatch.setattr(Dataset, "fingerprint", lambda self: read.append(self.config.root) or hashing(self))
+
+    def counted(dataset: Dataset) -> str:
+        read.append(dataset.config.root)
+        return hashing(dataset)
+
+    monkeypatch.setattr(Dataset, "fingerprint", counted)
     assert [set(world.states().values()) for _ in range(3)] == [{"ready"}] * 3
     assert len(read) == 1
     memory = world.home / "raw_data" / "mine.json"

@@ -2,7 +2,6 @@
 
 import io
 import logging
-from typing import cast
 
 import pytest
 import typer
@@ -32,7 +31,7 @@ def printed(*things: object, encoding: str = "utf-8") -> str:
     terminal.file, terminal.width = page, 200
     terminal.print(*things)
     page.flush()
-    return cast(io.BytesIO, page.buffer).getvalue().decode(encoding)
+    return page.buffer.getvalue().decode(encoding)
 
 
 @pytest.mark.parametrize(("text", "shown"), list(zip(NASTY, SHOWN, strict=True)))

@@ -205,7 +205,7 @@ def test_lines_about_what_is_gone_mean_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("dataset", "experiment", "message"),
     [
-        ("toyrf", "base", "no data set is called toyrf; did you mean toyref"),
+        ("toyrf", "base", r"no data set is called toyrf; did you mean toyref.*wordmask add"),
         ("toyref", "bsae", "no experiment is called bsae; did you mean base"),
     ],
 )
