@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.commands.terminal import complain, console, say
 from resources.paths import home
+from resources.processes import for_others, keep_private
 
 
 class _Commands(TyperGroup):
@@ -23,6 +24,11 @@ class _Commands(TyperGroup):
             return super().parse_args(ctx, args)
         ctx._protected_args, ctx.args = args[:1], args[1:]  # what is left to do after the options
         return args[1:]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Nobody else reads what a command leaves in the home; `obj` is the person's own umask."""
+        ctx.obj = keep_private()
+        return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -128,6 +134,7 @@ def report(
 
 @app.command()
 def export(
+    ctx: typer.Context,
     to: Annotated[Path, typer.Option(help="Folder to write into; every stage gets one below it.")],
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
@@ -140,12 +147,13 @@ def export(
     """Write the masks of finished stages as COCO annotations, and as pictures."""
     from pipelines.commands.export import export
 
-    with _clear_errors():
+    with _clear_errors(), for_others(ctx.obj):
         console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
 
 
 @app.command()
 def segment(
+    ctx: typer.Context,
     picture: Annotated[Path, typer.Argument(help="Any image; it need not belong to a data set.")],
     expressions: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
@@ -156,7 +164,7 @@ def segment(
     """Segment what expressions say of an image, with the model that an experiment has trained."""
     from pipelines.commands.segment import segment
 
-    with _clear_errors():
+    with _clear_errors(), for_others(ctx.obj):
         console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
 
 

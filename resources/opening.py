@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from io import BufferedReader
@@ -41,6 +42,16 @@ def open_file(path: Path) -> BufferedReader:
         raise Refused(f"{path.name} is {_KINDS.get(kind, 'no regular file')}; a regular file is wanted")
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "rb")
+
+
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 of a regular file's bytes.
+
+    Raises:
+        Refused: as in `open_file`.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_file(path: Path, *, at_most: int | None = None) -> bytes:

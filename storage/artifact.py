@@ -222,15 +222,20 @@ class Store:
         """
         say = log or self.log
         slot = Slot(root=self.root, stage=safe_part(stage), fingerprint=safe_part(fingerprint), recipe=recipe)
-        mark_store(self.root, log=say)
-        adopt_manifests(self.root, log=say)
+        with explain(self.root):
+            mark_store(self.root, log=say)
+            adopt_manifests(self.root, log=say)
         with exclusive(self.root / "locks" / stage / fingerprint, timeout=timeout, log=say):
-            yield replace(slot, complete=_prepare(slot, force=force, log=say))
+            with explain(slot.target):
+                complete = _prepare(slot, force=force, log=say)
+            yield replace(slot, complete=complete)
 
     def point(self, key: Sequence[str], stage: str, fingerprint: str, *, planned: str = "") -> None:
         """Let `key` mean an existing object from now on, in one step; `StoreError` when there is no such object."""
         target = self._object(stage, fingerprint)
-        if not target.is_dir():
+        with explain(target, act="read"):
+            there = target.is_dir()
+        if not there:
             raise StoreError(
                 f"There is no {stage} {fingerprint} in {self.root} to point {'/'.join(key)} at; commit it first."
             )
@@ -250,7 +255,9 @@ class Store:
             if ref is None:
                 raise StoreError(f"Nothing is stored for {name} in {self.root} yet; materialize {name} first.")
             artifact = Artifact(ref.object_in(self.root), planned=ref.planned)
-            if self._is_there(artifact.path):
+            with explain(artifact.path, act="read"):
+                there = self._is_there(artifact.path)
+            if there:
                 check_manifest(self.root, artifact.path, promised=ref.manifest)
                 return artifact
             if ref == before:  # else the key was moved, and what it meant deleted, while we looked

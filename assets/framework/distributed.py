@@ -5,7 +5,7 @@ runs the stage's body on the same `Work` with its own rank, and the first writes
 find each other through a file and speak over the loopback interface only: nothing that they open can be reached from
 another machine.
 
-    python -m assets.framework.distributed <folder> [rank]     what is started, once a process
+    python -m assets.framework.distributed <folder> <rank> <process id of the parent>    what is started, once a process
 """
 
 import os
@@ -27,6 +27,7 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.framework.work_file import Answer, WorkFile
 from ops.refusal import Refused
+from resources.processes import end_with_parent, keep_private
 from storage.files import write_bytes
 
 PATIENCE = timedelta(hours=12)
@@ -51,7 +52,7 @@ def run_in_processes(work: Work) -> Outcome:
     file = WorkFile.of(work, rendezvous=folder / f"rendezvous-{uuid4().hex}")
     write_bytes(folder / WORK, file.model_dump_json().encode())
     try:
-        work.launch([sys.executable, "-m", __name__, str(folder)])
+        work.launch(_command(__name__, folder, 0))
     except Exception as error:
         if not answer.exists():
             raise RuntimeError(
@@ -64,9 +65,10 @@ def run_in_processes(work: Work) -> Outcome:
     return told.outcome()
 
 
-def main(folder: Path, rank: int) -> None:
-    """The life of one process."""
-    _end_with_parent()
+def main(folder: Path, rank: int, parent: int) -> None:
+    """The life of one process; when its parent is gone its lock is free, and another may work here."""
+    end_with_parent(parent)
+    keep_private()
     file = WorkFile.model_validate_json((folder / WORK).read_bytes())
     _stay_on_this_machine()
     others = [_start(folder, number) for number in range(1, file.ranks)] if rank == 0 else []
@@ -113,7 +115,11 @@ def _stay_on_this_machine() -> None:
 
 
 def _start(folder: Path, rank: int) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", __spec__.name, str(folder), str(rank)], stdin=subprocess.DEVNULL)
+    return subprocess.Popen(_command(__spec__.name, folder, rank), stdin=subprocess.DEVNULL)
+
+
+def _command(module: str, folder: Path, rank: int) -> list[str]:
+    return [sys.executable, "-m", module, str(folder), str(rank), str(os.getpid())]
 
 
 def _logger(stack: ExitStack) -> Callable[[str], None]:
@@ -127,18 +133,6 @@ def _silence(_: str) -> None:
     pass
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: its lock is free then, and another may work here."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _end_with_any(others: Sequence["subprocess.Popen[bytes]"]) -> None:
     """End this process a while after another one failed: it would wait for it for hours."""
     while not any(other.poll() for other in others):
@@ -148,4 +142,4 @@ def _end_with_any(others: Sequence["subprocess.Popen[bytes]"]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -120,11 +120,13 @@ def _given(
 def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
     numbers = {image_id: number for number, image_id in enumerate(images, 1)}
     page = {
+        "info": {"description": "Masks of referents, exported by wordmask", "version": "1.0", "url": ""},
+        "licenses": [],
         "images": [
             {"id": numbers[one.image_id], "file_name": one.image_file, "width": one.width, "height": one.height}
             for one in images.values()
         ],
-        "categories": [{"id": 1, "name": "object"}],
+        "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
         "annotations": [
             {
                 "id": number,

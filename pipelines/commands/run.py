@@ -1,11 +1,14 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
+import json
 import logging
 import os
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -24,6 +27,8 @@ OWNER = "wordmask/alive"
 later process with the same number can take for its own."""
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
+SERVER = ".dagster/grpc_info"
+"""Tag of runs that were launched on a page: JSON that says where the code server listens that runs them."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
 DEAD_RUN_SECONDS = 15.0
@@ -109,19 +114,40 @@ def ending_dead_runs(instance: dg.DagsterInstance) -> Iterator[None]:
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Close runs whose terminal process was killed, and free the pool slots they hold; their run ids.
+    """Close runs whose process was killed, and free the pool slots they hold; their run ids.
 
     Without this the next run would wait for a slot that nobody gives back.
     """
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    tagged = [run for run in instance.get_runs(filters=unfinished) if OWNER in run.tags]
-    free = {run.run_id for run in tagged if is_free(_locks() / run.tags[OWNER])}
-    dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in free]  # some ended meanwhile
+    gone = {run.run_id for run in instance.get_runs(filters=unfinished) if _is_dead(run)}
+    dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in gone]  # some ended meanwhile
     for run in dead:
         instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        (_locks() / run.tags[OWNER]).unlink(missing_ok=True)
+        if OWNER in run.tags:
+            (_locks() / run.tags[OWNER]).unlink(missing_ok=True)
     return [run.run_id for run in dead]
+
+
+def _is_dead(run: dg.DagsterRun) -> bool:
+    """Whether the terminal's process, or the code server, that ran it is gone."""
+    if OWNER in run.tags:
+        return is_free(_locks() / run.tags[OWNER])
+    return SERVER in run.tags and not _answers(json.loads(run.tags[SERVER]))
+
+
+def _answers(server: Mapping[str, Any]) -> bool:
+    """Whether somebody listens there."""
+    path = server.get("socket")
+    with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as probe:
+        probe.settimeout(5.0)
+        try:
+            probe.connect(path or (server["host"], server["port"]))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # nobody can tell
+            return True
+    return True
 
 
 @contextmanager

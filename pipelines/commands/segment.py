@@ -56,7 +56,7 @@ def _read(picture: Path, expressions: Sequence[str]) -> np.ndarray:
     """The picture's pixels, if it and all expressions can be used."""
     try:
         image = load_image(picture)
-    except (OSError, ImageProblem) as problem:
+    except ImageProblem as problem:
         raise Refused(f"{picture} cannot be read: {problem}") from problem
     for expression in expressions:
         if reason := expression_problem(expression, Limits()):

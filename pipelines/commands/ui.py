@@ -25,14 +25,16 @@ class Stopped(Exception):  # noqa: N818  what a person did
 def open_pages(port: int) -> None:
     """Serve the pages on the loopback address, with the daemon beside them, until a person stops them.
 
+    Both end when this process does, however it ends; a run that goes on is Dagster's, and is finished.
+
     Raises:
         Refused: Dagster could not work in the home folder, or the port is taken.
     """
     environment = {**os.environ, "DAGSTER_HOME": str(instance_folder()), "WORDMASK_HOME": str(home())}
     _require_free(port)
     commands = (
-        [sys.executable, "-m", "pipelines.commands.webserver", str(port)],
-        [sys.executable, "-m", "dagster._daemon", "run", "-w", str(PROJECT / "workspace.yaml")],
+        [sys.executable, "-m", "pipelines.commands.webserver", str(port), str(os.getpid())],
+        [sys.executable, "-m", "pipelines.commands.daemon", str(os.getpid())],
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

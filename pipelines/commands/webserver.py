@@ -1,6 +1,6 @@
 """Dagster's pages behind the guard: what `wordmask ui` starts beside the daemon.
 
-python -m pipelines.commands.webserver <port>
+python -m pipelines.commands.webserver <port> <process id of the parent>
 """
 
 import sys
@@ -15,8 +15,11 @@ from starlette.middleware import Middleware
 
 from pipelines.commands.guard import Guard
 from resources.paths import PROJECT
+from resources.processes import end_with_parent, keep_private
 
 ADDRESS = "127.0.0.1"
+GRACE_SECONDS = 15.0
+"""How long open pages may keep the server when it is asked to end."""
 
 
 class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
@@ -39,4 +42,6 @@ def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]), grace_seconds=GRACE_SECONDS)
+    keep_private()
     serve(int(sys.argv[1]))

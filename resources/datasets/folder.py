@@ -1,8 +1,9 @@
 """A user's own folder: images beside a table of expressions, `expressions.jsonl` or `expressions.csv`.
 
 Columns: image, expression, and optionally object_id (rows of one image that share it form one object), split (train by
-default) and mask (an image that is not black where the object is). File names are relative to the folder, or to its
-`images/`; see `file_names` for how they may be spelled, and `table_rows` for what an id is and which cells are empty.
+default) and mask (an image that is not black where the object is; `painted_masks` has the rule). File names are
+relative to the folder, or to its `images/`; see `file_names` for how they may be spelled, and `table_rows` for what an
+id is and which cells are empty.
 """
 
 from __future__ import annotations

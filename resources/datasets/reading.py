@@ -29,7 +29,7 @@ from resources.datasets.records import (
     split_names,
 )
 from resources.datasets.table_rows import is_unicode, shown
-from resources.opening import open_file
+from resources.opening import digest_of
 
 LONGEST_REASON = 1_000
 """Characters of what a quarantined row says; a message may quote what a file holds."""
@@ -103,7 +103,7 @@ class Dataset:
         described.update(root="", split_map=sorted(config.split_map.items()))
         total = hashlib.sha256(json.dumps([READER_VERSION, described], sort_keys=True).encode())
         for file in manifest.files:
-            total.update(f"\n{file.name} {_sha256(file)}".encode())
+            total.update(f"\n{file.name} {digest_of(file)}".encode())
         names = list(dict.fromkeys(row.image_file for row in manifest.rows))
         with ThreadPoolExecutor(max_workers=2) as pool:
             for name, identity in zip(names, pool.map(self._image_identity, names), strict=True):
@@ -216,14 +216,9 @@ def _length_problem(text: str, limits: Limits) -> str | None:
 def _identity(path: Path, *, content: bool = True) -> str:
     try:
         stat = path.stat()
-        return f"{stat.st_size} {_sha256(path) if content else stat.st_mtime_ns}"
+        return f"{stat.st_size} {digest_of(path) if content else stat.st_mtime_ns}"
     except (OSError, Refused):
         return "missing"
-
-
-def _sha256(path: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checked_expressions(

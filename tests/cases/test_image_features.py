@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from resources.datasets.images import ImageProblem, inspect_image, load_image
+from resources.datasets.images import ImageProblem, inspect_image, load_image, load_mask
 from tests.cases.image_files import cmyk_table, gamma, icc, png, saved, tiff, xyz
 
 RGB = np.random.default_rng(17).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -172,6 +173,7 @@ TABLE = {
     "a.webp": Case(saved(RGB, "WEBP", lossless=True), RGB),
     "a.png interlaced": Case(png(RGB, colour=2, lace=True), RGB),
     "a.gif": Case(saved(palette, "GIF"), PALETTE),
+    "a.tif palette": Case(saved(palette, "TIFF"), PALETTE),
     "a.png palette": Case(saved(palette, "PNG"), PALETTE),
     # transparency
     "a.png RGBA": Case(saved(straight_rgba, "PNG"), over_white(RGB, straight_rgba[..., 3])),
@@ -299,3 +301,34 @@ def test_every_orientation_of_every_format_is_undone_once(tmp_path: Path, kind: 
     got, header = load_image(path, expected_size=(24, 16)), inspect_image(path, expected_size=(24, 16))
     assert (header.width, header.height) == (24, 16)
     assert int(np.abs(got.astype(int) - CORNERS).max()) <= noise
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "is a named pipe"),
+        (os.mkdir, "is a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+        (lambda path: path.symlink_to(path), "can not be opened"),
+        (lambda path: None, r"is missing; put it into"),
+        (lambda path: path.touch(), "has 0 bytes"),
+    ],
+)
+def test_what_is_no_regular_file_is_a_problem_at_once(
+    tmp_path: Path, make: Callable[[Path], object], reason: str
+) -> None:
+    path = tmp_path / "a.png"
+    make(path)
+    for read in (inspect_image, load_image, lambda path: load_mask(path, expected_size=(8, 6))):
+        with pytest.raises(ImageProblem, match=rf"^'?a\.png'? {reason}"):
+            read(path)
+
+
+def test_a_file_without_permission_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ImageProblem, match=r"a\.png may not be read by this user; give it read permission") as caught:
+        inspect_image(tmp_path / "a.png")
+    assert str(tmp_path) not in str(caught.value)

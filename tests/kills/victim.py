@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from storage.artifact import Store
+from storage.locks import is_free
 from tests.homes import DESCRIBED
 
 LONG = """
@@ -27,6 +28,13 @@ knobs:
 STEP = re.compile(r"step \d+/\d+")
 """What a training tells from time to time."""
 TRIS_STAGES = ("tris_response_model", "response_maps", "selected_responses", "refined_labels", "tris_segmenter")
+SCORED = (
+    "choice_scores",
+    *("predictions", "scores"),
+    *("corrected", "corrected_predictions", "corrected_scores"),
+    *("supervised", "supervised_predictions", "supervised_scores"),
+)
+"""What a report of S+S+C reads."""
 OFTEN = 10
 """So many kills need a larger world and longer trainings."""
 HOW_OFTEN = [2, pytest.param(OFTEN, marks=pytest.mark.slow)]
@@ -48,6 +56,7 @@ targets: [report, meres_scores]
 knobs:
   zs_bootstrap: {{{training}}}
   corrected: {{{training}}}
+  supervised: {{{training}}}
   meres: {{labels: ground_truth, {training}}}
 """,
         f"kill_tris_{dataset}": f"""
@@ -116,13 +125,21 @@ def progress(store: Path) -> set[tuple[str, int]]:
     return found
 
 
-def disturb(victim: Victim, store: Path, stage: str, *, delays: list[float]) -> int:
-    """Start the stage again and again, and kill each run shortly after it committed something; number of hits."""
+def held(store: Path, stage: str) -> bool:
+    """Whether a process computes an object of the stage."""
+    return not all(is_free(path) for path in store.glob(f"locks/{stage}/*"))
+
+
+def disturb(victim: Victim, store: Path, stage: str, *, delays: list[float], blindly: bool = False) -> int:
+    """Start the stage again and again, and kill each run shortly after it committed something; number of hits.
+
+    A stage that commits nothing before its end is killed `blindly`: shortly after it began.
+    """
     hits = 0
     for delay in delays:
         before = progress(store)
         process = victim.start(store, (stage,))
-        while process.is_alive() and progress(store) <= before:
+        while process.is_alive() and not (held(store, stage) if blindly else progress(store) - before):
             time.sleep(0.02)
         process.join(delay)
         if process.is_alive():
@@ -132,12 +149,20 @@ def disturb(victim: Victim, store: Path, stage: str, *, delays: list[float]) -> 
     return hits
 
 
-def compare(victims: Mapping[int, Victim], folder: Path, stage: str, *, kills: int, before: tuple[str, ...]) -> None:
+def compare(
+    victims: Mapping[int, Victim],
+    folder: Path,
+    stage: str,
+    *,
+    kills: int,
+    before: tuple[str, ...],
+    blindly: bool = False,
+) -> None:
     """Kill the stage so many times, let it end, and find what an undisturbed run leaves."""
     victim, store = victims[kills], folder / "store"
     shutil.copytree(victim.store(before), store)
     moments = random.Random(kills)
-    hits = disturb(victim, store, stage, delays=[moments.uniform(0.0, 0.2) for _ in range(kills)])
+    hits = disturb(victim, store, stage, delays=[moments.uniform(0.0, 0.2) for _ in range(kills)], blindly=blindly)
     assert hits == kills, "the stage was over before it could be killed"
     victim.finish(store, (stage,))
     experiment = f"kill_tris_{victim.dataset}" if stage in TRIS_STAGES else f"kill_{victim.dataset}"

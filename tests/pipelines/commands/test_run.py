@@ -1,5 +1,7 @@
 """Running from a terminal: what is told, and what becomes of runs that were killed."""
 
+import json
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,6 +74,25 @@ def test_a_killed_terminal_run_gives_its_pool_slot_back() -> None:
             dead.run_id: dg.DagsterRunStatus.CANCELED,
             living.run_id: dg.DagsterRunStatus.STARTED,
         }
+
+
+def test_a_run_of_killed_pages_gives_its_pool_slot_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    with dg.DagsterInstance.ephemeral() as instance, socket.socket(socket.AF_UNIX) as there:
+        there.bind("there")
+        there.listen()
+        with socket.socket(socket.AF_UNIX) as killed:
+            killed.bind("killed")
+        runs = {
+            name: create_run_for_test(
+                instance,
+                tags={".dagster/grpc_info": json.dumps({"host": "localhost", "socket": name})},
+                status=dg.DagsterRunStatus.STARTED,
+            ).run_id
+            for name in ("there", "killed", "removed")
+        }
+        assert set(end_dead_runs(instance)) == {runs["killed"], runs["removed"]}
+        assert instance.get_run_by_id(runs["there"]).status == dg.DagsterRunStatus.STARTED  # type: ignore[union-attr]
 
 
 def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
