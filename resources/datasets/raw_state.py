@@ -19,6 +19,7 @@ from ops.refusal import Refused
 from resources.datasets import open_dataset
 from resources.datasets.records import READER_VERSION, DatasetConfig
 from resources.opening import read_file
+from resources.processes import for_others
 from storage.digest import digest
 from storage.files import StoreError, write_bytes
 
@@ -66,7 +67,7 @@ def _hashed(config: DatasetConfig, described: str, memory: Path) -> str:
     newest = max((stamp[1:3] for stamp in before.values() if stamp), default=[0, 0])
     if stamps_of(before) == before and max(newest) < (began - AT_REST_SECONDS) * 1e9:
         page = {"config": described, "stamps": before, "fingerprint": fingerprint}
-        with suppress(StoreError):
+        with for_others(0o077), suppress(StoreError):  # private, also while a command writes for its person
             write_bytes(memory, json.dumps(page).encode())
     return fingerprint
 
