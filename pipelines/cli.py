@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.commands.terminal import console
+from pipelines.commands.terminal import complain, console, say
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -67,7 +66,7 @@ def demo() -> None:
     _run("toyref", "base")
     _print_report("toyref", "base")
     console.print(f"\nTook {time.monotonic() - started:.0f} s. Everything is kept in {home()}.")
-    console.print("Open the pages with [bold]make ui[/bold] (or `wordmask ui`), then http://127.0.0.1:3000")
+    console.print("Open the pages with `make ui` (or `wordmask ui`), then http://127.0.0.1:3000")
 
 
 @app.command()
@@ -156,7 +155,7 @@ def export(
 def segment(
     ctx: typer.Context,
     picture: Annotated[Path, typer.Argument(help="Any image; it need not belong to a data set.")],
-    sentences: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
+    expressions: Annotated[list[str], typer.Argument(help="What to segment, an expression for each mask.")],
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
@@ -166,7 +165,7 @@ def segment(
     from pipelines.commands.segment import segment
 
     with _clear_errors(), for_others(ctx.obj):
-        console.print(segment(picture, sentences, to, dataset=dataset, experiment=experiment, model=model))
+        console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
 
 
 @app.command()
@@ -187,7 +186,7 @@ def results(
         failed = write_results(out, style, range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
-        console.print(f"[red]failed:[/red] {command}")
+        say("failed:", command, "red")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -251,7 +250,7 @@ def verify_models() -> None:
     table, broken = models_table(thorough=True)
     console.print(table)
     for advice in broken:
-        console.print(f"[red]{escape(advice)}[/red]")
+        complain(advice)
     raise typer.Exit(1 if broken else 0)
 
 
@@ -263,7 +262,7 @@ def remove_models(
     from pipelines.commands.models import remove_models
 
     with _clear_errors():
-        console.print("\n".join(escape(f"removed {path}") for path in remove_models(names)) or "nothing was there")
+        console.print("\n".join(f"removed {path}" for path in remove_models(names)) or "nothing was there")
 
 
 @app.command()
@@ -303,11 +302,11 @@ class _clear_errors:  # noqa: N801  a context manager reads as a verb
         from storage.files import StoreError
 
         if isinstance(error, (Refused, FileNotFoundError, StoreError)):  # any other ValueError is a bug
-            console.print(f"[red]{escape(str(error))}[/red]")
+            complain(str(error))
             raise typer.Exit(1) from error
         if reason := _refused_by_the_disk(error):
             advice = f"Is {home()} writable, and is there room? Free some, or set WORDMASK_HOME to another folder"
-            console.print(f"[red]{escape(f'{reason}. {advice}.')}[/red]")
+            complain(f"{reason}. {advice}.")
             raise typer.Exit(1) from error
 
 

@@ -32,7 +32,7 @@ class Check:
 
     topic: str
     verdict: Verdict
-    """`bad` stops the demo; `note` limits something that is named in the advice."""
+    """`bad` stops the demo, or loses what was asked for; `note` limits something that is named in the advice."""
     found: str
     advice: str = ""
     """What to do next; empty where there is nothing to do."""

@@ -15,6 +15,7 @@ from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
 from assets.framework.stage import StageInstance, fingerprint, group_name, resolved
 from assets.framework.work import Work
+from assets.reports.text import visible
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
@@ -54,10 +55,13 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     def materialize(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], runtime: RuntimeResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        def log(text: str) -> None:
+            context.log.info(visible(text))
+
         try:
-            artifact = run_stage(instance, store.open(), runtime, context.log.info, launch=partial(_pipe, context))
+            artifact = run_stage(instance, store.open(), runtime, log, launch=partial(_pipe, context))
         except PERSON_HAS_TO_ACT as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise dg.Failure(visible(str(error)), allow_retries=False) from error
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -162,8 +166,8 @@ def describe(artifact: Artifact) -> dict[str, dg.MetadataValue]:
         if artifact.has(f"{main}.parquet"):  # a page counts its examples and has no table
             metadata["dagster/column_schema"] = _column_schema(artifact, main)
     for name, number in manifest.metrics.items():
-        metadata[name] = (
-            dg.MetadataValue.text(number) if isinstance(number, str) else dg.MetadataValue.float(float(number))
+        metadata[visible(name)] = (
+            dg.MetadataValue.text(visible(number)) if isinstance(number, str) else dg.MetadataValue.float(float(number))
         )
     if artifact.has("preview.png"):
         picture = base64.b64encode(artifact.file("preview.png").read_bytes()).decode()

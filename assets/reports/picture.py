@@ -17,6 +17,7 @@ from assets.data.images import Mask, Pixels
 from assets.data.stages import GROUND_TRUTH, REFERENCES
 from assets.data.tables import ImageRow, Referent, ground_truth_of, images_in, referents_in
 from assets.reports.figures import masked
+from assets.reports.text import visible
 from assets.segmenters.tables import PREDICTIONS
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES, NOUN_PHRASES, SEGMENTERS, ZS_BOOTSTRAP
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of, choices_of, nouns_of
@@ -128,9 +129,9 @@ def draw(example: Example, pixels: Pixels) -> bytes:
         axes.imshow(picture, interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        axes.set_title(title, fontsize=16, fontweight="bold", loc="left")
-        written = "\n".join(textwrap.wrap(line, LETTERS // len(panels)))
-        axes.set_xlabel(written, fontsize=16, loc="left", linespacing=1.3)
+        axes.set_title(title, fontsize=16, fontweight="bold", loc="left", parse_math=False)
+        written = "\n".join(textwrap.wrap(visible(line), LETTERS // len(panels)))
+        axes.set_xlabel(written, fontsize=16, loc="left", linespacing=1.3, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.05)
     return _compressed(Image.open(buffer))

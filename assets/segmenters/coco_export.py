@@ -11,8 +11,8 @@ from pathlib import Path
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
 from ops.visualisation import png_bytes
 from storage.artifact import Artifact
-from storage.files import write_bytes
 from storage.masks import RLE_COLUMNS, Rle
+from storage.outputs import outputs
 
 RLE = frozenset(field.name for field in RLE_COLUMNS)
 COLUMNS = ("image", "expression", "object_id", "split", "mask")
@@ -27,7 +27,9 @@ class Exported:
 
     masks: int
     missing: int
-    """Objects or sentences to which the stage gives no pixel."""
+    """Objects or expressions to which the stage gives no pixel."""
+    folder: Path
+    """Where it lies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,14 @@ def masks_table(artifact: Artifact) -> str | None:
 
 
 def export_masks(
-    references: Artifact, masked: Artifact, table: str, folder: Path, *, png: bool, guard_formulas: bool = False
+    references: Artifact,
+    masked: Artifact,
+    table: str,
+    folder: Path,
+    *,
+    of: str,
+    png: bool,
+    guard_formulas: bool = False,
 ) -> Exported:
     """Write `annotations.json`, and with `png` a picture of each mask below `masks/` and `expressions.csv`.
 
@@ -70,7 +79,9 @@ def export_masks(
         references: what was said of which image.
         masked: what a stage made.
         table: its table of masks, see `masks_table`.
-        folder: where to; files of an earlier export are written over.
+        folder: where to; files of an earlier export of the same are written over, and where something else lies, or
+            a mask that a person corrected, a folder beside it is taken.
+        of: digest of what is exported: data set, experiment, stage.
         png: whether masks are drawn, too, at the image's size: 255 on the object, 0 elsewhere.
         guard_formulas: whether `expressions.csv` is for a spreadsheet, see `csv_bytes`; it is then not for `add`.
 
@@ -80,12 +91,14 @@ def export_masks(
     images = images_in(references)
     found = list(_given(references, images, masked, table))
     given = [one for one in found if one is not None]
-    write_bytes(folder / "annotations.json", _coco(images, given))
-    if png:
-        for one in given:
-            write_bytes(folder / one.file, png_bytes(one.mask.decode()))
-        write_bytes(folder / "expressions.csv", csv_bytes([COLUMNS, *_table(given)], guard_formulas=guard_formulas))
-    return Exported(masks=len(given), missing=len(found) - len(given))
+    drawn = [*(f"/{one.file}" for one in given), "/expressions.csv"] if png else []
+    with outputs(folder.parent, folder.name, ["/annotations.json", *drawn], of=of) as files:
+        files.write("/annotations.json", _coco(images, given))
+        if png:
+            for one in given:
+                files.write(f"/{one.file}", png_bytes(one.mask.decode()))
+            files.write("/expressions.csv", csv_bytes([COLUMNS, *_table(given)], guard_formulas=guard_formulas))
+        return Exported(masks=len(given), missing=len(found) - len(given), folder=files.path(""))
 
 
 def _given(

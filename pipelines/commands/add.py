@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from pipelines.commands.terminal import console
 from pipelines.config.dataset_files import write_dataset
 
@@ -17,7 +15,7 @@ def add_folder(name: str, folder: Path, *, manifest: str | None, experiment: str
     path = write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
     for line in path.read_text().splitlines():
         if line.startswith("# "):
-            console.print(escape(line[2:]))
+            console.print(line[2:])
     console.print(
         f"wrote {path}; now run `wordmask run -d {name} -e {experiment}`, or reload the definitions in the UI"
     )

@@ -30,7 +30,7 @@ def cost_table(size: str, *, repeats: int) -> Table:
         *lavt_and_meres(lavt.size),
     ]
     names = ("network", "image", "parameters", "GMAC", "GMAC without norms and enlargement", f"ms on {device}")
-    table = folding(*names, title=f"One image and one sentence, {size} size, random weights")
+    table = folding(*names, title=f"One image and one expression, {size} size, random weights")
     for cost in costs_of(candidates, repeats=repeats, device=device):
         table.add_row(
             cost.name,

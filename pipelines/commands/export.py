@@ -9,7 +9,8 @@ from assets.segmenters.coco_export import export_masks, masks_table
 from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
-from pipelines.graph.state import ready
+from pipelines.graph.state import raw_data_problem, ready
+from storage.digest import digest
 
 
 def export(
@@ -27,13 +28,14 @@ def export(
         Refused: a stage is not finished or gives no masks; says which do.
         StoreError: the disk refuses.
     """
-    artifacts = ready(planned(dataset, experiment))
+    used = planned(dataset, experiment)
+    artifacts = ready(used)
     tables = {name: table for name, artifact in artifacts.items() if (table := masks_table(artifact))}
     lacking = sorted(set(stages) - set(tables))
     if lacking or not tables:
         raise Refused(
-            f"no masks of {', '.join(lacking) or 'any stage'} yet: `wordmask run -d {dataset} -e {experiment}` makes "
-            f"them; finished are {', '.join(tables) or 'none'}"
+            f"{raw_data_problem(used)}no masks of {', '.join(lacking) or 'any stage'} yet: "
+            f"`wordmask run -d {dataset} -e {experiment}` makes them; finished are {', '.join(tables) or 'none'}"
         )
     summary = folding("stage", "masks", "without a pixel", "folder")
     for name in stages or tables:
@@ -42,8 +44,9 @@ def export(
             artifacts[name],
             tables[name],
             folder / name,
+            of=digest([dataset, experiment, name]),
             png=png,
             guard_formulas=guard_formulas,
         )
-        summary.add_row(name, str(done.masks), str(done.missing), str(folder / name))
+        summary.add_row(name, str(done.masks), str(done.missing), str(done.folder))
     return summary

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -46,11 +45,11 @@ def get_models(names: Sequence[str], *, experiment: str | None = None) -> None:
     sizes = [file.size for file in wanted if file.size is not None]
     unknown = len(wanted) - len(sizes)
     more = f" and {unknown} of unknown size" if unknown else ""
-    console.print(f"{len(wanted)} files, {sum(sizes) / 1e9:.2f} GB{more}, into {escape(str(checkpoint_folder()))}")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console.print(f"{len(wanted)} files, {sum(sizes) / 1e9:.2f} GB{more}, into {checkpoint_folder()}")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as shown:
         for file in wanted:
-            task = shown.add_task(escape(file.target.name), total=file.size)
+            task = shown.add_task(file.target.name, total=file.size)
             download(file, progress=lambda done, task=task: shown.update(task, completed=done))  # type: ignore[misc]
 
 

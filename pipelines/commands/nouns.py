@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 
 from ops.evaluation.noun_hits import evaluate_nouns
 from ops.ssc.nouns import Rule, noun_phrases
-from pipelines.commands.terminal import folding
+from pipelines.commands.terminal import coloured, folding
+from pipelines.escaping import escaped
 from resources.datasets.class_pairs import read_class_pairs
 from resources.models.loading import open_parser
 from resources.models.spacy_parser import parse_all
@@ -32,6 +32,9 @@ def noun_table(pairs: Path, *, synonyms: Path | None, rule: Rule, parser: str) -
         "kind of miss", "count", "examples: expression (class) -> nouns", title="Failures by kind", show_lines=True
     )
     for kind in evaluation.failures:
-        lines = [f"{text} ({category}) -> {', '.join(found) or 'none'}" for text, category, found in kind.examples]
-        misses.add_row(kind.kind, str(kind.count), escape("\n".join(lines)))
+        lines = [
+            f"{escaped(text)} ({escaped(category)}) -> {escaped(', '.join(found)) or 'none'}"
+            for text, category, found in kind.examples
+        ]
+        misses.add_row(kind.kind, str(kind.count), coloured("\n".join(lines)))
     return Group(shares, misses)

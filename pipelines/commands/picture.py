@@ -7,7 +7,7 @@ from assets.data.source import Source
 from assets.reports.picture import NEEDED, clearest_example, draw
 from ops.refusal import Refused
 from pipelines.graph.load import planned
-from pipelines.graph.state import ready
+from pipelines.graph.state import raw_data_problem, ready
 from resources.datasets import open_dataset
 from resources.datasets.images import load_image
 from storage.files import write_bytes
@@ -22,7 +22,10 @@ def write_picture(file: Path, *, dataset: str, experiment: str) -> None:
     instances = planned(dataset, experiment)
     artifacts = ready(instances)
     if lacking := [stage.name for stage in NEEDED if stage.name not in artifacts]:
-        raise Refused(f"{', '.join(lacking)} not made yet: `wordmask run -d {dataset} -e {experiment}` makes them")
+        raise Refused(
+            f"{raw_data_problem(instances)}{', '.join(lacking)} not made yet: "
+            f"`wordmask run -d {dataset} -e {experiment}` makes them"
+        )
     source: Source = instances[0].source
     example = clearest_example(artifacts, source.evaluate)
     if example is None:

@@ -12,7 +12,8 @@ from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.config.paper_tables import IOUS
 from pipelines.graph.load import in_use, load_plan, planned
-from pipelines.graph.state import ready
+from pipelines.graph.state import among, raw_data_problem, ready, states_of
+from resources.store import open_store
 from storage.artifact import Artifact
 
 
@@ -46,16 +47,19 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
     """Every finished experiment on a data set, with the difference to the baseline in mIoU points.
 
     Raises:
-        Refused: nobody asked for the baseline there; says for what they did.
+        Refused: nobody asked for the baseline there, or the raw data are not those that were read; says so.
     """
     instances = [instance for instance in load_plan() if instance.dataset == dataset]
+    states = states_of(instances, open_store())
     summaries = {
-        name: summary_of(ready(in_use(instances, dataset, name)))
+        name: summary_of(among(states, in_use(instances, dataset, name)))
         for name in dict.fromkeys(name for instance in instances for name in instance.used_by)
     }
     if baseline not in summaries:
         names = ", ".join(summaries) or "none: nothing was asked for there"
         raise Refused(f"no experiment {baseline} to compare with on data set {dataset}; its experiments: {names}")
+    if problem := raw_data_problem(instances):
+        raise Refused(f"{problem}Run `wordmask run -d {dataset} -e {baseline}`")
     splits = list(dict.fromkeys(split for cells in summaries.values() for split, _ in cells if split != "train"))
     table = folding(
         "experiment", "masks", *(f"{split} oIoU / mIoU" for split in splits), title=f"{dataset}, baseline {baseline}"
@@ -99,7 +103,7 @@ def _finished(dataset: str, experiment: str) -> dict[str, Artifact]:
     missing = [instance.stage.name for instance in used if instance.stage.name not in artifacts]
     if missing:
         raise Refused(
-            f"{experiment} on {dataset}: {', '.join(missing)} not ready; "
+            f"{raw_data_problem(used)}{experiment} on {dataset}: {', '.join(missing)} not ready; "
             f"run `wordmask run -d {dataset} -e {experiment}`"
         )
     return artifacts

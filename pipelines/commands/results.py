@@ -1,6 +1,6 @@
 """The papers' tables on the embedded worlds: which experiments they need, and their figures over seeds as Markdown.
 
-A world is a style of sentences and a seed; other seeds have other scenes and other trainings. The worlds beside
+A world is a style of expressions and a seed; other seeds have other scenes and other trainings. The worlds beside
 `toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
@@ -12,14 +12,13 @@ import numpy as np
 
 from assets.data.source import ToyWorld
 from assets.framework.stage import StageInstance
+from ops.refusal import Refused
 from pipelines.commands.report import classes_of, summary_of
-from pipelines.commands.terminal import console
-from pipelines.config.dataset_files import DatasetFile, ask_for
+from pipelines.commands.terminal import say
+from pipelines.config.dataset_files import DatasetFile, ask_for, write_once
 from pipelines.config.paper_tables import PaperTable, Row, numbered
-from pipelines.config.yaml_files import write_file
 from pipelines.graph.load import in_use, leading_to, load_plan
-from pipelines.graph.state import state_of
-from resources.paths import home
+from pipelines.graph.state import states_of
 from resources.store import open_store
 from storage.artifact import Store
 
@@ -46,7 +45,7 @@ def write_results(
 
     Args:
         out: Markdown file; its other sections stay.
-        styles: of sentences.
+        styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
         numbers: of tables.
         show: run nothing; write what is finished.
@@ -55,11 +54,15 @@ def write_results(
         The runs that failed, as people would launch them.
 
     Raises:
-        Refused: a number means no table; says which there are.
+        Refused: a number means no table, with those that there are; or the file holds something else.
     """
     tables = numbered(numbers)
     register(styles, seeds, tables)
     instances = load_plan()
+
+    earlier = out.read_text() if out.exists() else ""
+    if earlier.strip() and not earlier.startswith(HEAD.splitlines()[0] + "\n"):
+        raise Refused(f"{out} is no page of results and would be lost; name another file with --out")
 
     def write() -> None:
         earlier = out.read_text() if out.exists() else ""
@@ -85,7 +88,7 @@ def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[Pap
             if name != "toyref":
                 toy = ToyWorld.model_validate({"style": style, "seed": seed})
                 comment = "An embedded world of the tables; written by wordmask results."
-                write_file(home() / "datasets" / f"{name}.yaml", DatasetFile(kind="toyref", toy=toy), comment=comment)
+                write_once(name, DatasetFile(kind="toyref", toy=toy), comment)
             ask_for(name, experiments)
 
 
@@ -105,7 +108,7 @@ def run_rows(
 
     Args:
         instances: the plan, with the tables registered.
-        styles: of sentences.
+        styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
         tables: of papers.
         after: called when a run is over.
@@ -121,7 +124,7 @@ def run_rows(
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
         if _finished(instances, store, dataset, experiment, stage):
             continue
-        console.print(f"[bold]run {number} of {len(wanted)}[/bold]: {experiment} on {dataset}, until {stage}")
+        say(f"run {number} of {len(wanted)}:", f"{experiment} on {dataset}, until {stage}", "bold")
         if not run_planned(in_use(instances, dataset, experiment), dataset, experiment, until=stage):
             failed.append(f"wordmask run -d {dataset} -e {experiment} --until {stage}")
         after()
@@ -139,7 +142,7 @@ def markdown(
     """The tables over finished runs; a row that some seed has not finished says how many have.
 
     Args:
-        styles: of sentences.
+        styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
         tables: registered before.
         earlier: what an earlier call made; its other tables stay, and so do those that have no finished row here.
@@ -195,8 +198,8 @@ def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str]) -
 
 def _finished(instances: Plan, store: Store, dataset: str, experiment: str, stage: str) -> StageInstance | None:
     """A stage of an experiment on a data set, if what it makes is up to date."""
-    instance = leading_to(stage, in_use(instances, dataset, experiment))[-1]
-    return instance if state_of(instance, store) == "ready" else None
+    used = leading_to(stage, in_use(instances, dataset, experiment))
+    return used[-1] if states_of(used, store)[used[-1].key].state == "ready" else None
 
 
 def _mean_and_spread(cells: Sequence[Sequence[float] | None]) -> str:

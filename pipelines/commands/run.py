@@ -12,10 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
-from rich.markup import escape
 
 from assets.framework.stage import StageInstance
-from pipelines.commands.terminal import console
+from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
 from pipelines.graph.instance import instance_folder
@@ -90,9 +89,9 @@ def _print_failures(result: dg.ExecuteInProcessResult) -> None:
             check = event.asset_check_evaluation_data
             if not check.passed:
                 name = "/".join(check.asset_key.path)
-                console.print(f"[yellow]{escape(name)}:[/yellow] {escape(str(check.description))}")
+                say(f"{name}:", str(check.description), "yellow")
         if event.is_step_failure:
-            console.print(f"[red]{escape(event.step_key or '')} failed:[/red] {escape(failure_reason(event))}")
+            console.print(coloured(f"{event.step_key} failed:", "red"), failure_reason(event))
 
 
 @contextmanager
@@ -183,10 +182,9 @@ class _StageLines(logging.Handler):
         step = (meta.get("step_key") or "").rpartition("__")[2]
         event = meta.get("dagster_event")
         if event is None and record.levelno >= logging.INFO:
-            message = escape(str(meta.get("orig_message", record.getMessage())))
-            console.print(f"[cyan]{step:>18}[/cyan]  {message}", highlight=False)
+            say(f"{step:>18} ", str(meta.get("orig_message", record.getMessage())), "cyan")
         elif event is not None and BLOCKED in (event.message or ""):
-            console.print(f"[cyan]{step:>18}[/cyan]  waits for another run to leave its pool", highlight=False)
+            say(f"{step:>18} ", "waits for another run to leave its pool", "cyan")
 
 
 def _terminal_logger(_: dg.InitLoggerContext) -> logging.Logger:

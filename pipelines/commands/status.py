@@ -1,26 +1,28 @@
 """The state of an experiment's stages, as a table for the terminal. Without Dagster."""
 
-from rich.table import Table
+from rich.console import Group
 
-from pipelines.commands.terminal import folding
-from pipelines.graph.load import planned
-from pipelines.graph.state import state_of, stored
+from pipelines.commands.terminal import coloured, folding
+from pipelines.graph.load import read_plan
+from pipelines.graph.state import states_of
 from resources.store import open_store
 
 COUNTS = ("rows", "reused", "computed", "quarantined")
 
 
-def status_table(dataset: str, experiment: str) -> Table:
-    """Which stages are ready, stale or missing, and with how many rows.
+def status_table(dataset: str, experiment: str) -> Group:
+    """Which stages are ready, stale or missing, with how many rows, and which files were left out of the graph.
 
     Raises:
-        Refused: nobody asked for this pair; says what asks for it, and which pairs there are.
+        Refused: a file of this pair is left out, or nobody asked for it; says what asks for it.
     """
-    store = open_store()
+    plan = read_plan()
+    instances = plan.of(dataset, experiment)
+    states = states_of(instances, open_store())
     table = folding("asset", "state", *COUNTS)
-    for instance in planned(dataset, experiment):
-        artifact = stored(instance.key, store)
+    for instance in instances:
+        artifact = states[instance.key].artifact
         tallies = list(artifact.manifest.rows.values()) if artifact else []
         counts = [str(sum(getattr(tally, name) for tally in tallies)) for name in COUNTS]
-        table.add_row("/".join(instance.key), state_of(instance, store), *counts)
-    return table
+        table.add_row("/".join(instance.key), str(states[instance.key]), *counts)
+    return Group(table, *(coloured(f"left out: {file}", "red") for file in plan.left_out))

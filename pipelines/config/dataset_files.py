@@ -1,6 +1,6 @@
 """Data-set files: what the data are and where they lie, and which experiments are asked for on them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -8,15 +8,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from assets.data.source import Source, ToyWorld
+from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.experiment_files import ExperimentFile
+from pipelines.config.described import Described, LeftOut, unknown
+from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.plain_yaml import read_yaml, told
 from pipelines.config.yaml_files import (
     SHIPPED,
     checked_name,
     dataset_folders,
     experiment_folders,
-    read_files,
+    read_each,
     write_file,
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
@@ -52,7 +54,7 @@ class DatasetFile(BaseModel):
     experiments: tuple[str, ...] = ()
 
 
-class DataSet(NamedTuple):
+class PlannedDataset(NamedTuple):
     """A data set and who is run on it, beside the experiments that name it themselves."""
 
     name: str
@@ -67,18 +69,56 @@ class DataSet(NamedTuple):
         return self.name in datasets or experiment in self.experiments or experiment in self.asked
 
 
-def read_datasets(folders: Iterable[Path]) -> dict[str, DataSet]:
+def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
     """All data sets by name.
 
-    Raises:
-        Refused: a file is not valid, or two share a name.
+    A file is left out when it is not valid or shares its name with an earlier one; so is what was asked for since,
+    where that file is broken.
     """
-    asked = _asked()
-    return {
-        path.stem: DataSet(
+    files, left_out = read_each(folders, DatasetFile)
+    try:
+        asked = _asked()
+    except Refused as problem:
+        asked = {}
+        left_out.append(LeftOut(home() / ASKED, str(problem)))
+    known = {
+        path.stem: PlannedDataset(
             path.stem, _source(path.stem, file, path.parent), file.experiments, tuple(asked.get(path.stem, ()))
         )
-        for path, file in read_files(folders, DatasetFile).items()
+        for path, file in files.items()
+    }
+    paths = {path.stem: path for path in files}
+    return Described("data set", known, paths, tuple(left_out), ", and `wordmask add` registers a folder")
+
+
+def read_both(
+    experiments: Iterable[Path] | None = None, datasets: Iterable[Path] | None = None
+) -> tuple[Described[Experiment], Described[PlannedDataset]]:
+    """All experiments and all data sets, but for those that name one which no file describes.
+
+    Args:
+        experiments: folders of experiment files; None: those that ship and the user's own.
+        datasets: folders of data-set files, likewise.
+    """
+    tried = read_experiments(experiment_folders() if experiments is None else experiments, STAGES)
+    known = read_datasets(dataset_folders() if datasets is None else datasets)
+    broken = {file.path.stem for file in (*tried.left_out, *known.left_out)}  # described, if not well
+    named = {name: file.datasets for name, file in tried.items()}
+    asked = {name: file.experiments for name, file in known.items()}
+    return (
+        tried.without(_astray(named, {*known, *broken}, "data set")),
+        known.without(_astray(asked, {*tried, *broken}, "experiment")),
+    )
+
+
+def _astray(named: Mapping[str, Iterable[str]], described: Collection[str], kind: str) -> dict[str, str]:
+    """Name -> why, of what names something of another kind that no file describes."""
+    complaint = f"it names the {kind}"
+    return {
+        name: unknown(complaint, other, described, "no file describes it")
+        for name, others in named.items()
+        for other in others
+        if other not in described
     }
 
 
@@ -91,13 +131,10 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     Raises:
         Refused: there is no such experiment or data set; says which there are.
     """
-    wanted = _experiment_files(experiments)
-    datasets = read_datasets(dataset_folders())
-    if dataset not in datasets:
-        raise Refused(
-            f"no data set is called {dataset}; known are {', '.join(datasets)}, and `wordmask add` registers a folder"
-        )
-    new = [name for name, file in wanted.items() if not datasets[dataset].has(name, file.datasets)]
+    described, datasets = read_both()
+    wanted = {name: described.named(name) for name in dict.fromkeys(experiments)}
+    known = datasets.named(dataset)
+    new = [name for name, file in wanted.items() if not known.has(name, file.datasets)]
     if new:
         path = home() / ASKED
         with exclusive(path.with_suffix(".lock"), timeout=60):
@@ -109,14 +146,14 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
 
 
 def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: str) -> Path:
-    """Describe a user's folder of pictures in `<home>/datasets/<name>.yaml`, once the reader has found it usable.
+    """Describe a user's folder of images in `<home>/datasets/<name>.yaml`, once the reader has found it usable.
 
     Rows that name no split train. All other splits are scored; where there is none, the training rows are, so that
     their masks are predicted too. An equal description that exists already stays.
 
     Args:
         name: what the data set will be called.
-        folder: holds the pictures and the table of expressions.
+        folder: holds the images and the table of expressions.
         manifest: name of that table below the folder, unless it is expressions.csv or expressions.jsonl.
         experiment: experiment that is asked for on it.
 
@@ -127,9 +164,11 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         Refused: the name is unusable or taken, no such experiment is known, or the folder cannot be used.
     """
     checked_name(name)
-    _experiment_files([experiment])
+    experiments, datasets = read_both()
+    experiments.named(experiment)
+    datasets.require_whole(name)
     if not folder.is_dir():
-        raise Refused(f"{folder} is no folder; give the one that holds the pictures and their expressions")
+        raise Refused(f"{folder} is no folder; give the one that holds the images and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
@@ -139,7 +178,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
         manifest=manifest,
         evaluate=tuple(split for split in corpus.splits if split != "train") or ("train",),
     )
-    path = _write_once(name, file, _summary(corpus))
+    path = write_once(name, file, _summary(corpus))
     ask_for(name, [experiment])
     return path
 
@@ -182,26 +221,24 @@ def _summary(corpus: Corpus) -> str:
     return "\n".join(lines)
 
 
-def _write_once(name: str, file: DatasetFile, comment: str) -> Path:
-    if (SHIPPED / "datasets" / f"{name}.yaml").exists():
+def write_once(name: str, file: DatasetFile, comment: str) -> Path:
+    """Write the user's own description of a data set, unless one of that name says something else; the file.
+
+    Raises:
+        Refused: it does, is broken, or a data set that ships is called so.
+    """
+    if name.casefold() in {path.stem.casefold() for path in (SHIPPED / "datasets").rglob("*.yaml")}:
         raise Refused(f"a data set that comes with wordmask is called {name}; choose another name")
     path = home() / "datasets" / f"{name}.yaml"
-    for existing, written in read_files([path.parent], DatasetFile).items():
-        if existing.stem == name:
+    files, left_out = read_each([path.parent], DatasetFile)
+    Described("data set", {}, {}, tuple(left_out)).require_whole(name)
+    for existing, written in files.items():
+        if existing.stem.casefold() == name.casefold():
             path, file = existing, file.model_copy(update={"experiments": written.experiments})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)
     return path
-
-
-def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
-    files = {path.stem: file for path, file in read_files(experiment_folders(), ExperimentFile).items()}
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
-        if name not in files:
-            raise Refused(f"no experiment is called {name}; known are {', '.join(files)}")
-    return {name: files[name] for name in wanted}
 
 
 def _asked() -> dict[str, list[str]]:
@@ -211,4 +248,4 @@ def _asked() -> dict[str, list[str]]:
         return TypeAdapter(dict[str, list[str]]).validate_python({} if content is None else content)
     except (ValidationError, Refused) as error:
         why = told(error) if isinstance(error, ValidationError) else error
-        raise Refused(f"{path}: {why}. Mend it or delete it; it only says what the graph shows.") from error
+        raise Refused(f"{why}. Mend {ASKED} or delete it; it only says what the graph shows.") from error

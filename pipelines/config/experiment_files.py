@@ -3,7 +3,7 @@
 A file is one experiment; it `extends` another and names only what it changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
 from ops.refusal import Refused
+from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.plain_yaml import told
-from pipelines.config.yaml_files import read_files
+from pipelines.config.yaml_files import read_each
+from pipelines.escaping import escaped
+from resources.checkpoints import CHECKPOINTS
 
 
 class ExperimentFile(BaseModel):
@@ -47,38 +50,54 @@ class Experiment(BaseModel):
         return self.knobs[stage.name]
 
 
-def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> dict[str, Experiment]:
+def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> Described[Experiment]:
     """All experiments, parents before children.
 
-    Raises:
-        Refused: a file is not valid, names an unknown parent, stage or knob, or two files share a name.
+    A file is left out when it is not valid, shares its name with an earlier one, or names an unknown parent, stage or
+    knob; and with it those that extend it.
     """
-    files = {path.stem: file for path, file in read_files(folders, ExperimentFile).items()}
+    files, left_out = read_each(folders, ExperimentFile)
     settled: dict[str, Experiment] = {}
     waiting = dict(files)
-    while waiting:
-        ready = [name for name, file in waiting.items() if file.extends is None or file.extends in settled]
-        if not ready:
-            broken = ", ".join(f"{name} (extends {file.extends})" for name, file in sorted(waiting.items()))
-            raise Refused(f"experiments whose parent does not exist, or which extend each other: {broken}")
-        for name in ready:
-            settled[name] = _settle(name, waiting.pop(name), settled, stages)
-    return settled
+    while ready := [path for path, file in waiting.items() if file.extends is None or file.extends in settled]:
+        for path in ready:
+            file = waiting.pop(path)
+            try:
+                settled[path.stem] = _settle(path.stem, file, settled, stages)
+            except Refused as problem:
+                left_out.append(LeftOut(path, str(problem)))
+    names = {path.stem for path in (*waiting, *(file.path for file in left_out))}
+    left_out += [LeftOut(path, _orphaned(file, names, settled)) for path, file in waiting.items()]
+    paths = {path.stem: path for path in files}
+    return Described("experiment", settled, paths, tuple(left_out))
+
+
+def _orphaned(file: ExperimentFile, left_out: Collection[str], settled: Collection[str]) -> str:
+    """Why an experiment whose parent is not among the settled ones can not be settled."""
+    if file.extends in left_out:
+        return f"it extends {escaped(str(file.extends))}, which is left out itself, or extends it in turn"
+    return unknown("its parent does not exist: no experiment is called", str(file.extends), settled, "mend `extends`")
 
 
 def _settle(
     name: str, file: ExperimentFile, settled: Mapping[str, Experiment], stages: Mapping[str, Stage]
 ) -> Experiment:
     parent = settled[file.extends] if file.extends else None
-    unknown = [*(set(file.knobs) - set(stages)), *(set(file.targets or ()) - set(stages))]
-    if unknown:
-        raise Refused(f"experiment {name}: no stage is called {', '.join(unknown)}; stages: {', '.join(stages)}")
+    for stage in (*file.knobs, *(file.targets or ())):
+        if stage not in stages:
+            raise Refused(unknown("no stage is called", stage, stages, f"stages: {', '.join(stages)}"))
     knobs = {stage: parent.knobs[stage] if parent else stages[stage].knobs() for stage in stages}
     for stage, overrides in file.knobs.items():
         try:
             knobs[stage] = type(knobs[stage]).model_validate({**knobs[stage].model_dump(), **overrides})
         except ValidationError as error:
-            raise Refused(f"experiment {name}, stage {stage}: {told(error)}") from error
+            raise Refused(f"stage {stage}: {told(error, type(knobs[stage]), stage=stage)}") from error
+    for stage in file.knobs:
+        for model in knobs[stage].models():
+            if model not in CHECKPOINTS:
+                raise Refused(
+                    unknown(f"stage {stage}: no model is called", model, CHECKPOINTS, "`wordmask models list`")
+                )
     return Experiment(
         name=name,
         extends=file.extends,

@@ -5,14 +5,15 @@ dates, lists and mappings is built.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ops.refusal import Refused
+from pipelines.config.described import unknown
 from resources.opening import read_file
 
 MOST_BYTES = 1 << 20
@@ -49,11 +50,28 @@ def read_yaml(path: Path) -> Any:
     return content
 
 
-def told(error: ValidationError, most: int = 3) -> str:
-    """What is wrong with settings, as one line of at most so many findings: where, what is wanted, what is there."""
+def told(error: ValidationError, kind: type[BaseModel] | None = None, *, stage: str = "", most: int = 3) -> str:
+    """What is wrong with settings, as one line: where, what is wanted, what is there.
+
+    Args:
+        error: of the validation.
+        kind: the model that was validated; a name that it has not is told what it may stand for.
+        stage: whose knobs they are; empty: keys of a file.
+        most: findings.
+    """
     found = error.errors(include_url=False, include_context=False)
-    lines = [_finding(one["loc"], one["msg"], one["input"]) for one in found[:most]]
+    lines = [
+        _misspelt(str(one["loc"][0]), list(kind.model_fields), stage)
+        if kind is not None and one["type"] == "extra_forbidden" and len(one["loc"]) == 1
+        else _finding(one["loc"], one["msg"], one["input"])
+        for one in found[:most]
+    ]
     return "; ".join(lines) + (f"; and {len(found) - most} more" if len(found) > most else "")
+
+
+def _misspelt(name: str, known: Sequence[str], stage: str) -> str:
+    complaint, whose = ("no knob is called", f"knobs of {stage}") if stage else ("no key is called", "keys")
+    return unknown(complaint, name, known, f"{whose}: {', '.join(known) or 'none'}")
 
 
 def _finding(place: tuple[int | str, ...], message: str, value: object) -> str:

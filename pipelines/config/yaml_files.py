@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ops.refusal import Refused
+from pipelines.config.described import LeftOut
 from pipelines.config.plain_yaml import read_yaml, told
 from resources.paths import home
 from storage.files import write_bytes
@@ -53,21 +54,41 @@ def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
     Raises:
         Refused: a file is not valid, or two share a name.
     """
+    files, left_out = read_each(folders, model)
+    if left_out:
+        raise Refused(str(left_out[0]))
+    return files
+
+
+def read_each(folders: Iterable[Path], model: type[F]) -> tuple[dict[Path, F], list[LeftOut]]:
+    """`read_files`, and the files that are not valid beside those that are.
+
+    Of two that share a name, in whatever letters, the first counts.
+    """
     files: dict[Path, F] = {}
+    left_out: list[LeftOut] = []
     names: set[str] = set()
-    for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"), key=lambda path: path.stem)):
+    for path in (path for folder in folders for path in _described_in(folder)):
         try:
             checked_name(path.stem)
+            if path.suffix != ".yaml":
+                raise Refused("files of that ending are not read; let its name end in .yaml")
+            if path.stem.casefold() in names:
+                raise Refused(f"another file is already called {path.stem}; rename one of them")
             content = read_yaml(path)
             files[path] = model.model_validate({} if content is None else content)
+            names.add(path.stem.casefold())
         except ValidationError as error:
-            raise Refused(f"{path}: {told(error)}") from error
+            left_out.append(LeftOut(path, told(error, model)))
         except Refused as error:
-            raise Refused(f"{path}: {error}") from error
-        if path.stem in names:
-            raise Refused(f"{path}: another file is already called {path.stem}; rename one of them")
-        names.add(path.stem)
-    return files
+            left_out.append(LeftOut(path, str(error).removeprefix(f"{path.name}: ")))
+    return files, left_out
+
+
+def _described_in(folder: Path) -> list[Path]:
+    """Files of a folder and its sub-folders that look as if they described something, by name."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in (".yaml", ".yml"))
+    return sorted(found, key=lambda path: path.stem)
 
 
 def write_file(path: Path, file: BaseModel, *, comment: str) -> None:

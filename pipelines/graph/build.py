@@ -3,6 +3,7 @@
 Nothing that this module reaches imports torch or spaCy.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,24 +11,28 @@ import dagster as dg
 
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.stage import StageInstance
+from pipelines.config.described import LeftOut
+from pipelines.escaping import as_markdown, escaped
 from pipelines.graph.automation import automations
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
-from pipelines.graph.load import load_plan
+from pipelines.graph.load import read_plan
 from pipelines.graph.maintenance import MAINTENANCE
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.store import store_folder
 
+LEFT_OUT = "left_out"
+"""Group of the files that are broken."""
+
 
 def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitions:
-    """All that Dagster shows of a plan; None: of all that is asked for.
-
-    Raises:
-        Refused: a file of an experiment or a data set is wrong; the message names it.
-    """
-    planned = load_plan() if instances is None else instances
+    """All that Dagster shows of a plan; None: of all that is asked for, broken files among it as `left_out`."""
+    plan = read_plan() if instances is None else None
+    planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
+    runnable = _runnable(planned)
+    runnable["assets"] += _left_out(plan.left_out if plan else ())
     return dg.Definitions(
-        **_runnable(planned),
+        **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],
         sensors=sensors,
         schedules=schedules,
@@ -41,6 +46,19 @@ def build_job(
     job = experiment_job(dataset, experiment, instances)
     defs = dg.Definitions(**_runnable(instances), jobs=[job], loggers=loggers)
     return defs.resolve_job_def(job_name(dataset, experiment))
+
+
+def _left_out(files: Sequence[LeftOut]) -> list[dg.AssetSpec]:
+    """Broken files as assets that nothing makes: each stands in the graph with its error for a description."""
+    return [
+        dg.AssetSpec(
+            key=[LEFT_OUT, f"{re.sub('[^A-Za-z0-9]+', '_', file.path.stem)}_{number}"],
+            group_name=LEFT_OUT,
+            description=f"{as_markdown(str(file))}\n\nMend the file and reload the definitions.",
+            metadata={"file": dg.MetadataValue.path(escaped(str(file.path)))},
+        )
+        for number, file in enumerate(files, 1)
+    ]
 
 
 def _runnable(instances: Sequence[StageInstance]) -> dict[str, Any]:

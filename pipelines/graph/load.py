@@ -1,16 +1,55 @@
 """The plan as files ask for it: every stage instance, and those of one experiment. Without Dagster."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from assets.framework.stage import AssetPath, StageInstance
 from assets.stages import STAGES
 from ops.refusal import Refused
-from pipelines.config.dataset_files import read_datasets
-from pipelines.config.experiment_files import read_experiments
-from pipelines.config.yaml_files import dataset_folders, experiment_folders
-from pipelines.graph.planner import closure, plan
+from pipelines.config.dataset_files import ASKED, PlannedDataset, read_both
+from pipelines.config.described import Described, LeftOut
+from pipelines.config.experiment_files import Experiment, read_experiments
+from pipelines.config.yaml_files import experiment_folders
+from pipelines.graph.planner import Shared, closure, with_pair
 from resources.checkpoints import checkpoint_folder, identity
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What files of experiments and data sets ask for."""
+
+    experiments: Described[Experiment]
+    datasets: Described[PlannedDataset]
+    instances: tuple[StageInstance, ...]
+    """Inputs first."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Broken files, of both kinds."""
+        return (*self.experiments.left_out, *self.datasets.left_out)
+
+    def of(self, dataset: str, experiment: str) -> list[StageInstance]:
+        """What an experiment uses on a data set, inputs first.
+
+        Raises:
+            Refused: a file of this pair is left out, no file describes it, or nobody asked for it; says what asks for
+                it, and which pairs there are.
+        """
+        self.experiments.named(experiment)
+        self.datasets.named(dataset)
+        used = in_use(self.instances, dataset, experiment)
+        if used:
+            return used
+        for file in self.left_out:
+            if file.path.name == ASKED:  # the pair may stand in it
+                raise Refused(str(file))
+        pairs = sorted({(instance.dataset, name) for instance in self.instances for name in instance.used_by})
+        raise Refused(
+            f"experiment {experiment} was not asked for on data set {dataset}: "
+            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
+            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
+        )
 
 
 def load_plan(
@@ -20,28 +59,28 @@ def load_plan(
 ) -> list[StageInstance]:
     """Every stage instance that is asked for: by files of experiments and data sets, or since (`ask_for`).
 
+    Broken files are left out, see `read_plan`.
+
     Args:
         experiments: folders of experiment files; None: those that ship and the user's own.
         datasets: folders of data-set files, likewise.
-
-    Raises:
-        Refused: a file is wrong; the message names it.
     """
-    known_experiments = read_experiments(experiments if experiments is not None else experiment_folders(), STAGES)
-    known_datasets = read_datasets(datasets if datasets is not None else dataset_folders())
-    for what, name, unknown in (
-        *(("experiment", file.name, set(file.datasets) - set(known_datasets)) for file in known_experiments.values()),
-        *(("data set", name, set(file.experiments) - set(known_experiments)) for name, file in known_datasets.items()),
-    ):
-        if unknown:
-            raise Refused(f"{what} {name} names what no file describes: {', '.join(sorted(unknown))}")
-    pairs = [
-        (name, dataset.source, experiment)
-        for experiment in known_experiments.values()
-        for name, dataset in known_datasets.items()
-        if dataset.has(experiment.name, experiment.datasets)
-    ]
-    return plan(pairs, STAGES, identify)
+    return list(read_plan(experiments=experiments, datasets=datasets).instances)
+
+
+def read_plan(*, experiments: Sequence[Path] | None = None, datasets: Sequence[Path] | None = None) -> Plan:
+    """The plan, as `load_plan`, and the broken files that were left out of it."""
+    sound, known = read_both(experiments, datasets)
+    planned: dict[Shared, StageInstance] = {}
+    unplanned: dict[str, str] = {}
+    for experiment in sound.values():
+        for name, dataset in known.items():
+            if dataset.has(experiment.name, experiment.datasets) and experiment.name not in unplanned:
+                try:
+                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
+                except (Refused, OSError) as problem:  # weights that can not be looked at
+                    unplanned[experiment.name] = str(problem)
+    return Plan(sound.without(unplanned), known, tuple(planned.values()))
 
 
 def identify(model: str) -> str:
@@ -55,29 +94,14 @@ def models_of(experiment: str) -> list[str]:
     Raises:
         Refused: no file describes the experiment.
     """
-    known = read_experiments(experiment_folders(), STAGES)
-    if experiment not in known:
-        raise Refused(f"unknown experiment {experiment!r}; there are {', '.join(known)}")
-    stages = [STAGES[name] for name in closure(known[experiment], STAGES)]
-    return list(dict.fromkeys(model for stage in stages for model in known[experiment].of(stage).models()))
+    wanted = read_experiments(experiment_folders(), STAGES).named(experiment)
+    stages = [STAGES[name] for name in closure(wanted, STAGES)]
+    return list(dict.fromkeys(model for stage in stages for model in wanted.of(stage).models()))
 
 
 def planned(dataset: str, experiment: str) -> list[StageInstance]:
-    """What an experiment uses on a data set, inputs first.
-
-    Raises:
-        Refused: nobody asked for this pair; says what asks for it, and which pairs there are.
-    """
-    instances = load_plan()
-    used = in_use(instances, dataset, experiment)
-    if not used:
-        pairs = sorted({(instance.dataset, name) for instance in instances for name in instance.used_by})
-        raise Refused(
-            f"experiment {experiment} was not asked for on data set {dataset}: "
-            f"`wordmask run -d {dataset} -e {experiment}` does so and runs it. "
-            f"Asked for were {', '.join(f'{name} on {data}' for data, name in pairs)}"
-        )
-    return used
+    """What an experiment uses on a data set, inputs first; raises as `Plan.of`."""
+    return read_plan().of(dataset, experiment)
 
 
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:

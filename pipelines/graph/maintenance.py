@@ -20,7 +20,7 @@ from ops.refusal import Refused
 from pipelines.config.dataset_files import ask_for, read_datasets
 from pipelines.config.experiment_files import ExperimentFile, read_experiments
 from pipelines.config.plain_yaml import told
-from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, read_files, write_file
+from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, read_each, write_file
 from resources.dagster_resources import ArtifactStore
 from resources.paths import home
 from storage.artifact import Artifact, Store, StoreError
@@ -85,11 +85,14 @@ def register(new: NewExperiment) -> Path:
     unknown = sorted(set(file.datasets) - set(datasets))
     if unknown:
         raise Refused(f"no data set is called {', '.join(unknown)}; known are {', '.join(datasets)}")
+    experiments.require_whole(new.name)
     if new.name in experiments:
         return _equal_one(new.name, file)
     with TemporaryDirectory() as folder:
         write_file(Path(folder) / path.name, file, comment="")
-        read_experiments([*experiment_folders(), Path(folder)], STAGES)
+        for broken in read_experiments([*experiment_folders(), Path(folder)], STAGES).left_out:
+            if broken.path.parent == Path(folder):
+                raise Refused(f"experiment {new.name}: {broken.reason}")
     write_file(path, file, comment="Written by the job register_experiment.")
     return path
 
@@ -201,7 +204,7 @@ MAINTENANCE = (register_experiment, ask_for_experiments, collect_garbage, verify
 
 def _equal_one(name: str, file: ExperimentFile) -> Path:
     """The user's own file of that name; it never changes under its name: its results would mean something else."""
-    for path, written in read_files([home() / "experiments"], ExperimentFile).items():
+    for path, written in read_each([home() / "experiments"], ExperimentFile)[0].items():
         if path.stem == name and written == file:
             return path
     raise Refused(f"an experiment called {name} exists already and is different; choose another name")

@@ -14,27 +14,43 @@ from storage.digest import digest
 
 Identify = Callable[[str], str]
 """Registry name of a model -> identity of its weights."""
+Pair = tuple[str, Source, Experiment]
+"""Name of a data set, the data set, and what is run on it."""
+Shared = tuple[str, str]
+"""Data set and recipe: what makes two instances one."""
+Planned = Mapping[Shared, StageInstance]
 
 
-def plan(
-    pairs: Iterable[tuple[str, Source, Experiment]], stages: Mapping[str, Stage], identify: Identify
-) -> list[StageInstance]:
+def plan(pairs: Iterable[Pair], stages: Mapping[str, Stage], identify: Identify) -> list[StageInstance]:
     """Every distinct stage instance of the given (data set, source, experiment) triples, inputs before readers.
 
     Raises:
         ValueError: a stage needs one that is not registered.
     """
-    planned: dict[tuple[str, str], StageInstance] = {}
-    for dataset, source, experiment in pairs:
-        mine: dict[str, StageInstance] = {}
-        for name in closure(experiment, stages):
-            instance = _instance(stages[name], dataset, source, experiment, mine, identify)
-            shared = planned.get((dataset, instance.recipe))
-            if shared is not None:
-                instance = replace(shared, used_by=(*shared.used_by, experiment.name))
-            planned[dataset, instance.recipe] = instance
-            mine[name] = instance
+    planned: dict[Shared, StageInstance] = {}
+    for pair in pairs:
+        planned |= with_pair(planned, pair, stages, identify)
     return list(planned.values())
+
+
+def with_pair(
+    planned: Planned, pair: Pair, stages: Mapping[str, Stage], identify: Identify
+) -> dict[Shared, StageInstance]:
+    """What one more pair uses, those that it shares with `planned` among them.
+
+    Raises:
+        Refused: an experiment names a model that is not known.
+        ValueError: a stage needs one that is not registered.
+    """
+    dataset, source, experiment = pair
+    mine: dict[str, StageInstance] = {}
+    for name in closure(experiment, stages):
+        instance = _instance(stages[name], dataset, source, experiment, mine, identify)
+        shared = planned.get((dataset, instance.recipe))
+        if shared is not None:
+            instance = replace(shared, used_by=(*shared.used_by, experiment.name))
+        mine[name] = instance
+    return {(dataset, instance.recipe): instance for instance in mine.values()}
 
 
 def closure(experiment: Experiment, stages: Mapping[str, Stage]) -> list[str]:

@@ -19,6 +19,7 @@ from unicodedata import category
 from ops.refusal import Refused
 from resources.datasets.images import ImageProblem, check_files, inspect_image, safe_path
 from resources.datasets.records import (
+    READER_VERSION,
     Corpus,
     DatasetConfig,
     Expression,
@@ -29,9 +30,6 @@ from resources.datasets.records import (
 )
 from resources.datasets.table_rows import is_unicode, shown
 from resources.opening import digest_of
-
-READER_VERSION = 1
-"""Part of every fingerprint: raise it when the same files are to be read differently."""
 
 LONGEST_REASON = 1_000
 """Characters of what a quarantined row says; a message may quote what a file holds."""
@@ -113,6 +111,13 @@ class Dataset:
             for file, identity in zip(manifest.mask_files, pool.map(_identity, manifest.mask_files), strict=True):
                 total.update(json.dumps([file.name, identity]).encode())
         return total.hexdigest()
+
+    def files(self) -> tuple[Path, ...]:
+        """All files that the fingerprint is taken of, whether they are there or not."""
+        manifest = self._manifest
+        names = dict.fromkeys(row.image_file for row in manifest.rows)
+        images = (manifest.image_folder / name for name in names)
+        return (*manifest.files, *images, *manifest.mask_files)
 
     def corpus(self) -> Corpus:
         """All usable expressions in file order; problems of text, header or size are quarantined.

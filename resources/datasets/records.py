@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["refer", "referit", "folder", "toyref"]
+READER_VERSION = 1
+"""Part of every fingerprint: raise it when the same files are to be read differently."""
 SPLIT_ORDER = ("train", "val", "test", "testA", "testB", "testC")
 
 

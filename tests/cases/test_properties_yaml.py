@@ -73,7 +73,7 @@ def outcome(reader: str, folder: Path, model: type[BaseModel]) -> str:
     try:
         read_files([folder], model)
         if model is ExperimentFile:
-            read_experiments([folder], STAGES)
+            read_experiments([folder], STAGES).named("mine")
     except Refused as problem:
         count(f"YAML {reader}", "refused")
         return str(problem)

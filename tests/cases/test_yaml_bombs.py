@@ -150,8 +150,8 @@ def test_every_number_has_its_bounds(value: Any) -> None:
 )
 def test_numbers_beyond_their_bounds_are_refused_by_name(tmp_path: Path, stage: str, knobs: str, told: str) -> None:
     (tmp_path / "mine.yaml").write_text(f"knobs: {{{stage}: {knobs}}}")
-    with pytest.raises(Refused, match=rf"experiment mine, stage {stage}: .*{told}") as refused:
-        read_experiments([tmp_path], STAGES)
+    with pytest.raises(Refused, match=rf"mine\.yaml: stage {stage}: .*{told}") as refused:
+        read_experiments([tmp_path], STAGES).named("mine")
     assert "\n" not in str(refused.value)
 
 

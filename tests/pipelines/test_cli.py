@@ -65,9 +65,13 @@ def test_a_broken_experiment_file_is_named(run: Run, home: Path) -> None:
     (home / "experiments").mkdir(parents=True)
     (home / "experiments" / "odd.yaml").write_text("extends: base\nknobs: {mask_choices: {sigmma: 1}}\n")
     for command in ("run", "status", "report"):
-        code, said = run(command)
+        code, said = run(command, "-e", "odd")
         assert code == 1
-        assert "experiment odd, stage mask_choices" in said
+        assert "odd.yaml: stage mask_choices: no knob is called sigmma; did you mean sigma?" in said
+    code, said = run("status")
+    assert code == 0
+    assert "left out:" in said
+    assert "no knob is called sigmma" in said
 
 
 def test_an_empty_folder_is_told_what_it_needs(run: Run, tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:
 def test_a_file_that_is_no_text_is_named(run: Run, home: Path) -> None:
     (home / "experiments").mkdir(parents=True)
     (home / "experiments" / "odd.yaml").write_bytes(b"extends: \xff")
-    code, said = run("status")
+    code, said = run("status", "-e", "odd")
     assert code == 1
     assert "odd.yaml is no UTF-8 (byte 9); save it as UTF-8" in said
 

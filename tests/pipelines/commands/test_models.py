@@ -51,7 +51,7 @@ def test_an_experiment_brings_what_its_stages_load(fetched: list[Download], tmp_
     fetched.clear()
     models.get_models([], experiment="base")
     assert fetched == []
-    with pytest.raises(Refused, match="unknown experiment 'ful'"):
+    with pytest.raises(Refused, match="no experiment is called ful; did you mean full"):
         models.get_models([], experiment="ful")
 
 

@@ -16,6 +16,7 @@ from pipelines.commands.report import summary_of
 from pipelines.commands.results import markdown, register, runs_of, world
 from pipelines.config.paper_tables import PaperTable, Row, paper_tables
 from pipelines.graph.load import in_use, leading_to, load_plan, planned
+from pipelines.graph.state import StageState
 from resources.paths import PROJECT
 from storage.artifact import Artifact
 
@@ -173,13 +174,15 @@ def test_a_table_runs_what_is_not_finished_and_a_failure_does_not_stop_it(monkey
 
     finished = {"base"}
     monkeypatch.setattr("pipelines.commands.run.run_planned", run)
-    monkeypatch.setattr(
-        results, "state_of", lambda instance, _: "ready" if finished & set(instance.used_by) else "stale"
-    )
+    monkeypatch.setattr(results, "states_of", lambda used, _: {one.key: _finished_if(one, finished) for one in used})
     failed = results.run_rows(load_plan(), ["toyref"], [0], tables, lambda: told.append(len(ran)))
     assert ran == [("toyref", name, "choice_scores") for name in ("sam_select", "gl_clip")]
     assert told == [1, 2]
     assert failed == ["wordmask run -d toyref -e sam_select --until choice_scores"]
+
+
+def _finished_if(instance: StageInstance, finished: set[str]) -> StageState:
+    return StageState(state="ready" if finished & set(instance.used_by) else "stale")
 
 
 def _choice_of(experiment: str) -> Row:

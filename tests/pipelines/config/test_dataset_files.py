@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config.dataset_files import DataSet, ask_for, read_datasets, write_dataset
+from ops.refusal import Refused
+from pipelines.config.dataset_files import PlannedDataset, ask_for, read_datasets, write_dataset
 from pipelines.config.yaml_files import dataset_folders
-from pipelines.graph.load import load_plan
+from pipelines.graph.load import load_plan, planned
 from tests.pipelines.planning import write_files
 
 Pictures = Callable[[Sequence[str]], Path]
@@ -18,7 +19,7 @@ def add(folder: Path, name: str = "mine", *, manifest: str | None = None, experi
     return write_dataset(name, folder=folder, manifest=manifest, experiment=experiment)
 
 
-def mine() -> DataSet:
+def mine() -> PlannedDataset:
     return read_datasets(dataset_folders())["mine"]
 
 
@@ -27,8 +28,9 @@ def mine() -> DataSet:
 
 def test_a_data_set_that_no_file_describes_is_refused(home: Path) -> None:
     write_files(home / "experiments", {"odd": {"extends": "base", "datasets": ["nowhere"]}})
-    with pytest.raises(ValueError, match="experiment odd names what no file describes: nowhere"):
-        load_plan()
+    with pytest.raises(Refused, match=r"odd\.yaml: it names the data set nowhere.*no file describes it"):
+        planned("toyref", "odd")
+    assert load_plan()
 
 
 def test_relative_roots_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -44,10 +46,10 @@ def test_what_a_file_says_of_its_images_reaches_the_reader(tmp_path: Path) -> No
     assert (config.expect_published_counts, config.image_identity) == (False, "stat")
 
 
-def test_a_data_set_without_scored_splits_is_refused(tmp_path: Path) -> None:
+def test_a_data_set_without_scored_splits_is_left_out(tmp_path: Path) -> None:
     folder = write_files(tmp_path, {"one": {"kind": "folder", "root": "x", "evaluate": []}})
-    with pytest.raises(ValueError, match="evaluate"):
-        read_datasets([folder])
+    with pytest.raises(Refused, match="evaluate"):
+        read_datasets([folder]).named("one")
 
 
 # a user's own folder
@@ -157,7 +159,7 @@ def test_a_shipped_name_is_taken(pictures: Pictures) -> None:
 
 
 def test_an_unknown_experiment_is_refused_with_those_that_exist(pictures: Pictures) -> None:
-    with pytest.raises(ValueError, match=r"no experiment is called bsae; known are .*base"):
+    with pytest.raises(ValueError, match=r"no experiment is called bsae; did you mean base.*known are .*base"):
         add(pictures(TWO), experiment="bsae")
 
 
@@ -203,8 +205,8 @@ def test_lines_about_what_is_gone_mean_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("dataset", "experiment", "message"),
     [
-        ("toyrf", "base", r"no data set is called toyrf; known are toyref.*wordmask add"),
-        ("toyref", "bsae", r"no experiment is called bsae; known are .*base"),
+        ("toyrf", "base", r"no data set is called toyrf; did you mean toyref.*wordmask add"),
+        ("toyref", "bsae", "no experiment is called bsae; did you mean base"),
     ],
 )
 def test_what_nobody_knows_cannot_be_asked_for(home: Path, dataset: str, experiment: str, message: str) -> None:
@@ -215,11 +217,15 @@ def test_what_nobody_knows_cannot_be_asked_for(home: Path, dataset: str, experim
 
 def test_a_broken_memory_of_what_was_asked_for_is_named(home: Path) -> None:
     write_files(home, {"asked": {"toyref": 3}})
-    with pytest.raises(ValueError, match=r"(?s)asked\.yaml.*Mend it or delete it"):
-        load_plan()
+    written = (home / "asked.yaml").read_bytes()
+    assert wanted() == {"base", "correct", "tris", "meres"}
+    for refused in (lambda: planned("toyref", "red_ellipse"), lambda: ask_for("toyref", ["red_ellipse"])):
+        with pytest.raises(Refused, match=r"(?s)Mend asked\.yaml or delete it"):
+            refused()
+    assert (home / "asked.yaml").read_bytes() == written
 
 
 def test_a_data_set_that_asks_for_an_unknown_experiment_is_refused(home: Path) -> None:
     write_files(home / "datasets", {"tiny": {"kind": "toyref", "experiments": ["bsae"]}})
-    with pytest.raises(ValueError, match="data set tiny names what no file describes: bsae"):
-        load_plan()
+    with pytest.raises(Refused, match=r"tiny\.yaml: it names the experiment bsae; did you mean base"):
+        planned("tiny", "base")

@@ -7,6 +7,7 @@ import pytest
 
 from assets.meres.knobs import MeresKnobs
 from assets.stages import STAGES
+from ops.refusal import Refused
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import SHIPPED
 from tests.pipelines.planning import write_files
@@ -123,31 +124,34 @@ def test_a_child_changes_only_what_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"knobs": {"mask_choices": {"sigmma": 1}}}, "sigmma"),
+        ({"knobs": {"mask_choices": {"sigmma": 1}}}, "no knob is called sigmma; did you mean sigma"),
         ({"knobs": {"mask_choices": {"sigma": -1}}}, "greater than 0"),
         ({"knobs": {"mask_choice": {}}}, "no stage is called mask_choice"),
         ({"targets": ["masks"]}, "no stage is called masks"),
         ({"extends": "nobody"}, "parent does not exist"),
-        ({"extends": "odd"}, "extend each other"),
-        ({"knob": {}}, "knob"),
+        ({"extends": "odd"}, "extends it in turn"),
+        ({"knob": {}}, "no key is called knob; did you mean knobs"),
     ],
 )
-def test_a_wrong_experiment_is_refused_by_name(tmp_path: Path, content: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message) as refusal:
-        read_experiments([write_files(tmp_path, {"odd": content})], STAGES)
-    assert "odd" in str(refusal.value)
+def test_a_wrong_experiment_is_left_out_by_name(tmp_path: Path, content: dict[str, object], message: str) -> None:
+    found = read_experiments([write_files(tmp_path, {"odd": content, "sound": {}})], STAGES)
+    assert list(found) == ["sound"]
+    with pytest.raises(Refused, match=rf"odd\.yaml: .*{message}"):
+        found.named("odd")
 
 
-def test_broken_yaml_is_refused_with_its_path(tmp_path: Path) -> None:
+def test_broken_yaml_is_left_out_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "odd.yaml").write_text("knobs: {")
-    with pytest.raises(ValueError, match=r"odd\.yaml"):
-        read_experiments([tmp_path], STAGES)
+    (left_out,) = read_experiments([tmp_path], STAGES).left_out
+    assert left_out.path == tmp_path / "odd.yaml"
 
 
-def test_two_experiments_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_of_two_experiments_of_one_name_the_second_is_left_out(tmp_path: Path) -> None:
     folders = [write_files(tmp_path / part, {"same": {}}) for part in ("one", "two")]
-    with pytest.raises(ValueError, match="already called same"):
-        read_experiments(folders, STAGES)
+    found = read_experiments(folders, STAGES)
+    assert found["same"]
+    with pytest.raises(Refused, match=r"two/same\.yaml: another file is already called same"):
+        found.named("same")
 
 
 def test_sub_folders_mean_nothing_but_names_are_unique_over_all(tmp_path: Path) -> None:
@@ -156,10 +160,10 @@ def test_sub_folders_mean_nothing_but_names_are_unique_over_all(tmp_path: Path) 
     write_files(tmp_path, {"x_child": {"extends": "root"}})
     assert list(read_experiments([tmp_path], STAGES)) == ["root", "x_child", "y_child", "z_child"]
     write_files(tmp_path / "a", {"root": {}})
-    with pytest.raises(ValueError, match="already called root"):
-        read_experiments([tmp_path], STAGES)
+    assert ["already called root" in file.reason for file in read_experiments([tmp_path], STAGES).left_out] == [True]
 
 
-def test_a_file_whose_name_dagster_cannot_carry_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"cannot be a name.*such as my_blur_2"):
-        read_experiments([write_files(tmp_path, {"my blur.2": {}})], STAGES)
+def test_a_file_whose_name_dagster_cannot_carry_is_left_out(tmp_path: Path) -> None:
+    (left_out,) = read_experiments([write_files(tmp_path, {"my blur.2": {}})], STAGES).left_out
+    assert "cannot be a name" in left_out.reason
+    assert "such as my_blur_2" in left_out.reason

@@ -135,7 +135,7 @@ def test_experiments_that_are_asked_for_are_planned(home: Path, instance: dg.Dag
 
 def test_asking_for_what_nobody_knows_says_what_there_is(home: Path, instance: dg.DagsterInstance) -> None:
     result = launch(ask_for_experiments, instance, config={"experiments": ["bsae"]})
-    assert "no experiment is called bsae; known are" in said(result)
+    assert "no experiment is called bsae; did you mean base" in said(result)
 
 
 # collect_garbage

@@ -1,51 +1,73 @@
-"""Which artifacts are up to date."""
+"""Which artifacts are up to date; how the raw data count is in tests/cases/test_stale_status.py."""
 
 from pathlib import Path
 
-from assets.framework.stage import StageInstance
-from pipelines.graph.state import ready, state_of, stored
+import pytest
+
+from assets.framework.stage import StageInstance, fingerprint
+from pipelines.graph.state import ready, states_of, stored
 from storage.artifact import Store
 from tests.pipelines.planning import planned
 
+Instances = dict[tuple[str, ...], StageInstance]
+NAMES = ("dataset_index", "references", "noun_phrases")
 
-def commit(store: Store, instance: StageInstance, mark: str, *, planned: str, inputs: dict[str, str]) -> None:
+
+@pytest.fixture
+def instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instances:
+    """Three stages in a row, each reading those before it; the raw data stay as they are."""
+    monkeypatch.setattr("pipelines.graph.state.current_fingerprint", lambda *_: "raw")
+    return planned(tmp_path / "files", {"base": {"targets": ["noun_phrases"]}})
+
+
+def commit(store: Store, instance: StageInstance, *, planned: str | None = None, raw: str | None = None) -> None:
+    """What a run would leave now; `planned` and `raw` as they were then."""
+    read = {name: store.resolve(key).manifest.fingerprint for name, key in instance.inputs.items()}
+    mark = fingerprint(instance, read, raw=raw or ("raw" if instance.stage.raw else None))
     with store.claim(instance.stage.name, mark, recipe={"own": "own"}) as slot:
-        slot.commit(inputs=inputs)
-    store.point(instance.key, instance.stage.name, mark, planned=planned)
+        if not slot.complete:
+            slot.commit(inputs=read)
+        store.point(instance.key, instance.stage.name, mark, planned=planned or instance.recipe)
 
 
-def test_a_stage_is_missing_then_ready_then_stale(home: Path, tmp_path: Path) -> None:
-    instances = planned(tmp_path / "files", {"base": {"targets": ["references"]}})
-    index, references = instances["set", "dataset_index"], instances["set", "base", "references"]
+def told(instances: Instances, store: Store) -> dict[str, str]:
+    states = states_of(list(instances.values()), store)
+    return {instance.stage.name: str(states[key]) for key, instance in instances.items()}
+
+
+def test_a_stage_is_missing_then_ready_then_stale(instances: Instances, home: Path) -> None:
     store = Store(home / "store")
-    assert state_of(references, store) == "missing"
-    commit(store, index, "data", planned=index.recipe, inputs={})
-    commit(store, references, "one", planned=references.recipe, inputs={"dataset_index": "data"})
-    assert (state_of(index, store), state_of(references, store)) == ("ready", "ready")
-    commit(store, references, "two", planned="other knobs", inputs={"dataset_index": "data"})
-    assert state_of(references, store) == "stale"
-
-
-def test_a_stage_is_stale_when_its_input_was_made_anew(home: Path, tmp_path: Path) -> None:
-    instances = planned(tmp_path / "files", {"base": {"targets": ["references"]}})
-    index, references = instances["set", "dataset_index"], instances["set", "base", "references"]
-    store = Store(home / "store")
-    commit(store, index, "data", planned=index.recipe, inputs={})
-    commit(store, references, "one", planned=references.recipe, inputs={"dataset_index": "data"})
-    commit(store, index, "newer", planned=index.recipe, inputs={})
-    assert (state_of(index, store), state_of(references, store)) == ("ready", "stale")
-
-
-def test_only_what_is_up_to_date_is_ready(home: Path, tmp_path: Path) -> None:
-    instances = planned(tmp_path / "files", {"base": {"targets": ["references"]}})
-    index, references = instances["set", "dataset_index"], instances["set", "base", "references"]
-    store = Store(home / "store")
-    commit(store, index, "data", planned=index.recipe, inputs={})
-    commit(store, references, "two", planned="other knobs", inputs={"dataset_index": "data"})
-    assert {name: artifact.path.name for name, artifact in ready(list(instances.values())).items()} == {
-        "dataset_index": "data"
+    assert set(told(instances, store).values()) == {"missing"}
+    for instance in instances.values():
+        commit(store, instance)
+    assert set(told(instances, store).values()) == {"ready"}
+    commit(store, instances["set", "base", "references"], planned="other knobs")
+    assert told(instances, store) == {
+        "dataset_index": "ready",
+        "references": "stale: made with other settings",
+        "noun_phrases": "stale: references is stale",
     }
-    old = stored(references.key, store)
-    assert old is not None
-    assert old.path.name == "two"
+
+
+def test_what_is_above_a_stage_made_anew_is_stale_to_the_end(instances: Instances, home: Path) -> None:
+    store = Store(home / "store")
+    index, references, _ = instances.values()
+    commit(store, index, raw="earlier")
+    for instance in list(instances.values())[1:]:
+        commit(store, instance)
+    assert set(told(instances, store).values()) == {"stale: raw data changed"}
+    commit(store, index)
+    assert told(instances, store)["references"] == "stale: made from earlier inputs"
+    assert told(instances, store)["noun_phrases"] == "stale: references is stale"
+    commit(store, references)
+    assert told(instances, store)["noun_phrases"] == "stale: made from earlier inputs"
+
+
+def test_only_what_is_up_to_date_is_ready(instances: Instances, home: Path) -> None:
+    store = Store(home / "store")
+    index, references, _ = instances.values()
+    commit(store, index)
+    commit(store, references, planned="other knobs")
+    assert ready(list(instances.values())).keys() == {"dataset_index"}
+    assert stored(references.key, store) is not None
     assert stored(("set", "base", "nothing"), store) is None
