@@ -1,7 +1,7 @@
 """A disk that is too small for a training's samples ends the stage in words, and the next run goes on."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ ROW = np.zeros((3, 64, 64), np.uint8)
 class Words:
     """A tokenizer that knows one word."""
 
-    def encode(self, expressions: list[str], /) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(self, expressions: Sequence[str], /) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros(len(expressions), 1, dtype=torch.int64), torch.ones(len(expressions), 1, dtype=torch.int64)
 
     def card(self) -> dict[str, object]:
