@@ -37,6 +37,8 @@ PREVIEW_BYTES = 30_000
 """Upper limit of a preview in run metadata."""
 
 _GAP = 4
+WIDEST = 8
+"""Widths above that many heights are squeezed: a strip of 2000 x 1 pixels would fill 400 MB of a page."""
 _INK = (25, 25, 30)
 _PAPER = (255, 255, 255)
 
@@ -154,11 +156,12 @@ def side_by_side(panels: Sequence[Panel], *, height: int = 200, caption: str = "
 
 def _scaled(image_HW3: RgbImage, height: int) -> Image.Image:
     image = Image.fromarray(image_HW3)
-    return image.resize((max(1, round(image.width * height / image.height)), height), Image.Resampling.BILINEAR)
+    width = min(max(1, round(image.width * height / image.height)), WIDEST * height)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def scaled(image_HW3: RgbImage, height: int) -> RgbImage:
-    """The image at another height, with its proportions."""
+    """The image at another height, with its proportions; strips are shown at most `WIDEST` heights wide."""
     return np.array(_scaled(image_HW3, height))
 
 

@@ -141,12 +141,15 @@ def export(
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
+    guard_formulas: Annotated[
+        bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
+    ] = False,
 ) -> None:
     """Write the masks of finished stages as COCO annotations, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors(), for_others(ctx.obj):
-        console.print(export(dataset, experiment, to, stages=stage, png=png))
+        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
 
 
 @app.command()
@@ -214,6 +217,53 @@ def nouns(
 
     with _clear_errors():
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
+
+
+models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every known model with what it is for, its size, licence and state."""
+    from pipelines.commands.models import models_table
+
+    console.print(models_table()[0])
+
+
+@models.command("get")
+def get_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")] = [],  # noqa: B006  read only
+    experiment: Annotated[str | None, typer.Option("--for", help="All that this experiment loads.")] = None,
+) -> None:
+    """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped."""
+    from pipelines.commands.models import get_models
+
+    with _clear_errors():
+        get_models(names, experiment=experiment)
+
+
+@models.command("verify")
+def verify_models() -> None:
+    """Hash every file and compare it with what is published."""
+    from pipelines.commands.models import models_table
+
+    table, broken = models_table(thorough=True)
+    console.print(table)
+    for advice in broken:
+        console.print(f"[red]{escape(advice)}[/red]")
+    raise typer.Exit(1 if broken else 0)
+
+
+@models.command("remove")
+def remove_models(
+    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")],
+) -> None:
+    """Delete models from the checkpoint folder."""
+    from pipelines.commands.models import remove_models
+
+    with _clear_errors():
+        console.print("\n".join(escape(f"removed {path}") for path in remove_models(names)) or "nothing was there")
 
 
 @app.command()

@@ -1,26 +1,27 @@
 """One registry of pretrained weights: what they are called, where people get them, and whether a copy is whole.
 
-Nothing is downloaded here. Loading a model belongs in `resources/models/`.
+`resources.downloading` fetches them. Loading a model belongs in `resources/models/`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
+from resources.digests import folder_digest, recorded_digest, remembered_digest
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS, training_command
+from resources.model_files import open_model_file
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
-State = Literal["present", "missing", "wrong size", "wrong hash", "embedded"]
+State = Literal["present", "missing", "wrong size", "wrong hash", "no model", "unreadable", "embedded"]
 MISSING = "missing"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class CheckpointFile:
     """Hex digest, where published."""
     alternatives: tuple[str, ...] = ()
     """Other files that do as well, in order."""
+    address: str = ""
+    """Where it is fetched from; empty where it can not be fetched as one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,11 @@ class Checkpoint:
     embedded: bool = False
     """Comes with the project."""
 
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether every file of it has an address."""
+        return all(file.address for file in self.files)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -73,9 +81,9 @@ class MissingCheckpoint(FileNotFoundError):  # noqa: N818 - says what is missing
 
 
 def _single(
-    name: str, path: str, *, stage: str, licence: str, source: str, size: int | None, sha256: str | None
+    name: str, path: str, *, stage: str, licence: str, source: str, address: str, size: int | None, sha256: str | None
 ) -> Checkpoint:
-    file = CheckpointFile(path=path, size=size, sha256=sha256)
+    file = CheckpointFile(path=path, size=size, sha256=sha256, address=address)
     return Checkpoint(name=name, stage=stage, licence=licence, source=source, path=path, files=(file,))
 
 
@@ -91,6 +99,9 @@ def _embedded(model: str, *, stage: str, licence: str = "Apache-2.0") -> Checkpo
     )
 
 
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
+_META = "https://dl.fbaipublicfiles.com/segment_anything"
+_BERT = "https://huggingface.co/google-bert/bert-base-uncased/resolve/main"
 _CLIP = {"licence": "MIT", "source": "github.com/openai/CLIP, clip/clip.py"}
 _SAM = {
     "stage": "candidate_masks",
@@ -111,6 +122,7 @@ _ALL = (
     _single(
         "ViT-B-32",
         "ViT-B-32.pt",
+        address=f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
         stage="projected_classes",
         size=353_976_522,
         sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
@@ -119,6 +131,7 @@ _ALL = (
     _single(
         "ViT-L-14-336",
         "ViT-L-14-336px.pt",
+        address=f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
         stage="mask_choices",
         size=934_088_680,
         sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
@@ -127,6 +140,7 @@ _ALL = (
     _single(
         "RN50",
         "RN50.pt",
+        address=f"{_OPENAI}/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
         stage="tris_response_model",
         size=255_827_503,
         sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
@@ -135,6 +149,7 @@ _ALL = (
     _single(
         "resnet50",
         "resnet50-0676ba61.pth",
+        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
         stage="refined_labels",
         licence="BSD-3-Clause",
         source="torchvision, ResNet50_Weights.IMAGENET1K_V1",
@@ -145,6 +160,7 @@ _ALL = (
         _single(
             "swint_ogc",
             "groundingdino_swint_ogc.pth",
+            address="https://github.com/IDEA-Research/GroundingDINO/releases/download/v0.1.0-alpha/groundingdino_swint_ogc.pth",
             stage="candidate_masks",
             licence="Apache-2.0",
             source="github.com/IDEA-Research/GroundingDINO, release v0.1.0-alpha",
@@ -156,6 +172,7 @@ _ALL = (
     _single(
         "vit_h",
         "sam_vit_h_4b8939.pth",
+        address=f"{_META}/sam_vit_h_4b8939.pth",
         size=2_564_550_879,
         sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
         **_SAM,
@@ -163,6 +180,7 @@ _ALL = (
     _single(
         "vit_l",
         "sam_vit_l_0b3195.pth",
+        address=f"{_META}/sam_vit_l_0b3195.pth",
         size=1_249_524_607,
         sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
         **_SAM,
@@ -170,6 +188,7 @@ _ALL = (
     _single(
         "vit_b",
         "sam_vit_b_01ec64.pth",
+        address=f"{_META}/sam_vit_b_01ec64.pth",
         size=375_042_383,
         sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         **_SAM,
@@ -177,6 +196,7 @@ _ALL = (
     _single(
         "swin_b",
         "swin_base_patch4_window12_384_22k.pth",
+        address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth",
         stage="zs_bootstrap",
         licence="MIT",
         source="github.com/SwinTransformer/storage, release v1.0.0",
@@ -195,9 +215,10 @@ _ALL = (
                 size=440_449_768,
                 sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
                 alternatives=("bert-base-uncased/pytorch_model.bin",),
+                address=f"{_BERT}/model.safetensors",
             ),
-            CheckpointFile(path="bert-base-uncased/config.json"),
-            CheckpointFile(path="bert-base-uncased/vocab.txt"),
+            CheckpointFile(path="bert-base-uncased/config.json", address=f"{_BERT}/config.json"),
+            CheckpointFile(path="bert-base-uncased/vocab.txt", address=f"{_BERT}/vocab.txt"),
         ),
     ),
     _embedded("parser", stage="noun_phrases", licence="CC BY-SA 4.0 (UD English-EWT)"),
@@ -264,7 +285,9 @@ def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Findi
 
 
 def identity(name: str, folder: Path | None = None) -> str:
-    """A digest that changes with the weights, for recipes; `missing` where they are not there.
+    """A digest that changes with the weights, for recipes.
+
+    `missing` where they are not there, and `unreadable` where this user may not read them; the loader says what to do.
 
     A file counts as the published one by its digest alone. It is hashed once, which is remembered beside it under its
     size, modification time and inode.
@@ -276,9 +299,12 @@ def identity(name: str, folder: Path | None = None) -> str:
     found = _found(checkpoint, home)
     if checkpoint.embedded:
         whole = all(path is not None for _, path in found)
-        return _embedded_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
+        return folder_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
     if all(path is not None for _, path in found):
-        digests = [_remembered_digest(path) for _, path in found if path is not None]
+        try:
+            digests = [remembered_digest(path) for _, path in found if path is not None]
+        except OSError:
+            return UNREADABLE
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     installed = _installed(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
@@ -297,7 +323,8 @@ def _advice(checkpoint: Checkpoint, home: Path, absent: list[str]) -> str:
     if checkpoint.embedded:
         return f"{' and '.join(absent)} should be there; it comes with {checkpoint.source}"
     names = " and ".join(Path(name).name for name in absent)
-    return f"get {names} from {checkpoint.source}; put it into {(home / absent[0]).parent}"
+    by_hand = f"get {names} from {checkpoint.source}; put it into {(home / absent[0]).parent}"
+    return f"type `wordmask models get {checkpoint.name}`, or {by_hand}" if checkpoint.can_be_fetched else by_hand
 
 
 def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
@@ -322,13 +349,17 @@ def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
 def _examine_embedded(checkpoint: Checkpoint) -> Finding:
     folder = EMBEDDED_FOLDER / checkpoint.path
     weights = folder / WEIGHTS
-    if weights.is_file() and _recorded_digest(folder / CARD) != sha256_of(weights):
+    if weights.is_file() and recorded_digest(folder / CARD) != sha256_of(weights):
         advice = f"{weights} is not the file its card describes; restore both files of {checkpoint.source}"
         return Finding(name=checkpoint.name, state="wrong hash", advice=advice)
     return Finding(name=checkpoint.name, state="embedded", advice=f"used by {checkpoint.stage}")
 
 
 def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State, str] | None:
+    try:
+        open_model_file(path).close()
+    except Refused as problem:
+        return "no model" if os.access(path, os.R_OK) else "unreadable", str(problem)
     if path.name != Path(file.path).name:
         return None  # an alternative; nothing is published about it here
     size = path.stat().st_size
@@ -337,36 +368,6 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     if thorough and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
         return "wrong hash", f"{path} hashes to {found[:12]}, published is {file.sha256[:12]}"
     return None
-
-
-def _embedded_digest(folder: Path) -> str:
-    """Over everything that makes the model; the card's date and scores do not."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
-    lines = [f"{path.relative_to(folder).as_posix()} {sha256_of(path)}" for path in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _recorded_digest(card: Path) -> str | None:
-    try:
-        return str(json.loads(card.read_bytes())["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _remembered_digest(path: Path) -> str:
-    stat = path.stat()
-    memory = path.with_name(path.name + ".sha256.json")
-    seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        remembered = json.loads(memory.read_bytes())
-        if {key: remembered[key] for key in seen} == seen:
-            return str(remembered["sha256"])
-    digest = sha256_of(path)
-    with contextlib.suppress(OSError):  # a read-only folder only costs the time to hash again
-        partial = memory.with_name(f"{memory.name}.{os.getpid()}")
-        partial.write_text(json.dumps({**seen, "sha256": digest}), encoding="utf-8")
-        partial.replace(memory)
-    return digest
 
 
 def _installed(package: str) -> Path | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from ops.refusal import Refused
 
@@ -18,7 +19,7 @@ _KINDS = {
 }
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
     The kind is asked of the open file, so that nothing can be put in its place in between; a pipe is not waited for.
@@ -41,6 +42,16 @@ def open_file(path: Path) -> BinaryIO:
         raise Refused(f"{path.name} is {_KINDS.get(kind, 'no regular file')}; a regular file is wanted")
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "rb")
+
+
+def digest_of(path: Path) -> str:
+    """Hex SHA-256 of a regular file's bytes.
+
+    Raises:
+        Refused: as in `open_file`.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_file(path: Path, *, at_most: int | None = None) -> bytes:

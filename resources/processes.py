@@ -33,6 +33,10 @@ def end_with_parent(parent: int, *, grace_seconds: float = 0.0) -> None:
         parent: its process id, from itself.
         grace_seconds: with any, the process is interrupted first, as by Ctrl+C, and has so long to end in its own way.
     """
+    if (
+        grace_seconds and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as a shell hands on to what it leaves behind
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_watch, args=(parent, grace_seconds), daemon=True).start()
 
 

@@ -86,15 +86,16 @@ def reading_lock(root: Path, path: Path) -> Path:
 
 def _listed(root: Path, min_age: timedelta, *, log: Callable[[str], None]) -> Garbage:
     meant = _meant(root)
-    garbage: dict[str, list[Path]] = {"objects": [], "partial": []}
+    objects: list[Path] = []
+    partials: list[Path] = []
     size = 0
-    for kind, found in garbage.items():
+    for found, kind in ((objects, "objects"), (partials, "partial")):
         for path in (path for stage in subfolders(root / kind) for path in subfolders(stage)):
             extent = _extent(path, log=log) if path not in meant else None
             if extent is not None and _is_old(extent, min_age) and all(map(is_free, _locks(root, path))):
                 found.append(path)
                 size += extent.size
-    return Garbage(objects=tuple(garbage["objects"]), partials=tuple(garbage["partial"]), size=size)
+    return Garbage(objects=tuple(objects), partials=tuple(partials), size=size)
 
 
 def _deleted(root: Path, garbage: Garbage, min_age: timedelta) -> Garbage:

@@ -34,10 +34,10 @@ def note_manifest(root: Path, target: Path, content: Path) -> None:
     """Say that the manifest in the folder `content` is about to be that of the object `target`."""
     with _held(root):
         sums, name = _read(root), _name(root, target)
-        old = frozenset({sha256_of(target / MANIFEST)} if (target / MANIFEST).exists() else ())
-        digests = frozenset({sha256_of(content / MANIFEST)}) | (old & sums.get(name, frozenset()))
-        if sums.get(name) != digests:
-            _write(root, {**sums, name: digests})
+        old = {sha256_of(target / MANIFEST)} if (target / MANIFEST).exists() else set()
+        digests = {sha256_of(content / MANIFEST)} | (old & sums.get(name, frozenset()))
+        if sums.get(name, frozenset()) != digests:
+            _write(root, {**sums, name: frozenset(digests)})
 
 
 def forget_manifests(root: Path, targets: Iterable[Path]) -> None:

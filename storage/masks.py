@@ -18,6 +18,10 @@ from storage.tables import column
 BoolArray = NDArray[np.bool_]
 
 
+LONGEST_OUTLINE = 2_000_000
+"""Pixels along all polygons of an annotation; pycocotools reserves memory in proportion."""
+
+
 class MaskError(ValueError):
     """Run lengths or an annotation that describe no mask of the size they come with."""
 
@@ -152,8 +156,26 @@ def rasterise(
         rles = [_run_lengths(part, height, width) for part in dicts]
     else:
         rles = _polygons(parts, height, width)
-    cover_HW = decode_many(rles, height, width).sum(axis=0)
-    return cover_HW == 1 if overlap == "compat" else cover_HW >= 1
+    return _covered_once(rles, height, width) if overlap == "compat" else _covered(rles, height, width)
+
+
+def _covered(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
+    """Pixels of any part. Parts are decoded one by one: an annotation may have thousands."""
+    cover_HW = decode(rles[0], height, width)
+    for rle in rles[1:]:
+        cover_HW |= decode(rle, height, width)
+    return cover_HW
+
+
+def _covered_once(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
+    """Pixels of exactly one part."""
+    once_HW = decode(rles[0], height, width)
+    more_HW = np.zeros_like(once_HW)
+    for rle in rles[1:]:
+        part_HW = decode(rle, height, width)
+        more_HW |= once_HW & part_HW
+        once_HW |= part_HW
+    return once_HW & ~more_HW
 
 
 def _object(mask: Rle) -> dict[str, Any]:
@@ -165,30 +187,47 @@ def _polygons(parts: list[Any], height: int, width: int) -> list[bytes]:
     """Parts with fewer than three corners enclose nothing and are left out (pycocotools would read four as a box)."""
     limit = 10 * max(height, width)  # pycocotools reserves memory in proportion to a coordinate
     polygons = []
+    outline = 0.0
     for part in parts:
-        if not isinstance(part, list) or len(part) % 2 or not all(isinstance(x, int | float) for x in part):
+        if not isinstance(part, list) or len(part) % 2 or not all(type(x) in (int, float) for x in part):
             raise MaskError("A polygon is a list with an even number of coordinates [x0, y0, x1, y1, ...].")
         if not all(abs(x) <= limit for x in part):  # nor is NaN
             raise MaskError(f"A polygon leaves the {width} x {height} image by far; the annotation belongs to another.")
         if len(part) >= 6:
             polygons.append([float(x) for x in part])
+            outline += _outline(polygons[-1])
     if not polygons:
         raise MaskError("No polygon of the annotation has three corners; leave the object out.")
+    if outline > LONGEST_OUTLINE:
+        raise MaskError(f"The outline is {outline:,.0f} pixels long, more than {LONGEST_OUTLINE:,}; draw it anew.")
     return [rle["counts"] for rle in coco.frPyObjects(polygons, height, width)]
+
+
+def _outline(polygon: list[float]) -> float:
+    """Its length in pixels, as pycocotools walks it: the longer side of each step."""
+    corners_N2 = np.reshape(polygon, (-1, 2))
+    return float(np.abs(corners_N2 - np.roll(corners_N2, 1, axis=0)).max(axis=1).sum())
 
 
 def _run_lengths(part: dict[str, Any], height: int, width: int) -> bytes:
     size = part.get("size")
-    if not isinstance(size, list | tuple) or list(size) != [height, width]:
-        raise MaskError(f"Run lengths of size {size} do not fit an image of height {height}, width {width}.")
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(side) in (int, float) for side in size):
+        raise MaskError(f"Run lengths without a size do not fit an image of height {height}, width {width}.")
+    if list(size) != [height, width]:
+        raise MaskError(f"Run lengths of size {list(size)} do not fit an image of height {height}, width {width}.")
     counts = part.get("counts")
-    if isinstance(counts, str):
-        return counts.encode("ascii", errors="replace")
     if isinstance(counts, bytes):
         return counts
-    if not isinstance(counts, list) or not all(isinstance(run, int) and 0 <= run <= height * width for run in counts):
+    if isinstance(counts, str) and counts.isascii():
+        return counts.encode()
+    if not isinstance(counts, list) or not all(_is_run(run) and run <= height * width for run in counts):
         raise MaskError("Run lengths are compressed text or a list of whole numbers from 0 to height x width.")
-    return coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
+    runs = [int(run) for run in counts]
+    return coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
+
+
+def _is_run(run: object) -> bool:
+    return (type(run) is int or (type(run) is float and run.is_integer())) and run >= 0
 
 
 def _check_runs(rle: bytes, height: int, width: int) -> None:

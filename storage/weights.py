@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,7 +42,6 @@ def load_weights(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     Raises:
         StoreError: a file is missing, damaged, or belongs to other weights.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
@@ -52,7 +50,9 @@ def load_weights(path: Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
         if hashlib.sha256(content).hexdigest() != page["sha256"]:
             raise StoreError(f"{path} is not the file that its card describes; make or fetch both again.")
         return load(content), page["card"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # whatever damaged bytes make of the libraries that read them
         raise StoreError(f"{path} or its card is missing or damaged ({error}); make or fetch both again.") from error
 
 
@@ -94,8 +94,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             damaged = archive.testzip()
         if damaged is not None:
             raise StoreError(f"{path} is damaged at {damaged}; delete it and run again.")
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise StoreError(f"{path} holds a {type(state).__name__} and no training state; delete it and run again.")
+    except (StoreError, MemoryError):
+        raise
+    except Exception as error:  # as above
         raise StoreError(f"{path} cannot be read as a checkpoint ({error}); delete it and run again.") from error
     return state
 

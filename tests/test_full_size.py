@@ -17,7 +17,8 @@ def picture() -> NDArray[np.uint8]:
 
 
 def test_grounding_dino_swin_t_answers_in_pixels_of_the_picture(picture: NDArray[np.uint8]) -> None:
-    from ops.ssc.detections import caption, keep_detections, token_spans
+    from ops.ssc.captions import caption, token_spans
+    from ops.ssc.detections import keep_detections
     from resources.models.grounding_dino import load_detector
 
     asked = caption(["dog", "sports ball"])

@@ -17,7 +17,7 @@ SETS = {
     "refcocog_umd": ("refcocog", "umd", "test"),
     "refcocog_google": ("refcocog", "google", "val"),
 }
-EXPERIMENT = "extends: base\nknobs: {zs_bootstrap: {epochs: 1, batch_size: 8}}\n"
+EXPERIMENT = "extends: base\nknobs: {zs_bootstrap: {epochs: 1, batch_size: 8}, report: {examples: 1}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_every_reference_of_a_real_set_is_accounted_for(
     home: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORDMASK_HOME", str(home))
+    monkeypatch.setattr("assets.reports.previews.SHOWN", 1)  # four photographs take seconds to fit into a preview
     store = Store(home / "store")
     planned = [one for one in load_plan() if one.dataset == dataset]
     made = {one.stage.name: run_stage(one, store, Runtime(), lambda _: None) for one in planned}

@@ -15,9 +15,9 @@ from assets.framework.tables import Table
 from assets.framework.work import Work
 from ops.refusal import Refused
 from resources.datasets import ImageChangedError
-from resources.datasets.images import ImageProblem, load_image
+from resources.datasets.images import load_image
 from resources.datasets.reading import Dataset
-from storage.files import sha256_of
+from resources.opening import digest_of
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 
 R = TypeVar("R")
@@ -95,8 +95,8 @@ def read_pixels(dataset: Dataset, image: ImageRow) -> Pixels:
     """The same out of a data set that is open."""
     try:
         path = dataset.image_path(image.image_file)
-        if sha256_of(path) == image.sha256:
+        if digest_of(path) == image.sha256:
             return load_image(path)
-    except (OSError, ImageProblem) as problem:
+    except (OSError, Refused) as problem:
         raise ImageChangedError(image.image_file, f"cannot be read any more ({problem})") from problem
     raise ImageChangedError(image.image_file, "is another file now")

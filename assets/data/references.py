@@ -12,7 +12,7 @@ from assets.reports.previews import image_preview
 from ops.refusal import Refused
 from resources.datasets import Expression, QuarantinedRow
 from resources.datasets.reading import check_images
-from storage.files import sha256_of
+from resources.opening import digest_of
 from storage.rows import Tally
 
 LOGGED = 5
@@ -42,7 +42,7 @@ def references(work: Work) -> Outcome:
                 image_file=row.image_file,
                 width=row.width,
                 height=row.height,
-                sha256=sha256_of(work.dataset.image_path(row.image_file)),
+                sha256=digest_of(work.dataset.image_path(row.image_file)),
             )
             for row in images.values()
         ],

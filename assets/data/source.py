@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from assets.framework.knob_types import Seed
 from resources.datasets import DatasetConfig
 
 
@@ -16,7 +17,7 @@ class ToyWorld(BaseModel):
 
     style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
     size: Literal["tiny", "small", "base"] = "small"
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, kw_only=True)

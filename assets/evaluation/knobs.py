@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from assets.framework.knob_types import Seed
 from assets.framework.knobs import Knobs
 
 PUBLISHED_REFS = 1000
@@ -13,5 +14,5 @@ class ScoreKnobs(Knobs):
 
     empties: Literal["count", "compat"] = "count"
     """`compat` leaves objects without any candidate out of oIoU, as the authors do for S+S."""
-    random_seed: int = 0
+    random_seed: Seed = 0
     """For the random baseline that stands beside every choice."""

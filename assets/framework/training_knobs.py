@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from assets.framework.knob_types import BatchSize, Decay, Epochs, Norm, Rate, RateShare, Seed, Steps
 from assets.framework.knobs import Knobs
 from resources.runtime import Precision
 
@@ -11,17 +12,17 @@ class AdamWKnobs(Knobs):
 
     later: ClassVar[tuple[str, ...]] = ("precision",)
 
-    epochs: int
-    batch_size: int
+    epochs: Epochs
+    batch_size: BatchSize
     """Samples of an optimizer step."""
-    learning_rate: float = 5e-5
-    pretrained_rate: float = 1.0
+    learning_rate: Rate = 5e-5
+    pretrained_rate: RateShare = 1.0
     """Share of the learning rate for what was pretrained."""
-    warmup_steps: int = 0
+    warmup_steps: Steps = 0
     """Optimizer steps over which the learning rate rises; the papers have none."""
-    clip_norm: float | None = None
+    clip_norm: Norm | None = None
     """Largest norm of the gradient; the papers do not clip."""
-    weight_decay: float = 0.01
+    weight_decay: Decay = 0.01
     precision: Precision = "device"
     """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
-    seed: int = 0
+    seed: Seed = 0

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from assets.framework.knob_types import BatchSize, Channels, Epochs, Examples, Rate
 from assets.framework.knobs import Knobs
 from assets.segmenters.knobs import GroundTruthTrainingKnobs
 from assets.ssc.knobs import CorrectKnobs
@@ -14,7 +15,7 @@ Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
 class MeresLossKnobs(Knobs):
     """What both trainings of MERES know of its loss."""
 
-    contrast_weight: float = Field(default=1.0, gt=0)
+    contrast_weight: float = Field(default=1.0, gt=0, le=1000)
     """w_c, beside 2 for the masks; the paper gives no weights (spec 6)."""
     contrast_over: Literal["pixels", "halves"] = "pixels"
     """What the contrastive loss is a mean over: all pixels, or those inside and outside of the mask, half and half."""
@@ -41,9 +42,9 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     labels: Labels = "mask_choices"
     """S2; the last matched candidates of S+S+C; TRIS's pseudo-labels; or ground-truth masks as in the paper, which
     make it a fully supervised model."""
-    epochs: int = 40
-    batch_size: int = 16
-    learning_rate: float = 3e-5
+    epochs: Epochs = 40
+    batch_size: BatchSize = 16
+    learning_rate: Rate = 3e-5
     guidance: Literal["le", "le_enh", "ve", "le_enh+pixels", "le_enh+ve"] = "le_enh+ve"
     """What guides the decoder (Table 3)."""
     selection: Literal["topk", "sigmoid", "none"] = "topk"
@@ -69,14 +70,14 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
     early_fusion: Literal["none", "pwam"] = "none"
     """Whether the backbone is conditioned on the expression as LAVT's is (spec 3.1)."""
-    max_tokens: int | None = Field(default=None, ge=3)
+    max_tokens: int | None = Field(default=None, ge=3, le=512)
     """T, tokens that BERT's output keeps; CLIP's text tower keeps 20 (spec 3.2)."""
     enhancement_layers: int = Field(default=2, ge=1, le=4)
     enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
     """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
     positions: Literal["sine", "none"] = "sine"
     """What is added to the pixels as keys (spec 3.3)."""
-    joint_width: int | None = Field(default=None, ge=1)
+    joint_width: Channels | None = None
     """E, where words and pixels are compared (spec 4.2)."""
     looking_stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
     """Stages of the decoder that look at the guidance, 1 the finest (spec 5)."""
@@ -110,14 +111,14 @@ class MeresMatchedKnobs(MeresLossKnobs, CorrectKnobs):
 
     later = ("contrast_over", "mask_loss")
 
-    batch_size: int = 16
-    learning_rate: float = 3e-5
+    batch_size: BatchSize = 16
+    learning_rate: Rate = 3e-5
 
 
 class MeresReportKnobs(Knobs):
     """What MERES's page shows."""
 
-    examples: int = Field(default=6, ge=1)
+    examples: Examples = 6
     """Expressions of the scored splits."""
     beside: tuple[Literal["corrected", "supervised"], ...] = ("supervised",)
     """LAVTs whose scores and curves are shown, too."""

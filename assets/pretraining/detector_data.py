@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import BertTokenizer
 
 from assets.pretraining.detector_losses import Targets
-from ops.ssc.detections import token_spans
+from ops.ssc.captions import token_spans
 from resources.models.grounding_dino import DetectorSizes, normalise, resized_shape
 from resources.toyref.expressions import describe
 from resources.toyref.predicates import SYNONYMS, named_by

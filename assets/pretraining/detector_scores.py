@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ops.ssc.detections import NMS_IOU, Caption, Detections, caption, keep_detections, token_spans
+from ops.ssc.captions import Caption, caption, token_spans
+from ops.ssc.detections import NMS_IOU, Detections, keep_detections
 from resources.models.grounding_dino import Detector
 from resources.toyref.scenes import CLASSES, Scene
 

@@ -17,6 +17,8 @@ from storage.masks import RLE_COLUMNS, Rle
 RLE = frozenset(field.name for field in RLE_COLUMNS)
 COLUMNS = ("image", "expression", "object_id", "split", "mask")
 """Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`."""
+FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""A spreadsheet computes a cell that begins with one of them; the last four are as wide as a Chinese letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,9 @@ def masks_table(artifact: Artifact) -> str | None:
     return next((table for table, has in columns.items() if has >= RLE and has & {"ref_id", "sent_id"}), None)
 
 
-def export_masks(references: Artifact, masked: Artifact, table: str, folder: Path, *, png: bool) -> Exported:
+def export_masks(
+    references: Artifact, masked: Artifact, table: str, folder: Path, *, png: bool, guard_formulas: bool = False
+) -> Exported:
     """Write `annotations.json`, and with `png` a picture of each mask below `masks/` and `expressions.csv`.
 
     The annotations are COCO's (run-length encoded, one category) with `ref_id`, `object_id`, `split`, `sent_ids` and
@@ -68,6 +72,7 @@ def export_masks(references: Artifact, masked: Artifact, table: str, folder: Pat
         table: its table of masks, see `masks_table`.
         folder: where to; files of an earlier export are written over.
         png: whether masks are drawn, too, at the image's size: 255 on the object, 0 elsewhere.
+        guard_formulas: whether `expressions.csv` is for a spreadsheet, see `csv_bytes`; it is then not for `add`.
 
     Raises:
         StoreError: the disk refuses.
@@ -79,7 +84,7 @@ def export_masks(references: Artifact, masked: Artifact, table: str, folder: Pat
     if png:
         for one in given:
             write_bytes(folder / one.file, png_bytes(one.mask.decode()))
-        write_bytes(folder / "expressions.csv", _table(given))
+        write_bytes(folder / "expressions.csv", csv_bytes([COLUMNS, *_table(given)], guard_formulas=guard_formulas))
     return Exported(masks=len(given), missing=len(found) - len(given))
 
 
@@ -102,11 +107,13 @@ def _given(
 def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
     numbers = {image_id: number for number, image_id in enumerate(images, 1)}
     page = {
+        "info": {"description": "Masks of referents, exported by wordmask", "version": "1.0", "url": ""},
+        "licenses": [],
         "images": [
             {"id": numbers[one.image_id], "file_name": one.image_file, "width": one.width, "height": one.height}
             for one in images.values()
         ],
-        "categories": [{"id": 1, "name": "object"}],
+        "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
         "annotations": [
             {
                 "id": number,
@@ -126,15 +133,28 @@ def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
     return json.dumps(page, ensure_ascii=False).encode()
 
 
-def _table(given: Sequence[_Given]) -> bytes:
-    """A line for each sentence; where an object has several masks, each is an object of its own."""
-    masks_of = Counter(mask.referent.object_id for mask in given)
+def csv_bytes(rows: Iterable[Sequence[str]], *, guard_formulas: bool = False) -> bytes:
+    """Rows as CSV, which the reader of a user's own folder gives back cell by cell.
+
+    Args:
+        rows: cells, of any text.
+        guard_formulas: whether cells that a spreadsheet would compute get an apostrophe before them, so that it shows
+            them as text. They are no longer what they were.
+    """
     lines = io.StringIO()
-    writer = csv.writer(lines)
-    writer.writerow(COLUMNS)
+    csv.writer(lines).writerows([_guarded(cell) if guard_formulas else cell for cell in row] for row in rows)
+    return lines.getvalue().encode()
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if cell.lstrip()[:1] in FORMULA_SIGNS else cell
+
+
+def _table(given: Sequence[_Given]) -> Iterator[Sequence[str]]:
+    """A row for each sentence; where an object has several masks, each is an object of its own."""
+    masks_of = Counter(mask.referent.object_id for mask in given)
     for mask in given:
         object_id = mask.referent.object_id
         name = object_id if masks_of[object_id] == 1 else f"{object_id}, {mask.file}"
         for text in mask.expressions.values():
-            writer.writerow((mask.image.image_file, text, name, mask.referent.split, mask.file))
-    return lines.getvalue().encode()
+            yield mask.image.image_file, text, name, mask.referent.split, mask.file

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from assets.framework.knob_types import BatchSize, Epochs
 from assets.framework.model_names import weights_name
 from assets.framework.training_knobs import AdamWKnobs
 
@@ -11,8 +12,8 @@ from assets.framework.training_knobs import AdamWKnobs
 class TrainingKnobs(AdamWKnobs):
     """How LAVT is trained (S+S+C spec 4.7-4.9); the papers train pretrained backbones at the rate of all."""
 
-    epochs: int = 40
-    batch_size: int = 60
+    epochs: Epochs = 40
+    batch_size: BatchSize = 60
     sentences: Literal["one", "two", "all"] = "one"
     """Samples of an object and epoch: one random expression as in the papers, two, or all (spec 7, row 16)."""
     select: Literal["last", "best_on_val"] = "last"

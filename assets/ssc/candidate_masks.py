@@ -1,5 +1,6 @@
 """S1: the candidate masks of every image, from detector and SAM or from SAM alone."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from assets.framework.work import Work
 from assets.reports.previews import candidate_preview
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
-from assets.ssc.tables import CANDIDATES, QUERIES, CandidateRow
-from ops.ssc.detections import best_of_three, caption, keep_detections, mask_nms, token_spans
-from resources.models.grounding_dino import Detector
+from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, RewordedRow
+from ops.ssc.captions import Caption, Question, question, reworded, token_spans
+from ops.ssc.detections import Detections, best_of_three, keep_detections, mask_nms, together
+from resources.models.grounding_dino import CAPTION_TOKENS, Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.sam import Segmenter
 from storage.digest import digest
@@ -28,14 +30,20 @@ def candidate_masks(work: Work) -> Outcome:
     tasks = [
         _task(image, sorted(asked[image.image_id])) for image in images_of(work).values() if image.image_id in asked
     ]
-    tally = per_image(work, CANDIDATES, tasks, candidate_finder(work, knobs))
+    find = candidate_finder(work, knobs)
+    tally = per_image(work, CANDIDATES, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
+    changed = find.reworded([task.payload for task in tasks]) if isinstance(find, Detected) else []
+    if changed:
+        REWORDED.write(work.slot, changed)
+        work.log(f"{len(changed)} classes were asked for in other words or not at all; see the table `reworded`")
     empty = [row.area for row in rows].count(0)
     return Outcome(
         tallies={"candidates": tally},
         metrics={
             "candidates per image": (tally.rows - empty) / len(tasks),
             **({"boxes without a mask": empty} if knobs.source == "crop" else {}),
+            **({"reworded classes": len(changed)} if changed else {}),
         },
         preview=candidate_preview(work, rows),
     )
@@ -90,17 +98,11 @@ class Detected:
 
     def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
         """The masks that are left after suppression of duplicates, best scores first."""
-        knobs, asked = self.knobs, caption(query.classes)
-        raw = self.detector.detect(pixels, asked.text)
-        detections = keep_detections(
-            raw.boxes_Q4,
-            raw.token_scores_QT,
-            token_spans(raw.offsets, asked.spans),
-            box_threshold=knobs.box_threshold,
-            text_threshold=knobs.text_threshold,
-        )
-        if not len(detections.boxes_N4):
+        knobs, asked = self.knobs, self._question(query.classes)
+        parts = [self._found(asked_together, pixels) for asked_together in asked.captions]
+        if not any(len(part.boxes_N4) for part in parts):
             return []
+        detections = together(parts, [len(asked_together.classes) for asked_together in asked.captions])
         if knobs.source == "crop":
             masks, scores = self.segmenter.inside(pixels, detections.boxes_N4)
         else:
@@ -118,6 +120,28 @@ class Detected:
             )
             for number, row in enumerate(kept)
         ]
+
+    def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
+        """The classes of all queries that the detector is not asked for as they are, in alphabetical order."""
+        images = Counter(name for query in queries for name in set(query.classes))
+        changes = reworded(images, self._question(images))
+        return [
+            RewordedRow(label=name, asked=changed.asked, reason=changed.reason, images=images[name])
+            for name, changed in sorted(changes.items())
+        ]
+
+    def _question(self, classes: Iterable[str]) -> Question:
+        return question(classes, tokens=self.detector.tokens, at_most=CAPTION_TOKENS)
+
+    def _found(self, asked: Caption, pixels: Pixels) -> Detections:
+        raw = self.detector.detect(pixels, asked.text)
+        return keep_detections(
+            raw.boxes_Q4,
+            raw.token_scores_QT,
+            token_spans(raw.offsets, asked.spans),
+            box_threshold=self.knobs.box_threshold,
+            text_threshold=self.knobs.text_threshold,
+        )
 
 
 def candidate_row(

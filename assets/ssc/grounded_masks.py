@@ -12,8 +12,9 @@ from assets.framework.work import Work
 from assets.ssc.knobs import GroundedKnobs
 from assets.ssc.tables import GROUNDED, GroundedRow
 from ops.refusal import Refused
-from ops.ssc.detections import best_of_three, expression_caption, token_spans, top_box
-from resources.models.grounding_dino import Detector
+from ops.ssc.captions import expression_caption, token_spans
+from ops.ssc.detections import best_of_three, top_box
+from resources.models.grounding_dino import CAPTION_TOKENS, Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.sam import Segmenter
 from storage.digest import digest
@@ -48,12 +49,12 @@ class Grounding:
     log: Callable[[str], None]
 
     def __call__(self, referent: Referent, pixels: Pixels) -> list[GroundedRow]:
-        """A mask for each expression of a referent; an empty one for an expression without words."""
+        """A mask for each expression of a referent; an empty one where the detector cannot be asked for it."""
         rows = []
         for sent_id, expression in zip(referent.sent_ids, referent.expressions, strict=True):
             score, mask = 0.0, np.zeros(pixels.shape[:2], np.bool_)
             try:
-                caption = expression_caption(expression)
+                caption = expression_caption(expression, tokens=self.detector.tokens, at_most=CAPTION_TOKENS)
             except Refused as problem:
                 self.log(f"an empty mask for sentence {sent_id}: {problem}")
             else:

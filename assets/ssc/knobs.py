@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
@@ -49,9 +50,9 @@ class CandidateKnobs(Knobs):
     FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select")."""
     detector: str = "embedded"
     segmenter: str = "embedded"
-    box_threshold: float = 0.35
-    text_threshold: float = 0.25
-    nms_iou: float = 0.85
+    box_threshold: Share = 0.35
+    text_threshold: Share = 0.25
+    nms_iou: Share = 0.85
 
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter."""
@@ -66,19 +67,19 @@ class ChoiceKnobs(Knobs):
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
-    sigma: float = Field(default=50.0, gt=0)
+    sigma: Deviation = 50.0
     """Blur in pixels of the original image; below 1 a share of its longer side."""
     blur: Literal["fast", "exact"] = "fast"
     crop: Literal["center", "pad"] = "center"
-    min_area: float = Field(default=500.0, ge=0)
+    min_area: float = Field(default=500.0, ge=0, le=1e9)
     """Pixels that a candidate must have; below 1 a share of the image."""
     assign: Literal["each", "greedy"] = "each"
     """`greedy` lets the objects of an image compete by constrained matching (the paper's "CGM at Stage 2")."""
     compat: bool = False
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
-    seed: int = 0
+    seed: Seed = 0
     """For the rule `random`."""
-    global_share: float = Field(default=0.95, ge=0, le=1)
+    global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
     """For the rule `global_local`: finds the head noun's chunk."""
@@ -105,7 +106,7 @@ class CorrectKnobs(TrainingKnobs):
     """How masks are given to objects, see `ops.ssc.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
     leftovers: Literal["drop", "fallback_best"] = "drop"
     """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
-    rivals: int | None = Field(default=None, ge=1)
+    rivals: Count | None = None
     """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
 
 

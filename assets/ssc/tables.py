@@ -7,7 +7,7 @@ from typing import Annotated
 import pyarrow as pa
 
 from assets.framework.tables import Column, Height, RleBytes, Table, Width, WithMask, WithOptionalMask
-from ops.ssc.detections import canonical_name
+from ops.ssc.captions import canonical_name
 from storage.artifact import Artifact
 
 
@@ -57,6 +57,16 @@ class CandidateRow(WithMask):
     rle: Annotated[bytes, Column(pa.binary(), "mask, COCO run-length encoding; masks may overlap")]
     height: Height
     width: Width
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewordedRow:
+    """A class that the detector is not asked for as it is; the table is there where there is one."""
+
+    label: Annotated[str, Column(pa.string(), "class")]
+    asked: Annotated[str | None, Column(pa.string(), "what was asked for instead; null: nothing")]
+    reason: Annotated[str, Column(pa.string(), "why")]
+    images: Annotated[int, Column(pa.int64(), "images in which it was wanted")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +130,7 @@ NOUNS = Table("nouns", NounRow)
 PROJECTIONS = Table("projections", ProjectionRow)
 QUERIES = Table("queries", QueryRow)
 CANDIDATES = Table("candidates", CandidateRow)
+REWORDED = Table("reworded", RewordedRow)
 GROUNDED = Table("masks", GroundedRow)
 CHOICES = Table("choices", ChoiceRow)
 MATCHES = Table("matches", MatchRow)

@@ -5,6 +5,20 @@ from typing import Literal
 from pydantic import Field
 
 from assets.evaluation.knobs import PUBLISHED_REFS
+from assets.framework.knob_types import (
+    BatchSize,
+    Channels,
+    Count,
+    Deviation,
+    Epochs,
+    Examples,
+    Rate,
+    RateShare,
+    Seed,
+    Share,
+    Side,
+    Weight,
+)
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import weights_name
 from assets.framework.training_knobs import AdamWKnobs
@@ -20,11 +34,11 @@ class TrisTrainingKnobs(AdamWKnobs):
     """CLIP with a ResNet tower to start from."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
     """How expressions of more than 20 ids are cut; the authors' way loses their end and with it their meaning."""
-    image_size: int = Field(default=320, multiple_of=32)
+    image_size: int = Field(default=320, multiple_of=32, ge=32, le=8192)
     """Side of the square that pictures are squashed to, in pixels."""
-    epochs: int = 15
-    batch_size: int = 48
-    pretrained_rate: float = 0.1
+    epochs: Epochs = 15
+    batch_size: BatchSize = 48
+    pretrained_rate: RateShare = 0.1
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained."""
@@ -36,7 +50,7 @@ class ResponseKnobs(TrisTrainingKnobs):
 
     later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive")
 
-    width: int = 1024
+    width: Channels = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
     language_to_vision: bool = True
     vision_to_language: bool = True
@@ -45,11 +59,11 @@ class ResponseKnobs(TrisTrainingKnobs):
     """The paper's temperature learns; in the authors' code it stays at 1 / 0.07."""
     losses: Literal["fixed", "paper", "first_release", "head"] = "fixed"
     """Weights of the loss parts (TRIS spec 0): the project's own, or those of the paper or of a release."""
-    classification_weight: float | None = Field(default=None, ge=0)
-    positive_weight: float | None = Field(default=None, ge=0)
-    negative_weight: float | None = Field(default=None, ge=0)
+    classification_weight: Weight | None = None
+    positive_weight: Weight | None = None
+    negative_weight: Weight | None = None
     """Weight of one part; null: as the losses say."""
-    negatives: int | None = Field(default=None, ge=1)
+    negatives: Count | None = None
     """K, calibration negatives of a sample; null: as the losses say."""
     clip_positive: bool | None = None
     """Whether cosines of calibration are kept above 0, where a loss is finite; null: as the losses say."""
@@ -89,23 +103,23 @@ class RefinementKnobs(Knobs):
     """`none` takes what is above `threshold` in the selected map itself."""
     threshold: float = Field(default=0.25, gt=0, lt=1)
     """Share of an object's strongest response that makes a pixel its own."""
-    foreground: float = 0.30
-    background: float = 0.10
+    foreground: Share = 0.30
+    background: Share = 0.10
     """Responses above which seeds start as foreground, and below which as background."""
-    smooth_xy: float = 3.0
-    colour_xy: float = 50.0
+    smooth_xy: Deviation = 3.0
+    colour_xy: Deviation = 50.0
     """Standard deviations in pixels of the dense CRF that cleans seeds up."""
     trunk: str = "embedded"
-    taught_images: int | None = Field(default=None, ge=1)
+    taught_images: Count | None = None
     """IRNet learns from the first so many images; null: from all, as the authors' does."""
-    epochs: int = 3
-    batch_size: int = 24
-    crop: int = 512
-    radius: int = 10
+    epochs: Epochs = 3
+    batch_size: BatchSize = 24
+    crop: Side = 512
+    radius: int = Field(default=10, ge=1, le=1000)
     """Pixels of the quarter-size grid within which pairs are compared."""
-    edge_rate: float = 0.1
-    displacement_rate: float = 1.0
-    seed: int = 0
+    edge_rate: Rate = 0.1
+    displacement_rate: Rate = 1.0
+    seed: Seed = 0
 
     def models(self) -> tuple[str, ...]:
         """The backbone, where IRNet refines."""
@@ -115,9 +129,9 @@ class RefinementKnobs(Knobs):
 class SegmenterKnobs(TrisTrainingKnobs):
     """Step 2: the segmenter (TRIS spec 5)."""
 
-    laterals: tuple[int, int, int, int] = (64, 128, 256, 512)
+    laterals: tuple[Channels, Channels, Channels, Channels] = (64, 128, 256, 512)
     """Channels to which the four maps are brought, finest first."""
-    finest: int = 32
+    finest: Channels = 32
     """Channels of the level that the mask is read from."""
     stepping: Literal["iteration", "compat_epoch"] = "iteration"
     """The authors' Step 2 lowers its rate by epochs instead of steps, which is hardly at all."""
@@ -135,7 +149,7 @@ class EvaluatedKnobs(Knobs):
 
     later = ("training_references",)
 
-    training_references: int | None = Field(default=PUBLISHED_REFS, ge=1)
+    training_references: Count | None = PUBLISHED_REFS
     """The first so many; null: all, as in TRIS's tables."""
 
 
@@ -146,5 +160,5 @@ class ResponseScoreKnobs(LocalisationKnobs, EvaluatedKnobs):
 class TrisReportKnobs(Knobs):
     """What TRIS's page shows."""
 
-    examples: int = Field(default=12, ge=1)
+    examples: Examples = 12
     """Training objects, and as many of the scored splits."""

@@ -1,8 +1,8 @@
-"""Candidate masks from raw detector scores: captions, classes of boxes, best of SAM's masks, mask NMS.
+"""Candidate masks from raw detector scores: classes of boxes, best of SAM's masks, mask NMS.
 
-S+S+C spec 2.5 to 2.10, with discrepancies 10 to 12 of spec 7 repaired: classes are separated by " . " so that
-Grounding DINO keeps them apart, a box gets its class from the tokens of that class and not by comparing strings, and
-masks may overlap. Here is only arithmetic on scores, boxes and masks; the networks are elsewhere.
+S+S+C spec 2.5 to 2.10, with discrepancies 10 to 12 of spec 7 repaired: a box gets its class from the tokens of that
+class and not by comparing strings (`ops.ssc.captions`), and masks may overlap. Here is only arithmetic on scores, boxes
+and masks; the networks are elsewhere.
 
 Shapes: Q queries, T caption tokens, C classes, N detections, H x W pixels.
 """
@@ -14,25 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ops.refusal import Refused
-
 BOX_THRESHOLD = 0.35
 TEXT_THRESHOLD = 0.25
 """Both from Grounding DINO's published demo, as S+S+C uses them (paper, section 4.1)."""
 NMS_IOU = 0.8
 
-_SEPARATORS = ".?"
 _EXACT_IN_FLOAT32 = 2**24
-
-
-@dataclass(frozen=True, kw_only=True)
-class Caption:
-    """The detector's text prompt, and which of its characters belong to which class."""
-
-    text: str
-    classes: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
-    """First character and end (exclusive) of each class in `text`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,63 +30,7 @@ class Detections:
     """x0, y0, x1, y1 in pixels."""
     scores_N: NDArray[np.float32]
     class_ids_N: NDArray[np.int64]
-    """Index into the caption's classes."""
-
-
-def canonical_name(name: str) -> str:
-    """A class name in the form that captions and candidates use: lower case, single spaces between words."""
-    return " ".join(name.lower().split())
-
-
-def caption(classes: Sequence[str]) -> Caption:
-    """Caption of class names, "apple . sports ball .": in alphabetical order, each once, lower case.
-
-    The order is fixed because the network's output depends on it: equal sets of classes always give equal boxes.
-
-    Raises:
-        Refused: an empty name, or one with a "." or "?", which would end its phrase early.
-        ValueError: there is no class.
-    """
-    names = sorted({canonical_name(name) for name in classes})
-    if not names:
-        raise ValueError("no class to detect: give at least one name")
-    if bad := [name for name in names if not name or any(mark in name for mark in _SEPARATORS)]:
-        raise Refused(f"class names {bad} are empty or hold '.' or '?', which end a phrase: rename them")
-    return _join(names)
-
-
-def expression_caption(expression: str) -> Caption:
-    """Caption of a whole expression as one phrase, for the detector's own baseline (spec 3.6).
-
-    Raises:
-        Refused: the expression consists of punctuation alone.
-    """
-    words = expression.lower().translate(str.maketrans(_SEPARATORS, " " * len(_SEPARATORS))).split()
-    if not words:
-        raise Refused(f"the expression {expression!r} holds no word")
-    return _join([" ".join(words)])
-
-
-def token_spans(offsets_T: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
-    """Indices of the tokens of each class.
-
-    Args:
-        offsets_T: first character and end of each token; empty for special tokens.
-        spans: characters of each class, `Caption.spans`.
-
-    Raises:
-        Refused: no token lies within a class: the tokenizer drops all of its characters, zero-width ones for example.
-    """
-    tokens = tuple(
-        tuple(index for index, (first, last) in enumerate(offsets_T) if start <= first < last <= end)
-        for start, end in spans
-    )
-    if not all(tokens):
-        raise Refused(
-            "a class has no token: the tokenizer drops all of its characters, or the offsets are those of different "
-            "captions"
-        )
-    return tokens
+    """Index into the classes that were asked for."""
 
 
 def class_scores(token_scores_QT: NDArray[np.float32], tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -143,6 +74,24 @@ def keep_detections(
     kept = np.flatnonzero(scores_Q > max(box_threshold, 0.0))
     kept = kept[_by_falling_score(boxes_Q4[kept], scores_Q[kept])]
     return Detections(boxes_N4=boxes_Q4[kept], scores_N=scores_Q[kept], class_ids_N=class_ids_Q[kept].astype(np.int64))
+
+
+def together(parts: Sequence[Detections], counts: Sequence[int]) -> Detections:
+    """What several captions found in one image, as if one caption had held all their classes.
+
+    Args:
+        parts: one a caption; at least one.
+        counts: classes of each caption. Class ids count through all of them.
+
+    Returns:
+        Detections in the order of `keep_detections`; those of a single caption unchanged.
+    """
+    starts = np.cumsum([0, *counts[:-1]])
+    boxes_N4 = np.concatenate([part.boxes_N4 for part in parts])
+    scores_N = np.concatenate([part.scores_N for part in parts])
+    ids_N = np.concatenate([part.class_ids_N + start for part, start in zip(parts, starts, strict=True)])
+    order_N = _by_falling_score(boxes_N4, scores_N)
+    return Detections(boxes_N4=boxes_N4[order_N], scores_N=scores_N[order_N], class_ids_N=ids_N[order_N])
 
 
 def top_box(
@@ -221,14 +170,6 @@ def mask_nms(
         if not overlapping_NN[index, kept].any():
             kept.append(int(index))
     return np.array(kept, dtype=np.int64)
-
-
-def _join(names: Sequence[str]) -> Caption:
-    spans, position = [], 0
-    for name in names:
-        spans.append((position, position + len(name)))
-        position += len(name) + len(" . ")
-    return Caption(text=" . ".join(names) + " .", classes=tuple(names), spans=tuple(spans))
 
 
 def _by_falling_score(boxes_N4: NDArray[np.float32], scores_N: NDArray[np.float32]) -> NDArray[np.int64]:

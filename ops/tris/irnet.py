@@ -4,7 +4,6 @@ One module for all sizes: `RESNET50` is the published one and takes torchvision'
 Shapes: B images, H x W pixels, h x w of the grid of every fourth pixel, C channels.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,10 +55,6 @@ class FrozenResNet(nn.Module):
     def train(self, mode: bool = True) -> "FrozenResNet":
         """Stay in eval mode."""
         return super().train(False)
-
-    def load_torchvision(self, state: Mapping[str, Tensor]) -> None:
-        """Load the weights of a torchvision ResNet of the same blocks, without its classifier."""
-        self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
     @torch.no_grad()
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:

@@ -12,7 +12,15 @@ from pipelines.graph.load import planned
 from pipelines.graph.state import ready
 
 
-def export(dataset: str, experiment: str, folder: Path, *, stages: Sequence[str] = (), png: bool = False) -> Table:
+def export(
+    dataset: str,
+    experiment: str,
+    folder: Path,
+    *,
+    stages: Sequence[str] = (),
+    png: bool = False,
+    guard_formulas: bool = False,
+) -> Table:
     """Write the masks of the named stages, or of all that give any, a folder each; what was written, for the terminal.
 
     Raises:
@@ -29,6 +37,13 @@ def export(dataset: str, experiment: str, folder: Path, *, stages: Sequence[str]
         )
     summary = folding("stage", "masks", "without a pixel", "folder")
     for name in stages or tables:
-        done = export_masks(artifacts["references"], artifacts[name], tables[name], folder / name, png=png)
+        done = export_masks(
+            artifacts["references"],
+            artifacts[name],
+            tables[name],
+            folder / name,
+            png=png,
+            guard_formulas=guard_formulas,
+        )
         summary.add_row(name, str(done.masks), str(done.missing), str(folder / name))
     return summary

@@ -51,7 +51,7 @@ def _read(picture: Path, sentences: Sequence[str]) -> np.ndarray:
     """The picture's pixels, if it and all sentences can be used."""
     try:
         image = load_image(picture)
-    except (OSError, ImageProblem) as problem:
+    except ImageProblem as problem:
         raise Refused(f"{picture} cannot be read: {problem}") from problem
     for sentence in sentences:
         if reason := expression_problem(sentence, Limits()):

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from assets.data.source import Source, ToyWorld
 from ops.refusal import Refused
 from pipelines.config.experiment_files import ExperimentFile
+from pipelines.config.plain_yaml import read_yaml, told
 from pipelines.config.yaml_files import (
     SHIPPED,
     checked_name,
     dataset_folders,
     experiment_folders,
     read_files,
-    read_yaml,
     write_file,
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
@@ -207,6 +207,8 @@ def _experiment_files(names: Iterable[str]) -> dict[str, ExperimentFile]:
 def _asked() -> dict[str, list[str]]:
     path = home() / ASKED
     try:
-        return TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(path) if path.exists() else {})
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: {error}. Mend it or delete it; it only says what the graph shows.") from error
+        content = read_yaml(path) if path.exists() else None
+        return TypeAdapter(dict[str, list[str]]).validate_python({} if content is None else content)
+    except (ValidationError, Refused) as error:
+        why = told(error) if isinstance(error, ValidationError) else error
+        raise Refused(f"{path}: {why}. Mend it or delete it; it only says what the graph shows.") from error

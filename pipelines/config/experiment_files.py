@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
 from ops.refusal import Refused
+from pipelines.config.plain_yaml import told
 from pipelines.config.yaml_files import read_files
 
 
@@ -77,7 +78,7 @@ def _settle(
         try:
             knobs[stage] = type(knobs[stage]).model_validate({**knobs[stage].model_dump(), **overrides})
         except ValidationError as error:
-            raise Refused(f"experiment {name}, stage {stage}: {error}") from error
+            raise Refused(f"experiment {name}, stage {stage}: {told(error)}") from error
     return Experiment(
         name=name,
         extends=file.extends,

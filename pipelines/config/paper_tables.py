@@ -52,13 +52,12 @@ class TablesFile(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_rows(cls, raw: dict[str, Any]) -> dict[str, Any]:
-        """Put what a kind says into its rows."""
+    def _fill_rows(cls, raw: Any) -> Any:
+        """Put what a kind says into its rows; what is no table or row is left to the other checks."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("tables"), list):
+            return raw
         kinds = raw.get("kinds", {})
-        tables = [
-            {**table, "rows": [_filled(row, kinds) for row in table.get("rows", [])]} for table in raw.get("tables", [])
-        ]
-        return {**raw, "tables": tables}
+        return {**raw, "tables": [_with_rows(table, kinds) for table in raw["tables"]]}
 
 
 @cache
@@ -85,10 +84,17 @@ def numbered(numbers: Sequence[int]) -> tuple[PaperTable, ...]:
     return tuple(table for table in paper_tables() if table.number in numbers)
 
 
-def _filled(row: dict[str, str], kinds: dict[str, dict[str, str]]) -> dict[str, str]:
-    kind = row.get("kind")
+def _with_rows(table: Any, kinds: Any) -> Any:
+    if not isinstance(table, dict) or not isinstance(table.get("rows"), list):
+        return table
+    return {**table, "rows": [_filled(row, kinds) for row in table["rows"]]}
+
+
+def _filled(row: Any, kinds: Any) -> Any:
+    kind = row.get("kind") if isinstance(row, dict) else None
     if kind is None:
         return row
-    if kind not in kinds:
-        raise ValueError(f"row {row.get('label')!r}: no kind is called {kind}; kinds: {', '.join(kinds)}")
-    return {**kinds[kind], **{name: value for name, value in row.items() if name != "kind"}}
+    known = {str(name): row for name, row in kinds.items()} if isinstance(kinds, dict) else {}
+    if not isinstance(known.get(str(kind)), dict):
+        raise ValueError(f"row {row.get('label')!r}: no kind is called {kind}; kinds: {', '.join(known)}")
+    return {**known[str(kind)], **{name: value for name, value in row.items() if name != "kind"}}

@@ -7,12 +7,13 @@ Both may have sub-folders, which mean nothing: a file is called by its stem.
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from ops.refusal import Refused
+from pipelines.config.plain_yaml import read_yaml, told
 from resources.paths import home
 from storage.files import write_bytes
 
@@ -20,8 +21,6 @@ SHIPPED = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"(?=.{1,60}$)[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 """What experiments and data sets may be called: Dagster builds names of steps, groups and jobs out of them."""
 F = TypeVar("F", bound=BaseModel)
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast one where PyYAML was built with it; both read the same."""
 
 
 def experiment_folders() -> list[Path]:
@@ -59,18 +58,16 @@ def read_files(folders: Iterable[Path], model: type[F]) -> dict[Path, F]:
     for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"), key=lambda path: path.stem)):
         try:
             checked_name(path.stem)
-            files[path] = model.model_validate(read_yaml(path) or {})
-        except (Refused, ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+            content = read_yaml(path)
+            files[path] = model.model_validate({} if content is None else content)
+        except ValidationError as error:
+            raise Refused(f"{path}: {told(error)}") from error
+        except Refused as error:
             raise Refused(f"{path}: {error}") from error
         if path.stem in names:
             raise Refused(f"{path}: another file is already called {path.stem}; rename one of them")
         names.add(path.stem)
     return files
-
-
-def read_yaml(path: Path) -> Any:
-    """Plain data of a file; `yaml.YAMLError` or `UnicodeDecodeError` where it is none."""
-    return yaml.load(path.read_text(), Loader=Loader)  # noqa: S506  a safe loader
 
 
 def write_file(path: Path, file: BaseModel, *, comment: str) -> None:

@@ -9,7 +9,7 @@ from ops.refusal import Refused
 from pipelines.config.dataset_files import read_datasets
 from pipelines.config.experiment_files import read_experiments
 from pipelines.config.yaml_files import dataset_folders, experiment_folders
-from pipelines.graph.planner import plan
+from pipelines.graph.planner import closure, plan
 from resources.checkpoints import checkpoint_folder, identity
 
 
@@ -47,6 +47,19 @@ def load_plan(
 def identify(model: str) -> str:
     """Identity of the weights that a knob names, from the checkpoint folder."""
     return identity(model, checkpoint_folder())
+
+
+def models_of(experiment: str) -> list[str]:
+    """Registry names of the models that an experiment's stages load, in the order of the stages.
+
+    Raises:
+        Refused: no file describes the experiment.
+    """
+    known = read_experiments(experiment_folders(), STAGES)
+    if experiment not in known:
+        raise Refused(f"unknown experiment {experiment!r}; there are {', '.join(known)}")
+    stages = [STAGES[name] for name in closure(known[experiment], STAGES)]
+    return list(dict.fromkeys(model for stage in stages for model in known[experiment].of(stage).models()))
 
 
 def planned(dataset: str, experiment: str) -> list[StageInstance]:

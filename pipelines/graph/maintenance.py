@@ -19,6 +19,7 @@ from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.config.dataset_files import ask_for, read_datasets
 from pipelines.config.experiment_files import ExperimentFile, read_experiments
+from pipelines.config.plain_yaml import told
 from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, read_files, write_file
 from resources.dagster_resources import ArtifactStore
 from resources.paths import home
@@ -78,7 +79,7 @@ def register(new: NewExperiment) -> Path:
             knobs=new.overrides,
         )
     except ValidationError as error:
-        raise Refused(f"experiment {new.name}: {error}") from error
+        raise Refused(f"experiment {new.name}: {told(error)}") from error
     if parent and not file.datasets:
         raise Refused(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
     unknown = sorted(set(file.datasets) - set(datasets))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from ops.evaluation.noun_hits import LabelledExpression
 from ops.refusal import Refused
+from resources.datasets.plain_tables import read_table
+from resources.datasets.table_rows import Columns
+from resources.opening import read_file
 
 SYNONYMS = "coco_synonyms.txt"
-COLUMNS = frozenset({"dataset", "sent", "category"})
+COLUMNS = Columns(wanted=("dataset", "sent", "category"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,28 +32,35 @@ def read_class_pairs(pairs: Path, *, synonyms: Path | None = None) -> ClassPairs
         synonyms: see `read_synonyms`; by default `coco_synonyms.txt` beside `pairs`.
 
     Raises:
-        Refused: a file, a column or a cell is missing.
+        Refused: a file, a column or a cell is missing, or a row can not be read.
     """
     table = synonyms or pairs.parent / SYNONYMS
     for path in (pairs, table):
-        if not path.is_file():
+        if not path.exists():
             raise Refused(f"{path} is missing; --pairs takes a CSV that has {SYNONYMS} beside it")
-    with pairs.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if lacking := COLUMNS - set(rows[0] if rows else ()):
-        raise Refused(f"{pairs} lacks rows or the columns {', '.join(sorted(lacking))}; see its README")
-    short = [str(number) for number, row in enumerate(rows, 1) if any(row[name] is None for name in COLUMNS)]
-    if short:
-        raise Refused(f"{pairs} has too few cells in its rows {', '.join(short[:10])}, the header not counted")
+    rows = read_table(pairs, COLUMNS)
+    if broken := [f"{row.place}: {row.problem}" for row in rows if row.problem is not None]:
+        raise Refused(f"{pairs.name} has {len(broken)} rows that can not be read ({'; '.join(broken[:3])})")
     return ClassPairs(
         expressions=tuple(
-            LabelledExpression(dataset=row["dataset"], expression=row["sent"], category=row["category"]) for row in rows
+            LabelledExpression(
+                dataset=row.cells["dataset"], expression=row.cells["sent"], category=row.cells["category"]
+            )
+            for row in rows
         ),
         synonyms=read_synonyms(table),
     )
 
 
 def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
-    """Class -> words for it; one class a line, comma separated, the class itself first."""
-    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """Class -> words for it; one class a line, comma separated, the class itself first.
+
+    Raises:
+        Refused: it is no regular file or no UTF-8 text.
+    """
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise Refused(f"{path.name} is no UTF-8 text; save it as UTF-8") from problem
+    lines = [line.split(",") for line in text.splitlines() if line.strip()]
     return {line[0].strip(): tuple(part.strip() for part in line if part.strip()) for line in lines}

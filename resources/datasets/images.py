@@ -6,19 +6,21 @@ has been checked.
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from ops.refusal import Refused
+from resources.datasets.image_colours import Samples, described, mode_problem, to_rgb
+from resources.datasets.painted_masks import painted
+from resources.opening import open_file
 
 T = TypeVar("T", bound=np.generic)
 MAX_PIXELS = 50_000_000
@@ -32,6 +34,16 @@ FORMATS = (
     WebPImagePlugin.WebPImageFile.format,
 )
 """Formats that are decoded by Pillow itself; others (EPS, WMF, ...) would start foreign programs."""
+SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"RIFF": "WebP",
+}
+"""First bytes -> format, to tell a damaged or unusual image from none."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,10 +55,13 @@ UPRIGHT = {
 }
 """EXIF orientation -> what makes the image upright."""
 ORIENTATION_TAG = 0x0112
-PLAIN_MODES = frozenset({"RGB", "L", "1", "CMYK", "YCbCr"})
-ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "P"})
-SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
-_BROKEN = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, IndexError, KeyError, TypeError)
+SWAPPING = (5, 6, 7, 8)
+"""Orientations that swap width and height."""
+REDUCED_OR_MASK = 1 | 4
+"""Bits of TIFF's tag NewSubfileType: the page is a smaller copy of another one, or its transparency."""
+_SUBFILE_TAG = 254
+
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # a long comment (a workflow, XMP) is no attack
 
 
 class ImageProblem(Refused):
@@ -73,7 +88,8 @@ def load_image(
 ) -> NDArray[np.uint8]:
     """Decode an image as HW3 uint8 RGB, EXIF orientation applied.
 
-    Transparent pixels are laid over white; 16-bit greys are scaled to 8 bits.
+    Transparent pixels are laid over white, samples of more than 8 bits are scaled to 8, and colours of an embedded
+    profile are brought to sRGB (`resources.datasets.image_colours`).
 
     Args:
         path: The image file.
@@ -81,18 +97,18 @@ def load_image(
         max_pixels: Refuse larger images by their header.
 
     Raises:
-        ImageProblem: Missing, empty, truncated, oversized, mis-sized, or in an unusable mode.
+        ImageProblem: Missing, no regular file, empty, truncated, oversized, mis-sized, animated, of several pages, or
+            in an unusable mode.
     """
-    return _decoded(path, _rgb, expected_size=expected_size, max_pixels=max_pixels)
+    return _decoded(path, to_rgb, expected_size=expected_size, max_pixels=max_pixels)
 
 
 def load_mask(path: Path, *, expected_size: tuple[int, int], max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
-    """Decode a painted mask as HW: True where a pixel has any colour but black, and is not clear.
+    """Decode a painted mask as HW, True where the object is: the rule is told in `resources.datasets.painted_masks`.
 
-    Numbers of 16 bits are taken as they are, so that a mask of object numbers counts. Arguments and errors as in
-    `load_image`.
+    Arguments and errors as in `load_image`; and `ImageProblem` where the rule would be a guess.
     """
-    return _decoded(path, _painted, expected_size=expected_size, max_pixels=max_pixels)
+    return _decoded(path, painted, expected_size=expected_size, max_pixels=max_pixels)
 
 
 def inspect_image(
@@ -103,8 +119,8 @@ def inspect_image(
     Raises:
         ImageProblem: Missing, empty, unreadable header, oversized, mis-sized, or in an unusable mode.
     """
-    with _open(path) as image:
-        return _checked_header(image, path, expected_size=expected_size, max_pixels=max_pixels)
+    with _opened(path) as image:
+        return _checked_header(image, described(image), path, expected_size=expected_size, max_pixels=max_pixels)
 
 
 def check_files(
@@ -158,39 +174,68 @@ def safe_path(folder: Path, name: str) -> Path:
     return path
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        if not path.is_file():
-            raise ImageProblem(f"{path.name} is missing; put it into {path.parent.name}/")
-        if path.stat().st_size == 0:
-            raise ImageProblem(f"{path.name} has 0 bytes; copy it again")
-        return Image.open(path, formats=FORMATS)
+        file = open_file(path)
+    except Refused as problem:
+        raise ImageProblem(str(problem)) from problem
+    with file, _identified(file, path) as image:
+        yield image
+
+
+def _identified(file: BinaryIO, path: Path) -> Image.Image:
+    start = file.read(4)
+    file.seek(0)
+    if not start:
+        raise ImageProblem(f"{path.name} has 0 bytes; copy it again")
+    with _explained(path, "can not be opened"):
+        try:
+            return Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as problem:
+            kind = next((kind for first, kind in SIGNATURES.items() if start.startswith(first)), None)
+            if kind is None:
+                raise ImageProblem(f"{path.name} is no image of a known format ({', '.join(FORMATS)})") from problem
+            raise ImageProblem(
+                f"{path.name} begins as a {kind} image but is damaged or of a rare kind; save it as an 8-bit PNG"
+            ) from problem
+
+
+@contextmanager
+def _explained(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Turn what Pillow raises into a reason. Nothing but calls of Pillow belongs into the block."""
+    try:
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise ImageProblem(f"{path.name} is far too large ({problem}); shrink it") from problem
-    except UnidentifiedImageError as problem:
-        raise ImageProblem(f"{path.name} is no image of a known format ({', '.join(FORMATS)})") from problem
-    except ImageProblem:
+    except Refused:
         raise
-    except _BROKEN as problem:
-        raise ImageProblem(f"{path.name} can not be opened ({_say(problem)})") from problem
+    except Exception as problem:  # its decoders trip over damage in every way that Python knows
+        raise ImageProblem(f"{path.name} {what} ({_say(problem)}){advice}") from problem
 
 
 def _checked_header(
-    image: Image.Image, path: Path, *, expected_size: tuple[int, int] | None, max_pixels: int
+    image: Image.Image, samples: Samples, path: Path, *, expected_size: tuple[int, int] | None, max_pixels: int
 ) -> ImageHeader:
+    if not image.width * image.height:
+        raise ImageProblem(f"{path.name} is {image.width} x {image.height} pixels: it holds no pixel; copy it again")
     if image.width * image.height > max_pixels:
         found = f"{image.width:,} x {image.height:,}"
         raise ImageProblem(f"{path.name} has {found} pixels, more than {max_pixels:,}; shrink it")
-    if image.mode not in PLAIN_MODES | ALPHA_MODES | SIXTEEN_BIT_MODES:
-        raise ImageProblem(f"{path.name} has the mode {image.mode}; save it as 8-bit RGB or grey")
+    if problem := mode_problem(image, samples):
+        raise ImageProblem(f"{path.name} {problem}")
+    if _has_rivals(image):
+        raise ImageProblem(
+            f"{path.name} is an animation or has several pages, and nothing says which of them is meant; "
+            "save that one as an image of its own"
+        )
     orientation = _orientation(image)
-    swapped = orientation in (5, 6, 7, 8)
-    size = (image.height, image.width) if swapped else image.size
+    size = _upright_size(image, orientation)
     if expected_size is not None and size != tuple(expected_size):
-        before = " before its EXIF rotation" if swapped and image.size == tuple(expected_size) else ""
+        before = size == tuple(reversed(expected_size)) and orientation in SWAPPING
         raise ImageProblem(
             f"{path.name} is {size[0]} x {size[1]} pixels, the manifest says {expected_size[0]} x {expected_size[1]}"
-            + (f", its size{before}" if before else "")
+            + (", its size before its EXIF rotation" if before else "")
         )
     return ImageHeader(
         width=size[0], height=size[1], mode=image.mode, format=image.format or "", orientation=orientation
@@ -200,50 +245,70 @@ def _checked_header(
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ORIENTATION_TAG, 1)
-    except _BROKEN:
-        return 1  # a damaged EXIF block says nothing about the pixels
-    return value if value in UPRIGHT else 1
+        return int(value) if value in UPRIGHT else 1
+    except Exception:  # a damaged EXIF block says nothing about the pixels
+        return 1
+
+
+def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """(width, height) of the upright image; Pillow has turned those of a TIFF already, if its own tag asks for it."""
+    turned = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG) in SWAPPING
+    return (image.height, image.width) if orientation in SWAPPING and not turned else image.size
+
+
+def _has_rivals(image: Image.Image) -> bool:
+    """Whether the file holds further images of equal standing: frames or pages, not previews or smaller copies."""
+    if image.format == "MPO":
+        return False  # the format says that the first is the photo
+    try:
+        if not getattr(image, "is_animated", False):
+            return False
+        if not isinstance(image, TiffImagePlugin.TiffImageFile):
+            return True
+        return _has_further_pages(image)
+    except Exception:  # a damaged second frame is none
+        return False
+
+
+def _has_further_pages(image: TiffImagePlugin.TiffImageFile) -> bool:
+    try:
+        for page in range(1, image.n_frames):
+            image.seek(page)
+            if not int(image.tag_v2.get(_SUBFILE_TAG, 0)) & REDUCED_OR_MASK:
+                return True
+    finally:
+        image.seek(0)
+    return False
 
 
 def _decoded(
     path: Path,
-    read: Callable[[Image.Image], NDArray[T]],
+    read: Callable[[Image.Image, Samples], NDArray[T]],
     *,
     expected_size: tuple[int, int] | None,
     max_pixels: int,
 ) -> NDArray[T]:
     """What `read` makes of the upright image."""
-    image = _open(path)
-    try:
-        header = _checked_header(image, path, expected_size=expected_size, max_pixels=max_pixels)
-        try:
+    with _opened(path) as image:
+        samples = described(image)
+        header = _checked_header(image, samples, path, expected_size=expected_size, max_pixels=max_pixels)
+        with _explained(path, "is truncated or damaged", "; copy it again, or save it anew"):
             image.load()
-            upright = image.transpose(UPRIGHT[header.orientation]) if header.orientation in UPRIGHT else image
-            return read(upright)
-        except _BROKEN as problem:
-            raise ImageProblem(f"{path.name} is truncated or damaged ({_say(problem)}); copy it again") from problem
-    finally:
-        image.close()
+            upright = _upright(image, header.orientation)
+        try:
+            return read(upright, samples)
+        except Refused as problem:
+            raise ImageProblem(f"{path.name} {problem}") from problem
 
 
-def _painted(image: Image.Image) -> NDArray[np.bool_]:
-    if image.mode in SIXTEEN_BIT_MODES:
-        return np.asarray(image) != 0
-    rgba_HW4 = np.asarray(image.convert("RGBA"))
-    return np.asarray(rgba_HW4[..., :3].any(2) & (rgba_HW4[..., 3] > 0))
-
-
-def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode in SIXTEEN_BIT_MODES:
-        grey_HW = np.round(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8)
-        return np.repeat(grey_HW[:, :, None], 3, axis=2)
-    if image.mode in ALPHA_MODES and (image.mode != "P" or "transparency" in image.info):
-        over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, over)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turned as EXIF says; Pillow turns a TIFF while it decodes."""
+    if orientation not in UPRIGHT or isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image
+    return image.transpose(UPRIGHT[orientation])
 
 
 def _say(problem: Exception) -> str:
     """The problem without the absolute path that the operating system adds: reasons must not depend on the machine."""
-    return (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+    strerror = problem.strerror if isinstance(problem, OSError) else None
+    return strerror or str(problem) or type(problem).__name__

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from operator import eq
 from pathlib import Path
+from unicodedata import category
 
 from ops.refusal import Refused
 from resources.datasets.images import ImageProblem, check_files, inspect_image, safe_path
@@ -25,10 +27,18 @@ from resources.datasets.records import (
     QuarantinedRow,
     split_names,
 )
-from storage.files import sha256_of
+from resources.datasets.table_rows import is_unicode, shown
+from resources.opening import digest_of
 
 READER_VERSION = 1
 """Part of every fingerprint: raise it when the same files are to be read differently."""
+
+LONGEST_REASON = 1_000
+"""Characters of what a quarantined row says; a message may quote what a file holds."""
+_INVISIBLE = frozenset({"Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp"})
+"""Categories of Unicode: control, zero-width, marks on a letter, white space."""
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that draw nothing: Hangul fillers, the empty Braille pattern."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +65,8 @@ class Layout:
 
     manifest: Callable[[DatasetConfig], Manifest]
     ground_truth: Callable[[DatasetConfig], GroundTruths]
+    in_split: Callable[[str, str], bool] = eq
+    """Whether what a row says of its split belongs to a split (row's, wanted)."""
 
 
 class Dataset:
@@ -93,7 +105,7 @@ class Dataset:
         described.update(root="", split_map=sorted(config.split_map.items()))
         total = hashlib.sha256(json.dumps([READER_VERSION, described], sort_keys=True).encode())
         for file in manifest.files:
-            total.update(f"\n{file.name} {sha256_of(file)}".encode())
+            total.update(f"\n{file.name} {digest_of(file)}".encode())
         names = list(dict.fromkeys(row.image_file for row in manifest.rows))
         with ThreadPoolExecutor(max_workers=2) as pool:
             for name, identity in zip(names, pool.map(self._image_identity, names), strict=True):
@@ -118,13 +130,14 @@ class Dataset:
             for row in kept
             if row.image_file in sizes
         )
-        return _corpus(usable, (*manifest.quarantined, *lost))
+        return _corpus(usable, (*manifest.quarantined, *lost), self._layout.in_split)
 
     def ground_truth(self) -> GroundTruths:
         """The ground-truth masks of all referred objects, and those that are broken. For evaluation only."""
         if not self.config.root.is_dir():
             raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
-        return self._layout.ground_truth(self.config)
+        truths, broken = self._layout.ground_truth(self.config)
+        return truths, [_storable(row) for row in broken]
 
     def _inspect(self, rows: Iterable[Expression]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
         sizes: dict[str, tuple[int, int]] = {}
@@ -169,30 +182,37 @@ def check_images(dataset: Dataset, corpus: Corpus, *, workers: int = 2) -> Corpu
     where = "images"
     good = tuple(row for row in corpus.expressions if reasons[row.image_file] is None)
     bad = [_lost(row, where, reason) for row in corpus.expressions if (reason := reasons[row.image_file]) is not None]
-    return _corpus(good, (*corpus.quarantined, *bad))
+    return _corpus(good, (*corpus.quarantined, *bad), corpus.in_split)
 
 
 def expression_problem(expression: str, limits: Limits) -> str | None:
     """Why an expression can not be used, or None."""
     if not expression.strip():
         return "the expression is empty"
-    words = len(expression.split())
+    if not is_visible(expression):
+        return "the expression has no visible character"
+    return _length_problem(expression, limits)
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text shows anything: white space, marks without a letter and letters that draw nothing do not."""
+    return any(character not in _BLANK and category(character) not in _INVISIBLE for character in text)
+
+
+def _length_problem(text: str, limits: Limits) -> str | None:
+    words = len(text.split())
     if words > limits.max_words:
         return f"the expression has {words:,} words, more than {limits.max_words}"
-    if len(expression) > limits.max_characters:
-        return f"the expression has {len(expression):,} characters, more than {limits.max_characters:,}"
-    try:
-        expression.encode()
-    except UnicodeEncodeError:
-        return "the expression is no valid Unicode text; save the manifest as UTF-8"
+    if len(text) > limits.max_characters:
+        return f"the expression has {len(text):,} characters, more than {limits.max_characters:,}"
     return None
 
 
 def _identity(path: Path, *, content: bool = True) -> str:
     try:
         stat = path.stat()
-        return f"{stat.st_size} {sha256_of(path) if content else stat.st_mtime_ns}"
-    except OSError:
+        return f"{stat.st_size} {digest_of(path) if content else stat.st_mtime_ns}"
+    except (OSError, Refused):
         return "missing"
 
 
@@ -203,7 +223,7 @@ def _checked_expressions(
     lost: list[QuarantinedRow] = []
     owners: dict[int, int] = {}
     for row in rows:
-        reason = expression_problem(row.expression, limits) or expression_problem(row.raw or "-", limits)
+        reason = _row_problem(row) or expression_problem(row.expression, limits) or _length_problem(row.raw, limits)
         if reason is None and row.sent_id in owners:
             reason = f"sentence number {row.sent_id} already belongs to ref {owners[row.sent_id]}"
         if reason is not None:
@@ -212,6 +232,21 @@ def _checked_expressions(
         owners[row.sent_id] = row.ref_id
         kept.append(row)
     return kept, lost
+
+
+def _row_problem(row: Expression) -> str | None:
+    """What no table could hold."""
+    if not (is_unicode(row.expression) and is_unicode(row.raw)):
+        return "the expression is no valid Unicode text; save the manifest as UTF-8"
+    if not all(map(is_unicode, (row.object_id, row.image_id, row.image_file, row.split))):
+        return "the row is no valid Unicode text; save the manifest as UTF-8"
+    if not all(map(_is_int64, (row.ref_id, row.sent_id, row.width, row.height))):
+        return "a number of the row has more than 64 bits; number refs and sentences anew"
+    return None
+
+
+def _is_int64(number: int) -> bool:
+    return -(2**63) <= number < 2**63
 
 
 def _lost(row: Expression, where: str, reason: str) -> QuarantinedRow:
@@ -224,5 +259,20 @@ def _lost(row: Expression, where: str, reason: str) -> QuarantinedRow:
     )
 
 
-def _corpus(rows: tuple[Expression, ...], quarantined: tuple[QuarantinedRow, ...]) -> Corpus:
-    return Corpus(expressions=rows, quarantined=quarantined, splits=split_names({row.split for row in rows}))
+def _storable(row: QuarantinedRow) -> QuarantinedRow:
+    """As a table can hold it and a terminal show it, whatever the file held."""
+    texts = {name: shown(getattr(row, name), at_most=LONGEST_REASON) for name in ("where", "item", "reason")}
+    split = row.split.encode(errors="replace").decode()
+    ref_id = row.ref_id if row.ref_id is not None and _is_int64(row.ref_id) else None
+    return replace(row, ref_id=ref_id, split=split, **texts)
+
+
+def _corpus(
+    rows: Sequence[Expression], quarantined: Iterable[QuarantinedRow], in_split: Callable[[str, str], bool]
+) -> Corpus:
+    return Corpus(
+        expressions=tuple(rows),
+        quarantined=tuple(map(_storable, quarantined)),
+        splits=split_names({row.split for row in rows}),
+        in_split=in_split,
+    )

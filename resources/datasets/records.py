@@ -5,8 +5,9 @@ Here live frozen records only; how a layout is read belongs in the module of tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import eq
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,15 +121,18 @@ class Corpus:
     quarantined: tuple[QuarantinedRow, ...]
     splits: tuple[str, ...]
     """Names of the splits that have at least one expression: train, val, tests, then others by name."""
+    in_split: Callable[[str, str], bool] = eq
+    """The layout's rule: whether what a row says of its split belongs to a split."""
 
     def of(self, split: str) -> tuple[Expression, ...]:
-        """The expressions of one split, by the selection rule of the refer layout."""
-        return tuple(row for row in self.expressions if in_split(row.split, split))
+        """The expressions of one split."""
+        return tuple(row for row in self.expressions if self.in_split(row.split, split))
 
 
 def in_split(field_value: str, wanted: str) -> bool:
     """Whether a referent whose `split` field is `field_value` belongs to the split `wanted` (spec 1.2).
 
+    The refer layout's own rule; other layouts compare names.
     train and val match exactly; testA, testB, testC match when their letter occurs in the field; test matches as a
     part of the field; every other name matches exactly.
     """

@@ -6,22 +6,25 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ops.refusal import Refused
 from resources.datasets.ground_truth import encode_ground_truth, segmentation_problem
+from resources.datasets.mat_matrix import MatrixProblem, read_matrix
+from resources.datasets.plain_json import read_json_object
+from resources.datasets.plain_values import RecordProblem, described
 from resources.datasets.reading import GroundTruths, Layout, Manifest
 from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
+from resources.datasets.referit_records import Region, Splits, read_regions, read_splits, size_of
+from resources.datasets.table_rows import shown
+from resources.opening import read_file
 
-SPLITS = ("train", "val", "test")
 MASK_KEY = "segimg_t"
 """Matrix in a mask file; the region is where it is 0."""
+MOST_BYTES = 512 << 20
+"""Of a mask file."""
 
 
 def read_manifest(config: DatasetConfig) -> Manifest:
@@ -31,48 +34,26 @@ def read_manifest(config: DatasetConfig) -> Manifest:
         Refused: A file is missing or malformed.
     """
     query_path, size_path = _find(config, "query_all"), _find(config, "imsize")
-    lists = [path for split in SPLITS if (path := config.root / f"{config.name}_{split}_imlist.txt").is_file()]
-    if not lists:
-        raise Refused(f"{config.root} holds no {config.name}_train_imlist.txt; the image lists define the splits")
-    queries, sizes, splits = _json(query_path), _json(size_path), _splits(config)
+    splits = read_splits(config)
+    if not splits.files:
+        raise Refused(f"{config.name}_train_imlist.txt is missing; the image lists define the splits")
+    regions, sizes = read_regions(query_path), read_json_object(size_path)
     rows: list[Expression] = []
-    quarantined: list[QuarantinedRow] = []
+    quarantined = [*splits.unreadable]
+    texts = [(region, text) for region in regions for text in region.expressions]
+    for sent_id, (region, text) in enumerate(texts, start=1):
+        try:
+            width, height = _require_place(region, text, sizes, splits, max_pixels=config.limits.max_pixels)
+            rows.append(_expression(region, str(text), sent_id, splits.of[region.image_id], width, height))
+        except RecordProblem as problem:
+            quarantined.append(_lost(region, sent_id, query_path.name, str(problem), splits))
     masks = config.root / "mask"
-    sent_id = 0
-    for ref_id, (region, expressions) in enumerate(queries.items()):
-        image_id = str(region).rpartition("_")[0]
-        texts = expressions if isinstance(expressions, list) and expressions else [None]
-        for text in texts:
-            sent_id += 1
-            reason = _problem(image_id, text, sizes, splits)
-            split = splits.get(image_id, "")
-            if reason is not None or not isinstance(text, str):
-                item = f"region {region}, sentence {sent_id}"
-                quarantined.append(
-                    QuarantinedRow(where=query_path.name, item=item, reason=str(reason), ref_id=ref_id, split=split)
-                )
-                continue
-            width, height = sizes[f"{image_id}.jpg"]
-            rows.append(
-                Expression(
-                    ref_id=ref_id,
-                    object_id=str(region),
-                    image_id=image_id,
-                    image_file=f"{image_id}.jpg",
-                    width=width,
-                    height=height,
-                    split=split,
-                    sent_id=sent_id,
-                    expression=text,
-                    raw=text,
-                )
-            )
     return Manifest(
-        files=(query_path, size_path, *lists),
+        files=(query_path, size_path, *splits.files),
         image_folder=config.root / "images",
         rows=tuple(rows),
         quarantined=tuple(quarantined),
-        mask_files=tuple(masks / f"{region}.mat" for region in queries) if masks.is_dir() else (),
+        mask_files=tuple(_mask_path(masks, region) for region in regions if region.is_plain) if masks.is_dir() else (),
     )
 
 
@@ -87,87 +68,82 @@ def read_ground_truth(config: DatasetConfig) -> GroundTruths:
     broken: list[QuarantinedRow] = []
     if not folder.is_dir():
         return objects, broken
-    sizes = _json(_find(config, "imsize"))
-    for region in _json(_find(config, "query_all")):
-        image_id = str(region).rpartition("_")[0]
-        found = _ground_truth(folder / f"{region}.mat", str(region), image_id, sizes.get(f"{image_id}.jpg"))
-        if isinstance(found, GroundTruth):
-            objects.append(found)
-        else:
-            broken.append(QuarantinedRow(where="mask", item=f"region {region}", reason=found))
+    sizes = read_json_object(_find(config, "imsize"))
+    for region in read_regions(_find(config, "query_all")):
+        try:
+            size = size_of(region.image_file, sizes, max_pixels=config.limits.max_pixels)
+            objects.append(_ground_truth(_mask_path(folder, region), region, size))
+        except Refused as problem:
+            broken.append(QuarantinedRow(where="mask", item=f"region {shown(region.name)}", reason=str(problem)))
     return objects, broken
 
 
 LAYOUT = Layout(manifest=read_manifest, ground_truth=read_ground_truth)
 
 
-def _ground_truth(path: Path, region: str, image_id: str, size: object) -> GroundTruth | str:
-    from scipy.io import loadmat  # scipy takes a second to import and only masks need it
+def _require_place(
+    region: Region, text: object, sizes: Mapping[str, object], splits: Splits, *, max_pixels: int
+) -> tuple[int, int]:
+    """The size of the image, if the expression can be used."""
+    if region.problem is not None:
+        raise RecordProblem(region.problem)
+    if not isinstance(text, str):
+        none = "the region has no expression"
+        raise RecordProblem(none if text is None else f"the expression is no text but {described(text)}")
+    splits.find(region.image_id)
+    return size_of(region.image_file, sizes, max_pixels=max_pixels)
 
-    if (known := _size(size)) is None:
-        return f"imsize has no width and height for {image_id}.jpg"
-    if not path.is_file():
-        return f"{path.name} is missing"
-    width, height = known
-    try:
-        mask_HW = np.asarray(loadmat(path)[MASK_KEY]) == 0
-    except KeyError:
-        return f"{path.name} has no matrix {MASK_KEY}"
-    except (OSError, ValueError, TypeError, NotImplementedError) as problem:
-        return f"{path.name} can not be read ({problem})"
-    if mask_HW.shape != (height, width):
-        return f"{path.name} is {mask_HW.shape} (height, width), its image ({height}, {width})"
-    segmentation = encode_ground_truth(mask_HW)
-    problem_found = segmentation_problem(segmentation, height, width)
-    if problem_found is not None:
-        return f"{path.name}: {problem_found}"
-    return GroundTruth(
-        object_id=region, image_id=image_id, category="", segmentation=segmentation, height=height, width=width
+
+def _expression(region: Region, text: str, sent_id: int, split: str, width: int, height: int) -> Expression:
+    return Expression(
+        ref_id=region.ref_id,
+        object_id=region.name,
+        image_id=region.image_id,
+        image_file=region.image_file,
+        width=width,
+        height=height,
+        split=split,
+        sent_id=sent_id,
+        expression=text,
+        raw=text,
     )
 
 
-def _problem(image_id: str, text: object, sizes: dict[str, Any], splits: dict[str, str]) -> str | None:
-    if not image_id:
-        return "the region is not named <image>_<region>"
-    if not isinstance(text, str):
-        return "the region has no expression" if text is None else "the expression is no text"
-    if image_id not in splits:
-        return f"image {image_id} is in no image list, so in no split"
-    if _size(sizes.get(f"{image_id}.jpg")) is None:
-        return f"imsize has no width and height for {image_id}.jpg"
-    return None
+def _lost(region: Region, sent_id: int, where: str, reason: str, splits: Splits) -> QuarantinedRow:
+    item = f"region {shown(region.name)}, sentence {sent_id}"
+    split = splits.of.get(region.image_id, "")
+    return QuarantinedRow(where=where, item=item, reason=reason, ref_id=region.ref_id, split=split)
 
 
-def _size(value: object) -> tuple[int, int] | None:
-    match value:
-        case [int(width), int(height)] if width > 0 and height > 0:
-            return width, height
-    return None
+def _mask_path(folder: Path, region: Region) -> Path:
+    if not region.is_plain:
+        raise RecordProblem(f"the region '{shown(region.name)}' can not be the name of a file")
+    return folder / f"{region.name}.mat"
+
+
+def _ground_truth(path: Path, region: Region, size: tuple[int, int]) -> GroundTruth:
+    width, height = size
+    data = read_file(path, at_most=MOST_BYTES)
+    try:
+        mask_HW = read_matrix(data, MASK_KEY, shape=(height, width)) == 0
+    except MatrixProblem as problem:
+        raise RecordProblem(f"{path.name} {problem}") from problem
+    segmentation = encode_ground_truth(mask_HW)
+    if problem_found := segmentation_problem(segmentation, height, width):
+        raise RecordProblem(f"{path.name}: {problem_found}")
+    return GroundTruth(
+        object_id=region.name,
+        image_id=region.image_id,
+        category="",
+        segmentation=segmentation,
+        height=height,
+        width=width,
+    )
 
 
 def _find(config: DatasetConfig, part: str) -> Path:
     plain = config.root / f"{config.name}_{part}.json"
     for path in (plain, plain.with_name(plain.name + ".gz")):
-        if path.is_file():
+        if os.path.lexists(path):
             return path
-    raise Refused(f"{plain} (or {plain.name}.gz) is missing; check root and name")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
-    except (ValueError, OSError, EOFError, RecursionError) as problem:
-        raise Refused(f"{path} is no readable JSON ({problem}); fetch it again") from problem
-    if not isinstance(data, dict):
-        raise Refused(f"{path} holds no JSON object; check that it is the ReferIt file")
-    return data
-
-
-def _splits(config: DatasetConfig) -> dict[str, str]:
-    return {image_id: config.split_map.get(split, split) for split in SPLITS for image_id in _image_list(config, split)}
-
-
-def _image_list(config: DatasetConfig, split: str) -> Iterator[str]:
-    path = config.root / f"{config.name}_{split}_imlist.txt"
-    if path.is_file():
-        yield from path.read_text(encoding="utf-8").split()
+    raise Refused(f"{plain.name} (or {plain.name}.gz) is missing; check root and name")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.refusal import Refused
+from resources.model_files import open_model_file, read_json, said
+from resources.opening import read_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,8 @@ TRAINING_SCRIPTS = {"clip_vit": "clip", "clip_judge": "clip_scorer", "irn_trunk"
 """Folder of an embedded model -> its training script in `assets.pretraining`, where the names differ."""
 REQUIRED = ("data", "command", "seconds", "scores", "architecture", "licence")
 """What the maker of a card must say; the rest (date, sizes, checksum, shared tensors) is filled in here."""
+MOST_SIZE = 4096
+"""Largest number in the architecture of an embedded model: a damaged card does not make a model of gigabytes."""
 
 
 def training_command(name: str) -> str:
@@ -49,10 +53,16 @@ def is_embedded(path: Path) -> bool:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of the model in `folder`, without touching the weights (torch is not imported)."""
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    if not isinstance(card, dict):
-        raise Refused(f"{folder / CARD} is not a model card: a JSON object is expected")
+    """The card of the model in `folder`, without touching the weights (torch is not imported).
+
+    Raises:
+        Refused: there is none, or it lacks what every card says.
+    """
+    card = read_json(folder / CARD)
+    if not isinstance(card.get("architecture"), dict | str):
+        raise Refused(f"{folder / CARD} is no card of a model: it lacks the architecture; restore the folder")
+    if _largest(card["architecture"]) > MOST_SIZE:
+        raise Refused(f"{folder / CARD} describes no small model: a size is above {MOST_SIZE:,}; restore the folder")
     return card
 
 
@@ -93,18 +103,27 @@ def load_embedded(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Read back (state dict, card): floating point as float32, integer buffers as stored, shared tensors shared again.
 
     Raises:
-        Refused: the weights are not those that the card describes.
+        Refused: card or weights are missing or damaged, or the weights are not those that the card describes.
     """
     from safetensors.torch import load
 
     card = read_card(folder)
-    data = (folder / WEIGHTS).read_bytes()
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+    open_model_file(folder / WEIGHTS).close()
+    data = read_file(folder / WEIGHTS)
+    if hashlib.sha256(data).hexdigest() != card.get("sha256"):
         raise Refused(f"{folder / WEIGHTS} is not the file its card describes: restore both files, or train again")
-    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}
-    for alias, name in card["aliases"].items():
-        state[alias] = state[name]
-    return state, card
+    try:
+        state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}
+        return {**state, **{alias: state[name] for alias, name in card["aliases"].items()}}, card
+    except Exception as problem:
+        raise Refused(f"{folder} holds no tensors as its card says ({said(problem)}): restore it") from problem
+
+
+def _largest(sizes: object) -> float:
+    """The largest number among JSON values; 0 where there is none."""
+    if isinstance(sizes, dict | list):
+        return max(map(_largest, sizes.values() if isinstance(sizes, dict) else sizes), default=0)
+    return abs(sizes) if isinstance(sizes, int | float) else 0
 
 
 def _deduplicate(state: "Mapping[str, Tensor]") -> "tuple[dict[str, Tensor], dict[str, str]]":

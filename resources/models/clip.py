@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
+from resources.model_files import read_text
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.torchscript import is_torchscript, read_torchscript
-from resources.models.weights import load_strictly, read_safetensors, read_torch
+from resources.models.weights import building, load_strictly, read_safetensors, read_torch
 
 Crop = Literal["center", "pad"]
 Tokenizer = Callable[[Sequence[str]], Tensor]
@@ -39,7 +40,7 @@ VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
 MAX_ASPECT = 200
 """Longer side of an image by its shorter one; an image enlarged to the network's square needs as much memory."""
-_ARCHIVE_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+_ARCHIVE_EXTRAS = re.compile("input_resolution|context_length|vocab_size")
 
 
 class WordTokenizer:
@@ -217,7 +218,10 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
     height, width = images_N3HW.shape[-2:]
     short = min(height, width)
     if max(height, width) > MAX_ASPECT * short:
-        raise Refused(f"an image of {width} x {height} pixels is too narrow for CLIP: crop it")
+        raise Refused(
+            f"an image of {width} x {height} pixels is too narrow: CLIP would see less than 1/{MAX_ASPECT} of it; "
+            "crop it"
+        )
     target = (int(size * height / short), int(size * width / short))
     if target != (height, width):
         images_N3HW = F.interpolate(images_N3HW, target, mode="bicubic", antialias=True, align_corners=False)
@@ -265,19 +269,26 @@ def load_clip(
     weights = read_state(checkpoint) if checkpoint else {}  # a wrong file is found before a large network is built
     model = open_clip.CLIP(**open_clip.get_model_config(FULL_SIZES[name]))
     if checkpoint is not None:
-        kept = {key: value.float() for key, value in weights.items() if key not in _ARCHIVE_EXTRAS}
-        load_strictly(model, kept, source=checkpoint)
+        load_strictly(model, weights, source=checkpoint, ignored=_ARCHIVE_EXTRAS)
     return Clip(model, open_clip.get_tokenizer(FULL_SIZES[name]), device=device)
 
 
 def load_embedded_clip(folder: Path, *, device: torch.device | str = "cpu") -> Clip:
     """Load a small CLIP from a folder of weights, card and vocabulary."""
     state, card = load_embedded(folder)
-    words = (folder / VOCABULARY).read_text(encoding="utf-8").split()
-    model = build_small_clip(card["architecture"])
-    model.load_state_dict(state, strict=True)
-    tokenizer = WordTokenizer(words, context_length=card["architecture"]["text_cfg"]["context_length"])
+    with building(folder):
+        model = build_small_clip(card["architecture"])
+        length = card["architecture"]["text_cfg"]["context_length"]
+    tokenizer = WordTokenizer(read_words(folder), context_length=length)
+    if tokenizer.size > model.vocab_size:
+        raise Refused(f"{folder / VOCABULARY} has more words than the model beside it has vectors; restore both")
+    load_strictly(model, state, source=folder)
     return Clip(model, tokenizer, device=device)
+
+
+def read_words(folder: Path) -> list[str]:
+    """The vocabulary of an embedded CLIP."""
+    return read_text(folder / VOCABULARY).split()
 
 
 def build_small_clip(architecture: dict[str, Any]) -> open_clip.CLIP:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ops.backbones.language import ClipText, attention_mask
 from resources.embedded.cards import is_embedded, load_embedded, read_card
-from resources.models.clip import FULL_SIZES, VOCABULARY, WordTokenizer, read_state
+from resources.models.clip import FULL_SIZES, WordTokenizer, read_state, read_words
 from resources.models.refs import ModelRef
-from resources.models.weights import load_strictly
+from resources.models.weights import building, load_strictly
 
 PUBLISHED = "ViT-L-14-336"
 """Its text tower is as wide as BERT-base [I: CGFormer]."""
@@ -78,7 +78,7 @@ def random_clip_text(width: int) -> tuple[ClipText, ClipTokenizer]:
     """The tower of ViT-L/14-336, 768 wide, or the embedded one, at random, and the small tokenizer."""
     folder = ModelRef("clip_vit").path()
     sizes = published_sizes() if width == 768 else embedded_sizes(folder)
-    return new_clip_text(sizes), ClipTokenizer(_embedded_words(folder))
+    return new_clip_text(sizes), ClipTokenizer(read_words(folder))
 
 
 def load_clip_text(checkpoint: Path | None = None) -> tuple[ClipText, ClipTokenizer]:
@@ -92,26 +92,23 @@ def load_clip_text(checkpoint: Path | None = None) -> tuple[ClipText, ClipTokeni
     """
     source = checkpoint or ModelRef("clip_vit").path()
     if is_embedded(source):
-        weights, words, sizes = load_embedded(source)[0], _embedded_words(source), embedded_sizes(source)
+        weights, words, sizes = load_embedded(source)[0], read_words(source), embedded_sizes(source)
     else:
-        weights = {key: value.float() for key, value in read_state(source).items()}
-        words, sizes = [], published_sizes()
-    text = new_clip_text(sizes)
+        weights, words, sizes = read_state(source), [], published_sizes()
+    with building(source):
+        text = new_clip_text(sizes)
     load_strictly(text.model, weights, source=source, ignored=IGNORED)
     return text, ClipTokenizer(words)
 
 
 def embedded_sizes(folder: Path) -> dict[str, Any]:
     """The sizes of an embedded CLIP's text tower, as `new_clip_text` takes them."""
-    sizes: dict[str, Any] = read_card(folder)["architecture"]["text_cfg"]
-    return {**sizes, "quick_gelu": False}
+    architecture = read_card(folder)["architecture"]
+    with building(folder):
+        return {**architecture["text_cfg"], "quick_gelu": False}
 
 
 def published_sizes() -> dict[str, Any]:
     """The sizes of the text tower of ViT-L/14-336, as `new_clip_text` takes them."""
     config = open_clip.get_model_config(FULL_SIZES[PUBLISHED])
     return {**config["text_cfg"], "quick_gelu": config["quick_gelu"]}
-
-
-def _embedded_words(folder: Path) -> list[str]:
-    return (folder / VOCABULARY).read_text(encoding="utf-8").split()

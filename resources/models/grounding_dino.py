@@ -28,12 +28,14 @@ from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
 from resources.models.refs import ModelRef
-from resources.models.weights import load_strictly, read_torch
+from resources.models.weights import building, load_strictly, named, read_torch, renamed
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MAX_TOKENS = 256
 """Width of the package's score table: longer captions would be cut silently, so they are refused."""
+CAPTION_TOKENS = MAX_TOKENS - 2
+"""What is left of it beside `[CLS]` and `[SEP]`."""
 
 UNUSED_KEYS = re.compile(r"label_enc\.weight|bert\.embeddings\.position_ids")
 """What the published checkpoint holds beyond the model: a table for training, an index buffer of old transformers."""
@@ -107,16 +109,20 @@ class Detector:
         self.passes = 0
         """How many images went through the network so far."""
 
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has, `[CLS]` and `[SEP]` not among them."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     @torch.inference_mode()
     def detect(self, image_HW3: NDArray[np.uint8], caption_text: str) -> RawDetections:
         """Score every query of the network against every token of the caption.
 
         Args:
             image_HW3: RGB, uint8.
-            caption_text: phrases that end in " ." (`ops.ssc.detections.caption` makes one).
+            caption_text: phrases that end in " ." (`ops.ssc.captions.caption` makes one).
 
         Raises:
-            Refused: the caption has more than 256 tokens, or the image is too narrow to be resized.
+            Refused: the caption has more than 256 tokens.
         """
         encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
         tokens = len(encoding["input_ids"])
@@ -158,14 +164,16 @@ def load_detector(
     if ref.is_embedded:
         folder = checkpoint or ref.path()
         state, card = load_embedded(folder)
-        sizes, tokenizer = DetectorSizes.from_card(card["architecture"]), read_tokenizer(folder)
-        model = build_grounding_dino(sizes, tokenizer)
+        tokenizer = read_tokenizer(folder)
+        with building(folder):
+            sizes = DetectorSizes.from_card(card["architecture"])
+            model = build_grounding_dino(sizes, tokenizer)
         load_strictly(model, state, source=folder)
     elif name == "swint_ogc":
         tokenizer = read_tokenizer(bert or _embedded_words_if(random_weights_seed is not None))
         sizes = dataclasses.replace(SWINT_OGC, bert=read_bert_sizes(bert) if bert else {})
         weights = read_published(checkpoint) if random_weights_seed is None else {}
-        with _seeded(random_weights_seed):
+        with _seeded(random_weights_seed), building(bert or name):
             model = build_grounding_dino(sizes, tokenizer)
         if random_weights_seed is None:
             load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
@@ -202,27 +210,26 @@ def read_published(checkpoint: Path | None) -> dict[str, Tensor]:
     Raises:
         Refused: no file was named, or it does not hold a model.
     """
-    if checkpoint is None or not checkpoint.is_file():
+    if checkpoint is None or not checkpoint.exists():
         raise Refused(f"no detector checkpoint at {checkpoint}: download groundingdino_swint_ogc.pth and name its path")
     content = read_torch(checkpoint)
-    if not isinstance(content, dict) or "model" not in content:
+    if "model" not in content:
         raise Refused(f"{checkpoint} holds no 'model': it is not a Grounding DINO checkpoint")
-    return {key.removeprefix("module."): value for key, value in content["model"].items()}
+    weights = named(content["model"], source=f"'model' of {checkpoint}")
+    return renamed(weights, lambda key: key.removeprefix("module."), source=checkpoint)
 
 
 def resized_shape(height: int, width: int, *, sizes: DetectorSizes) -> tuple[int, int]:
     """(height, width) with the shorter side at `shorter_side`, or less where the longer one would exceed its bound.
 
-    Raises:
-        Refused: the shorter side would vanish.
+    Of an image so thin that its shorter side would vanish, one pixel is left of it.
     """
     shorter, longer = min(height, width), max(height, width)
     side = sizes.shorter_side
     if longer / shorter * side > sizes.longer_side:
         side = round(sizes.longer_side * shorter / longer)
-    if not side:
-        raise Refused(f"an image of {width} x {height} pixels is too narrow for the detector: crop it")
-    other = int(side * longer / shorter)
+    other = int(side * longer / shorter) if side else sizes.longer_side
+    side = max(side, 1)
     return (other, side) if height > width else (side, other)
 
 

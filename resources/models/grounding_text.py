@@ -7,7 +7,6 @@ the attention mask built here. What belongs to images and boxes is in `grounding
 Shapes: B captions, T tokens, D width.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from ops.refusal import Refused
+from resources.models.bert_folder import VOCABULARY, read_bert_config, read_vocabulary
 
-VOCABULARY = "vocab.txt"
 SEPARATORS = (".", "?")
 """What ends a phrase inside a caption, beside `[CLS]` and `[SEP]`."""
 
@@ -73,14 +72,9 @@ def read_bert_sizes(folder: Path) -> dict[str, Any]:
     """The BertConfig keywords in the `config.json` of a BERT folder such as bert-base-uncased.
 
     Raises:
-        Refused: the folder holds no `config.json`.
+        Refused: the folder holds no `config.json` that describes a BERT.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise Refused(
-            f"{folder} holds no config.json: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
-        )
-    sizes = json.loads(path.read_text(encoding="utf-8"))
+    sizes = read_bert_config(folder)
     return {
         key: value for key, value in sizes.items() if key not in {"architectures", "model_type", "transformers_version"}
     }
@@ -90,14 +84,9 @@ def read_tokenizer(folder: Path) -> BertTokenizer:
     """The fast, lower-casing WordPiece tokenizer over the `vocab.txt` of a folder.
 
     Raises:
-        Refused: there is no vocabulary, or it lacks a separator (every unknown word would then act as one).
+        Refused: there is no readable vocabulary, or it lacks a separator (every unknown word would then act as one).
     """
-    path = folder / VOCABULARY
-    if not path.is_file():
-        raise Refused(
-            f"{folder} holds no {VOCABULARY}: give the folder of bert-base-uncased (config.json, {VOCABULARY})"
-        )
-    words = path.read_text(encoding="utf-8").splitlines()
+    words = read_vocabulary(folder)
     if missing := {"[PAD]", "[UNK]", "[CLS]", "[SEP]", *SEPARATORS}.difference(words):
-        raise Refused(f"{path} lacks {sorted(missing)}: it is not the vocabulary of an uncased BERT")
+        raise Refused(f"{folder / VOCABULARY} lacks {sorted(missing)}: it is not the vocabulary of an uncased BERT")
     return BertTokenizer(vocab={word: index for index, word in enumerate(words)})

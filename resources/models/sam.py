@@ -22,7 +22,7 @@ from ops.refusal import Refused
 from ops.ssc.detections import isolated_window, point_grid, window_of
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
-from resources.models.weights import load_strictly, read_torch
+from resources.models.weights import building, load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -113,6 +113,15 @@ def build_small_sam(shape: SamShape) -> Sam:
     return sam.eval()
 
 
+class _AtLeastOnePixel(ResizeLongestSide):
+    """The package's resizing, by which the shorter side of a thin image would vanish."""
+
+    @staticmethod
+    def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> tuple[int, int]:
+        height, width = ResizeLongestSide.get_preprocess_shape(oldh, oldw, long_side_length)
+        return max(height, 1), max(width, 1)
+
+
 @dataclass
 class Segmenter:
     """A Sam with its prompts in pixels of the original image.
@@ -140,7 +149,6 @@ class Segmenter:
             masks_N3HW (logits at the original size > 0) and scores_N3, the IoU that the model predicts of each.
 
         Raises:
-            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8, or the boxes are not N x 4.
         """
         self._require_image(image_HW3)
@@ -150,6 +158,7 @@ class Segmenter:
         if len(boxes_N4) == 0:
             return np.zeros((0, 3, *image_HW3.shape[:2]), dtype=bool), np.zeros((0, 3), dtype=np.float32)
         predictor = SamPredictor(self.sam)
+        predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
         predictor.set_image(image_HW3)
         self.passes += 1
         boxes = predictor.transform.apply_boxes_torch(torch.from_numpy(boxes_N4), image_HW3.shape[:2])
@@ -165,7 +174,6 @@ class Segmenter:
             masks_NHW and scores_N (predicted IoU), best first; N may be 0.
 
         Raises:
-            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8.
         """
         return self._generate(image_HW3, points_per_side=self.everything.points_per_side)
@@ -187,7 +195,6 @@ class Segmenter:
             empty and its score 0.
 
         Raises:
-            Refused: the image is too narrow to be resized.
             ValueError: the image is not HW3 uint8.
         """
         height, width = image_HW3.shape[:2]
@@ -210,7 +217,9 @@ class Segmenter:
         self._require_image(image_HW3)
         self.passes += 1
         thresholds = {name: getattr(self.everything, name) for name in ("pred_iou_thresh", "stability_score_thresh")}
-        records = SamAutomaticMaskGenerator(self.sam, **thresholds, **points).generate(image_HW3)
+        generator = SamAutomaticMaskGenerator(self.sam, **thresholds, **points)
+        generator.predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
+        records = generator.generate(image_HW3)
         records.sort(key=lambda record: -record["predicted_iou"])
         masks_NHW = np.zeros((len(records), *image_HW3.shape[:2]), dtype=bool)
         for mask_HW, record in zip(masks_NHW, records, strict=True):
@@ -220,9 +229,6 @@ class Segmenter:
     def _require_image(self, image_HW3: npt.NDArray[np.uint8]) -> None:
         if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
             raise ValueError(f"an RGB image, H x W x 3 uint8, is expected, not {image_HW3.shape} {image_HW3.dtype}")
-        height, width = image_HW3.shape[:2]
-        if not min(ResizeLongestSide.get_preprocess_shape(height, width, self.sam.image_encoder.img_size)):
-            raise Refused(f"an image of {width} x {height} pixels is too narrow for SAM: crop it")
 
 
 def load_segmenter(
@@ -248,7 +254,8 @@ def load_segmenter(
     if ref.is_embedded:
         folder = checkpoint or ref.path()
         state, card = load_embedded(folder)
-        sam = build_small_sam(SamShape.from_card(card["architecture"]))
+        with building(folder):
+            sam = build_small_sam(SamShape.from_card(card["architecture"]))
         load_strictly(sam, state, source=folder)
         return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:

@@ -7,6 +7,7 @@ import spacy
 from spacy.tokens import Doc
 
 from ops.refusal import Refused
+from resources.model_files import AGAIN, demand_model_files, said
 from resources.models.refs import EMBEDDED, ModelRef
 
 UNREAD = ("ner", "lemmatizer", "trainable_lemmatizer")
@@ -23,13 +24,17 @@ def load_parser(name: str | Path = EMBEDDED) -> spacy.Language:
         Refused: there is no such pipeline, or it has no tagger or parser.
     """
     source = ModelRef("parser").path() if name == EMBEDDED else name
-    try:
-        nlp = spacy.load(source, disable=UNREAD)
-    except OSError as error:
+    if Path(source).is_dir():
+        demand_model_files(Path(source))
+    elif not spacy.util.is_package(str(source)):
         raise Refused(
             f"there is no spaCy pipeline {str(name)!r}: take 'embedded', the path of a saved pipeline, "
             f"or install the package (python -m spacy download {Path(name).name})"
-        ) from error
+        )
+    try:
+        nlp = spacy.load(source, disable=UNREAD)
+    except Exception as problem:
+        raise Refused(f"the spaCy pipeline {str(name)!r} cannot be read ({said(problem)}); {AGAIN}") from problem
     missing = [component for component in ("tagger", "parser") if component not in nlp.pipe_names]
     if missing or not {"morphologizer", "attribute_ruler"} & set(nlp.pipe_names):
         lacking = ", ".join(missing) or "morphologizer or attribute_ruler"

@@ -4,6 +4,7 @@ Belongs here: reading other people's checkpoints, with every key accounted for. 
 `resources.models.referring` builds segmenters on these backbones.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,18 @@ from ops.backbones.swin import Swin, SwinConfig
 from ops.refusal import Refused
 from ops.segmenters.lavt import SWIN_B_480
 from resources.embedded.cards import is_embedded, load_embedded, read_card
+from resources.models.bert_folder import CONFIG, demand_ids, read_bert_config, read_vocabulary
 from resources.models.refs import EMBEDDED, ModelRef
-from resources.models.weights import accounted, load_strictly, read_safetensors, read_torch
+from resources.models.weights import (
+    accounted,
+    building,
+    is_plain_tensor,
+    load_strictly,
+    named,
+    read_safetensors,
+    read_torch,
+    renamed,
+)
 
 SWIN_IGNORED = re.compile(r"(head|norm)\.(weight|bias)|.*\.(attn_mask|relative_position_index)")
 """Keys of published Swin checkpoints that a backbone has no place for: classifier, final norm, constant buffers."""
@@ -78,14 +89,6 @@ def embedded_tokenizer(max_tokens: int) -> Tokenizer:
     return Tokenizer(read_vocabulary(ModelRef("bert").path()), max_tokens=max_tokens)
 
 
-def read_vocabulary(folder: Path) -> list[str]:
-    """The word pieces in `vocab.txt`, one a line."""
-    path = folder / "vocab.txt"
-    if not path.is_file():
-        raise Refused(f"{folder} has no vocab.txt; it belongs to the folder of bert-base-uncased")
-    return path.read_text(encoding="utf-8").splitlines()
-
-
 def load_bert(name: str | Path = EMBEDDED, *, max_tokens: int = 20) -> tuple[BertModel, Tokenizer]:
     """BERT and its tokenizer: "embedded", the folder of an embedded one, or a published folder.
 
@@ -93,27 +96,28 @@ def load_bert(name: str | Path = EMBEDDED, *, max_tokens: int = 20) -> tuple[Ber
     without the `bert.` prefix and with the old names of LayerNorm's parameters.
 
     Raises:
-        Refused: files are missing, or keys are missing or unexpected.
+        Refused: files are missing or damaged, or keys are missing or unexpected.
     """
     folder = ModelRef("bert").path() if name == EMBEDDED else Path(name)
     if is_embedded(folder):
         weights, card = load_embedded(folder)
-        config = BertConfig(**card["architecture"])
+        sizes = card["architecture"]
     else:
-        weights = {bert_key(key): value for key, value in read_bert_weights(folder).items()}
-        config = (
-            BertConfig.from_json_file(folder / "config.json") if (folder / "config.json").is_file() else BertConfig()
-        )
-    model = new_bert(config)
+        weights = renamed(read_bert_weights(folder), bert_key, source=folder)
+        sizes = read_bert_config(folder) if (folder / CONFIG).exists() else {}
+    tokenizer = Tokenizer(read_vocabulary(folder), max_tokens=max_tokens)
+    with building(folder):
+        model = new_bert(BertConfig(**sizes))
+    demand_ids(len(tokenizer.vocabulary), model.config.vocab_size, source=folder)
     load_strictly(model, weights, source=folder, ignored=BERT_IGNORED)
-    return model.eval(), Tokenizer(read_vocabulary(folder), max_tokens=max_tokens)
+    return model.eval(), tokenizer
 
 
 def read_bert_weights(folder: Path) -> dict[str, Tensor]:
     """The state dict in a downloaded folder."""
-    if (folder / "model.safetensors").is_file():
+    if (folder / "model.safetensors").exists():
         return read_safetensors(folder / "model.safetensors")
-    if (folder / "pytorch_model.bin").is_file():
+    if (folder / "pytorch_model.bin").exists():
         return read_torch(folder / "pytorch_model.bin")
     raise Refused(f"{folder} has neither model.safetensors nor pytorch_model.bin; download bert-base-uncased into it")
 
@@ -140,15 +144,22 @@ def load_swin(name: str | Path = EMBEDDED, *, config: SwinConfig = SWIN_B_480.sw
         checkpoint = read_torch(source)
         if "model" not in checkpoint:
             raise Refused(f"{source} has no key 'model'; this is not a published Swin checkpoint")
-        weights = checkpoint["model"]
+        weights = named(checkpoint["model"], source=f"'model' of {source}")
     with torch.device("meta"):
         swin = Swin(config)
     shapes = {key: value.shape for key, value in swin.state_dict().items()}
     resized = {
-        key: resize_bias(value, shapes[key][0]) if key.endswith(BIAS_TABLE) and key in shapes else value
+        key: resize_bias(value, shapes[key][0]) if key.endswith(BIAS_TABLE) and _fits(value, shapes.get(key)) else value
         for key, value in weights.items()
     }
     return accounted(resized, shapes, ignored=SWIN_IGNORED, source=source)
+
+
+def _fits(table: object, shape: torch.Size | None) -> bool:
+    """Whether something is a bias table of some square window, with the heads of a wanted one."""
+    if shape is None or not isinstance(table, Tensor) or not is_plain_tensor(table) or table.ndim != 2:
+        return False
+    return math.isqrt(len(table)) ** 2 == len(table) > 0 and table.shape[1] == shape[1]
 
 
 def resize_bias(table: Tensor, rows: int) -> Tensor:

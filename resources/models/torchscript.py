@@ -9,7 +9,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ops.refusal import Refused
+from resources.model_files import open_model_file
+from resources.models.weights import demand_bounded_pickles, reading
 
-MOST_PICKLE_BYTES = 64 << 20
-"""Of the pickle that names the tensors; theirs lie beside it. CLIP's largest has a few hundred kilobytes."""
 DTYPES: Mapping[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -32,20 +32,25 @@ DTYPES: Mapping[str, torch.dtype] = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-READING = (
-    *(pickle.UnpicklingError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, StopIteration, MemoryError),
-    *(AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError),
-)
-"""What a damaged archive makes Python, its zip reader, its unpickler and torch raise."""
+ZIP = b"PK\x03\x04"
+MOST_ATTRIBUTES = 200_000
+"""Of all modules of an archive; CLIP's largest has a few thousand."""
+MOST_LETTERS = 2_000
+"""In the name of a tensor."""
 LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist")
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is a zip with TorchScript's constants."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    """Whether a file is a zip with TorchScript's constants.
+
+    Raises:
+        Refused: as `resources.model_files.open_model_file`; or it begins as a zip and is none.
+    """
+    with open_model_file(path) as file, reading(path):
+        if file.read(4) != ZIP:
+            return False
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
@@ -54,19 +59,13 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     Raises:
         Refused: the archive is damaged, or its pickle asks for anything but modules and tensors.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("data.pkl")
-            if archive.getinfo(f"{root}data.pkl").file_size > MOST_PICKLE_BYTES:
-                raise Refused(f"{path} names its tensors in more than {MOST_PICKLE_BYTES >> 20} MiB: no CLIP does")
-            module = _ArchiveUnpickler(archive, root).load()
-            if not isinstance(module, _Module):
-                raise Refused(f"{path} holds a {type(module).__name__}, not a module with tensors")
-            return dict(_tensors(module, ""))
-    except Refused as problem:
-        raise Refused(f"{path} is not read: {problem}") from problem
-    except READING as problem:
-        raise Refused(f"{path} is no readable checkpoint: {problem or 'it ends too early'}") from problem
+    with open_model_file(path) as file, reading(path), zipfile.ZipFile(file) as archive:
+        demand_bounded_pickles(archive, size=path.stat().st_size)
+        root = next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("data.pkl")
+        module = _ArchiveUnpickler(archive, root).load()
+        if not isinstance(module, _Module):
+            raise Refused(f"it holds a {type(module).__name__}, not a module with tensors")
+        return _tensors(module)
 
 
 class _Module:
@@ -90,6 +89,7 @@ class _ArchiveUnpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         super().__init__(io.BytesIO(archive.read(f"{root}data.pkl")))
         self.archive, self.root = archive, root
+        self.storages: dict[tuple[torch.dtype, str], Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """What a global of the pickle stands for.
@@ -114,8 +114,13 @@ class _ArchiveUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: object) -> Tensor:
         """The one-dimensional tensor of a storage, which lies beside the pickle."""
         if not isinstance(pid, tuple) or len(pid) != 5 or pid[0] != "storage" or not isinstance(pid[1], torch.dtype):
-            raise Refused(f"its pickle asks for the outside object {pid!r}")
+            raise Refused(f"its pickle asks for the outside object of {type(pid).__name__}, not for a storage")
         _, dtype, key, _, count = pid
+        if (dtype, key) not in self.storages:
+            self.storages[dtype, key] = self._storage(dtype, key, count)
+        return self.storages[dtype, key]
+
+    def _storage(self, dtype: torch.dtype, key: str, count: int) -> Tensor:
         content = bytearray(self.archive.read(f"{self.root}data/{key}"))
         if len(content) != count * dtype.itemsize:
             raise Refused(f"tensor {key} has {len(content)} bytes instead of {count * dtype.itemsize}")
@@ -127,9 +132,22 @@ def _rebuilt(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[
     return storage.as_strided(size, stride, offset)
 
 
-def _tensors(module: _Module, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    for name, value in module.attributes.items():
-        if isinstance(value, Tensor):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, _Module):
-            yield from _tensors(value, f"{prefix}{name}.")
+def _tensors(module: _Module) -> dict[str, Tensor]:
+    """The tensors of a module and of the modules in it, each under all its names.
+
+    Raises:
+        Refused: there are more attributes than any model has, as where modules hold themselves or each other.
+    """
+    found: dict[str, Tensor] = {}
+    left, seen = [("", module)], 0
+    while left:
+        prefix, holder = left.pop()
+        for name, value in holder.attributes.items():
+            if isinstance(value, Tensor):
+                found[f"{prefix}{name}"] = value
+            elif isinstance(value, _Module):
+                left.append((f"{prefix}{name}.", value))
+        seen += 1 + len(holder.attributes)
+        if seen > MOST_ATTRIBUTES or len(prefix) > MOST_LETTERS:
+            raise Refused(f"it has more than {MOST_ATTRIBUTES:,} attributes, or modules within each other without end")
+    return found

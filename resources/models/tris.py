@@ -4,6 +4,7 @@ Belongs here: reading other people's checkpoints and describing a network so tha
 formulas are in `ops.tris`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +24,11 @@ from ops.tris.tokens import MAX_TOKENS, Truncation, truncate
 from resources.embedded.cards import load_embedded, read_card
 from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip
 from resources.models.refs import EMBEDDED, ModelRef
-from resources.models.weights import read_torch
+from resources.models.weights import load_strictly, read_torch
 
 IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED: irnet.EMBEDDED, "resnet50": irnet.RESNET50}
+CLASSIFIER = re.compile(r"fc\..*")
+"""Keys of torchvision's ResNets that a backbone has no place for."""
 BPE_CONTEXT = 77
 """Ids that OpenAI's tokenizer gives before they are cut."""
 
@@ -154,9 +157,9 @@ def new_irnet(name: str = EMBEDDED, *, checkpoint: Path | None = None, seed: int
         torch.manual_seed(seed)
         net = Irnet(IRNETS[name])
     if name == EMBEDDED:
-        net.trunk.load_state_dict(weights)
+        load_strictly(net.trunk, weights, source=source)
     else:
-        net.trunk.load_torchvision(weights)
+        load_strictly(net.trunk, weights, source=source, ignored=CLASSIFIER)
     return net
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from ops.refusal import Refused
+from resources.datasets.plain_json import read_json_object
 from resources.toyref.expressions import STYLES, Expression, Style, describe
 from resources.toyref.scenes import CLASSES, Focus, Scene, SceneObject, render_scene
 
@@ -119,16 +120,20 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
 
 
 def require_world(folder: Path, *, size: Size, seed: int) -> None:
-    """Refuse a style's folder that was written for another size or seed.
+    """Refuse a style's folder that was written for another size or seed, or by something else.
 
     Raises:
         Refused: says what to do.
     """
-    info = json.loads((folder / "instances.json").read_bytes())["info"]
-    if (info["size"], info["seed"]) != (size, seed):
+    info = read_json_object(folder / "instances.json").get("info")
+    of_world = info if isinstance(info, dict) else {}
+    found = of_world.get("size"), of_world.get("seed")
+    if found != (size, seed):
+        known = found[0] in tuple(COUNTS) and type(found[1]) is int
+        held = f"a world of size {found[0]} and seed {found[1]}" if known else "no world of this project"
         raise Refused(
-            f"{folder.parent} holds a world of size {info['size']} and seed {info['seed']}, asked for are {size} and "
-            f"{seed}: delete that folder, or give the data set another name"
+            f"{folder.parent} holds {held}, asked for are {size} and {seed}: delete that folder, or give the data set "
+            "another name"
         )
 
 

@@ -24,12 +24,13 @@ def test_three_runs_at_once_beside_collections_and_verifications_end_as_one_alon
     environment = {**os.environ, "WORDMASK_HOME": str(home), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", RUN, "run", "-d", "little", "-e", "try"]
     runs = [subprocess.Popen(command, cwd=PROJECT, env=environment) for _ in range(3)]
-    store, problems = Store(home / "store"), []
+    store = Store(home / "store")
+    problems: list[object] = []
     while any(run.poll() is None for run in runs):
         store.collect_garbage(min_age=timedelta(0))
         store.collect_garbage(False, min_age=timedelta(0))
         problems += [problem for artifact in store.artifacts() for problem in store.verify(artifact)]
-        problems += [problem for _, problem in store.verify_pointers()]
+        problems += store.verify_pointers()
     assert [run.returncode for run in runs] == [0] * 3
     assert problems == []
     expected = Store(corrected / "store").refs()

@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_named(run: Run, home: Path) -> None:
     (home / "experiments" / "odd.yaml").write_bytes(b"extends: \xff")
     code, said = run("status")
     assert code == 1
-    assert "odd.yaml: 'utf-8' codec can't decode" in said
+    assert "odd.yaml is no UTF-8 (byte 9); save it as UTF-8" in said
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

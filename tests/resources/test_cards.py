@@ -98,7 +98,7 @@ def test_a_weight_too_large_for_half_precision_is_refused(tmp_path: Path) -> Non
 
 def test_a_card_that_is_no_object_is_refused(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(ValueError, match="not a model card"):
+    with pytest.raises(ValueError, match="no JSON object"):
         read_card(tmp_path)
 
 

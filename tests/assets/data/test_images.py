@@ -54,7 +54,7 @@ def test_a_mistake_in_the_code_is_not_taken_for_a_refusal(monkeypatch: pytest.Mo
     ("spoil", "said"),
     [
         (lambda path: Image.new("RGB", (4, 3), "blue").save(path), "a.png is another file now"),
-        (lambda path: path.unlink(), r"a.png cannot be read any more \(.*No such file"),
+        (lambda path: path.unlink(), r"a.png cannot be read any more \(.*is missing"),
     ],
 )
 def test_an_image_that_changed_while_stages_work_ends_the_stage(tmp_path: Path, spoil: Any, said: str) -> None:

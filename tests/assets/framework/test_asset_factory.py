@@ -142,6 +142,8 @@ def test_a_mistake_in_a_body_ends_the_stage_with_its_traceback_and_is_no_quarant
         (ConnectionResetError("reset by peer"), True),
         (OSError(errno.ESTALE, "stale file handle"), True),
         (torch.OutOfMemoryError("out of memory"), True),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
         (OSError(errno.ENOSPC, "no space left"), False),
         (ValueError("a mistake"), False),
         (RuntimeError("a mistake"), False),

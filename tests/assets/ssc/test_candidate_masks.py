@@ -16,7 +16,7 @@ from assets.ssc.candidate_masks import Query, candidate_finder
 from assets.ssc.grounded_masks import Grounding
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.tables import CANDIDATES, CandidateRow, candidates_of
-from ops.ssc.detections import caption
+from ops.ssc.captions import caption
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 
@@ -32,6 +32,9 @@ def block(x0: int, y0: int, x1: int, y1: int) -> Mask:
 
 class Detector:
     """Finds three cups, the first one most surely."""
+
+    def tokens(self, text: str) -> int:
+        return len(text.split())
 
     def detect(self, _: Pixels, text: str) -> Any:
         said = caption(["cup"])
@@ -112,4 +115,6 @@ def test_a_sentence_without_words_has_an_empty_mask() -> None:
     assert [row.sent_id for row in rows] == [4, 5]
     assert np.array_equal(masks[0], block(2, 3, 10, 12))
     assert not masks[1].any()
-    assert said == ["an empty mask for sentence 5: the expression '. ?' holds no word"]
+    assert said == [
+        "an empty mask for sentence 5: '. ?' cannot be asked for: it holds no character that the detector reads"
+    ]

@@ -1,4 +1,4 @@
-"""Captions, classes of boxes, best masks and suppression of duplicates."""
+"""Classes of boxes, best masks and suppression of duplicates."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ops.refusal import Refused
 from ops.ssc.detections import (
+    Detections,
     best_of_three,
-    caption,
     class_scores,
-    expression_caption,
     isolated_window,
     keep_detections,
     mask_nms,
     point_grid,
-    token_spans,
+    together,
     top_box,
     window_of,
 )
@@ -30,48 +28,6 @@ def scores(*rows: list[float]) -> NDArray[np.float32]:
     return np.array(rows, dtype=np.float32)
 
 
-def test_a_caption_lists_each_class_once_in_alphabetical_order() -> None:
-    asked = caption(["Sports  Ball", "car", "car", "apple"])
-    assert asked.text == "apple . car . sports ball ."
-    assert asked.classes == ("apple", "car", "sports ball")
-    assert [asked.text[start:end] for start, end in asked.spans] == ["apple", "car", "sports ball"]
-
-
-@given(st.permutations(["person", "dog", "tennis racket", "tv", "hair drier"]))
-def test_a_caption_does_not_depend_on_the_order_of_the_classes(classes: list[str]) -> None:
-    assert caption(classes) == caption(sorted(classes))
-
-
-def test_a_caption_needs_a_class() -> None:
-    with pytest.raises(ValueError, match="no class"):
-        caption([])
-
-
-@pytest.mark.parametrize("classes", [[""], ["dog", " "], ["st. bernard"], ["who?"]])
-def test_a_caption_refuses_what_would_break_its_phrases(classes: list[str]) -> None:
-    with pytest.raises(Refused, match=r"class"):
-        caption(classes)
-
-
-def test_an_expression_becomes_one_phrase_without_separators() -> None:
-    asked = expression_caption("The dog. On the left?")
-    assert asked.text == "the dog on the left ."
-    assert asked.spans == ((0, len("the dog on the left")),)
-    with pytest.raises(Refused, match="no word"):
-        expression_caption(" . ? ")
-
-
-def test_token_spans_follow_the_characters() -> None:
-    asked = caption(["bat", "sports ball"])
-    offsets = [(0, 0), (0, 3), (4, 5), (6, 12), (13, 15), (15, 17), (18, 19), (0, 0)]
-    assert token_spans(offsets, asked.spans) == ((1,), (3, 4, 5))
-
-
-def test_token_spans_of_another_caption_are_refused() -> None:
-    with pytest.raises(Refused, match="different captions"):
-        token_spans([(0, 0), (0, 3), (4, 5), (0, 0)], caption(["cat", "dog"]).spans)
-
-
 def test_a_class_scores_what_its_best_token_scores() -> None:
     found = class_scores(scores([0.9, 0.1, 0.6, 0.2], [0.0, 0.5, 0.3, 0.4]), [(1,), (2, 3)])
     np.testing.assert_allclose(found, [[0.1, 0.6], [0.5, 0.4]])
@@ -83,6 +39,24 @@ def test_each_query_gets_its_best_class_and_weak_ones_go() -> None:
     np.testing.assert_array_equal(kept.class_ids_N, [1, 0, 1])
     np.testing.assert_array_equal(kept.boxes_N4, boxes(4)[[1, 0, 3]])
     np.testing.assert_allclose(kept.scores_N, [0.6, 0.5, 0.36])
+
+
+def test_detections_of_several_captions_are_those_of_one_that_holds_all_classes() -> None:
+    parts = [
+        keep_detections(boxes(2), scores([0.5, 0.1], [0.2, 0.6]), [(0,), (1,)]),
+        keep_detections(boxes(3)[::-1], scores([0.1], [0.9], [0.6]), [(0,)]),
+    ]
+    found = together(parts, [2, 1])
+    np.testing.assert_allclose(found.scores_N, [0.9, 0.6, 0.6, 0.5])
+    np.testing.assert_array_equal(found.class_ids_N, [2, 2, 1, 0])
+    np.testing.assert_array_equal(found.boxes_N4, boxes(3)[[1, 0, 1, 0]])
+
+
+def test_detections_of_one_caption_stay_as_they_are() -> None:
+    kept = keep_detections(boxes(3), scores([0.5, 0.5], [0.5, 0.5], [0.9, 0.1]), [(0,), (1,)])
+    found: Detections = together([kept], [2])
+    for name in ("boxes_N4", "scores_N", "class_ids_N"):
+        assert getattr(found, name).tobytes() == getattr(kept, name).tobytes()
 
 
 def test_half_a_phrase_does_not_make_a_detection() -> None:

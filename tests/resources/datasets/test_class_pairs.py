@@ -26,7 +26,7 @@ def test_a_spreadsheets_byte_order_mark_is_read_over_and_a_short_row_is_named(tm
     pairs.write_text("\ufeffdataset,sent,category\na,guy left,person\n", encoding="utf-8")
     assert len(read_class_pairs(pairs).expressions) == 1
     pairs.write_text("dataset,sent,category\na,guy left,person\na,guy right\n")
-    with pytest.raises(Refused, match="too few cells in its rows 2, the header not counted"):
+    with pytest.raises(Refused, match=r"1 rows that can not be read \(line 3: the row has 2 cells, the header 3"):
         read_class_pairs(pairs)
 
 
@@ -34,5 +34,5 @@ def test_a_lacking_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "coco_synonyms.txt").write_text("person\n")
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("sent,category\nguy left,person\n")
-    with pytest.raises(Refused, match="the columns dataset"):
+    with pytest.raises(Refused, match="no column dataset"):
         read_class_pairs(pairs)

@@ -98,9 +98,9 @@ def test_a_manifest_without_rows_says_so(folder_set: Write, text: str) -> None:
         open_dataset(folder_set(text)).corpus()
 
 
-def test_a_manifest_in_utf_16_says_so(folder_set: Write) -> None:
+def test_text_of_another_encoding_without_a_mark_says_so(folder_set: Write) -> None:
     with pytest.raises(ValueError, match="save it as UTF-8"):
-        open_dataset(folder_set("image,expression\na.jpg,x\n".encode("utf-16"))).corpus()
+        open_dataset(folder_set("image,expression\na.jpg,x\n".encode("utf-16-le"))).corpus()
 
 
 def test_bad_rows_are_left_out_by_line_and_good_ones_stay(folder_set: Write) -> None:

@@ -14,10 +14,10 @@ import pytest
 from resources.datasets import DatasetConfig, GroundTruth, Limits, open_dataset
 from resources.datasets.ground_truth import encode_ground_truth, ground_truth_mask
 from resources.datasets.images import ImageProblem
+from resources.datasets.plain_pickle import load_plain_pickle
 from resources.datasets.published_counts import PUBLISHED, SplitCount, check_counts
 from resources.datasets.reading import check_images
 from resources.datasets.records import in_split
-from resources.datasets.refer import load_plain_pickle
 
 from .conftest import IMAGES, ReferSet, picture, reference, sentence, square
 
@@ -117,43 +117,45 @@ def test_instances_in_another_form_say_so(refer_set: ReferSet) -> None:
     with pytest.raises(ValueError, match="no readable JSON"):
         open_dataset(config).corpus()
     path.write_text(json.dumps({"images": []}))
-    with pytest.raises(ValueError, match="lacks images, annotations or categories"):
+    with pytest.raises(ValueError, match="has no annotations, it has images; check"):
         open_dataset(config).corpus()
 
 
 def test_broken_records_are_left_out_one_row_per_sentence(refer_set: ReferSet) -> None:
     lost_annotation, lost_image, foreign = reference(3, texts=("one", "two")), reference(4, image=9), reference(5)
     refer_set.annotations += [square(4, 9), square(5, 2)]
-    refer_set.refs += [lost_annotation, lost_image, foreign, reference(1), {"ref_id": 7}, reference(8, texts=())]
+    refer_set.refs += [lost_annotation, lost_image, foreign, reference(2), {"ref_id": 7}, reference(8, texts=())]
     refer_set.annotations.append(square(8))
     corpus = open_dataset(refer_set.write()).corpus()
-    assert len(corpus.expressions) == 3
+    assert [row.ref_id for row in corpus.expressions] == [1, 1]
     assert [row.reason for row in corpus.quarantined] == [
+        "several references have the ref_id 2; number them anew",
         "its annotation 103 is not in instances.json",
         "its annotation 103 is not in instances.json",
         "its image 9 is not in instances.json",
         "its annotation 105 belongs to image 2, not 1",
-        "ref_id 1 appears twice",
-        "the reference lacks a usable ann_id and image_id and split and sentences",
+        "several references have the ref_id 2; number them anew",
+        "it lacks ann_id and image_id and split and sentences",
         "the reference has no sentence",
     ]
-    assert [row.ref_id for row in corpus.quarantined] == [3, 3, 4, 5, 1, 7, 8]
+    assert [row.ref_id for row in corpus.quarantined] == [2, 3, 3, 4, 5, 2, 7, 8]
 
 
 def test_bad_sentences_are_left_out_and_good_ones_stay(refer_set: ReferSet) -> None:
     long, wide = "word " * 10_000, "字" * 2_001
     texts = ("  ", long, wide, "lone \ud83d", 7, "左边的男人 🙂")
     refer_set.refs = [reference(1, texts=texts)]
-    refer_set.refs[0]["sentences"].append(sentence(15, "the number of another"))
+    refer_set.refs[0]["sentences"] += [sentence(16, "mine"), sentence(16, "the number of another")]
     corpus = open_dataset(refer_set.write()).corpus()
     assert [row.expression for row in corpus.expressions] == ["左边的男人 🙂"]
     assert [row.reason for row in corpus.quarantined] == [
-        "the sentence lacks a usable sent_id or sent",
+        "the sentence is left out: sent is 7, no text",
+        "several sentences have the sent_id 16; number them anew",
+        "several sentences have the sent_id 16; number them anew",
         "the expression is empty",
         "the expression has 10,000 words, more than 200",
         "the expression has 2,001 characters, more than 2,000",
         "the expression is no valid Unicode text; save the manifest as UTF-8",
-        "sentence number 15 already belongs to ref 1",
     ]
     assert all(len(row.item) < 100 for row in corpus.quarantined)
 
@@ -269,7 +271,7 @@ def test_a_segmentation_that_can_not_be_decoded_is_left_out(
 def test_annotations_without_an_image_are_named(refer_set: ReferSet) -> None:
     refer_set.annotations += [square(60, 77)]
     _, broken = open_dataset(refer_set.write()).ground_truth()
-    assert [(row.item, row.reason) for row in broken] == [("annotation 160", "its image 77 is not listed")]
+    assert [(row.item, row.reason) for row in broken] == [("annotation 160", "its image 77 is not in instances.json")]
 
 
 def test_published_counts_are_demanded_of_a_copy_that_is_nearly_whole() -> None:

@@ -48,7 +48,7 @@ def test_regions_without_split_size_or_text_are_left_out(tmp_path: Path) -> None
     assert [row.reason for row in corpus.quarantined] == [
         "image 9 is in no image list, so in no split",
         "the region has no expression",
-        "the expression is no text",
+        "the expression is no text but 3",
         "the region is not named <image>_<region>",
     ]
 
@@ -68,7 +68,7 @@ def test_masks_are_the_zeros_of_their_matrix(tmp_path: Path) -> None:
     objects, broken = open_dataset(config).ground_truth()
     np.testing.assert_array_equal(ground_truth_mask(objects[0]), matrix_HW == 0)
     assert [one.object_id for one in objects] == ["7_1"]
-    assert [row.reason for row in broken] == ["7_2.mat has no matrix segimg_t", "8_1.mat is missing"]
+    assert [row.reason for row in broken] == ["7_2.mat has no matrix segimg_t", "8_1.mat is missing; put it into mask/"]
     assert open_dataset(config).fingerprint() != before
 
 

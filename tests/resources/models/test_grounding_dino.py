@@ -12,14 +12,17 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from assets.pretraining.detector import SIZES
 from assets.pretraining.detector_scores import evaluate
 from ops.refusal import Refused
-from ops.ssc.detections import caption, expression_caption, keep_detections, token_spans, top_box
+from ops.ssc.captions import caption, expression_caption, token_spans
+from ops.ssc.detections import keep_detections, top_box
 from resources.embedded.cards import embedded_folder
 from resources.models.grounding_dino import (
+    CAPTION_TOKENS,
     SWINT_OGC,
     UNUSED_KEYS,
     Detector,
     build_grounding_dino,
     load_detector,
+    prepare_image,
     read_published,
     resized_shape,
 )
@@ -138,7 +141,7 @@ def test_the_detector_reads_the_caption(detector: Detector) -> None:
 
 def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> None:
     scene = render_scene(HELD_OUT, focus="people")
-    asked = expression_caption("the person on the left")
+    asked = expression_caption("the person on the left", tokens=detector.tokens, at_most=CAPTION_TOKENS)
     raw = detector.detect(scene.image_HW3, asked.text)
     (x0, y0, x1, y1), _ = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, asked.spans))
     people = [thing.box for thing in scene.objects if thing.category == "person"]
@@ -175,15 +178,27 @@ def test_a_word_never_seen_is_spelled_and_does_no_harm(detector: Detector, image
     assert np.isfinite(raw.token_scores_QT).all()
 
 
-def test_an_image_that_vanishes_when_it_is_resized_is_refused(detector: Detector) -> None:
-    with pytest.raises(Refused, match="3000 x 1 pixels is too narrow"):
-        detector.detect(np.zeros((1, 3000, 3), np.uint8), "dog .")
+@pytest.mark.parametrize(("height", "width"), [(1, 3000), (2000, 1), (900, 3)])
+def test_of_a_thin_image_at_least_a_pixel_is_left(detector: Detector, height: int, width: int) -> None:
+    for sizes in (detector.sizes, SWINT_OGC):
+        assert 1 <= min(resized_shape(height, width, sizes=sizes)) <= max(resized_shape(height, width, sizes=sizes))
+        assert prepare_image(np.zeros((height, width, 3), np.uint8), sizes=sizes).numel()
+    boxes_Q4 = detector.detect(np.zeros((height, width, 3), np.uint8), "dog .").boxes_Q4
+    assert np.isfinite(boxes_Q4).all()
 
 
-def test_a_class_of_which_no_token_is_left_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
-    asked = expression_caption("\u200b")
-    with pytest.raises(Refused, match="no token"):
-        token_spans(detector.detect(image, asked.text).offsets, asked.spans)
+@pytest.mark.parametrize("phrase", ["\u200b", "\u0301", "\ufffd\x00", "\ue000\u00ad"])
+def test_a_phrase_of_which_no_token_is_left_is_no_caption(detector: Detector, phrase: str) -> None:
+    assert not detector.tokens(phrase)
+    with pytest.raises(Refused, match="no character"):
+        expression_caption(phrase, tokens=detector.tokens, at_most=CAPTION_TOKENS)
+
+
+def test_tokens_of_phrases_add_up_to_those_of_their_caption(detector: Detector) -> None:
+    names = ["dog", "caf\u00e9-bar \U0001f600", "\u0301x", "tennis racket's", "\u72d7 a\u200bb"]
+    asked = caption(names)
+    tokens = len(detector.tokenizer(asked.text)["input_ids"])
+    assert tokens == 2 + sum(detector.tokens(name) + 1 for name in asked.classes)
 
 
 def test_a_caption_beyond_the_score_table_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:

@@ -96,12 +96,12 @@ def test_what_is_no_rgb_image_is_refused(segmenter: Segmenter, shape: tuple[int,
         segmenter.segment(np.zeros(shape, np.uint8), BOXES_N4)
 
 
-def test_an_image_that_vanishes_when_it_is_resized_is_refused(segmenter: Segmenter) -> None:
-    line_HW3 = np.zeros((1, 400, 3), np.uint8)
-    with pytest.raises(Refused, match="400 x 1 pixels is too narrow"):
-        segmenter.segment(line_HW3, BOXES_N4)
-    with pytest.raises(Refused, match="too narrow"):
-        segmenter.automatic(line_HW3)
+@pytest.mark.parametrize("shape", [(1, 2000), (2000, 1)])
+def test_of_a_thin_image_at_least_a_pixel_is_left(segmenter: Segmenter, shape: tuple[int, int]) -> None:
+    line_HW3, boxes_N4 = np.zeros((*shape, 3), np.uint8), BOXES_N4.clip(0, 1)
+    assert segmenter.segment(line_HW3, boxes_N4)[0].shape == (len(BOXES_N4), 3, *shape)
+    assert segmenter.inside(line_HW3, boxes_N4)[0].shape == (len(BOXES_N4), *shape)
+    assert segmenter.automatic(line_HW3)[0].shape[1:] == shape
 
 
 def test_a_float_image_is_refused(segmenter: Segmenter) -> None:

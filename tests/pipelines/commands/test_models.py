@@ -1,0 +1,86 @@
+"""Fetching the models of a name, and telling what is there."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ops.refusal import Refused
+from pipelines.cli import app
+from pipelines.commands import models
+from resources.checkpoints import CHECKPOINTS, examine
+from resources.downloading import Download
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Download]:
+    """What would be downloaded; the folder is empty."""
+    asked: list[Download] = []
+    monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(models, "download", lambda wanted, **_: asked.append(wanted))
+    return asked
+
+
+def test_a_model_brings_what_its_loader_reads(fetched: list[Download], tmp_path: Path) -> None:
+    models.get_models(["swint_ogc"])
+    assert [wanted.target.relative_to(tmp_path).as_posix() for wanted in fetched] == [
+        "groundingdino_swint_ogc.pth",
+        "bert-base-uncased/model.safetensors",
+        "bert-base-uncased/config.json",
+        "bert-base-uncased/vocab.txt",
+    ]
+    assert fetched[0].sha256 == CHECKPOINTS["swint_ogc"].files[0].sha256
+
+
+def test_an_experiment_brings_what_its_stages_load(fetched: list[Download], tmp_path: Path) -> None:
+    (tmp_path / "en_core_web_md").mkdir()
+    for name in ("config.cfg", "meta.json"):
+        (tmp_path / "en_core_web_md" / name).write_text("there")
+    models.get_models([], experiment="full")
+    assert {wanted.target.name for wanted in fetched} == {
+        "ViT-B-32.pt",
+        "ViT-L-14-336px.pt",
+        "groundingdino_swint_ogc.pth",
+        "sam_vit_h_4b8939.pth",
+        "swin_base_patch4_window12_384_22k.pth",
+        "model.safetensors",
+        "config.json",
+        "vocab.txt",
+    }
+    fetched.clear()
+    models.get_models([], experiment="base")
+    assert fetched == []
+    with pytest.raises(Refused, match="unknown experiment 'ful'"):
+        models.get_models([], experiment="ful")
+
+
+def test_what_can_not_be_fetched_is_said(fetched: list[Download]) -> None:
+    with pytest.raises(Refused, match="en_core_web_md is no single file: install its package"):
+        models.get_models(["vit_b", "en_core_web_md"])
+    with pytest.raises(Refused, match="unknown checkpoint 'vitb'"):
+        models.get_models(["vitb"])
+    assert fetched == []
+
+
+def test_a_missing_model_names_the_command(tmp_path: Path) -> None:
+    advice = {finding.name: finding.advice for finding in examine(tmp_path)}
+    for checkpoint in CHECKPOINTS.values():
+        if not checkpoint.embedded:
+            assert (f"`wordmask models get {checkpoint.name}`" in advice[checkpoint.name]) == checkpoint.can_be_fetched
+
+
+def test_a_model_is_verified_and_removed_with_what_lies_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path))
+    for name in ("RN50.pt", "RN50.pt.partial", "RN50.pt.lock"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "mine.json").write_text(json.dumps({}))
+    _, broken = models.models_table()
+    assert [line.split(":")[0] for line in broken] == ["RN50"]
+    told = CliRunner().invoke(app, ["models", "remove", "RN50"])
+    assert told.exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+    with pytest.raises(Refused, match="comes with the project"):
+        models.remove_models(["embedded/detector"])
