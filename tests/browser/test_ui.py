@@ -44,9 +44,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     process = warm_processes().Process(target=index, args=(home,))
     process.start()
+    process.join()
+    assert process.exitcode == 0
     with pages(home, patience=150.0) as address:
-        process.join()
-        assert process.exitcode == 0
         yield address
 
 
