@@ -1,5 +1,6 @@
 """What all tests of a run share: homes with finished stages, each made once."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,14 @@ settings.load_profile("usual")
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 LONGEST = ("tests/kills/", "tests/assets/", "tests/pipelines/", "tests/browser/")
 """Folders whose files take longest: workers begin with them, so that none is left over at the end."""
+
+
+gc.disable()  # until all is imported: hundreds of thousands of objects, of which none becomes garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

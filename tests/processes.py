@@ -1,7 +1,9 @@
-"""Processes that start with the heavy imports done; all tests of a worker share one that they are forked from."""
+"""Processes that start with the heavy imports done, for tests that kill them."""
 
 import multiprocessing
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkContext, ForkServerContext
+
+import torch
 
 IMPORTED = (
     "torch",
@@ -15,8 +17,10 @@ IMPORTED = (
 )
 
 
-def warm_processes() -> ForkServerContext:
-    """Context whose processes are forked from one that has imported what stages need, and nothing else."""
+def warm_processes() -> ForkContext | ForkServerContext:
+    """Context whose processes are forked from this one, or, where its GPU forbids that, from one with equal imports."""
+    if not torch.cuda.is_available():
+        return multiprocessing.get_context("fork")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     return context

@@ -41,7 +41,8 @@ def test_every_reference_of_a_real_set_is_accounted_for(
     home: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORDMASK_HOME", str(home))
-    monkeypatch.setattr("assets.reports.previews.SHOWN", 1)  # four photographs take seconds to fit into a preview
+    monkeypatch.setattr("assets.reports.previews.SHOWN", 1)  # more photographs take seconds to fit into a preview
+    monkeypatch.setattr("assets.reports.html.PREVIEWED", 0)
     store = Store(home / "store")
     planned = [one for one in load_plan() if one.dataset == dataset]
     made = {one.stage.name: run_stage(one, store, Runtime(), lambda _: None) for one in planned}

@@ -3,19 +3,20 @@
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-from matplotlib.figure import Figure
-from torch import Tensor
 
 from assets.data.images import Pixels, read_image
 from assets.data.tables import images_of, referents_of, scored_referents
 from assets.framework.work import Work
-from ops.tris.prms import normalised_map
 from ops.visualisation import overlay, preview_png
 from resources.datasets.images import load_image
 from storage.masks import Rle
+
+if TYPE_CHECKING:  # the stages that only read data do without both
+    from matplotlib.figure import Figure
+    from torch import Tensor
 
 SHOWN = 4
 
@@ -83,8 +84,10 @@ def expression_preview(work: Work, masks: Mapping[int, Rle]) -> bytes | None:
     return _preview(work, shown, " | ".join)
 
 
-def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) -> bytes | None:
+def response_preview(work: Work, positive: "Callable[[Sequence[int]], Tensor]") -> bytes | None:
     """The first images, brightened where they respond to their first expression."""
+    from ops.tris.prms import normalised_map
+
     images, panels = images_of(work), []
     for referent in scored_referents(work)[:SHOWN]:
         try:
@@ -99,6 +102,8 @@ def response_preview(work: Work, positive: Callable[[Sequence[int]], Tensor]) ->
 
 def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
     """The loss over the optimizer steps, with its running mean."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 2.6), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, losses, linewidth=0.5, alpha=0.5)
@@ -110,6 +115,8 @@ def curve_preview(steps: Sequence[int], losses: Sequence[float]) -> bytes:
 
 def precision_preview(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
     """Precision over recall of all pixels, one line per name."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4, 3.2), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     for name, (precision, recall) in curves.items():
@@ -146,7 +153,7 @@ def _brightened(pixels: Pixels, strength_HW: np.ndarray) -> Pixels:
     return (pixels * (0.25 + 0.75 * strength_HW[..., None])).astype(np.uint8)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -35,7 +35,7 @@ def pages(home: Path, *, patience: float = 60.0) -> Iterator[str]:
         while not loaded(address):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the pages did not open:\n{log.read_text()[-4000:]}")
-            time.sleep(0.5)
+            time.sleep(0.1)
         yield address
 
 

@@ -2,8 +2,6 @@
 
 import http.server
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from resources.paths import PROJECT
+from pipelines.commands.run import run_experiment
 from resources.toyref.refcoco_writer import COUNTS
 from tests.browser.serving import ask, finished, newest_run, pages
 from tests.homes import write_home
+from tests.processes import warm_processes
 
 CHROMIUM = Path("/usr/bin/chromium")
 SWITCHES = (
@@ -35,19 +34,25 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A home with the tiny embedded world, whose index a terminal run has already made."""
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The pages of a home with the tiny embedded world, whose index a terminal run has already made."""
     home = write_home(
-        tmp_path / "home",
+        tmp_path_factory.mktemp("pages") / "home",
         datasets={"tiny": "{kind: toyref, toy: {size: tiny}, experiments: [base]}"},
         experiments={"look": "{datasets: [tiny], targets: [dataset_index]}"},
     )
-    code = "from pipelines.commands.run import run_experiment as run; raise SystemExit(not run('tiny', 'look'))"
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, env={**os.environ, "WORDMASK_HOME": str(home)}, check=True
-    )
-    return home
+    process = warm_processes().Process(target=index, args=(home,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    with pages(home, patience=150.0) as address:
+        yield address
+
+
+def index(home: Path) -> None:
+    os.environ["WORDMASK_HOME"] = str(home)
+    assert run_experiment("tiny", "look")
 
 
 @pytest.fixture
@@ -65,33 +70,32 @@ def page() -> Iterator[Any]:
 
 
 @pytest.mark.timeout(300)
-def test_the_graph_is_shown_and_an_asset_is_materialized_from_its_page(home: Path, page: Any, tmp_path: Path) -> None:
-    with pages(home, patience=150.0) as address:
-        page.goto(f"{address}/locations/__repository__@wordmask/asset-groups/tiny__base")
-        for stage in STAGES:
-            page.get_by_text(stage, exact=True).first.wait_for()
-        page.screenshot(path=tmp_path / "graph.png")
+def test_the_graph_is_shown_and_an_asset_is_materialized_from_its_page(address: str, page: Any, tmp_path: Path) -> None:
+    page.goto(f"{address}/locations/__repository__@wordmask/asset-groups/tiny__base")
+    for stage in STAGES:
+        page.get_by_text(stage, exact=True).first.wait_for()
+    page.screenshot(path=tmp_path / "graph.png")
 
-        page.goto(f"{address}/assets/tiny/base/references")
-        page.get_by_text("Never materialized").wait_for()
-        before = newest_run(address)
-        page.get_by_text("Materialize", exact=True).first.click()
-        assert finished(address, after=before) == "SUCCESS"
+    page.goto(f"{address}/assets/tiny/base/references")
+    page.get_by_text("Never materialized").wait_for()
+    before = newest_run(address)
+    page.get_by_text("Materialize", exact=True).first.click()
+    assert finished(address, after=before) == "SUCCESS"
 
-        page.reload()
-        page.get_by_text("Row count").first.wait_for()
-        for text in ("expressions: quarantined", "sent_id", "cleaned expression", "tiny / dataset_index"):
-            page.get_by_text(text, exact=True).first.wait_for()
-        shown = page.inner_text("body").split("\n")
-        images = COUNTS["tiny"]
-        assert shown[shown.index("images") + 4] == str(sum(images.values()))
-        page.screenshot(path=tmp_path / "asset.png", full_page=True)
+    page.reload()
+    page.get_by_text("Row count").first.wait_for()
+    for text in ("expressions: quarantined", "sent_id", "cleaned expression", "tiny / dataset_index"):
+        page.get_by_text(text, exact=True).first.wait_for()
+    shown = page.inner_text("body").split("\n")
+    images = COUNTS["tiny"]
+    assert shown[shown.index("images") + 4] == str(sum(images.values()))
+    page.screenshot(path=tmp_path / "asset.png", full_page=True)
 
-        page.get_by_text("[Show Markdown]").first.click()
-        picture = page.locator("img[src^='data:image/png;base64,']").first
-        picture.wait_for()
-        page.screenshot(path=tmp_path / "preview.png")
-        assert picture.evaluate("one => one.naturalWidth") > 100
+    page.get_by_text("[Show Markdown]").first.click()
+    picture = page.locator("img[src^='data:image/png;base64,']").first
+    picture.wait_for()
+    page.screenshot(path=tmp_path / "preview.png")
+    assert picture.evaluate("one => one.naturalWidth") > 100
 
 
 ATTACK = """async (address) => {
@@ -117,8 +121,8 @@ ATTACK = """async (address) => {
 
 
 @pytest.mark.timeout(300)
-def test_a_page_of_another_site_changes_nothing_while_the_pages_are_open(home: Path, page: Any) -> None:
-    with pages(home, patience=150.0) as address, http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+def test_a_page_of_another_site_changes_nothing_while_the_pages_are_open(address: str, page: Any) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         statuses: list[tuple[str, int]] = []
         page.on("response", lambda answer: statuses.append((answer.request.method, answer.status)))

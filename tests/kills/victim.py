@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkContext, ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -74,14 +75,14 @@ knobs:
 class Victim:
     """A data set whose stages are run in processes of their own, and stores in which they ran undisturbed."""
 
-    context: ForkServerContext
+    context: ForkContext | ForkServerContext
     home: Path
     dataset: str
     prepared: Mapping[tuple[str, ...], Path]
     """Stages -> a store in which they, and what comes before them, are finished already."""
     undisturbed: dict[tuple[str, ...], Path] = field(default_factory=dict)
 
-    def start(self, store: Path, stages: tuple[str, ...]) -> ForkServerProcess:
+    def start(self, store: Path, stages: tuple[str, ...]) -> BaseProcess:
         process = self.context.Process(target=run_stages, args=(str(self.home), self.dataset, str(store), stages))
         process.start()
         return process

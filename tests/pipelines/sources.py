@@ -49,7 +49,7 @@ def code_of(stage: Stage) -> dict[str, str]:
         found |= reached(READERS)
     parts: dict[str, list[str]] = {}
     for module, name in sorted(found):
-        parts.setdefault(module, []).append(normalised(module_of(module).definitions[name]))
+        parts.setdefault(module, []).append(text_of(module, name))
     return {module: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] for module, texts in parts.items()}
 
 
@@ -65,8 +65,13 @@ def reached(start: Definition) -> set[Definition]:
     return found
 
 
-def uses(module: str, name: str) -> Iterator[Definition]:
+@cache
+def uses(module: str, name: str) -> frozenset[Definition]:
     """Definitions of this project that a definition names."""
+    return frozenset(_uses(module, name))
+
+
+def _uses(module: str, name: str) -> Iterator[Definition]:
     page = module_of(module)
     node = page.definitions[name]
     known = {**page.imports, **imports_in(node)}
@@ -123,6 +128,12 @@ def path_of(module: str) -> Path | None:
     """The file of a module of this project."""
     base = ROOT.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def text_of(module: str, name: str) -> str:
+    """A definition of a module as it counts."""
+    return normalised(module_of(module).definitions[name])
 
 
 def normalised(node: ast.stmt) -> str:

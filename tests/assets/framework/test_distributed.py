@@ -1,14 +1,20 @@
 """A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
 import os
+import subprocess
 import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from assets.framework import distributed
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.framework.stage import StageInstance
+from ops.refusal import Refused
 from pipelines.graph.load import load_plan
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
@@ -65,27 +71,61 @@ def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     assert f"step {len(alone)}/{len(alone)}" in capfd.readouterr().err
 
 
+@dataclass
+class Forked:
+    """A process of the training as `Popen` shows it, without the seconds that it takes to import all anew."""
+
+    folder: Path
+    rank: int
+
+    def __post_init__(self) -> None:
+        self.process = warm_processes().Process(target=member, args=(self.folder, self.rank))
+        self.process.start()
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self) -> None:
+        self.process.join()
+
+
+def member(folder: Path, rank: int) -> None:
+    warnings.simplefilter("ignore")  # torch's, of gradients that lie otherwise than it would lay them
+    distributed._start = Forked  # type: ignore[assignment]
+    distributed.main(folder, rank)
+
+
+def launch_forked(command: Sequence[str]) -> None:
+    first = Forked(Path(command[-1]), 0)
+    first.wait()
+    if first.poll():
+        raise subprocess.CalledProcessError(first.poll() or 0, list(command))
+
+
 def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "experiments" / "pair.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
     monkeypatch.setenv("WORDMASK_HOME", str(home))
-    with pytest.raises(ValueError, match="cannot be shared by 2 processes; raise batch_size"):
-        run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None)
+    with pytest.raises(Refused, match="cannot be shared by 2 processes; raise batch_size"):
+        run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None, launch=launch_forked)
 
 
 def train_forever(home: Path) -> None:
-    run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2, checkpoint_every=1), lambda _: None)
+    os.setsid()
+    runtime = Runtime(processes=2, checkpoint_every=1)
+    run_stage(bootstrap(home), Store(home / "store"), runtime, lambda _: None, launch=launch_forked)
 
 
-def members(folder: Path) -> list[int]:
-    """Processes whose command line names the folder."""
+def members(step: int) -> list[int]:
+    """Processes that a step started."""
     found = []
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
+    for line in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if b"assets.framework.distributed" in (said := line.read_bytes()) and os.fsencode(folder) in said:
-                found.append(int(line.parent.name))
+            state, _, _, session = line.read_text().rpartition(")")[2].split()[:4]
         except OSError:  # it ended while we looked
             continue
-    return found
+        if int(session) == step and state != "Z":
+            found.append(int(line.parent.name))
+    return [one for one in found if one != step]
 
 
 def listening(process: int) -> list[str]:
@@ -108,7 +148,7 @@ def listening(process: int) -> list[str]:
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 
 
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,12 +162,13 @@ def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed
         assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert len(members(home)) == 2
-    opened = [address for member in members(home) for address in listening(member)]
+    assert process.pid is not None
+    assert len(members(process.pid)) == 2
+    opened = [address for member in members(process.pid) for address in listening(member)]
     assert opened, "two processes that train together speak to each other"
     assert set(opened) <= set(LOOPBACK)
     process.kill()
     process.join()
-    while members(home):
+    while members(process.pid):
         assert time.monotonic() < deadline + 30, "processes of a killed step go on training"
         time.sleep(0.1)

@@ -16,7 +16,6 @@ from ops.training.sampler import PackedImageSampler, TrainingSampler
 from storage.mapped_arrays import MappedArray
 from storage.packed_masks import PackedMasks, write_packed_masks
 from tests.ops.training.data import some_data
-from tests.processes import warm_processes
 
 
 def data_in_files(folder: Path) -> ReferentDataset:
@@ -68,7 +67,7 @@ def alive(pid: int) -> bool:
 
 def test_workers_end_when_their_training_is_killed() -> None:
     ours, theirs = multiprocessing.Pipe()
-    training = warm_processes().Process(target=train_for_ever, args=(theirs,))
+    training = multiprocessing.get_context("forkserver").Process(target=train_for_ever, args=(theirs,))
     training.start()
     workers = ours.recv()
     assert len(workers) == 2
