@@ -92,11 +92,11 @@ class Forked:
 def member(folder: Path, rank: int) -> None:
     warnings.simplefilter("ignore")  # torch's, of gradients that lie otherwise than it would lay them
     distributed._start = Forked  # type: ignore[assignment]
-    distributed.main(folder, rank)
+    distributed.main(folder, rank, os.getppid())
 
 
 def launch_forked(command: Sequence[str]) -> None:
-    first = Forked(Path(command[-1]), 0)
+    first = Forked(Path(command[-3]), 0)
     first.wait()
     if first.poll():
         raise subprocess.CalledProcessError(first.poll() or 0, list(command))
@@ -110,22 +110,19 @@ def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch:
 
 
 def train_forever(home: Path) -> None:
-    os.setsid()
-    runtime = Runtime(processes=2, checkpoint_every=1)
-    run_stage(bootstrap(home), Store(home / "store"), runtime, lambda _: None, launch=launch_forked)
+    run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2, checkpoint_every=1), lambda _: None)
 
 
-def members(step: int) -> list[int]:
-    """Processes that a step started."""
+def members(folder: Path) -> list[int]:
+    """Processes whose command line names the folder."""
     found = []
-    for line in Path("/proc").glob("[0-9]*/stat"):
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            state, _, _, session = line.read_text().rpartition(")")[2].split()[:4]
+            if b"assets.framework.distributed" in (said := line.read_bytes()) and os.fsencode(folder) in said:
+                found.append(int(line.parent.name))
         except OSError:  # it ended while we looked
             continue
-        if int(session) == step and state != "Z":
-            found.append(int(line.parent.name))
-    return [one for one in found if one != step]
+    return found
 
 
 def listening(process: int) -> list[str]:
@@ -148,7 +145,7 @@ def listening(process: int) -> list[str]:
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
 def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,13 +159,12 @@ def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed
         assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert process.pid is not None
-    assert len(members(process.pid)) == 2
-    opened = [address for member in members(process.pid) for address in listening(member)]
+    assert len(members(home)) == 2
+    opened = [address for member in members(home) for address in listening(member)]
     assert opened, "two processes that train together speak to each other"
     assert set(opened) <= set(LOOPBACK)
     process.kill()
     process.join()
-    while members(process.pid):
+    while members(home):
         assert time.monotonic() < deadline + 30, "processes of a killed step go on training"
         time.sleep(0.1)
