@@ -36,6 +36,9 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
 PREVIEW_BYTES = 30_000
 """Upper limit of a preview in run metadata."""
 
+_HEIGHTS = (240, 200, 160, 128, 104, 84, 64, 48, 32)
+_COLOURS = (192, 96)
+"""What a preview tries, best first: heights of its panels, sizes of its palette."""
 _GAP = 4
 _INK = (25, 25, 30)
 _PAPER = (255, 255, 255)
@@ -219,13 +222,35 @@ def preview_png(panels: Sequence[Panel], *, caption: str = "", max_bytes: int = 
     Raises:
         ValueError: if even the smallest one is larger: pass fewer panels.
     """
-    for height in (240, 200, 160, 128, 104, 84, 64, 48, 32):
+
+    def fitting(height: int) -> bytes | None:
         image_HW3 = side_by_side(panels, height=height, caption=caption)
-        for colours in (192, 96):
-            png = png_bytes(image_HW3, colours=colours)
-            if len(png) <= max_bytes:
-                return png
-    raise ValueError(f"{len(panels)} panels do not fit into {max_bytes} bytes: pass fewer")
+        pngs = (png_bytes(image_HW3, colours=colours) for colours in _COLOURS)
+        return next((png for png in pngs if len(png) <= max_bytes), None)
+
+    place = _likely_place(panels, caption=caption, max_bytes=max_bytes)
+    best = fitting(_HEIGHTS[place])
+    if best is None:
+        best = next((png for height in _HEIGHTS[place + 1 :] if (png := fitting(height))), None)
+    else:
+        for height in reversed(_HEIGHTS[:place]):
+            if (taller := fitting(height)) is None:
+                break
+            best = taller
+    if best is None:
+        raise ValueError(f"{len(panels)} panels do not fit into {max_bytes} bytes: pass fewer")
+    return best
+
+
+def _likely_place(panels: Sequence[Panel], *, caption: str, max_bytes: int) -> int:
+    """Where in `_HEIGHTS` the tallest is that fits by a palette found at once; the best one takes a second to find."""
+    for place, height in enumerate(_HEIGHTS[:-1]):
+        pil_image = Image.fromarray(side_by_side(panels, height=height, caption=caption))
+        quick = io.BytesIO()
+        pil_image.quantize(_COLOURS[-1], method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(quick, "PNG")
+        if quick.tell() <= max_bytes:
+            return place
+    return len(_HEIGHTS) - 1
 
 
 def data_uri(png: bytes) -> str:
