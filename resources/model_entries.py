@@ -34,6 +34,8 @@ class CheckpointFile:
     """Bytes, where published."""
     sha256: str | None = None
     """Hex digest, where published."""
+    blob: str | None = None
+    """git's digest of a small file, where a hub gives no other."""
     alternatives: tuple[str, ...] = ()
     """Other files that do as well, in order."""
     address: str = ""

@@ -160,6 +160,16 @@ def test_what_is_not_the_published_file_is_not_kept(server: Server, tmp_path: Pa
     assert download(wanted(server, tmp_path)).read_bytes() == CONTENT
 
 
+def test_what_nothing_is_known_of_is_no_web_page_and_no_more_than_its_size(server: Server, tmp_path: Path) -> None:
+    server.content = b"<html>please log in</html>"
+    with pytest.raises(Refused, match=r"is not the published file: it is a web page"):
+        download(wanted(server, tmp_path, sha256=None, size=None))
+    server.content = CONTENT
+    with pytest.raises(Refused, match="sends more than the 1,000 bytes"):
+        download(wanted(server, tmp_path, sha256=None, size=1000))
+    assert left(tmp_path) in ([], ["weights.pt.partial.json"])
+
+
 def test_a_server_that_stays_away_leaves_what_has_come(server: Server, tmp_path: Path) -> None:
     server.breaks = 1
     aim = wanted(server, tmp_path)
