@@ -225,9 +225,9 @@ def examine_one(checkpoint: Checkpoint, home: Path, *, thorough: bool = False) -
         state: State = "begun" if _has_begun(checkpoint, home) else "missing"
         return Finding(name=checkpoint.name, state=state, advice=_advice(checkpoint, home, absent), revision=revision)
     for file, path in _found(checkpoint, home):
-        problem = _problem(file, path, thorough=thorough) if path is not None else None
-        if problem is not None:
-            state, detail = problem
+        wrong = _problem(file, path, thorough=thorough) if path is not None else None
+        if wrong is not None:
+            state, detail = wrong
             advice = f"{detail}; {_again(checkpoint)}"
             return Finding(name=checkpoint.name, state=state, advice=advice, revision=revision)
     if checkpoint.embedded:

@@ -36,6 +36,8 @@ from storage.locks import exclusive
 
 WORKERS = 4
 """Files that come at once."""
+PAUSE = 1.0
+"""Seconds before a broken download is tried again; doubled by each break."""
 Told = Callable[[Download, int], None]
 """Told the bytes of a file that are there now."""
 
@@ -114,7 +116,7 @@ def wanted(checkpoint: Checkpoint, home: Path) -> Wanted:
     return Wanted(checkpoint=checkpoint, licence=checkpoint.licence, downloads=downloads)
 
 
-def fetch(models: Sequence[Wanted], home: Path, *, told: Told, workers: int = WORKERS, pause: float = 1.0) -> Failures:
+def fetch(models: Sequence[Wanted], home: Path, *, told: Told, workers: int = WORKERS) -> Failures:
     """Download the files of models, several at once; what fails stops nothing else.
 
     Args:
@@ -122,7 +124,6 @@ def fetch(models: Sequence[Wanted], home: Path, *, told: Told, workers: int = WO
         home: the checkpoint folder.
         told: called from several threads.
         workers: files at once.
-        pause: as in `resources.downloading.download`.
 
     Returns:
         What did not come. What has come of it is kept for the next time.
@@ -132,7 +133,7 @@ def fetch(models: Sequence[Wanted], home: Path, *, told: Told, workers: int = WO
         waiting: dict[Future[Path], Wanted] = {}
         for model in models:
             for file in model.downloads:
-                waiting[pool.submit(_one, file, told, pause, stop)] = model
+                waiting[pool.submit(_one, file, told, stop)] = model
         try:
             for future in as_completed(waiting):
                 if (problem := future.exception()) is not None:
@@ -173,8 +174,8 @@ def demand_room(models: Sequence[Wanted], home: Path) -> None:
         )
 
 
-def _one(file: Download, told: Told, pause: float, stop: Event) -> Path:
-    return download(file, progress=lambda done: told(file, done), pause=pause, stop=stop)
+def _one(file: Download, told: Told, stop: Event) -> Path:
+    return download(file, progress=lambda done: told(file, done), pause=PAUSE, stop=stop)
 
 
 def _require_expected(problem: BaseException) -> None:
@@ -188,8 +189,8 @@ def _of_a_hub(checkpoint: Checkpoint, home: Path) -> Wanted:
     with exclusive(folder.with_name(f"{folder.name}.lock"), timeout=600):
         record = read_record(folder)
         if record is None and examine_one(checkpoint, home).state == "present":
-            note = f"{checkpoint.name}: {folder} was filled by hand and is taken as it is"
-            return Wanted(checkpoint=checkpoint, licence=checkpoint.licence, downloads=(), notes=(note,))
+            by_hand = f"{checkpoint.name}: {folder} was filled by hand and is taken as it is"
+            return Wanted(checkpoint=checkpoint, licence=checkpoint.licence, downloads=(), notes=(by_hand,))
         notes: list[str] = []
         if record is None:
             demand_network(checkpoint.name)

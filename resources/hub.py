@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
 from ops.refusal import Refused
@@ -62,7 +62,7 @@ def describe(repository: str, revision: str = "", *, pause: float = 1.0) -> Repo
 
     server = mirrored(hub_address())
     api = HfApi(endpoint=server, token=None if is_of_the_hub(server) else False)
-    lost = (HfHubHTTPError.__bases__[0], OSError)  # of the HTTP client that the library was built on
+    lost = (cast("type[Exception]", HfHubHTTPError.__bases__[0]), OSError)  # of the library's own HTTP client
     problem: BaseException = Refused("")
     for number in range(TRIES):
         try:

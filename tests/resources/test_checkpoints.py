@@ -14,14 +14,13 @@ import pytest
 from resources import checkpoints
 from resources.checkpoints import (
     CHECKPOINTS,
-    Checkpoint,
-    CheckpointFile,
     MissingCheckpoint,
     checkpoint_folder,
     examine,
     identity,
     locate,
 )
+from resources.model_entries import Checkpoint, CheckpointFile
 
 
 @pytest.fixture

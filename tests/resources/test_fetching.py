@@ -71,7 +71,7 @@ def hub(published: dict[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path / "models"))
         for name in ("WORDMASK_MIRROR", "HF_HUB_OFFLINE", "WORDMASK_OFFLINE", "HF_TOKEN"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(fetching.fetch, "__kwdefaults__", {**fetching.fetch.__kwdefaults__, "pause": 0.001})
+        monkeypatch.setattr(fetching, "PAUSE", 0.001)
         yield served
 
 
