@@ -77,7 +77,12 @@ class Failures:
     def lines(self) -> list[str]:
         """One for each model: its first reason, and how many more of its files did not come."""
         more = {model: f" (and {len(why) - 1} more of its files)" for model, why in self.reasons.items() if why[1:]}
-        return [f"{model}: {why[0]}{more.get(model, '')}" for model, why in self.reasons.items()]
+        return [f"{_named(model, why[0])}{more.get(model, '')}" for model, why in self.reasons.items()]
+
+
+def _named(model: str, reason: str) -> str:
+    """A reason that names its model."""
+    return reason if reason.startswith(model) else f"{model}: {reason}"
 
 
 def planned(checkpoints: Sequence[Checkpoint], home: Path) -> tuple[list[Wanted], Failures]:
@@ -147,6 +152,7 @@ def fetch(models: Sequence[Wanted], home: Path, *, told: Told, workers: int = WO
         if model.checkpoint.name not in failures.reasons:
             try:
                 model.finish(home)
+                _require_whole(model.checkpoint, home)
             except (Refused, StoreError) as problem:
                 failures.add(model.checkpoint.name, problem)
     return failures
@@ -176,6 +182,12 @@ def demand_room(models: Sequence[Wanted], home: Path) -> None:
 
 def _one(file: Download, told: Told, stop: Event) -> Path:
     return download(file, progress=lambda done: told(file, done), pause=PAUSE, stop=stop)
+
+
+def _require_whole(checkpoint: Checkpoint, home: Path) -> None:
+    """Refuse a model of a hub whose repository lacks what its own index names."""
+    if checkpoint.is_of_a_hub and (found := examine_one(checkpoint, home)).state != "present":
+        raise Refused(f"{checkpoint.name} is still not whole ({found.state}): {found.advice}")
 
 
 def _require_expected(problem: BaseException) -> None:

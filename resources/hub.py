@@ -65,6 +65,7 @@ def describe(repository: str, revision: str = "", *, pause: float = 1.0) -> Repo
     lost = (cast("type[Exception]", HfHubHTTPError.__bases__[0]), OSError)  # of the library's own HTTP client
     problem: BaseException = Refused("")
     for number in range(TRIES):
+        time.sleep(pause * (2**number - 1))
         try:
             return _read(api.model_info(repository, revision=revision or None, files_metadata=True, timeout=WAIT))
         except HfHubHTTPError as answer:
@@ -77,7 +78,6 @@ def describe(repository: str, revision: str = "", *, pause: float = 1.0) -> Repo
             raise Refused(f"{repository}: {server} answers with no description of a model; is it a hub?") from odd
         except lost as broken:
             problem = broken
-        time.sleep(pause * 2**number)
     reason = " ".join(str(problem).split())[:120] or type(problem).__name__
     raise Refused(f"{repository}: {urlsplit(server).netloc} can not be reached ({reason})") from problem
 

@@ -67,7 +67,7 @@ class Checkpoint:
     revision: str = ""
     """Asked for by hand; empty: the one that is the newest at the first download."""
     about: int | None = None
-    """Bytes of its weights as its number of parameters says; a hub tells the exact size before a download."""
+    """Bytes, as far as its page or its number of parameters says; a server tells the exact size before a download."""
     consent: str = ""
     """What is to be agreed to, and on which page, before its files are given; empty: nothing."""
     archive: str = ""
@@ -142,7 +142,12 @@ def clip(name: str, **known: object) -> Checkpoint:
 
 
 def spacy_package(
-    name: str, *, licence: str = "see its page", version: str = "", sha256: str | None = None
+    name: str,
+    *,
+    licence: str = "see its page",
+    version: str = "",
+    sha256: str | None = None,
+    about: int | None = None,
 ) -> Checkpoint:
     """A spaCy pipeline that may be installed as a package, or lie in the checkpoint folder."""
     releases = "github.com/explosion/spacy-models/releases"
@@ -158,6 +163,7 @@ def spacy_package(
         layout="spacy",
         archive=packed,
         archive_sha256=sha256,
+        about=about,
     )
 
 

@@ -27,6 +27,8 @@ from resources.hub_layout import read_record
 from resources.model_entries import Checkpoint
 from resources.removing import remove
 
+NAME = 35
+"""Characters that most names have at most."""
 SHORT = 12
 """Characters of a commit that are shown."""
 
@@ -42,6 +44,7 @@ def models_table(names: Sequence[str] = (), *, thorough: bool = False) -> tuple[
         Refused: a name is unknown.
     """
     table = folding("model", "used by", "size", "licence", "state", "revision")
+    table.columns[0].min_width = NAME  # so that most names stand in one piece
     table.caption = "wordmask models get NAME fetches what is missing"
     home = checkpoint_folder()
     asked = [examine_one(registered(name), home, thorough=thorough) for name in dict.fromkeys(names)]
@@ -76,10 +79,11 @@ def get_models(names: Sequence[str], *, experiment: str | None = None, workers: 
         return
     home = checkpoint_folder()
     models, failures = planned(asked, home)
-    _tell(models, home)
-    demand_room(models, home)
-    with _bars(models) as told:
-        failures = failures.and_also(fetch(models, home, told=told, workers=workers))
+    if models:
+        _tell(models, home)
+        demand_room(models, home)
+        with _bars(models) as told:
+            failures = failures.and_also(fetch(models, home, told=told, workers=workers))
     for line in failures.lines():
         complain(line)
     if lost := len(failures.reasons):

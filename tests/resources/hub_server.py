@@ -40,6 +40,8 @@ class Hub:
     """So many large answers end after a third of what they promised."""
     stall: threading.Event | None = None
     """Large answers stop after a half until it is set."""
+    together: threading.Barrier | None = None
+    """Large answers wait for each other."""
     status: dict[str, int] = field(default_factory=dict)
     """`owner/name/file` -> what is answered."""
     instead: dict[str, bytes] = field(default_factory=dict)
@@ -140,6 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: len(body) // 3])
             self.close_connection = True
             return
+        if large and hub.together:
+            hub.together.wait(20)  # else the connection breaks
         if large and hub.stall:
             self.wfile.write(body[: len(body) // 2])
             hub.stall.wait(30)
