@@ -133,7 +133,7 @@ def _fetch(wanted: Download, progress: Progress, pause: float, stop: Event) -> N
     import httpx
 
     breaks, before = 0, -1
-    token = hub_token(wanted.address)
+    token = hub_token(mirrored(wanted.address))
     timeout = httpx.Timeout(30.0)
     with httpx.Client(follow_redirects=True, timeout=timeout, headers=token, verify=_certificates()) as client:
         while True:

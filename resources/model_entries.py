@@ -102,7 +102,7 @@ def made_from(name: str) -> Checkpoint | None:
     if found := _CLIP.fullmatch(name):
         _require_architecture(found["architecture"])
         return clip(name)
-    if _SPACY.fullmatch(name) or (name.isidentifier() and installed_pipeline(name)):
+    if _SPACY.fullmatch(name) or installed_pipeline(name):
         return spacy_package(name)
     return None
 
@@ -169,8 +169,10 @@ def spacy_package(
 
 def installed_pipeline(package: str) -> Path | None:
     """The folder of an installed spaCy pipeline; None where it is not installed. Nothing of it is imported."""
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or spec.origin is None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", package):
+        return None
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None or not spec.has_location:
         return None
     configs = sorted(Path(spec.origin).parent.glob("*/config.cfg"))
     return configs[0].parent if configs else None

@@ -16,10 +16,12 @@ HUB = "https://huggingface.co"
 
 
 def mirrored(address: str) -> str:
-    """The address to ask: itself, or below the mirror."""
+    """The address to ask: itself, below the mirror, or at the server that stands for the public hub."""
     mirror = os.environ.get(MIRROR, "").rstrip("/")
     parts = urlsplit(address)
-    return f"{mirror}/{parts.netloc}{parts.path}" if mirror else address
+    if mirror:
+        return f"{mirror}/{parts.netloc}{parts.path}"
+    return hub_address() + address.removeprefix(HUB) if address.startswith(f"{HUB}/") else address
 
 
 def hub_address() -> str:
@@ -43,7 +45,7 @@ def demand_network(what: str) -> None:
 
 
 def is_of_the_hub(address: str) -> bool:
-    """Whether the hub itself is asked for an address; only it is shown the hub's token."""
+    """Whether it is the hub itself that is asked, at an address that `mirrored` gave; only it is shown its token."""
     if os.environ.get(MIRROR):
         return False
     asked, hub = urlsplit(address), urlsplit(hub_address())
@@ -51,7 +53,7 @@ def is_of_the_hub(address: str) -> bool:
 
 
 def hub_token(address: str) -> dict[str, str]:
-    """The header with the token that the hub's own tools keep, for the hub alone.
+    """The header with the token that the hub's own tools keep, for the hub alone; `address` as `mirrored` gives it.
 
     httpx drops it where a redirect leaves the host, as those to the servers that hold the hub's large files do.
     """

@@ -211,6 +211,15 @@ def test_a_mirror_holds_descriptions_and_files_and_is_shown_no_token(hub: Hub, m
     assert {one.token for one in hub.asked} == {None}
 
 
+def test_a_published_file_of_the_hub_is_asked_of_the_server_that_stands_for_it(hub: Hub, home: Path) -> None:
+    words = hub.repositories["owner/words"]
+    hub.repositories["google-bert/bert-base-uncased"] = words
+    code, told = said("bert-base-uncased")
+    assert code == 1, "its weights are others than the published ones"
+    assert "bert-base-uncased: model.safetensors" in told
+    assert (home / "bert-base-uncased" / "vocab.txt").read_bytes() == words["vocab.txt"]
+
+
 def test_offline_what_is_there_is_kept_and_what_is_not_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(DETECTOR)[0] == 0
     monkeypatch.setenv("WORDMASK_OFFLINE", "1")
