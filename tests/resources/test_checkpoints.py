@@ -143,7 +143,7 @@ def test_the_folder_is_the_environments_choice(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="known are en_core_web_md, ViT-B-32"):
+    with pytest.raises(ValueError, match="known are en_core_web_md, en_core_web_sm, ViT-B-32.*owner/name"):
         locate("vit_g")
 
 
