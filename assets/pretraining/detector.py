@@ -24,7 +24,7 @@ from assets.pretraining.detector_losses import Tap, detection_loss
 from assets.pretraining.detector_scores import evaluate
 from resources.embedded.cards import load_embedded, read_card, save_embedded
 from resources.models.bert_folder import VOCABULARY
-from resources.models.grounding_dino import GroundingDino, DetectorSizes, build_grounding_dino, quiet
+from resources.models.grounding_dino import DetectorSizes, GroundingDino, build_grounding_dino, quiet
 from resources.models.grounding_text import SEPARATORS, read_tokenizer
 from resources.models.weights import load_strictly
 from resources.toyref.expressions import vocabulary

@@ -25,7 +25,7 @@ from assets.pretraining.training_script import TrainingRun, run_script, with_ear
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
-from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, PackageSam, build_small_sam
+from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, PackageSam, SamShape, build_small_sam
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 from resources.toyref.scenes import Scene, render_scene
 

@@ -112,13 +112,13 @@ class Clip:
     @property
     def logit_scale(self) -> float:
         """What a cosine is multiplied by before it is a logit; no choice by cosine depends on it."""
-        return float(self.model.logit_scale.exp())
+        return float(self.model.logit_scale.detach().exp())
 
     @property
     def logit_bias(self) -> float:
         """What SigLIP adds to a logit, so that its sigmoid is a probability; 0 where the network has none."""
         bias = self.model.logit_bias
-        return 0.0 if bias is None else float(bias)
+        return 0.0 if bias is None else float(bias.detach())
 
     @property
     def tower(self) -> VisionTransformer:

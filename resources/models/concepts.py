@@ -144,5 +144,3 @@ def load_sam3(folder: Path, *, device: torch.device | str = "cpu") -> Sam3:
 
 def _blank(image_HW3: Image) -> NDArray[np.bool_]:
     return np.zeros((0, *image_HW3.shape[:2]), np.bool_)
-
-

@@ -73,7 +73,11 @@ class HubGroundingDino:
                 offsets=tuple((int(start), int(end)) for start, end in offsets[:count]),
             )
             for boxes_Q4, scores_QT, count, offsets in zip(
-                boxes_BQ4, scores_BQT, text["attention_mask"].sum(1).tolist(), text["offset_mapping"].tolist(), strict=True
+                boxes_BQ4,
+                scores_BQT,
+                text["attention_mask"].sum(1).tolist(),
+                text["offset_mapping"].tolist(),
+                strict=True,
             )
         ]
 

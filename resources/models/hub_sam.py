@@ -20,8 +20,7 @@ from segment_anything import SamAutomaticMaskGenerator
 from torch import Tensor, nn
 from transformers import EdgeTamModel, Sam2Model, SamHQModel, SamModel
 
-from ops.refusal import Refused
-from resources.models.hub_kinds import CONCEPTS, CONFIG, EDGETAM, SAM, SAM_2, SAM_HQ, model_type
+from resources.models.hub_kinds import EDGETAM, SAM, SAM_2, SAM_HQ, demand_served
 from resources.models.pretrained_folder import demand_wide, read_image_processor, read_pretrained
 from resources.models.segmentation import (
     Boxes,
@@ -173,7 +172,9 @@ class PointPredictor:
         assert multimask_output
         assert return_logits
         points_1N12 = scaled(points_N12.float(), self.encoded)[None]
-        logits_N3HW, scores_N3 = self.sam._prompted(self.encoded, input_points=points_1N12, input_labels=labels_N1[None])
+        logits_N3HW, scores_N3 = self.sam._prompted(
+            self.encoded, input_points=points_1N12, input_labels=labels_N1[None]
+        )
         return logits_N3HW.cpu(), scores_N3.float().cpu(), None
 
 
@@ -188,12 +189,9 @@ def load_hub_sam(folder: Path, *, device: torch.device | str = "cpu") -> HubSam:
     Raises:
         Refused: it is none, or one of its files does not belong; see `read_pretrained`.
     """
-    kind = model_type(folder)
-    if kind in CONCEPTS:
-        raise Refused(f"{folder / CONFIG} describes SAM 3, which takes classes and no boxes: set `source: concept`")
-    types, network = next((pair for pair in CLASSES.items() if kind in pair[0]), (SAM, SamModel))
-    known = types if kind in types else tuple(name for names in CLASSES for name in names)
-    return HubSam(read_pretrained(network, folder, types=known, device=device), read_image_processor(folder))
+    kind = demand_served("segmenter", folder)
+    types, network = next(pair for pair in CLASSES.items() if kind in pair[0])
+    return HubSam(read_pretrained(network, folder, types=types, device=device), read_image_processor(folder))
 
 
 def _features(model: nn.Module, inputs_B3HW: Tensor) -> dict[str, Any]:

@@ -12,5 +12,3 @@ def by_shape(images: Sequence[NDArray[Any]]) -> list[list[int]]:
     for row, image in enumerate(images):
         rows.setdefault(image.shape, []).append(row)
     return list(rows.values())
-
-

@@ -1,4 +1,4 @@
-"""Any CLIP of open_clip, from local files: `ARCHITECTURE:tag` and its weights, or a folder as it lies on a hub.
+"""Any CLIP of open_clip, from a folder as it lies on a hub: as `ARCHITECTURE:tag`, or as its configuration says.
 
 Mean, deviation, size, resizing, interpolation, activation, tokenizer, length of texts, scale and bias are the model's
 own: those that open_clip lists for the tag, or those in the folder's `open_clip_config.json`. Nothing is fetched.
@@ -19,63 +19,55 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleToken
 from torch import Tensor, nn
 
 from ops.refusal import Refused
+from resources.hub_layout import TOKENIZER, WEIGHTS, weight_files
 from resources.model_files import AGAIN, read_json
 from resources.models.clip import Clip, Tokenizer, read_state
 from resources.models.clip_images import Preparation
-from resources.models.clip_names import CONFIG, split_name
-from resources.models.pretrained_folder import TOKENIZERS, offline
+from resources.models.clip_names import CONFIG, architecture_config
+from resources.models.pretrained_folder import offline
 from resources.models.weights import building, load_strictly, named, renamed
 
-WEIGHTS = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
-"""Of a folder, in the order in which open_clip looks for them."""
 _EXTRAS = re.compile(r"input_resolution|context_length|vocab_size|text\.transformer\.embeddings\.position_ids")
 """Of OpenAI's archives, and an index of old transformers."""
 
 
-def load_open_clip(name: str, checkpoint: Path, *, device: torch.device | str = "cpu") -> Clip:
+def load_open_clip(name: str, folder: Path, *, device: torch.device | str = "cpu") -> Clip:
     """Read a CLIP of open_clip.
 
     Args:
-        name: `ARCHITECTURE:tag`; where `checkpoint` is a folder with `open_clip_config.json`, that is what counts.
-        checkpoint: the file of its weights, or the folder. A tokenizer that is not open_clip's own lies beside them.
+        name: `ARCHITECTURE:tag`, as open_clip lists it; of any other name the folder's configuration counts.
+        folder: the weights, `open_clip_config.json` unless open_clip lists the model, and a tokenizer that is not its own.
         device: where the network runs.
 
     Raises:
         Refused: an unknown architecture or tag, a file that is missing or damaged, or weights of another model.
     """
-    if checkpoint.is_dir():
-        folder, weights = checkpoint, _weights_in(checkpoint)
-        model_config = _model_config(folder)
-        text = _text_config(model_config, source=folder / CONFIG)
-        with _building(folder / CONFIG):
-            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
-    else:
-        folder, weights = checkpoint.parent, checkpoint
-        architecture, tag = split_name(name)
-        published = _published(architecture, tag)
-        model_config = dict(open_clip.get_model_config(architecture))
-        text = _text_config(model_config, source=name)
-        with _building(name):
-            model = open_clip.create_model(
-                architecture,
-                load_weights=False,
-                pretrained_text=False,
-                force_quick_gelu=bool(published.get("quick_gelu")),
-                force_preprocess_cfg=dict(published),
-            )
-    with building(folder):
+    architecture, _, tag = name.partition(":")
+    listed = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    source = name if listed else folder / CONFIG
+    model_config = dict(architecture_config(architecture)) if listed else _model_config(folder, name)
+    text = _text_config(model_config, source=source)
+    with _building(source):
+        model = open_clip.create_model(
+            architecture if listed else f"local-dir:{folder}",
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=bool(listed.get("quick_gelu")),
+            force_preprocess_cfg=dict(listed),
+        )
         preparation = Preparation.from_config(model.visual.preprocess_cfg)
+    weights = _weights_in(folder)
     load_strictly(model, _fitting(model, read_state(weights), weights), source=weights, ignored=_EXTRAS)
     tokenizer = _tokenizer(text, folder)
     return Clip(model, tokenizer, device=device, preparation=preparation, width=int(model_config["embed_dim"]))
 
 
-def _model_config(folder: Path) -> dict[str, Any]:
+def _model_config(folder: Path, name: str) -> dict[str, Any]:
+    """What the folder's own configuration says of the network."""
+    architecture, _, tag = name.partition(":")
+    if tag and not (folder / CONFIG).exists():
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+        raise Refused(f"open_clip lists no weights {tag!r} of {architecture} (it has {tags}), and {folder} no {CONFIG}")
     config = read_json(folder / CONFIG).get("model_cfg")
     if not isinstance(config, dict) or not isinstance(config.get("text_cfg"), dict) or "embed_dim" not in config:
         raise Refused(f"{folder / CONFIG} describes no CLIP in its 'model_cfg'; {AGAIN}")
@@ -90,20 +82,11 @@ def _text_config(config: Mapping[str, Any], *, source: Path | str) -> dict[str, 
     return text
 
 
-def _published(architecture: str, tag: str) -> Mapping[str, Any]:
-    """What open_clip lists for a tag: how its images are prepared, and its activation."""
-    listed: Mapping[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
-    if not listed:
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise Refused(f"open_clip has no weights {tag!r} of {architecture}; it has {tags}")
-    return listed
-
-
 def _weights_in(folder: Path) -> Path:
-    there = [folder / name for name in WEIGHTS if (folder / name).exists()]
-    if not there:
-        raise Refused(f"{folder} holds no {WEIGHTS[0]}; {AGAIN}")
-    return there[0]
+    files = weight_files(folder, "open_clip")
+    if len(files) != 1:
+        raise Refused(f"{folder} holds no {WEIGHTS['open_clip'][0]}; {AGAIN}")
+    return files[0]
 
 
 def _fitting(model: nn.Module, content: Mapping[str, Any], source: Path) -> dict[str, Tensor]:
@@ -127,11 +110,15 @@ def _tokenizer(text: Mapping[str, Any], folder: Path) -> Tokenizer:
     options = dict(text.get("tokenizer_kwargs", {}))
     if not (foreign := text.get("hf_tokenizer_name")):
         return SimpleTokenizer(context_length=length, **options)
-    if not any((folder / name).exists() for name in TOKENIZERS):
-        raise Refused(f"{folder} holds no {TOKENIZERS[0]}: put the tokenizer of {foreign} beside the weights")
+    if not any((folder / name).exists() for name in TOKENIZER):
+        raise Refused(f"{folder} holds no {TOKENIZER[0]}: put the tokenizer of {foreign} beside the weights")
     with _building(folder):
         read = HFTokenizer(
-            str(folder), context_length=length, tokenizer_mode=text.get("tokenizer_mode"), local_files_only=True, **options
+            str(folder),
+            context_length=length,
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=True,
+            **options,
         )
     if (count := len(read.tokenizer)) > (size := int(text.get("vocab_size", count))):
         raise Refused(f"the tokenizer in {folder} has {count:,} tokens, the model {size:,} vectors; {AGAIN}")

@@ -20,7 +20,7 @@ from ops.refusal import Refused
 from ops.ssc.captions import Reworded, canonical_name
 from ops.ssc.detections import keep_detections, top_box
 from resources.models.detection import Found, Image, Thresholds, nothing_found
-from resources.models.hub_kinds import QUERIES, model_type
+from resources.models.hub_kinds import QUERIES, demand_served
 from resources.models.image_batches import by_shape
 from resources.models.pixel_boxes import pixel_corners
 from resources.models.pretrained_folder import (
@@ -154,6 +154,6 @@ def load_owl(folder: Path, *, device: torch.device | str = "cpu") -> Queried:
     Raises:
         Refused: it is none, or one of its files does not belong; see `read_pretrained`.
     """
-    kind = model_type(folder)
+    kind = demand_served("detector", folder)
     model = read_pretrained(CLASSES.get(kind, Owlv2ForObjectDetection), folder, types=QUERIES, device=device)
     return Queried(model, read_text_tokenizer(folder), read_image_processor(folder), padded=kind == QUERIES[0])

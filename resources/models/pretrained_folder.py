@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from transformers.utils import logging
 
 from ops.refusal import Refused
-from resources.model_files import AGAIN, open_model_file, read_json
+from resources.hub_layout import CONFIGURATION, TOKENIZER, lacking, weight_files
+from resources.model_files import AGAIN, open_model_file
 from resources.models.hub_kinds import CONFIG, model_type
 from resources.models.weights import building, reading
 
-WEIGHTS = "model.safetensors"
-SHARDS = "model.safetensors.index.json"
-PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+PROCESSORS = CONFIGURATION["transformers"][1:]
 MOST_ASPECT = 200
 """Longer side of an image by its shorter one: of a thinner one, nothing is left at a network's size."""
 M = TypeVar("M")
@@ -44,7 +42,7 @@ def read_pretrained(kind: type[M], folder: Path, *, types: Sequence[str], device
     found = model_type(folder)
     if found not in types:
         raise Refused(f"{folder / CONFIG} describes a {found!r} and no {' or '.join(types)}: name another model")
-    weights = weight_files(folder)
+    weights = safe_weights(folder)
     with offline(), building(folder / CONFIG):
         config = kind.config_class.from_pretrained(folder, local_files_only=True)  # type: ignore[attr-defined]
         with torch.device("meta"):
@@ -66,24 +64,19 @@ def read_pretrained(kind: type[M], folder: Path, *, types: Sequence[str], device
     return model.to(device).eval()
 
 
-def weight_files(folder: Path) -> list[Path]:
+def safe_weights(folder: Path) -> list[Path]:
     """The safetensors of a folder, each of which may be a model.
 
     Raises:
         Refused: there are none, one is missing or no model, or the index names files elsewhere.
     """
-    if (folder / WEIGHTS).exists():
-        files = [folder / WEIGHTS]
-    elif (folder / SHARDS).exists():
-        named = read_json(folder / SHARDS).get("weight_map")
-        names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
-        if not names or any(Path(name).name != name for name in names):
-            raise Refused(f"{folder / SHARDS} names no parts beside it; {AGAIN}")
-        files = [folder / name for name in names]
-    else:
-        pickles = sorted(path.name for path in folder.glob("*.bin"))
-        why = f" and {pickles[0]} is a pickle, which is not read; take a revision that has safetensors" if pickles else ""
-        raise Refused(f"{folder} holds no {WEIGHTS}{why or f'; {AGAIN}'}")
+    if lacks := lacking(folder, "transformers"):
+        raise Refused(f"{folder} lacks {', '.join(lacks[:3])}; {AGAIN}")
+    files = weight_files(folder, "transformers")
+    if pickles := [file.name for file in files if file.suffix != ".safetensors"]:
+        raise Refused(
+            f"{folder} holds {pickles[0]}, a pickle, which is not read: take a revision that has model.safetensors"
+        )
     for file in files:
         open_model_file(file).close()
     return files
@@ -106,7 +99,7 @@ def read_text_tokenizer(folder: Path) -> Any:
     Raises:
         Refused: there is none, or it cannot be read.
     """
-    _demand_one(folder, TOKENIZERS)
+    _demand_one(folder, TOKENIZER)
     with offline(), building(folder):
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
