@@ -1,4 +1,4 @@
-"""What the name of a CLIP says about its network, from open_clip's own list of architectures. open_clip is not imported.
+"""What the name of a CLIP says about its network, by open_clip's own list of architectures; it is not imported.
 
 A CLIP of open_clip is named `ARCHITECTURE:tag`, such as `ViT-B-16:laion2b_s34b_b88k`.
 """

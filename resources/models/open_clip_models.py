@@ -36,7 +36,7 @@ def load_open_clip(name: str, folder: Path, *, device: torch.device | str = "cpu
 
     Args:
         name: `ARCHITECTURE:tag`, as open_clip lists it; of any other name the folder's configuration counts.
-        folder: the weights, `open_clip_config.json` unless open_clip lists the model, and a tokenizer that is not its own.
+        folder: the weights; `open_clip_config.json` unless open_clip lists the model; a tokenizer that is not its own.
         device: where the network runs.
 
     Raises:

@@ -1,7 +1,7 @@
 """OWLv2 and OWL-ViT of transformers: every class is a query of its own, with a score of its own.
 
-No caption joins the classes, so that none is changed by the others beside it. OWLv2 fills an image up to a square at its
-right and lower edge, OWL-ViT squeezes it; boxes are brought back accordingly.
+No caption joins the classes, so that none is changed by the others beside it. OWLv2 fills an image up to a square at
+its right and lower edge, OWL-ViT squeezes it; boxes are brought back accordingly.
 
 Shapes: B images, Q boxes of an image, C classes of an image, T tokens of a query.
 """
