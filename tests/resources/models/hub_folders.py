@@ -113,18 +113,18 @@ def owl(folder: Path, kind: str = "Owlv2") -> Path:
 def sam(folder: Path, kind: str = "Sam") -> Path:
     """SAM or SAM-HQ."""
     config = getattr(hf, f"{kind}Config")(
-        vision_config=dict(
-            hidden_size=32,
-            output_channels=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=SIDE,
-            patch_size=8,
-            window_size=4,
-            num_pos_feats=8,
-            global_attn_indexes=[1],
-            mlp_dim=128,
-        ),
+        vision_config={
+            "hidden_size": 32,
+            "output_channels": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": SIDE,
+            "patch_size": 8,
+            "window_size": 4,
+            "num_pos_feats": 8,
+            "global_attn_indexes": [1],
+            "mlp_dim": 128,
+        },
         prompt_encoder_config={**PROMPTS, "hidden_size": 16, "patch_size": 8, "image_embedding_size": 8},
         mask_decoder_config={**DECODER, "hidden_size": 16, **({"vit_dim": 32} if kind == "SamHQ" else {})},
     )
@@ -150,13 +150,13 @@ def sam2(folder: Path, kind: str = "Sam2") -> Path:
         vision_config={"model_type": f"{kind.removesuffix('Video').lower()}_vision_model", **vision},
         prompt_encoder_config=PROMPTS,
         mask_decoder_config=DECODER,
-        **(_MEMORY if kind == "Sam2Video" else {}),
+        **(MEMORY if kind == "Sam2Video" else {}),
     )
     processor = hf.Sam2ImageProcessor(size={"height": SIDE, "width": SIDE})
     return save(folder, getattr(hf, f"{kind}Model")(config), processor)
 
 
-_MEMORY = {
+MEMORY = {
     "image_size": SIDE,
     "memory_attention_hidden_size": 32,
     "memory_attention_num_layers": 1,
