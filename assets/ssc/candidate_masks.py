@@ -11,12 +11,13 @@ from assets.framework.work import Work
 from assets.reports.previews import candidate_preview
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
-from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, RewordedRow
+from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, QueryRow, RewordedRow
 from ops.ssc.captions import Caption, Question, question, reworded, token_spans
 from ops.ssc.detections import Detections, best_of_three, keep_detections, mask_nms, together
 from resources.models.grounding_dino import CAPTION_TOKENS, Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.sam import Segmenter
+from resources.runtime import Runtime
 from storage.digest import digest
 from storage.masks import Rle
 
@@ -24,13 +25,9 @@ from storage.masks import Rle
 def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
-    asked: dict[str, set[str]] = {}
-    for row in QUERIES.read(work.input(PROJECTED_CLASSES)):
-        asked.setdefault(row.image_id, set()).update(row.query)
-    tasks = [
-        _task(image, sorted(asked[image.image_id])) for image in images_of(work).values() if image.image_id in asked
-    ]
-    find = candidate_finder(work, knobs)
+    asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
+    tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
+    find = candidate_finder(knobs, work.runtime)
     tally = per_image(work, CANDIDATES, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
     changed = find.reworded([task.payload for task in tasks]) if isinstance(find, Detected) else []
@@ -65,12 +62,20 @@ def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
 
 
-def candidate_finder(work: Work, knobs: CandidateKnobs) -> Find:
+def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
+    """Image id -> the classes of all its referents, in alphabetical order: what the detector is asked for at once."""
+    asked: dict[str, set[str]] = {}
+    for row in queries:
+        asked.setdefault(row.image_id, set()).update(row.query)
+    return {image_id: sorted(classes) for image_id, classes in asked.items()}
+
+
+def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> Find:
     """What finds the candidates of an image, by `knobs.source`."""
-    segmenter = open_segmenter(knobs.segmenter, work.runtime)
+    segmenter = open_segmenter(knobs.segmenter, runtime)
     if knobs.source == "everything":
         return Everything(segmenter)
-    return Detected(detector=open_detector(knobs.detector, work.runtime), segmenter=segmenter, knobs=knobs)
+    return Detected(detector=open_detector(knobs.detector, runtime), segmenter=segmenter, knobs=knobs)
 
 
 @dataclass(frozen=True)
