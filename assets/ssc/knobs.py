@@ -91,7 +91,7 @@ class ChoiceKnobs(Knobs):
     The threshold is found on sentences of other images, see `assets.ssc.absent_objects`."""
     plural: Literal["one", "all"] = "one"
     """`all`: "both dogs", "two cats", "birds" mean the union of several candidates (`ops.ssc.plurals`)."""
-    plural_margin: float = Field(default=1.0, ge=0, le=200)
+    plural_margin: float = Field(default=2.0, ge=0, le=200)
     """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
 
     @model_validator(mode="after")
