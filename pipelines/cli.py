@@ -56,6 +56,10 @@ class Size(StrEnum):
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Stage that trained it, e.g. zs_bootstrap; choice: S1 and S2. Default: a trained one, if any."),
+]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
 
 
@@ -159,13 +163,42 @@ def segment(
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
-    model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
+    model: Model = None,
 ) -> None:
-    """Segment what expressions say of an image, with the model that an experiment has trained."""
+    """Segment what expressions say of an image, with the model that an experiment has trained, or by S1 and S2."""
     from pipelines.commands.segment import segment
 
     with _clear_errors(), for_others(ctx.obj):
         console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
+
+
+@app.command()
+def serve(
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    model: Model = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; see docs/serving.md before it is another.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    megabytes: Annotated[float, typer.Option(min=0.001, help="Size of a request, at most.")] = 32,
+    pixels: Annotated[int, typer.Option(min=1, help="Pixels of an image, at most.")] = 50_000_000,
+    batch_ms: Annotated[float, typer.Option(min=0, max=1000, help="Collect requests for so many milliseconds.")] = 5,
+) -> None:
+    """Answer over HTTP: an image and sentences in, masks out, with a page to try it on."""
+    from pipelines.commands.serve import serve
+
+    with _clear_errors():
+        serve(
+            dataset,
+            experiment,
+            model=model,
+            host=host,
+            port=port,
+            megabytes=megabytes,
+            pixels=pixels,
+            batch_milliseconds=batch_ms,
+        )
 
 
 @app.command()

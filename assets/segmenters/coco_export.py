@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
+from assets.ssc.tables import CHOICES, read_choices
 from ops.visualisation import png_bytes
 from storage.artifact import Artifact
 from storage.masks import RLE_COLUMNS, Rle
 from storage.outputs import outputs
 
 RLE = frozenset(field.name for field in RLE_COLUMNS)
-COLUMNS = ("image", "expression", "object_id", "split", "mask")
-"""Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`."""
+COLUMNS = ("image", "expression", "object_id", "split", "mask", "confidence", "margin")
+"""Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`, which passes over
+the last two."""
 FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 """A spreadsheet computes a cell that begins with one of them; the last four are as wide as a Chinese letter."""
 
@@ -40,6 +42,8 @@ class _Given:
     referent: Referent
     sent_id: int | None
     mask: Rle
+    sure: Mapping[str, float]
+    """`score` and `margin`, as far as they are known."""
 
     @property
     def expressions(self) -> dict[int, str]:
@@ -72,8 +76,8 @@ def export_masks(
     """Write `annotations.json`, and with `png` a picture of each mask below `masks/` and `expressions.csv`.
 
     The annotations are COCO's (run-length encoded, one category) with `ref_id`, `object_id`, `split`, `sent_ids` and
-    `sentences` beside them. Laid beside the images of the data set, table and pictures are a folder that
-    `wordmask add` reads as ground truth.
+    `sentences` beside them; those of choices have `score`, the confidence, and `margin`, where anything was compared.
+    Laid beside the images of the data set, table and pictures are a folder that `wordmask add` reads as ground truth.
 
     Args:
         references: what was said of which image.
@@ -108,13 +112,26 @@ def _given(
     referents = referents_in(references)
     of_ref = {referent.ref_id: referent for referent in referents}
     of_expression = {sent_id: referent for referent in referents for sent_id in referent.sent_ids}
+    sure = _certainty(masked, table)
     columns = [name for name in ("ref_id", "sent_id", *RLE) if name in masked.schema(table).names]
     for row in masked.table(table, columns=columns).to_pylist():
         sent_id = row.get("sent_id")
         referent = of_ref[row["ref_id"]] if "ref_id" in row else of_expression[row["sent_id"]]
         image = images[referent.image_id]
         mask = None if row["rle"] is None else Rle(row["rle"], row["height"], row["width"])
-        yield _Given(image=image, referent=referent, sent_id=sent_id, mask=mask) if mask and mask.area else None
+        known = sure.get(referent.ref_id, {})
+        given = mask and mask.area
+        yield _Given(image=image, referent=referent, sent_id=sent_id, mask=mask, sure=known) if given else None
+
+
+def _certainty(masked: Artifact, table: str) -> Mapping[int, Mapping[str, float]]:
+    """Referent -> confidence (COCO's `score`) and margin of its choice, where choices are exported."""
+    if table != CHOICES.name or "scores" not in masked.schema(table).names:
+        return {}
+    numbers = {row.ref_id: {"score": row.confidence, "margin": row.margin} for row in read_choices(masked)}
+    return {
+        ref_id: {name: value for name, value in known.items() if value is not None} for ref_id, known in numbers.items()
+    }
 
 
 def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
@@ -134,6 +151,7 @@ def _coco(images: Mapping[str, ImageRow], given: Iterable[_Given]) -> bytes:
                 "category_id": 1,
                 "iscrowd": 0,
                 **mask.mask.annotation(),
+                **mask.sure,
                 "ref_id": mask.referent.ref_id,
                 "object_id": mask.referent.object_id,
                 "split": mask.referent.split,
@@ -170,4 +188,5 @@ def _table(given: Sequence[_Given]) -> Iterator[Sequence[str]]:
         object_id = mask.referent.object_id
         name = object_id if masks_of[object_id] == 1 else f"{object_id}, {mask.file}"
         for text in mask.expressions.values():
-            yield mask.image.image_file, text, name, mask.referent.split, mask.file
+            sure = (str(mask.sure.get(known, "")) for known in ("score", "margin"))
+            yield mask.image.image_file, text, name, mask.referent.split, mask.file, *sure

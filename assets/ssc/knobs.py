@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,7 @@ from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import demand_clip, demand_use, detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
+from resources.runtime import Precision
 
 ELLIPSE_REVISION = 2
 """Of the drawn ellipse; it rises when the same mask would get other pixels."""
@@ -50,6 +51,8 @@ class ProjectionKnobs(Knobs):
 class CandidateKnobs(Knobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
+    later = ("precision",)
+
     source: Literal["detector", "crop", "everything", "concept"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
     FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select"). `concept`
@@ -59,6 +62,8 @@ class CandidateKnobs(Knobs):
     box_threshold: Share = 0.35
     text_threshold: Share = 0.25
     nms_iou: Share = 0.85
+    precision: Precision = "float32"
+    """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
 
     @property
     def detects(self) -> bool:
@@ -85,6 +90,8 @@ class CandidateKnobs(Knobs):
 class ChoiceKnobs(Knobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
+    later = ("absent", "plural", "plural_margin", "precision")
+
     rule: Literal["clip", "global_local", "random", "first"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
@@ -104,7 +111,25 @@ class ChoiceKnobs(Knobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """For the rule `global_local`: finds the head noun's chunk."""
+    """Finds the head noun's chunk for the rule `global_local`, and the number of objects for `plural`."""
+    absent: Annotated[float, Field(gt=0, le=1)] | Literal["balanced"] | None = None
+    """A share of the true sentences, such as 0.95, that keep their mask: the others, and what is as unlike every
+    candidate, get none (reason "absent"). `balanced` weighs both errors alike; null: every sentence means something.
+    The threshold is found on sentences of other images, see `assets.ssc.absent_objects`."""
+    plural: Literal["one", "all"] = "one"
+    """`all`: "both dogs", "two cats", "birds" mean the union of several candidates (`ops.ssc.plurals`)."""
+    plural_margin: float = Field(default=2.0, ge=0, le=200)
+    """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
+    precision: Precision = "float32"
+    """As in `CandidateKnobs`."""
+
+    @model_validator(mode="after")
+    def _need_scores(self) -> Self:
+        if self.rule in ("random", "first") and (self.absent is not None or self.plural == "all"):
+            raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
+        if self.plural == "all" and self.assign == "greedy":
+            raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
+        return self
 
     @model_validator(mode="after")
     def _clip_serves(self) -> Self:
@@ -115,11 +140,18 @@ class ChoiceKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+        if self.rule in ("random", "first"):
+            return ()
+        return (clip, parser) if self._parses() else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP where another rule chooses."""
-        return () if self.rule == "global_local" else ("global_share", "parser")
+        """The knobs of GL-CLIP where another rule chooses, and those of plurals where each means one."""
+        unread = () if self.rule == "global_local" else ("global_share",)
+        unread += () if self._parses() else ("parser",)
+        return unread if self.plural == "all" else (*unread, "plural_margin")
+
+    def _parses(self) -> bool:
+        return self.rule == "global_local" or self.plural == "all"
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""
@@ -141,8 +173,12 @@ class CorrectKnobs(TrainingKnobs):
 class GroundedKnobs(Knobs):
     """Baseline "G-DINO + SAM": the most confident box of the expression itself (S+S+C spec 3.6)."""
 
+    later = ("precision",)
+
     detector: str = "embedded"
     segmenter: str = "embedded"
+    precision: Precision = "float32"
+    """As in `CandidateKnobs`."""
 
     @model_validator(mode="after")
     def _models_serve(self) -> Self:
