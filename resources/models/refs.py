@@ -35,6 +35,15 @@ class ModelRef:
         return self.name == EMBEDDED or self.name.startswith(f"{EMBEDDED}/")
 
     @property
+    def is_of_a_hub(self) -> bool:
+        """Whether it is a folder in the layout of transformers or of open_clip.
+
+        Raises:
+            Refused: the registry has no such name.
+        """
+        return registered(self.registry_name).is_of_a_hub
+
+    @property
     def registry_name(self) -> str:
         """Its name as `resources.checkpoints.registered` takes it, which recipes digest beside its identity."""
         return f"{EMBEDDED}/{self.kind}" if self.name == EMBEDDED else self.name
