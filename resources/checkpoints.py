@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
-from resources.digests import folder_digest, recorded_digest, remembered_digest
+from resources.digests import folder_digest, git_digest, recorded_digest, remembered_digest
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS
-from resources.hub_layout import lacking, model_files, read_record
+from resources.hub_layout import Recorded, lacking, model_files, read_record
 from resources.hub_models import LISTED
 from resources.model_entries import Checkpoint, CheckpointFile, installed_pipeline, made_from, name_of_folder
 from resources.model_files import open_model_file
@@ -163,19 +163,15 @@ def _found(checkpoint: Checkpoint, home: Path) -> list[tuple[CheckpointFile, Pat
     base = _base(checkpoint, home)
     if checkpoint.is_of_a_hub:
         folder = base / checkpoint.path
-        return [(_as_recorded(folder, path), path) for path in model_files(folder, checkpoint.layout)]
+        record = read_record(folder)
+        said = record.files if record else {}
+        known = [(path, said.get(path.name, Recorded())) for path in model_files(folder, checkpoint.layout)]
+        return [(CheckpointFile(path=str(path), **asdict(file)), path) for path, file in known]
     found: list[tuple[CheckpointFile, Path | None]] = []
     for file in checkpoint.files:
         there = (base / name for name in (file.path, *file.alternatives))
         found.append((file, next((path for path in there if path.is_file()), None)))
     return found
-
-
-def _as_recorded(folder: Path, path: Path) -> CheckpointFile:
-    """A file of a hub's model, with what the hub said of it."""
-    record = read_record(folder)
-    known = record.files.get(path.name) if record else None
-    return CheckpointFile(path=str(path), size=known and known.size, sha256=known and known.sha256)
 
 
 def _absent(checkpoint: Checkpoint, home: Path) -> list[str]:
@@ -208,13 +204,18 @@ def _advice(checkpoint: Checkpoint, home: Path, absent: list[str]) -> str:
     return f"type `wordmask models get {checkpoint.name}`{consent}, or {by_hand}"
 
 
+def _again(checkpoint: Checkpoint) -> str:
+    fetched = f"`wordmask models get {checkpoint.name}` fetches it again, " if checkpoint.can_be_fetched else ""
+    return f"{fetched}{'from' if fetched else 'get it again from'} {checkpoint.source}"
+
+
 def examine_one(checkpoint: Checkpoint, home: Path, *, thorough: bool = False) -> Finding:
     """Look at one checkpoint; see `examine`."""
     try:
         absent = _absent(checkpoint, home)
     except Refused as problem:
         return Finding(name=checkpoint.name, state="no model", advice=str(problem))
-    record = read_record(home / checkpoint.path) if checkpoint.is_of_a_hub else None
+    record = read_record(home / checkpoint.path) if checkpoint.layout != "files" else None
     revision = record.revision if record else ""
     installed = installed_pipeline(checkpoint.package) if absent else None
     used = f"used by {checkpoint.stage}"
@@ -224,10 +225,10 @@ def examine_one(checkpoint: Checkpoint, home: Path, *, thorough: bool = False) -
         state: State = "begun" if _has_begun(checkpoint, home) else "missing"
         return Finding(name=checkpoint.name, state=state, advice=_advice(checkpoint, home, absent), revision=revision)
     for file, path in _found(checkpoint, home):
-        problem = _problem(file, path, thorough=thorough) if path is not None else None
-        if problem is not None:
-            state, detail = problem
-            advice = f"{detail}; get it again from {checkpoint.source}"
+        wrong = _problem(file, path, thorough=thorough) if path is not None else None
+        if wrong is not None:
+            state, detail = wrong
+            advice = f"{detail}; {_again(checkpoint)}"
             return Finding(name=checkpoint.name, state=state, advice=advice, revision=revision)
     if checkpoint.embedded:
         return _examine_embedded(checkpoint)
@@ -260,6 +261,12 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         return "wrong size", f"{path} has {size:,} bytes, published are {file.size:,}"
-    if thorough and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
-        return "wrong hash", f"{path} hashes to {found[:12]}, published is {file.sha256[:12]}"
+    published = file.sha256 or file.blob
+    found = _hashed(file, path) if thorough and published else published
+    if found != published:
+        return "wrong hash", f"{path} hashes to {str(found)[:12]}, published is {str(published)[:12]}"
     return None
+
+
+def _hashed(file: CheckpointFile, path: Path) -> str:
+    return sha256_of(path) if file.sha256 else git_digest(path)

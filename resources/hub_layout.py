@@ -52,6 +52,7 @@ WEIGHTS: dict[Layout, tuple[str, ...]] = {
 }
 """In the order of preference; an index stands for the pieces that it names."""
 _INDEX = ".index.json"
+_WHEEL = "-py3-none-any.whl"
 _LISTING = 10_000
 """Files of a folder that are looked at."""
 
@@ -85,11 +86,13 @@ class Record:
     licence: str = ""
     parts: list[Part] = field(default_factory=list)
     """The first holds the weights."""
+    archive: str = ""
+    """Address of the archive that was unpacked."""
 
     @property
     def revision(self) -> str:
-        """Commit of the weights."""
-        return self.parts[0].revision if self.parts else ""
+        """Commit of the weights; of what was unpacked the name of the archive."""
+        return self.parts[0].revision if self.parts else Path(self.archive).name.removesuffix(_WHEEL)
 
     @property
     def files(self) -> dict[str, Recorded]:
@@ -173,6 +176,7 @@ def read_record(folder: Path) -> Record | None:
             name=str(content["name"]),
             licence=str(content["licence"]),
             parts=[_part(part) for part in content["parts"]],
+            archive=str(content.get("archive", "")),
         )
     except (Refused, KeyError, TypeError, AttributeError):
         return None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from resources.model_entries import Checkpoint, clip, hub_model
 
 _APACHE = "Apache-2.0"
-_AMLR = "Apple Machine Learning Research (research only)"
+_AMLR = "apple-amlr (research only)"
 _SAM3 = "SAM License"
 
 

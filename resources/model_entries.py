@@ -34,6 +34,8 @@ class CheckpointFile:
     """Bytes, where published."""
     sha256: str | None = None
     """Hex digest, where published."""
+    blob: str | None = None
+    """git's digest of a small file, where a hub gives no other."""
     alternatives: tuple[str, ...] = ()
     """Other files that do as well, in order."""
     address: str = ""
@@ -65,7 +67,7 @@ class Checkpoint:
     revision: str = ""
     """Asked for by hand; empty: the one that is the newest at the first download."""
     about: int | None = None
-    """Bytes of its weights as its number of parameters says; a hub tells the exact size before a download."""
+    """Bytes, as far as its page or its number of parameters says; a server tells the exact size before a download."""
     consent: str = ""
     """What is to be agreed to, and on which page, before its files are given; empty: nothing."""
     archive: str = ""
@@ -100,7 +102,7 @@ def made_from(name: str) -> Checkpoint | None:
     if found := _CLIP.fullmatch(name):
         _require_architecture(found["architecture"])
         return clip(name)
-    if _SPACY.fullmatch(name) or (name.isidentifier() and installed_pipeline(name)):
+    if _SPACY.fullmatch(name) or installed_pipeline(name):
         return spacy_package(name)
     return None
 
@@ -140,7 +142,12 @@ def clip(name: str, **known: object) -> Checkpoint:
 
 
 def spacy_package(
-    name: str, *, licence: str = "see its page", version: str = "", sha256: str | None = None
+    name: str,
+    *,
+    licence: str = "see its page",
+    version: str = "",
+    sha256: str | None = None,
+    about: int | None = None,
 ) -> Checkpoint:
     """A spaCy pipeline that may be installed as a package, or lie in the checkpoint folder."""
     releases = "github.com/explosion/spacy-models/releases"
@@ -156,13 +163,16 @@ def spacy_package(
         layout="spacy",
         archive=packed,
         archive_sha256=sha256,
+        about=about,
     )
 
 
 def installed_pipeline(package: str) -> Path | None:
     """The folder of an installed spaCy pipeline; None where it is not installed. Nothing of it is imported."""
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or spec.origin is None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", package):
+        return None
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None or not spec.has_location:
         return None
     configs = sorted(Path(spec.origin).parent.glob("*/config.cfg"))
     return configs[0].parent if configs else None

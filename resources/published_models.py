@@ -40,8 +40,8 @@ _SAM = {
 }
 
 PUBLISHED = (
-    spacy_package("en_core_web_md", licence="MIT", version="3.8.0", sha256=_SPACY_MD),
-    spacy_package("en_core_web_sm", licence="MIT", version="3.8.0", sha256=_SPACY_SM),
+    spacy_package("en_core_web_md", licence="MIT", version="3.8.0", sha256=_SPACY_MD, about=33_500_000),
+    spacy_package("en_core_web_sm", licence="MIT", version="3.8.0", sha256=_SPACY_SM, about=12_800_000),
     _single(
         "ViT-B-32",
         "ViT-B-32.pt",

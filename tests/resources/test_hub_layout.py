@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from ops.refusal import Refused
-from resources.checkpoints import MissingCheckpoint, examine_one, identity, locate, registered, revision_of
+from resources.checkpoints import (
+    MissingCheckpoint,
+    examine_one,
+    identity,
+    locate,
+    registered,
+    revision_of,
+    revisions_of,
+)
 from resources.hub_layout import Part, Record, Recorded, chosen, weight_files, write_record
 from resources.model_entries import Layout
 from resources.models.refs import ModelRef
@@ -69,6 +77,19 @@ def test_a_name_gives_a_place_of_its_own(name: str, path: str, tmp_path: Path) -
     [
         *("owner/na/me", "owner/../x", "../../etc/passwd@x", "own--er/x", "owner/a--b", "owner/x@../y", "owner/", "/"),
         *("embedded/x", "embedded", "ViT-Q:webli", "ViT-B-16:../x", "vit_g", "a/b@", "", "x" * 200),
+        *(
+            "__main__",
+            "sys",
+            "tests",
+            "os.path",
+            "a/b@c/d",
+            "a\0/b",
+            "a/b\n",
+            "\u00e9/b",
+            "ViT-B-16:",
+            ":webli",
+            "C:\\x",
+        ),
     ],
 )
 def test_a_name_of_no_form_is_no_model_and_leads_nowhere_else(name: str, tmp_path: Path) -> None:
@@ -136,7 +157,7 @@ def test_what_the_hub_said_of_a_file_is_verified(tmp_path: Path) -> None:
     fill(folder, vocab__txt="x")
     assert examine_one(registered("some/model"), tmp_path).state == "present"
     assert examine_one(registered("some/model"), tmp_path, thorough=True).state == "wrong hash"
-    assert revision_of("some/model", tmp_path) == "c0ffee"
+    assert revisions_of(["some/model", "embedded/bert", "a/b"], tmp_path) == {"some/model": "c0ffee"}
     fill(folder, wordmask__json='{"name": 1, "parts": [{"files": {"../x": {}}}]}')
     assert revision_of("some/model", tmp_path) == ""
 
