@@ -96,11 +96,13 @@ def download(
         StoreError: the disk refuses, or another process has held the download for an hour.
     """
     make_folder(wanted.target.parent)
-    with exclusive(wanted.target.with_name(f"{wanted.target.name}.lock"), timeout=3600):
+    lock = wanted.target.with_name(f"{wanted.target.name}.lock")
+    with exclusive(lock, timeout=3600):
         if not _is_there(wanted):
             demand_network(wanted.target.name)
             _fetch(wanted, progress, pause, stop or Event())
             _put_in_place(wanted)
+        lock.unlink(missing_ok=True)  # whoever waits for it finds the file in place
     progress(wanted.target.stat().st_size)
     return wanted.target
 

@@ -203,25 +203,25 @@ def _of_a_hub(checkpoint: Checkpoint, home: Path) -> Wanted:
         if record is None and examine_one(checkpoint, home).state == "present":
             by_hand = f"{checkpoint.name}: {folder} was filled by hand and is taken as it is"
             return Wanted(checkpoint=checkpoint, licence=checkpoint.licence, downloads=(), notes=(by_hand,))
-        notes: list[str] = []
         if record is None:
             demand_network(checkpoint.name)
-            record, notes = _looked_up(checkpoint)
+            record, moved_on = _looked_up(checkpoint), None
             write_record(folder, record)
-        elif note := _moved_on(checkpoint, record):
-            notes = [note]
-    licence = record.licence or checkpoint.licence
+        else:
+            moved_on = _moved_on(checkpoint, record)
+    downloads = _downloads(folder, record)
+    consent = _consent(checkpoint, record) if any(file.missing != 0 for file in downloads) else None
     return Wanted(
         checkpoint=checkpoint,
-        licence=licence,
+        licence=record.licence or checkpoint.licence,
         revision=record.revision,
-        downloads=_downloads(folder, record),
-        notes=tuple(notes),
+        downloads=downloads,
+        notes=tuple(note for note in (consent, moved_on) if note),
     )
 
 
-def _looked_up(checkpoint: Checkpoint) -> tuple[Record, list[str]]:
-    """Ask the hub once; what is remembered, and what is to be said."""
+def _looked_up(checkpoint: Checkpoint) -> Record:
+    """Ask the hub once; what is remembered."""
     repository, tokenizer = checkpoint.repository, ""
     if checkpoint.layout == "open_clip":
         repository, tokenizer = published_clip(checkpoint.name)
@@ -235,18 +235,20 @@ def _looked_up(checkpoint: Checkpoint) -> tuple[Record, list[str]]:
     if tokenizer and not set(names) & set(TOKENIZER):
         words = describe(tokenizer)
         parts.append(_part(words, [name for name in TOKENIZER if name in words.files]))
-    return Record(name=checkpoint.name, licence=found.licence, parts=parts), _consent(checkpoint, found)
+    return Record(name=checkpoint.name, licence=found.licence, parts=parts, gated=found.gated)
 
 
 def _part(found: Repository, names: Iterable[str]) -> Part:
     return Part(repository=found.name, revision=found.revision, files={name: found.files[name] for name in names})
 
 
-def _consent(checkpoint: Checkpoint, found: Repository) -> list[str]:
-    if not (checkpoint.consent or found.gated):
-        return []
-    what = checkpoint.consent or f"agree to its licence ({found.licence or 'on its page'}) at {found.page}"
-    return [f"{checkpoint.name} is given only to those who {what}; then log in once with `hf auth login`"]
+def _consent(checkpoint: Checkpoint, record: Record) -> str | None:
+    """What a person has to do before its files are given."""
+    if not (checkpoint.consent or record.gated):
+        return None
+    page = f"{HUB}/{record.parts[0].repository}"
+    what = checkpoint.consent or f"agree to its licence ({record.licence or 'on its page'}) at {page}"
+    return f"{checkpoint.name} is given only to those who {what}; then log in once with `hf auth login`"
 
 
 def _moved_on(checkpoint: Checkpoint, record: Record) -> str | None:

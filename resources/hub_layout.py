@@ -86,6 +86,8 @@ class Record:
     licence: str = ""
     parts: list[Part] = field(default_factory=list)
     """The first holds the weights."""
+    gated: bool = False
+    """Whether its files are given only to those who agreed to its licence."""
     archive: str = ""
     """Address of the archive that was unpacked."""
 
@@ -176,6 +178,7 @@ def read_record(folder: Path) -> Record | None:
             name=str(content["name"]),
             licence=str(content["licence"]),
             parts=[_part(part) for part in content["parts"]],
+            gated=bool(content.get("gated")),
             archive=str(content.get("archive", "")),
         )
     except (Refused, KeyError, TypeError, AttributeError):

@@ -88,8 +88,8 @@ def said(*names: str) -> tuple[int, str]:
 
 
 def names_in(folder: Path) -> list[str]:
-    kept = (".lock", ".sha256.json", RECORD)
-    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(kept)) if folder.is_dir() else []
+    beside = (".lock", RECORD)
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(beside)) if folder.is_dir() else []
 
 
 def test_models_of_all_layouts_come_whole_through_two_breaks(hub: Hub, home: Path) -> None:
@@ -193,6 +193,8 @@ def test_consent_is_said_first_and_the_token_is_shown_to_the_hub_alone(
     hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.gated.add(DETECTOR)
+    assert said(DETECTOR)[0] == 1
+    hub.asked.clear()
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     code, told = said(DETECTOR)
     assert code == 0, told
