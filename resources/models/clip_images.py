@@ -96,7 +96,7 @@ def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop, preparation: P
         images_N3HW = images_N3HW.clamp(0, 255)  # bicubic overshoots; 8-bit images cannot
     if min(target) < size:
         images_N3HW = _pad_to_square(images_N3HW, colour_311=torch.full_like(mean_311, preparation.fill))
-        target = tuple(images_N3HW.shape[-2:])
+        target = (size, size)
     top, left = round((target[0] - size) / 2), round((target[1] - size) / 2)
     images_N3SS = images_N3HW[..., top : top + size, left : left + size]
     return (images_N3SS / 255 - mean_311) / std_311

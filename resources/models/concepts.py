@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Sam3Model
 
 from ops.ssc.captions import Reworded, canonical_name
@@ -61,9 +61,9 @@ class ConceptSegmenter(Protocol):
 class Sam3:
     """SAM 3 as published for images, which is the first half of the model for videos."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, processor: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
         self.model, self.tokenizer, self.processor = model, tokenizer, processor
-        self.text_tokens = int(self.model.config.text_config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+        self.text_tokens = int(self.model.config.text_config.max_position_embeddings)
         self.passes = 0
 
     def reworded(self, classes: Iterable[str]) -> dict[str, Reworded]:
@@ -84,7 +84,7 @@ class Sam3:
         names = tuple(name for name in sorted({canonical_name(name) for name in classes}) if not self._problem(name))
         if not names:
             return Concepts(classes=(), detections=nothing_found(), masks_NHW=_blank(image_HW3))
-        encoded = self.model.get_vision_features(self._prepared(image_HW3))  # type: ignore[operator]
+        encoded = self.model.get_vision_features(self._prepared(image_HW3))
         self.passes += 1
         found = [self._of_class(encoded, name, image_HW3.shape[:2], threshold) for name in names]
         parts = [part for part, _ in found]

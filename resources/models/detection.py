@@ -57,8 +57,9 @@ class Found:
 class Detector(Protocol):
     """Finds objects of named classes."""
 
-    passes: int
-    """Images that went through the network so far, once for each caption."""
+    @property
+    def passes(self) -> int:
+        """Images that went through the network so far, once for each caption."""
 
     def reworded(self, classes: Iterable[str]) -> dict[str, Reworded]:
         """Those classes that are not asked for as they are, and what becomes of them."""

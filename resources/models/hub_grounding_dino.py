@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GroundingDinoForObjectDetection, MMGroundingDinoForObjectDetection
 from transformers.models.grounding_dino.modeling_grounding_dino import SPECIAL_TOKENS
 
@@ -38,9 +38,9 @@ MARKS = ("[CLS]", "[SEP]", ".", "?")
 class HubGroundingDino:
     """A Grounding DINO in transformers' layout."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, processor: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, processor: Any) -> None:
         self.model, self.tokenizer, self.processor = model, tokenizer, processor
-        self.caption_tokens = int(self.model.config.max_text_len) - 2  # type: ignore[union-attr, arg-type]
+        self.caption_tokens = int(self.model.config.max_text_len) - 2
         self.passes = 0
 
     def tokens(self, text: str) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import EdgeTamModel, Sam2Model, SamHQModel, SamModel
 
 from resources.models.hub_kinds import EDGETAM, SAM, SAM_2, SAM_HQ, demand_served
@@ -67,7 +67,7 @@ class HubSam(MaskSearch):
         passes: image encodings so far.
     """
 
-    model: nn.Module
+    model: Any
     processor: Any
     everything: EverythingSettings = field(default_factory=EverythingSettings)
     passes: int = 0
@@ -101,8 +101,8 @@ class HubSam(MaskSearch):
             return []
         prepared = self.processor(images=list(images), return_tensors="pt")
         inputs_B3HW = prepared["pixel_values"].to(self.model.device)
-        whole = [tuple(inputs_B3HW.shape[-2:])] * len(images)
-        inside = [tuple(map(int, size)) for size in prepared.get("reshaped_input_sizes", whole)]
+        whole = [inputs_B3HW.shape[-2:]] * len(images)
+        inside = [(int(height), int(width)) for height, width in prepared.get("reshaped_input_sizes", whole)]
         features = _features(self.model, inputs_B3HW)
         return [
             Encoded(
@@ -194,9 +194,9 @@ def load_hub_sam(folder: Path, *, device: torch.device | str = "cpu") -> HubSam:
     return HubSam(read_pretrained(network, folder, types=types, device=device), read_image_processor(folder))
 
 
-def _features(model: nn.Module, inputs_B3HW: Tensor) -> dict[str, Any]:
+def _features(model: Any, inputs_B3HW: Tensor) -> dict[str, Any]:
     """What stands for images in the network's next calls."""
-    found = model.get_image_embeddings(inputs_B3HW)  # type: ignore[operator]
+    found = model.get_image_embeddings(inputs_B3HW)
     if isinstance(model, SamHQModel):
         return {"image_embeddings": found[0], "intermediate_embeddings": found[1], "hq_token_only": False}
     return {"image_embeddings": found}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Owlv2ForObjectDetection, OwlViTForObjectDetection
 
 from ops.refusal import Refused
@@ -39,9 +39,9 @@ QUERY = "a photo of a {}"
 class Queried:
     """An OWL, asked class by class; implements `Detector`."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, processor: Any, *, padded: bool) -> None:
+    def __init__(self, model: Any, tokenizer: Any, processor: Any, *, padded: bool) -> None:
         self.model, self.tokenizer, self.processor, self.padded = model, tokenizer, processor, padded
-        self.query_tokens = int(self.model.config.text_config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+        self.query_tokens = int(self.model.config.text_config.max_position_embeddings)
         self.passes = 0
 
     def reworded(self, classes: Iterable[str]) -> dict[str, Reworded]:

@@ -23,7 +23,12 @@ from resources.models.clip_names import architecture_config, has_tokens
 from resources.models.open_clip_models import load_open_clip
 from tests.resources.models.hub_folders import CLIP, SIGLIP, clip
 
-LOOK = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], "interpolation": "bilinear", "resize_mode": "longest"}
+LOOK: dict[str, Any] = {
+    "mean": [0.4, 0.5, 0.6],
+    "std": [0.2, 0.3, 0.25],
+    "interpolation": "bilinear",
+    "resize_mode": "longest",
+}
 TEXTS = ["a red cup", "The man, on the left!"]
 
 
@@ -32,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     home = tmp_path_factory.mktemp("open_clip")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return {"vit": clip(home / "vit", **LOOK, fill_color=7), "siglip": clip(home / "siglip", SIGLIP)}
+        return {"vit": clip(home / "vit", CLIP, **LOOK, fill_color=7), "siglip": clip(home / "siglip", SIGLIP)}
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
@@ -149,16 +154,21 @@ def rewritten(**changes: Any) -> Callable[[Path], Any]:
     return change
 
 
+def removed(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).unlink()
+
+
 def reweighed(folder: Path) -> None:
     path = folder / "open_clip_model.safetensors"
     save_file({**load_file(path), "surprise": torch.ones(1)}, path)
 
 
 DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
-    "no weights": ("vit", lambda folder: (folder / "open_clip_model.safetensors").unlink(), "holds no open_clip_model"),
+    "no weights": ("vit", lambda folder: removed(folder, "open_clip_model.safetensors"), "holds no open_clip_model"),
     "no configuration": (
         "vit",
-        lambda folder: (folder / "open_clip_config.json").unlink(),
+        lambda folder: removed(folder, "open_clip_config.json"),
         r"open_clip_config\.json is missing",
     ),
     "no CLIP": ("vit", rewritten(model_cfg=3), "describes no CLIP in its 'model_cfg'"),
@@ -178,7 +188,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "no tokenizer": (
         "siglip",
-        lambda folder: [path.unlink() for path in folder.glob("tokenizer*")],
+        lambda folder: removed(folder, "tokenizer.json", "tokenizer_config.json"),
         "put the tokenizer of somewhere/else beside the weights",
     ),
     "a tokenizer of another model": ("siglip", rewritten(text_cfg={"vocab_size": 40}), "keys of another shape"),

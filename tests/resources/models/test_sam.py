@@ -12,7 +12,8 @@ from segment_anything import SamPredictor, sam_model_registry
 from assets.pretraining import segmenter as script
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
-from resources.models.sam import EverythingSettings, PackageSam, SamShape, build_small_sam, load_segmenter
+from resources.models.sam import PackageSam, SamShape, build_small_sam, load_segmenter
+from resources.models.segmentation import EverythingSettings
 from resources.toyref.scenes import render_scene
 
 TINY = SamShape(
