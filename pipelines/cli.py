@@ -80,9 +80,10 @@ def run(
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
+    train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, until=until, force=force, processes=processes)
+    _run(dataset, experiment, until=until, train=train, force=force, processes=processes)
     console.print(f"done; see `wordmask {'status' if until else 'report'} -d {dataset} -e {experiment}`")
 
 
@@ -91,7 +92,12 @@ def add(
     folder: Annotated[Path, typer.Argument(help="Images, with expressions.csv or expressions.jsonl among them.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     manifest: Annotated[str | None, typer.Option(help="Table of image and expression, if called otherwise.")] = None,
-    experiment: Experiment = "base",
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            "--experiment", "-e", help="Experiment file to follow; photo where its models are there, or base."
+        ),
+    ] = None,
 ) -> None:
     """Register your own folder as a data set for an experiment."""
     from pipelines.commands.add import add_folder
@@ -125,8 +131,14 @@ def report(
     compare: Annotated[
         bool, typer.Option(help="Every experiment on the data set side by side, with differences.")
     ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
+    if show:
+        from pipelines.commands.report import open_page
+
+        with _clear_errors():
+            open_page(dataset, experiment)
     if not compare:
         _print_report(dataset, experiment)
         return
