@@ -115,6 +115,7 @@ def test_without_its_models_it_is_said_what_to_type(tmp_path: Path, monkeypatch:
     assert "`wordmask models get --for photo` and then `wordmask run -d mine -e photo`" in " ".join(told.split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is absent: real photographs are not part of the project")
 @pytest.mark.usefixtures("fetched")
 def test_every_reference_of_a_real_set_is_accounted_for() -> None:
