@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -148,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: len(body) // 2])
             hub.stall.wait(30)
             body = body[len(body) // 2 :]
-        self.wfile.write(body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who has enough, or was killed, goes
+            self.wfile.write(body)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -63,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: len(body) // 3])
             self.connection.close()
             return
-        self.wfile.write(body)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who has enough goes
+            self.wfile.write(body)
 
     def do_HEAD(self) -> None:
         self.send_response(self.server.status)

@@ -1,7 +1,6 @@
 """A detector and a segmenter come from a hub in the layout in which they are published, and are opened without it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -10,14 +9,14 @@ from pipelines.cli import app
 from resources.models import loading
 from resources.runtime import Runtime
 from tests.resources.hub_server import Hub, running
+from tests.resources.models.hub_folders import made
 
-hub_folders: Any = pytest.importorskip("tests.resources.models.hub_folders")
 KINDS = {"owner/detector": "owlv2", "owner/segmenter": "sam2_video"}
 
 
 def test_what_was_fetched_is_opened_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders = {name: hub_folders.made(kind, tmp_path / kind) for name, kind in KINDS.items()}
-    files = {name: {path.name: path.read_bytes() for path in made.iterdir()} for name, made in folders.items()}
+    folders = {name: made(kind, tmp_path / kind) for name, kind in KINDS.items()}
+    files = {name: {path.name: path.read_bytes() for path in folder.iterdir()} for name, folder in folders.items()}
     monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path / "models"))
     monkeypatch.setattr("resources.fetching.PAUSE", 0.001)
     with running(Hub(files, breaks=2)) as hub:
