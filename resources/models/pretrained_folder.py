@@ -5,6 +5,7 @@ safetensors, and they are taken only if they fit exactly.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ from resources.models.weights import building, reading
 PROCESSORS = CONFIGURATION["transformers"][1:]
 MOST_ASPECT = 200
 """Longer side of an image by its shorter one: of a thinner one, nothing is left at a network's size."""
+INDICES = re.compile(r"(.*\.)?(position_ids|relative_position_index)")
+"""Numbers that every transformers computes, and old ones wrote beside the weights."""
 M = TypeVar("M")
 
 
@@ -140,7 +143,7 @@ def _demand_whole(report: dict[str, Any], weights: Path) -> None:
     """Refuse weights of which some have no place, or which leave a place empty."""
     problems = {
         "missing": sorted(report["missing_keys"]),
-        "unknown": sorted(report["unexpected_keys"]),
+        "unknown": sorted(key for key in report["unexpected_keys"] if not INDICES.fullmatch(key)),
         "of another shape": sorted(str(key[0]) for key in report["mismatched_keys"]),
     }
     if any(problems.values()):

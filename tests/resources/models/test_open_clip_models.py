@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ops.refusal import Refused
+from resources.checkpoints import HUB_CHECKPOINTS
 from resources.models import clip_names
 from resources.models.clip import Clip
 from resources.models.clip_images import Preparation, prepare_images
@@ -231,3 +232,12 @@ def test_a_clip_without_a_head_of_its_own_says_its_width(folders: Mapping[str, P
     siglip = load_open_clip("someone/clip", folders["siglip"])
     assert isinstance(siglip, Clip)
     assert siglip.encode_images(torch.zeros(0, 3, 9, 9), crop="center").shape == (0, siglip.width) == (0, 16)
+
+
+def test_every_listed_clip_is_one_whose_images_open_clip_describes() -> None:
+    names = [name for name, known in HUB_CHECKPOINTS.items() if known.layout == "open_clip"]
+    found = {name: Preparation.from_config(open_clip.get_pretrained_cfg(*name.split(":"))) for name in names}
+    assert found["ViT-B-16:laion2b_s34b_b88k"] == Preparation()
+    assert found["ViT-B-16-SigLIP2:webli"] == Preparation(mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
+    assert found["MobileCLIP2-S0:dfndr2b"].interpolation == "bilinear"
+    assert all(architecture_config(name.split(":")[0]) for name in names)
