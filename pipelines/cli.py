@@ -167,6 +167,21 @@ def export(
         console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
 
 
+@app.command("export-onnx")
+def export_onnx(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to, e.g. model.onnx; model.json gets words and preprocessing.")],
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
+) -> None:
+    """Write a trained model as an ONNX graph that computes the same to 0.001."""
+    from pipelines.commands.export_onnx import export_onnx
+
+    with _clear_errors(), for_others(ctx.obj):
+        console.print(export_onnx(dataset, experiment, file, model=model))
+
+
 @app.command()
 def segment(
     ctx: typer.Context,

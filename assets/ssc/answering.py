@@ -15,7 +15,7 @@ from assets.framework.knobs import Knobs
 from assets.framework.stage import Stage
 from assets.segmenters.answers import Answer
 from assets.ssc.absent_objects import THRESHOLD
-from assets.ssc.candidate_masks import Find, Query, asked_of, candidate_finder
+from assets.ssc.candidate_masks import Query, asked_of, candidate_finder
 from assets.ssc.knobs import CandidateKnobs, ChoiceKnobs, NounKnobs, ProjectionKnobs
 from assets.ssc.mask_choices import decider, with_threshold
 from assets.ssc.noun_phrases import NounsIn, open_noun_rule
@@ -29,6 +29,8 @@ from storage.artifact import Artifact
 
 IMAGE = "image"
 """What the one image is called."""
+Find = Callable[[Query, Pixels], list[CandidateRow]]
+"""S1."""
 
 
 @dataclass(frozen=True, kw_only=True)

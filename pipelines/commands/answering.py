@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,17 +87,23 @@ def _require_choice(
     dataset: str, wanted: Experiment, by: str, *, used: list[StageInstance], named: bool, finished: list[str]
 ) -> None:
     """Refuse where S1 and S2 are not what was asked for, or the experiment has none."""
-    stale = "" if named and by == CHOICE else raw_data_problem(used)
     chooses = MASK_CHOICES.name in closure(wanted, STAGES)
-    if by == CHOICE and chooses and not stale:
+    if by == CHOICE and chooses and (named or not raw_data_problem(used)):
         return
     lacking = "model" if by == CHOICE else by
     if by == CHOICE and not chooses:
         lacking = "model, and no choice among candidates"
-    raise Refused(
-        f"{stale}{wanted.name} on {dataset} has no finished {lacking}: `wordmask run -d {dataset} -e {wanted.name}` "
-        f"trains it; finished are {', '.join(finished) or 'none'}"
-        f"{f'; `--model {CHOICE}` answers without training' if chooses else ''}"
+    otherwise = f"; `--model {CHOICE}` answers without training" if chooses else ""
+    raise Refused(not_finished(dataset, wanted.name, lacking, used, finished=finished) + otherwise)
+
+
+def not_finished(
+    dataset: str, experiment: str, lacking: str, used: Sequence[StageInstance], *, finished: Iterable[str]
+) -> str:
+    """What to do about a model that is not there."""
+    return (
+        f"{raw_data_problem(used)}{experiment} on {dataset} has no finished {lacking}: "
+        f"`wordmask run -d {dataset} -e {experiment}` trains it; finished are {', '.join(finished) or 'none'}"
     )
 
 
