@@ -54,6 +54,13 @@ class Size(StrEnum):
     embedded = "embedded"
 
 
+class Purpose(StrEnum):
+    """Choices of `--as`."""
+
+    candidates = "candidates"
+    choices = "choices"
+
+
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
@@ -94,6 +101,33 @@ def add(
 
     with _clear_errors():
         add_folder(name, folder, manifest=manifest, experiment=experiment)
+
+
+@app.command("import-masks")
+def import_masks(
+    path: Annotated[
+        Path | None, typer.Argument(help="What the teacher wrote: COCO's JSON, records, or a folder of PNG masks.")
+    ] = None,
+    dataset: Dataset = "toyref",
+    purpose: Annotated[
+        Purpose | None, typer.Option("--as", help="Any masks of an image, or one for every expression.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the teacher.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Say what was imported, for all data sets.")] = False,
+    remove: Annotated[str, typer.Option(help="Delete the import of this name.")] = "",
+) -> None:
+    """Bring in the masks of a large model that ran elsewhere, as candidates (S1) or choices (S2) of a data set."""
+    from pipelines.commands import import_masks as command
+
+    with _clear_errors():
+        if show:
+            console.print(command.imports_table(None))
+        elif remove:
+            console.print(command.remove(dataset, remove))
+        elif path is None or purpose is None or not name:
+            raise typer.BadParameter("give a file or folder, --as candidates or --as choices, and --name")
+        else:
+            console.print(command.import_masks(path, dataset, name, purpose.value))
 
 
 @app.command()

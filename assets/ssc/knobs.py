@@ -1,8 +1,8 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
@@ -42,29 +42,64 @@ class ProjectionKnobs(Knobs):
         return (weights_name("clip_vit", self.clip),) if self.project else ()
 
 
-class CandidateKnobs(Knobs):
+class TeacherKnobs(Knobs):
+    """A stage that may take a teacher's masks, which `wordmask import-masks` brought in."""
+
+    later = ("teacher",)
+
+    teacher: str = ""
+    """Name that they were imported under."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return False
+
+    @model_validator(mode="after")
+    def _imports_have_a_name(self) -> Self:
+        if self.imports and not self.teacher:
+            raise ValueError("imported masks need `teacher`, the name that `wordmask import-masks` was given")
+        return self
+
+
+class CandidateKnobs(TeacherKnobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
-    source: Literal["detector", "crop", "everything"] = "detector"
+    source: Literal["detector", "crop", "everything", "imported"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
-    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select")."""
+    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select").
+    `imported` takes the masks of `teacher`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     box_threshold: Share = 0.35
     text_threshold: Share = 0.25
     nms_iou: Share = 0.85
 
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return self.source == "imported"
+
     def models(self) -> tuple[str, ...]:
-        """Detector (unless unused) and segmenter."""
+        """Detector (unless unused) and segmenter; neither where masks are imported."""
+        if self.imports:
+            return ()
         segmenter = weights_name("segmenter", self.segmenter)
         return (segmenter,) if self.source == "everything" else (*detector_names(self.detector), segmenter)
 
+    def unread(self) -> tuple[str, ...]:
+        """The knobs of the models where masks are imported, and the teacher where they are not."""
+        return ("detector", "segmenter", "box_threshold", "text_threshold") if self.imports else ("teacher",)
 
-class ChoiceKnobs(Knobs):
+
+class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    rule: Literal["clip", "global_local", "random", "first"] = "clip"
-    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
+    later = ("least_iou",)
+
+    rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
+    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
+    `imported` takes the candidate that the masks of `teacher` for the referent's expressions overlap most."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
     sigma: Deviation = 50.0
@@ -83,6 +118,13 @@ class ChoiceKnobs(Knobs):
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
     """For the rule `global_local`: finds the head noun's chunk."""
+    least_iou: Share = 0.5
+    """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether a teacher chooses."""
+        return self.rule == "imported"
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
@@ -90,8 +132,10 @@ class ChoiceKnobs(Knobs):
         return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP where another rule chooses."""
-        return () if self.rule == "global_local" else ("global_share", "parser")
+        """The knobs of GL-CLIP and of a teacher where another rule chooses; all others where a teacher does."""
+        if self.imports:
+            return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
+        return ("teacher", "least_iou", *(() if self.rule == "global_local" else ("global_share", "parser")))
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""

@@ -4,11 +4,12 @@ Shapes: S expressions of a referent, N its candidates, J referents of an image, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.data.images import ImageTask, Pixels, per_image
@@ -17,9 +18,20 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
 from assets.ssc.clip_scorers import Scorer, open_scorer
+from assets.ssc.imported_masks import ByExpression, key_of, require_size, teacher_masks
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
-from assets.ssc.tables import CHOICES, CandidateRow, ChoiceRow, candidates_of, of_classes, queries_of
+from assets.ssc.tables import (
+    CHOICES,
+    TEACHER_CHOICES,
+    CandidateRow,
+    ChoiceRow,
+    TeacherChoiceRow,
+    candidates_of,
+    of_classes,
+    queries_of,
+)
+from ops.refusal import Refused
 from ops.ssc.mask_selection import (
     COMPAT,
     FIXED,
@@ -30,9 +42,12 @@ from ops.ssc.mask_selection import (
     indices_to_score,
     mean_similarity,
     random_choice,
+    teacher_choice,
 )
 from ops.ssc.matching import match
+from resources.teachers.records import TeacherMask
 from storage.digest import digest
+from storage.masks import Rle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +84,31 @@ def mask_choices(work: Work) -> Outcome:
         )
         for image_id, referents in by_image(referents_of(work)).items()
     ]
-    tasks = [ImageTask(image=offer.image, payload=offer, key=offer.key) for offer in offers]
-    tally = per_image(work, CHOICES, tasks, decider(work, work.knobs_as(ChoiceKnobs)))
+    decide = decider(work, work.knobs_as(ChoiceKnobs))
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, decide)) for offer in offers]
+    tally = per_image(work, CHOICES, tasks, decide)
     rows = CHOICES.read_slot(work.slot)
-    reasons = Counter(row.reason for row in rows)
-    return Outcome(tallies={"choices": tally}, metrics=reasons, preview=referent_preview(work, rows))
+    metrics: dict[str, float | int | str] = dict(Counter(row.reason for row in rows))
+    if isinstance(decide, ChoiceOfTeacher):
+        metrics |= {"masks whose expression is gone": decide.masks.gone}
+        TEACHER_CHOICES.write(work.slot, decide.told(offers, rows))
+    return Outcome(tallies={"choices": tally}, metrics=metrics, preview=referent_preview(work, rows))
+
+
+def _key(offer: Offered, decide: Decide) -> str:
+    """The offer's own, and what a teacher says of it."""
+    if not isinstance(decide, ChoiceOfTeacher):
+        return offer.key
+    said = [key_of(decide.masks.of_referent(referent).values()) for referent in offer.referents]
+    return digest([offer.key, said])
 
 
 def decider(work: Work, knobs: ChoiceKnobs) -> Decide:
     """What chooses for the referents of an image, by `knobs.rule`."""
     if knobs.rule in ("clip", "global_local"):
         return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime))
+    if knobs.imports:
+        return ChoiceOfTeacher(masks=_masks_of_choices(work), least_iou=knobs.least_iou)
     return BlindChoice(knobs)
 
 
@@ -99,6 +128,65 @@ class BlindChoice:
                 choice = first_choice(len(masks))
             rows.append(choice_row(offer.image, referent, masks, choice, [choice] * len(referent.expressions)))
         return rows
+
+
+def _masks_of_choices(work: Work) -> ByExpression:
+    found, masks = teacher_masks(work)
+    if found.purpose != "choices":
+        raise Refused(
+            f"{found.name} was imported as {found.purpose}, which name no expressions: import masks for expressions "
+            "with `wordmask import-masks --as choices`, under another name"
+        )
+    fitting = ByExpression.of(masks, referents_of(work))
+    if fitting.gone:
+        work.log(f"{fitting.gone} masks of {found.name} are for expressions that the data set has no more")
+    return fitting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceOfTeacher:
+    """The candidate that a teacher's masks for the referent's expressions overlap most."""
+
+    masks: ByExpression
+    least_iou: float
+
+    def __call__(self, offer: Offered, _: Pixels) -> list[ChoiceRow]:
+        """One row per referent."""
+        rows = []
+        for referent, candidates in zip(offer.referents, offer.candidates, strict=True):
+            given = self.masks.of_referent(referent)
+            require_size(given.values(), offer.image)
+            ious = {
+                sent_id: np.array([[one.mask.iou(candidate.mask) for candidate in candidates]]).reshape(1, -1)
+                for sent_id, one in given.items()
+            }
+            none = np.zeros((0, len(candidates)))
+            choice = self._choice(np.concatenate([none, *ious.values()]), [one.score for one in given.values()])
+            alone = [self._choice(ious.get(sent_id, none), [None]) for sent_id in referent.sent_ids]
+            rows.append(choice_row(offer.image, referent, candidates, choice, alone))
+        return rows
+
+    def _choice(self, ious_SN: NDArray[np.float64], scores_S: Sequence[float | None]) -> Choice:
+        return teacher_choice(ious_SN, scores_S, least_iou=self.least_iou)
+
+    def told(self, offers: Iterable[Offered], rows: Iterable[ChoiceRow]) -> list[TeacherChoiceRow]:
+        """How sure the teacher was of every choice, and how far the chosen candidate is its mask."""
+        chosen = {row.ref_id: row.mask for row in rows}
+        return [
+            self._told(referent.ref_id, list(self.masks.of_referent(referent).values()), chosen[referent.ref_id])
+            for offer in offers
+            for referent in offer.referents
+            if referent.ref_id in chosen
+        ]
+
+    def _told(self, ref_id: int, given: Sequence[TeacherMask], chosen: Rle | None) -> TeacherChoiceRow:
+        scores = [one.score for one in given if one.score is not None]
+        return TeacherChoiceRow(
+            ref_id=ref_id,
+            masks=len(given),
+            score=float(np.mean(scores)) if scores else None,
+            iou=max(one.mask.iou(chosen) for one in given) if given and chosen else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
