@@ -54,6 +54,15 @@ class Size(StrEnum):
     embedded = "embedded"
 
 
+class Format(StrEnum):
+    """Choices of `export --format`."""
+
+    coco = "coco"
+    datasets = "datasets"
+    yolo = "yolo"
+    label_studio = "label-studio"
+
+
 class Purpose(StrEnum):
     """Choices of `--as`."""
 
@@ -173,16 +182,23 @@ def export(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
+    format: Annotated[  # noqa: A002  the field's word
+        Format, typer.Option(help="COCO's JSON, Parquet for Hugging Face's datasets, YOLO's polygons, Label Studio.")
+    ] = Format.coco,
+    images: Annotated[
+        bool, typer.Option("--images", help="Put the images in, too: datasets, label-studio; yolo always does.")
+    ] = False,
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
     guard_formulas: Annotated[
         bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
     ] = False,
 ) -> None:
-    """Write the masks of finished stages as COCO annotations, and as pictures."""
+    """Write the masks of finished stages as annotations of other tools, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors(), for_others(ctx.obj):
-        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
+        options = {"png": png, "with_images": images, "guard_formulas": guard_formulas}
+        console.print(export(dataset, experiment, to, stages=stage, format=format.value, **options))
 
 
 @app.command()
