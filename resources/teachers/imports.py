@@ -75,7 +75,7 @@ def imported(dataset: str, name: str) -> Import:
         f"no teacher called {shown(name)} was imported for {dataset}; "
         f"{f'did you mean {near[0]}? ' if near else ''}"
         f"{'there are ' + ', '.join(known) + '; ' if known else ''}"
-        f"`wordmask import-masks FILE -d {dataset} --as candidates --name {shown(name)}` imports one"
+        f"`wordmask import-masks FILE -d {dataset} --as candidates|choices --name {shown(name)}` imports one"
     )
 
 

@@ -219,8 +219,9 @@ def test_label_studio_converter_gives_the_masks_back(tmp_path: Path) -> None:
         accepted = {"id": number, "completed_by": 1, "result": task["predictions"][0]["result"]}
         task.update(id=number, annotations=[accepted])
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    (tmp_path / "brush").mkdir()
     reader = converter.Converter(CONFIG, str(tmp_path), download_resources=False)
-    reader.convert_to_brush(str(tmp_path / "tasks.json"), str(tmp_path / "brush"), out_format="numpy", is_dir=False)
+    reader.convert(str(tmp_path / "tasks.json"), str(tmp_path / "brush"), "BRUSH_TO_NUMPY", is_dir=False)
     found = {path.name[:6]: np.load(path) for path in (tmp_path / "brush").glob("*.npy")}
     assert [(found[f"task-{n}"] > 0).tolist() for n in (1, 2, 3)] == [
         MASKS[shape].tolist() for shape in ("whole", "two parts", "ring")

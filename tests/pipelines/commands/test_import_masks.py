@@ -12,7 +12,7 @@ from assets.framework.stage import StageInstance
 from assets.ssc.knobs import CandidateKnobs, ChoiceKnobs
 from assets.ssc.tables import CANDIDATES, CHOICES, TEACHER_CHOICES
 from ops.refusal import Refused
-from pipelines.graph.load import planned
+from pipelines.graph.load import identify, planned
 from pipelines.graph.state import IMPORTED_ANEW, states_of
 from resources.datasets import open_dataset
 from resources.datasets.ground_truth import ground_truth_mask
@@ -41,8 +41,9 @@ Finish = Callable[[str], dict[str, Artifact]]
 
 
 @pytest.fixture
-def finish(described: Path, home: Path) -> Finish:
+def finish(described: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Finish:
     """Run an experiment up to its choices; its artifacts by stage."""
+    monkeypatch.setattr("pipelines.graph.load.identify", identify)
     copy_home(described, home, experiments={"taught": TAUGHT, "pooled": POOLED})
 
     def finished(experiment: str) -> dict[str, Artifact]:
@@ -56,9 +57,7 @@ def last(experiment: str) -> StageInstance:
     return planned("little", experiment)[-1]
 
 
-def test_a_simulated_teacher_goes_into_candidates_and_choices(
-    finish: Finish, run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_simulated_teacher_goes_into_candidates_and_choices(finish: Finish, run: Run, home: Path) -> None:
     config = last("taught").source.config
     choices, candidates = simulate(config, home / "simulated", wrong=0.3)
     code, said = run("import-masks", candidates, "-d", "little", "--as", "candidates", "--name", OFFERED)
@@ -96,7 +95,7 @@ def test_a_simulated_teacher_goes_into_candidates_and_choices(
     assert "no teacher called simulated was imported for little" in str(
         states_of(planned("little", "taught"), open_store())[last("taught").key]
     )
-    (home / "experiments" / "taught.yaml").write_text(TAUGHT.replace(f"teacher: {SHOWN}", f"teacher: {OFFERED}"))
+    (home / "experiments" / "taught.yaml").write_text(TAUGHT.replace(f"teacher: {SHOWN}}}", f"teacher: {OFFERED}}}"))
     with pytest.raises(Refused, match="simulated_candidates was imported as candidates, which name no expressions"):
         finish("taught")
 
