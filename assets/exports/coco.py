@@ -25,7 +25,7 @@ LICENSE = {"id": 1, "name": "that of the images, see their data set", "url": ""}
 
 def files(export: Export) -> Iterator[File]:
     """`annotations.json`."""
-    yield File("/annotations.json", lambda: annotations(export))
+    yield File("/annotations.json", lambda: coco_page(export))
 
 
 def drawn(export: Export) -> Iterator[File]:
@@ -36,7 +36,7 @@ def drawn(export: Export) -> Iterator[File]:
     yield File("/expressions.csv", lambda: csv_bytes(rows, guard_formulas=export.guard_formulas))
 
 
-def annotations(export: Export) -> bytes:
+def coco_page(export: Export) -> bytes:
     """The page of JSON."""
     numbers = {image_id: number for number, image_id in enumerate(export.images, 1)}
     page = {

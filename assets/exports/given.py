@@ -80,8 +80,10 @@ def given_masks(references: Artifact, masked: Artifact, table: str) -> Iterator[
         mask = None if row["rle"] is None else Rle(row["rle"], row["height"], row["width"])
         score = _known(row.get("confidence", scores.get(referent.ref_id)))
         image, sent_id = images[referent.image_id], row.get("sent_id")
-        found = mask and mask.area
-        yield Given(image=image, referent=referent, sent_id=sent_id, mask=mask, score=score) if found else None
+        if mask is None or not mask.area:
+            yield None
+        else:
+            yield Given(image=image, referent=referent, sent_id=sent_id, mask=mask, score=score)
 
 
 def _scores(masked: Artifact) -> dict[int, float | None]:

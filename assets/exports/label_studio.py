@@ -49,7 +49,7 @@ def task(image: ImageRow, masks: list[Given], stage: str) -> dict[str, Any]:
     """An image and its masks."""
     regions = [region for number, one in enumerate(masks, 1) for region in _regions(one, f"mask_{number}")]
     scores = [one.score for one in masks if one.score is not None]
-    prediction = {"model_version": f"wordmask {stage}", "result": regions}
+    prediction: dict[str, Any] = {"model_version": f"wordmask {stage}", "result": regions}
     if scores:
         prediction["score"] = sum(scores) / len(scores)
     data = {"image": f"{SERVED}{quote(image.image_file)}", "image_id": image.image_id}

@@ -181,21 +181,21 @@ def _folder_rows(folder: Path) -> Iterator[Read]:
 
 
 def _row(folder: Path, row: Row) -> Read:
-    cells = row.cells
-    item = ", ".join(shown(cells[name]) for name in ("image", "expression") if cells[name])
+    cells: dict[object, object] = dict(row.cells)
+    item = ", ".join(shown(row.cells[name]) for name in ("image", "expression") if cells[name])
     try:
         if row.problem or not (cells["image"] and cells["file"]):
             raise RecordProblem(row.problem or "the row names no image or no file")
         sent_id, ref_id = _number(cells, "sent_id"), _number(cells, "ref_id")
         return GivenMask(
             place=row.place,
-            image=cells["image"],
-            draw=partial(_painted, safe_path(folder, cells["file"])),
+            image=text_of(cells, "image"),
+            draw=partial(_painted, safe_path(folder, text_of(cells, "file"))),
             expression=text_of(cells, "expression", longest=LONGEST_EXPRESSION),
             sent_ids=() if sent_id is None else (sent_id,),
             ref_id=ref_id,
             label=text_of(cells, "label", longest=LONGEST_LABEL),
-            score=_float(cells["score"]),
+            score=_float(row.cells["score"]),
         )
     except Refused as problem:
         return Unusable(place=row.place, item=item, reason=str(problem))
@@ -205,8 +205,8 @@ def _painted(path: Path, height: int, width: int) -> Rle:
     return Rle.of(load_mask(path, expected_size=(width, height)))
 
 
-def _number(cells: Mapping[str, str], name: str) -> int | None:
-    return number_of(dict(cells), name) if cells[name] else None
+def _number(cells: Fields, name: str) -> int | None:
+    return number_of(cells, name) if cells[name] else None
 
 
 def _float(cell: str) -> float | None:

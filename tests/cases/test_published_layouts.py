@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from assets.data.tables import EXPRESSIONS, QUARANTINE, ImageRow, Referent
-from assets.exports.coco import annotations
+from assets.exports.coco import coco_page
 from assets.exports.given import Export, Given
 from ops.refusal import Refused
 from resources.datasets import DatasetConfig, open_dataset
@@ -300,7 +300,7 @@ def test_exported_annotations_have_every_section_that_other_readers_demand() -> 
     given = Given(image=image, referent=referent, sent_id=None, mask=Rle.of(np.ones((4, 4), bool)), score=0.5)
     coco = COCO()
     export = Export(stage="", images={"a": image}, given=[given], read=lambda _: b"")
-    coco.dataset = json.loads(annotations(export))
+    coco.dataset = json.loads(coco_page(export))
     coco.createIndex()
     coco.info()
     assert coco.imgs[1]["license"] in [one["id"] for one in coco.dataset["licenses"]]
