@@ -1,8 +1,8 @@
 """COCO annotations, which most tools read, and pictures that people can correct by hand.
 
-The annotations are run-length encoded, of one category, with `score` where the stage has one, and with `ref_id`,
-`object_id`, `split`, `sent_ids` and `sentences` beside them. Laid beside the images of the data set, table and pictures
-are a folder that `wordmask add` reads as ground truth.
+The annotations are run-length encoded, of one category, with `score` and `margin` where the stage has them, and with
+`ref_id`, `object_id`, `split`, `sent_ids` and `sentences` beside them. Laid beside the images of the data set, table
+and pictures are a folder that `wordmask add` reads as ground truth.
 """
 
 import csv
@@ -16,8 +16,9 @@ from typing import Any
 from assets.exports.given import CATEGORY, Export, File, Given
 from ops.visualisation import png_bytes
 
-COLUMNS = ("image", "expression", "object_id", "split", "mask")
-"""Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`."""
+COLUMNS = ("image", "expression", "object_id", "split", "mask", "confidence", "margin")
+"""Of `expressions.csv`: a user's own folder with ground-truth masks, see `resources.datasets.folder`, which passes over
+the last two."""
 FORMULA_SIGNS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 """A spreadsheet computes a cell that begins with one of them; the last four are as wide as a Chinese letter."""
 LICENSE = {"id": 1, "name": "that of the images, see their data set", "url": ""}
@@ -66,7 +67,7 @@ def _annotation(one: Given) -> dict[str, Any]:
         "category_id": 1,
         "iscrowd": 0,
         **one.mask.annotation(),
-        **({} if one.score is None else {"score": one.score}),
+        **{name: value for name, value in (("score", one.score), ("margin", one.margin)) if value is not None},
         "ref_id": one.referent.ref_id,
         "object_id": one.referent.object_id,
         "split": one.referent.split,
@@ -103,4 +104,5 @@ def _table(given: Sequence[Given]) -> Iterator[Sequence[str]]:
         object_id = mask.referent.object_id
         name = object_id if masks_of[object_id] == 1 else f"{object_id}, {mask.file}"
         for text in mask.expressions.values():
-            yield mask.image.image_file, text, name, mask.referent.split, mask.file
+            sure = ("" if known is None else str(known) for known in (mask.score, mask.margin))
+            yield mask.image.image_file, text, name, mask.referent.split, mask.file, *sure

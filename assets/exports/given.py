@@ -1,12 +1,10 @@
 """The masks that a stage gives to referents or their expressions, as every format takes them."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
-from assets.ssc.tables import TEACHER_CHOICES
+from assets.ssc.tables import CHOICES, TEACHER_CHOICES, read_choices
 from storage.artifact import Artifact
 from storage.masks import RLE_COLUMNS, Rle
 
@@ -24,7 +22,9 @@ class Given:
     sent_id: int | None
     mask: Rle
     score: float | None = None
-    """How sure the stage is of it, from 0 to 1; None where it says nothing of that."""
+    """How sure the stage is of it, from 0 to 1: a choice's confidence, or a teacher's score; None: untold."""
+    margin: float | None = None
+    """By how much a choice is ahead of the next one, 100 cosine; None where nothing was compared."""
 
     @property
     def expressions(self) -> dict[int, str]:
@@ -72,26 +72,23 @@ def given_masks(references: Artifact, masked: Artifact, table: str) -> Iterator[
     images, referents = images_in(references), referents_in(references)
     of_ref = {referent.ref_id: referent for referent in referents}
     of_expression = {sent_id: referent for referent in referents for sent_id in referent.sent_ids}
-    scores = _scores(masked)
-    has = masked.schema(table).names
-    columns = [name for name in ("ref_id", "sent_id", "confidence", *RLE) if name in has]
+    sure = _certainty(masked, table)
+    columns = [name for name in ("ref_id", "sent_id", *RLE) if name in masked.schema(table).names]
     for row in masked.table(table, columns=columns).to_pylist():
         referent = of_ref[row["ref_id"]] if "ref_id" in row else of_expression[row["sent_id"]]
         mask = None if row["rle"] is None else Rle(row["rle"], row["height"], row["width"])
-        score = _known(row.get("confidence", scores.get(referent.ref_id)))
-        image, sent_id = images[referent.image_id], row.get("sent_id")
         if mask is None or not mask.area:
             yield None
-        else:
-            yield Given(image=image, referent=referent, sent_id=sent_id, mask=mask, score=score)
+            continue
+        score, margin = sure.get(referent.ref_id, (None, None))
+        image, sent_id = images[referent.image_id], row.get("sent_id")
+        yield Given(image=image, referent=referent, sent_id=sent_id, mask=mask, score=score, margin=margin)
 
 
-def _scores(masked: Artifact) -> dict[int, float | None]:
-    """Referent -> how sure a teacher was, where one chose."""
-    if TEACHER_CHOICES.name not in masked.tables:
+def _certainty(masked: Artifact, table: str) -> dict[int, tuple[float | None, float | None]]:
+    """Referent -> score and margin of its choice, where choices are exported; a teacher's choices have its score."""
+    if TEACHER_CHOICES.name in masked.tables:
+        return {row.ref_id: (row.score, None) for row in TEACHER_CHOICES.read(masked)}
+    if table != CHOICES.name or "scores" not in masked.schema(table).names:
         return {}
-    return {row.ref_id: row.score for row in TEACHER_CHOICES.read(masked)}
-
-
-def _known(score: Any) -> float | None:
-    return None if score is None or math.isnan(score) else float(score)
+    return {row.ref_id: (row.confidence, row.margin) for row in read_choices(masked)}

@@ -29,7 +29,7 @@ class TrainedSegmenter:
     scores: Stage
     curve: Stage
     open: str
-    """`"module:function"`: (trained artifact, knobs of the predictions, runtime) -> `inference.Segment`."""
+    """`"module:function"`: (trained artifact, knobs of the predictions, runtime) -> `answers.Segment`."""
 
 
 def epoch_needs(knobs: TrainingKnobs) -> tuple[Stage, ...]:

@@ -14,12 +14,14 @@ from assets.reports.previews import candidate_preview
 from assets.ssc.imported_masks import key_of, of_images, require_size, stacked, teacher_masks
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
-from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, RewordedRow
+from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, QueryRow, RewordedRow
+from ops.refusal import Refused
 from ops.ssc.captions import Caption, Question, canonical_name, question, reworded, token_spans
 from ops.ssc.detections import Detections, best_of_three, keep_detections, mask_nms, together
 from resources.models.grounding_dino import CAPTION_TOKENS, Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.sam import Segmenter
+from resources.runtime import Runtime
 from resources.teachers.records import TeacherMask
 from storage.digest import digest
 from storage.masks import Rle
@@ -28,15 +30,9 @@ from storage.masks import Rle
 def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
-    asked: dict[str, set[str]] = {}
-    for row in QUERIES.read(work.input(PROJECTED_CLASSES)):
-        asked.setdefault(row.image_id, set()).update(row.query)
-    find = candidate_finder(work, knobs)
-    tasks = [
-        _task(image, sorted(asked[image.image_id]), find)
-        for image in images_of(work).values()
-        if image.image_id in asked
-    ]
+    asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
+    find = imported_finder(work, knobs) if knobs.imports else candidate_finder(knobs, work.runtime)
+    tasks = [_task(image, asked[image.image_id], find) for image in images_of(work).values() if image.image_id in asked]
     tally = per_image(work, CANDIDATES, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
     changed = find.reworded([task.payload for task in tasks]) if isinstance(find, Detected) else []
@@ -73,14 +69,29 @@ def _task(image: ImageRow, classes: list[str], find: Find) -> ImageTask[Query]:
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
 
 
-def candidate_finder(work: Work, knobs: CandidateKnobs) -> Find:
-    """What finds the candidates of an image, by `knobs.source`."""
+def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
+    """Image id -> the classes of all its referents, in alphabetical order: what the detector is asked for at once."""
+    asked: dict[str, set[str]] = {}
+    for row in queries:
+        asked.setdefault(row.image_id, set()).update(row.query)
+    return {image_id: sorted(classes) for image_id, classes in asked.items()}
+
+
+def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> Find:
+    """What finds the candidates of an image, by `knobs.source`; refused where that is a teacher's import."""
     if knobs.imports:
-        return Imported(masks=of_images(teacher_masks(work)[1]), images=images_of(work), nms_iou=knobs.nms_iou)
-    segmenter = open_segmenter(knobs.segmenter, work.runtime)
+        raise Refused(
+            f"the masks of {knobs.teacher} were imported for their own images; this one needs a trained model"
+        )
+    segmenter = open_segmenter(knobs.segmenter, runtime)
     if knobs.source == "everything":
         return Everything(segmenter)
-    return Detected(detector=open_detector(knobs.detector, work.runtime), segmenter=segmenter, knobs=knobs)
+    return Detected(detector=open_detector(knobs.detector, runtime), segmenter=segmenter, knobs=knobs)
+
+
+def imported_finder(work: Work, knobs: CandidateKnobs) -> Find:
+    """The same where the masks are a teacher's."""
+    return Imported(masks=of_images(teacher_masks(work)[1]), images=images_of(work), nms_iou=knobs.nms_iou)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Shapes: N candidates, S expressions, D embedding width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -42,13 +42,15 @@ class Scorer(Protocol):
         """Features (N, D) of the candidates of an image, of which there is one at least."""
 
 
-def open_scorer(knobs: ChoiceKnobs, runtime: Runtime) -> Scorer:
-    """The scorer of the rules `clip` and `global_local`.
+def open_scorer(
+    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+) -> Scorer:
+    """The scorer of the rules `clip` and `global_local`. `opened` opens the CLIP of a knob.
 
     Raises:
         Refused: GL-CLIP masks tokens, which only a vision transformer has.
     """
-    clip = open_clip_model(knobs.clip, runtime)
+    clip = opened(knobs.clip, runtime)
     if knobs.rule == "clip":
         return PromptedScorer(knobs=knobs, clip=clip)
     return GlobalLocalScorer(clip=clip, parse=partial(parse_all, open_parser(knobs.parser)), share=knobs.global_share)

@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -95,7 +95,7 @@ class CandidateKnobs(TeacherKnobs):
 class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    later = ("least_iou",)
+    later = ("absent", "plural", "plural_margin", "least_iou")
 
     rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
@@ -117,7 +117,15 @@ class ChoiceKnobs(TeacherKnobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """For the rule `global_local`: finds the head noun's chunk."""
+    """Finds the head noun's chunk for the rule `global_local`, and the number of objects for `plural`."""
+    absent: Annotated[float, Field(gt=0, le=1)] | Literal["balanced"] | None = None
+    """A share of the true sentences, such as 0.95, that keep their mask: the others, and what is as unlike every
+    candidate, get none (reason "absent"). `balanced` weighs both errors alike; null: every sentence means something.
+    The threshold is found on sentences of other images, see `assets.ssc.absent_objects`."""
+    plural: Literal["one", "all"] = "one"
+    """`all`: "both dogs", "two cats", "birds" mean the union of several candidates (`ops.ssc.plurals`)."""
+    plural_margin: float = Field(default=2.0, ge=0, le=200)
+    """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
     least_iou: Share = 0.5
     """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
 
@@ -126,16 +134,31 @@ class ChoiceKnobs(TeacherKnobs):
         """Whether a teacher chooses."""
         return self.rule == "imported"
 
+    @model_validator(mode="after")
+    def _need_scores(self) -> Self:
+        if self.rule not in ("clip", "global_local") and (self.absent is not None or self.plural == "all"):
+            raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
+        if self.plural == "all" and self.assign == "greedy":
+            raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
+        return self
+
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+        if self.rule not in ("clip", "global_local"):
+            return ()
+        return (clip, parser) if self._parses() else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP and of a teacher where another rule chooses; all others where a teacher does."""
+        """The knobs of GL-CLIP, plurals and a teacher where they do nothing; all others where a teacher chooses."""
         if self.imports:
             return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
-        return ("teacher", "least_iou", *(() if self.rule == "global_local" else ("global_share", "parser")))
+        unread = ("teacher", "least_iou") if self.rule == "global_local" else ("teacher", "least_iou", "global_share")
+        unread += () if self._parses() else ("parser",)
+        return unread if self.plural == "all" else (*unread, "plural_margin")
+
+    def _parses(self) -> bool:
+        return self.rule == "global_local" or self.plural == "all"
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""

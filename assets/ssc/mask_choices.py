@@ -3,13 +3,14 @@
 Shapes: S expressions of a referent, N its candidates, J referents of an image, K its candidates, D embedding width.
 """
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.data.images import ImageTask, Pixels, per_image
@@ -17,20 +18,22 @@ from assets.data.tables import ImageRow, Referent, by_image, images_of, referent
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
+from assets.ssc.absent_objects import Absence, calibrated
 from assets.ssc.clip_scorers import Scorer, open_scorer
-from assets.ssc.imported_masks import ByExpression, key_of, require_size, teacher_masks
 from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.offers import Decide, Offered, offered
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import (
     CHOICES,
-    TEACHER_CHOICES,
+    SEVERAL,
     CandidateRow,
     ChoiceRow,
-    TeacherChoiceRow,
+    QueryRow,
+    SeveralRow,
     candidates_of,
-    of_classes,
     queries_of,
 )
+from assets.ssc.teacher_choices import choices_of_teacher
 from ops.refusal import Refused
 from ops.ssc.mask_selection import (
     COMPAT,
@@ -42,74 +45,80 @@ from ops.ssc.mask_selection import (
     indices_to_score,
     mean_similarity,
     random_choice,
-    teacher_choice,
+    unless_absent,
 )
 from ops.ssc.matching import match
-from resources.teachers.records import TeacherMask
+from ops.ssc.plurals import Said, agreed, numbers_said, several_best
+from resources.models.clip import Clip
+from resources.models.loading import open_clip_model, open_parser
+from resources.models.spacy_parser import parse_all
+from resources.runtime import Runtime
 from storage.digest import digest
 from storage.masks import Rle
 
-
-@dataclass(frozen=True, kw_only=True)
-class Offered:
-    """The referents of an image, and each one's candidates."""
-
-    image: ImageRow
-    referents: list[Referent]
-    candidates: list[list[CandidateRow]]
-    """Of each referent."""
-
-    @property
-    def key(self) -> str:
-        """Digest of everything that the choice depends on, but for knobs and models."""
-        said = [[referent.ref_id, referent.expressions] for referent in self.referents]
-        masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.candidates]
-        return digest([self.image.image_id, self.image.sha256, said, masks])
-
-
-Decide = Callable[[Offered, Pixels], list[ChoiceRow]]
+CountSaid = Callable[[Sequence[str]], list[Said]]
+"""Expressions -> how many objects each asks for."""
 
 
 def mask_choices(work: Work) -> Outcome:
     """One choice for each referent, and what each expression alone would choose."""
     images, candidates = images_of(work), candidates_of(work.input(CANDIDATE_MASKS))
-    queries = queries_of(work.input(PROJECTED_CLASSES))
+    queries, knobs = queries_of(work.input(PROJECTED_CLASSES)), work.knobs_as(ChoiceKnobs)
     offers = [
-        Offered(
-            image=images[image_id],
-            referents=referents,
-            candidates=[
-                of_classes(candidates.get(image_id, []), queries[referent.ref_id].classes) for referent in referents
-            ],
-        )
+        offered(images[image_id], referents, candidates.get(image_id, []), queries)
         for image_id, referents in by_image(referents_of(work)).items()
     ]
-    decide = decider(work, work.knobs_as(ChoiceKnobs))
-    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, decide)) for offer in offers]
-    tally = per_image(work, CHOICES, tasks, decide)
-    rows = CHOICES.read_slot(work.slot)
-    metrics: dict[str, float | int | str] = dict(Counter(row.reason for row in rows))
-    if isinstance(decide, ChoiceOfTeacher):
-        metrics |= {"masks whose expression is gone": decide.masks.gone}
-        TEACHER_CHOICES.write(work.slot, decide.told(offers, rows))
-    return Outcome(tallies={"choices": tally}, metrics=metrics, preview=referent_preview(work, rows))
-
-
-def _key(offer: Offered, decide: Decide) -> str:
-    """The offer's own, and what a teacher says of it."""
-    if not isinstance(decide, ChoiceOfTeacher):
-        return offer.key
-    said = [key_of(decide.masks.of_referent(referent).values()) for referent in offer.referents]
-    return digest([offer.key, said])
-
-
-def decider(work: Work, knobs: ChoiceKnobs) -> Decide:
-    """What chooses for the referents of an image, by `knobs.rule`."""
-    if knobs.rule in ("clip", "global_local"):
-        return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime))
     if knobs.imports:
-        return ChoiceOfTeacher(masks=_masks_of_choices(work), least_iou=knobs.least_iou)
-    return BlindChoice(knobs)
+        return choices_of_teacher(work, offers, choice_row)
+    decide = decider(knobs, work.runtime)
+    absence = _absence(work, offers, queries, decide)
+    if absence is not None:
+        decide = with_threshold(decide, absence.found.threshold)
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence)) for offer in offers]
+    tally = per_image(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
+    rows = CHOICES.read_slot(work.slot)
+    reasons = Counter(row.reason for row in rows)
+    return Outcome(
+        tallies={"choices": tally, **({"absence": absence.tally} if absence else {})},
+        metrics={**reasons, **(absence.metrics() if absence else {})},
+        preview=referent_preview(work, rows),
+    )
+
+
+def decider(
+    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+) -> Decide:
+    """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP."""
+    if knobs.imports:
+        raise Refused(f"{knobs.teacher} chose for its own images; this one needs a trained model")
+    if knobs.rule not in ("clip", "global_local"):
+        return BlindChoice(knobs)
+    scorer = open_scorer(knobs, runtime, opened=opened)
+    if knobs.plural == "one":
+        return ChoiceByScore(knobs=knobs, scorer=scorer)
+    parse = partial(parse_all, open_parser(knobs.parser))
+    return ChoiceByScore(knobs=knobs, scorer=scorer, count=lambda expressions: numbers_said(expressions, parse))
+
+
+def with_threshold(decide: Decide, threshold: float) -> Decide:
+    """The same, but that what scores below a threshold is absent (`ops.ssc.absence`), and that every choice is scored.
+
+    Blind choices have no score and stay.
+    """
+    return replace(decide, threshold=threshold) if isinstance(decide, ChoiceByScore) else decide
+
+
+def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryRow], decide: Decide) -> Absence | None:
+    """The threshold of absent objects, where the knob asks for one; each sentence is judged by itself."""
+    knobs = work.knobs_as(ChoiceKnobs)
+    if knobs.absent is None or not isinstance(decide, ChoiceByScore):
+        return None
+    alone = replace(decide, knobs=knobs.model_copy(update={"assign": "each"}), count=None, threshold=-math.inf)
+    return calibrated(work, offers, queries, alone, keep=knobs.absent, seed=knobs.seed)
+
+
+def _key(offer: Offered, absence: Absence | None) -> str:
+    return offer.key if absence is None else digest([offer.key, absence.found.threshold])
 
 
 @dataclass(frozen=True)
@@ -130,71 +139,16 @@ class BlindChoice:
         return rows
 
 
-def _masks_of_choices(work: Work) -> ByExpression:
-    found, masks = teacher_masks(work)
-    if found.purpose != "choices":
-        raise Refused(
-            f"{found.name} was imported as {found.purpose}, which name no expressions: import masks for expressions "
-            "with `wordmask import-masks --as choices`, under another name"
-        )
-    fitting = ByExpression.of(masks, referents_of(work))
-    if fitting.gone:
-        work.log(f"{fitting.gone} masks of {found.name} are for expressions that the data set has no more")
-    return fitting
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoiceOfTeacher:
-    """The candidate that a teacher's masks for the referent's expressions overlap most."""
-
-    masks: ByExpression
-    least_iou: float
-
-    def __call__(self, offer: Offered, _: Pixels) -> list[ChoiceRow]:
-        """One row per referent."""
-        rows = []
-        for referent, candidates in zip(offer.referents, offer.candidates, strict=True):
-            given = self.masks.of_referent(referent)
-            require_size(given.values(), offer.image)
-            ious = {
-                sent_id: np.array([[one.mask.iou(candidate.mask) for candidate in candidates]]).reshape(1, -1)
-                for sent_id, one in given.items()
-            }
-            none = np.zeros((0, len(candidates)))
-            choice = self._choice(np.concatenate([none, *ious.values()]), [one.score for one in given.values()])
-            alone = [self._choice(ious.get(sent_id, none), [None]) for sent_id in referent.sent_ids]
-            rows.append(choice_row(offer.image, referent, candidates, choice, alone))
-        return rows
-
-    def _choice(self, ious_SN: NDArray[np.float64], scores_S: Sequence[float | None]) -> Choice:
-        return teacher_choice(ious_SN, scores_S, least_iou=self.least_iou)
-
-    def told(self, offers: Iterable[Offered], rows: Iterable[ChoiceRow]) -> list[TeacherChoiceRow]:
-        """How sure the teacher was of every choice, and how far the chosen candidate is its mask."""
-        chosen = {row.ref_id: row.mask for row in rows}
-        return [
-            self._told(referent.ref_id, list(self.masks.of_referent(referent).values()), chosen[referent.ref_id])
-            for offer in offers
-            for referent in offer.referents
-            if referent.ref_id in chosen
-        ]
-
-    def _told(self, ref_id: int, given: Sequence[TeacherMask], chosen: Rle | None) -> TeacherChoiceRow:
-        scores = [one.score for one in given if one.score is not None]
-        return TeacherChoiceRow(
-            ref_id=ref_id,
-            masks=len(given),
-            score=float(np.mean(scores)) if scores else None,
-            iou=max(one.mask.iou(chosen) for one in given) if given and chosen else None,
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class ChoiceByScore:
     """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3)."""
 
     knobs: ChoiceKnobs
     scorer: Scorer
+    threshold: float | None = None
+    """Similarity below which an object is absent; None: no object is."""
+    count: CountSaid | None = None
+    """How many objects expressions ask for; None: each asks for one."""
 
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
@@ -202,16 +156,29 @@ class ChoiceByScore:
         choices = [scoring.choice(masks, texts_SD) for masks, texts_SD in scoring.each]
         alone = [[scoring.choice(masks, text_D[None]) for text_D in texts_SD] for masks, texts_SD in scoring.each]
         if self.knobs.assign == "greedy":
-            choices = matched_choices(choices, scoring.similarities(), offer.candidates)
+            competing = zip(choices, scoring.similarities(), strict=True)
+            similar = [scores if choice.index >= 0 else {} for choice, scores in competing]
+            choices = matched_choices(choices, similar, offer.candidates)
         each = zip(offer.referents, offer.candidates, choices, alone, strict=True)
-        return [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
+        rows = [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
+        return rows if self.count is None else self._several(offer, choices, rows)
+
+    def _several(self, offer: Offered, choices: Sequence[Choice], rows: Sequence[ChoiceRow]) -> list[ChoiceRow]:
+        """The rows with the union of all candidates that are meant."""
+        assert self.count is not None
+        said = iter(self.count([text for referent in offer.referents for text in referent.expressions]))
+        several: list[ChoiceRow] = []
+        for referent, masks, choice, row in zip(offer.referents, offer.candidates, choices, rows, strict=True):
+            together = agreed([next(said) for _ in referent.expressions])
+            several.append(several_row(row, masks, choice, together, margin=self.knobs.plural_margin))
+        return several
 
     def _scoring(self, offer: Offered, pixels: Pixels) -> "Scoring":
         rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
         size = pixels.shape[0] * pixels.shape[1]
         areas = [[mask.area for mask in masks] for masks in offer.candidates]
         asked = [indices_to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
-        if self.knobs.assign == "greedy":  # a referent whose choice needs no score competes for it, too
+        if self.knobs.assign == "greedy" or self.threshold is not None:  # what would be chosen without a score, too
             asked = [rows or only_choice(areas_N, rule, size) for rows, areas_N in zip(asked, areas, strict=True)]
         needed = {
             masks[row].candidate: masks[row]
@@ -228,6 +195,7 @@ class ChoiceByScore:
             asked=asked,
             texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
             embedded=dict(zip(needed, images_D, strict=True)),
+            threshold=self.threshold,
         )
 
 
@@ -244,6 +212,7 @@ class Scoring:
     """(S, D) of each referent."""
     embedded: Mapping[int, Tensor]
     """Candidate -> (D,)."""
+    threshold: float | None = None
 
     @property
     def each(self) -> list[tuple[Sequence[CandidateRow], Tensor]]:
@@ -252,12 +221,10 @@ class Scoring:
 
     def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor) -> Choice:
         """The choice among candidates by some expressions."""
-        return choose(
-            [mask.area for mask in masks],
-            lambda rows: self.similarity(masks, texts_SD, rows),
-            rule=self.rule,
-            image_area=self.image_area,
-        )
+        similarity = partial(self.similarity, masks, texts_SD)
+        areas_N = [mask.area for mask in masks]
+        choice = choose(areas_N, similarity, rule=self.rule, image_area=self.image_area)
+        return choice if self.threshold is None else unless_absent(choice, similarity, threshold=self.threshold)
 
     def similarity(self, masks: Sequence[CandidateRow], texts_SD: Tensor, rows: Sequence[int]) -> Sequence[float]:
         """Mean of 100 cosine over the expressions, of the candidates in `rows`."""
@@ -315,3 +282,14 @@ def choice_row(
         height=image.height,
         width=image.width,
     )
+
+
+def several_row(
+    row: ChoiceRow, masks: Sequence[CandidateRow], choice: Choice, said: Said, *, margin: float
+) -> SeveralRow:
+    """The row with the union of the candidates that an expression means; of the chosen one alone, or of none."""
+    index = choice.index
+    taken = [masks[one] for one in several_best(choice.scores_N, index, said, margin=margin)] if index >= 0 else []
+    union = Rle.union([mask.mask for mask in taken], height=row.height, width=row.width).counts
+    given = {**CHOICES.columns(row), "rle": union if len(taken) > 1 else row.rle}
+    return SeveralRow(**given, together=[mask.candidate for mask in taken])

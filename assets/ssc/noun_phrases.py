@@ -1,6 +1,6 @@
 """The key noun of every expression."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from assets.data.stages import REFERENCES
@@ -18,15 +18,22 @@ from storage.rows import Rows, Unit, fill_table
 BATCH = 2000
 """Expressions that are parsed and committed together."""
 
+NounsIn = Callable[[Sequence[str]], list[list[str]]]
+"""Expressions -> the nouns of each."""
+
+
+def open_noun_rule(knobs: NounKnobs) -> NounsIn:
+    """The noun rule with its parser."""
+    parse = partial(parse_all, open_parser(knobs.parser))
+    return lambda expressions: extract(expressions, parse, rule=knobs.rule, compat=knobs.compat)
+
 
 def noun_phrases(work: Work) -> Outcome:
     """Nouns of each distinct expression; an expression may have none."""
-    knobs = work.knobs_as(NounKnobs)
-    parse = partial(parse_all, open_parser(knobs.parser))
+    nouns_in = open_noun_rule(work.knobs_as(NounKnobs))
 
     def rows(batch: Sequence[str]) -> list[Rows]:
-        nouns = extract(batch, parse, rule=knobs.rule, compat=knobs.compat)
-        named = zip(batch, nouns, strict=True)
+        named = zip(batch, nouns_in(batch), strict=True)
         return [[NOUNS.columns(NounRow(expression=text, nouns=words))] for text, words in named]
 
     expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))

@@ -7,8 +7,8 @@ Shapes: N candidates, S expressions of one referent, D embedding width, H x W pi
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ Reason = Literal[
     "small fallback",
     "all too small",
     "matched",
+    "absent",
     "random",
     "first",
     "oracle",
@@ -151,6 +152,46 @@ def _scores(similarity: Sequence[float] | Similarity, scored: tuple[int, ...], c
 def _best(scores_N: Sequence[float], indices: Sequence[int], ties: Literal["first", "last"]) -> int:
     order = indices if ties == "first" else indices[::-1]
     return max(order, key=lambda index: scores_N[index])
+
+
+def unless_absent(choice: Choice, similarity: Similarity, *, threshold: float) -> Choice:
+    """The choice with its score, or none where that is below a threshold: the object is not in the image.
+
+    Args:
+        choice: what is most similar.
+        similarity: as for `choose`; asked for the chosen candidate where it has no score.
+        threshold: 100 * cosine.
+    """
+    index = choice.index
+    if index < 0:
+        return choice
+    score = choice.scores_N[index]
+    if not math.isfinite(score):
+        (score,) = similarity((index,))
+        choice = replace(choice, scores_N=(*choice.scores_N[:index], float(score), *choice.scores_N[index + 1 :]))
+    return choice if score >= threshold else replace(choice, index=-1, reason="absent")
+
+
+def confidence_of(scores: Mapping[int, float], taken: Collection[int]) -> float | None:
+    """Share of the taken candidates in the softmax over all scores (100 * cosine, CLIP's own scale), from 0 to 1.
+
+    None where fewer than two candidates have a score, or none is taken: there was nothing to be sure about.
+    """
+    if len(scores) < 2 or not scores.keys() & set(taken):
+        return None
+    best = max(scores.values())
+    weights = {name: math.exp(score - best) for name, score in scores.items()}
+    return sum(weights[name] for name in taken if name in weights) / sum(weights.values())
+
+
+def margin_of(scores: Mapping[int, float], taken: Collection[int]) -> float | None:
+    """The lowest score of a taken candidate minus the highest of the others: best minus second best.
+
+    It is negative where competition gave a referent less than its best. None where there is no other score.
+    """
+    mine = [score for name, score in scores.items() if name in taken]
+    others = [score for name, score in scores.items() if name not in taken]
+    return min(mine) - max(others) if mine and others else None
 
 
 def random_choice(count: int, *, referent_id: str | int, seed: int = 0) -> Choice:

@@ -67,7 +67,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows(**knobs: Any) -> Sequence[CandidateRow]:
     work = cast(Work, SimpleNamespace(runtime=Runtime()))
-    return candidate_finder(work, CandidateKnobs(**knobs))(Query(image_id="a", classes=["cup"]), PIXELS)
+    return candidate_finder(CandidateKnobs(**knobs), work.runtime)(Query(image_id="a", classes=["cup"]), PIXELS)
 
 
 def test_a_box_in_which_nothing_is_found_keeps_its_row_but_is_no_candidate() -> None:

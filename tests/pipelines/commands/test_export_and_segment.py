@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
+from assets.ssc.tables import choices_of
 from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import identify, planned
@@ -78,6 +79,9 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
         assert found["area"] == mask.sum()
         assert coco.imgs[found["image_id"]]["file_name"] == images[one.image_id].image_file
         assert (found["object_id"], found["split"]) == (one.object_id, one.split)
+        choice = choices_of(finished["mask_choices"])[one.ref_id]
+        sure = (choice.confidence, choice.margin) if stage == "mask_choices" else (None, None)
+        assert (found.get("score"), found.get("margin")) == sure
         said = dict(zip(one.sent_ids, one.expressions, strict=True))
         assert found["sentences"] == ([said[sent_id]] if sent_id is not None else one.expressions)
 
@@ -134,6 +138,15 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
         assert (mask == decode(row["rle"], row["height"], row["width"])).all()
     with Image.open(tmp_path / "out" / "mine_overlay.png") as drawn:
         assert drawn.size == (image.width, image.height)
+    answered = segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try")
+    assert answered.title is not None
+    assert str(answered.title) == "zs_bootstrap of try on little"
+    chosen = segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try", model="choice")
+    assert str(chosen.title) == "choice (S1 and S2, no trained model) of try on little"
+    alone = segment(Path(copy), one.expressions, tmp_path / "else", dataset="toyref", experiment="base")
+    assert str(alone.title) == "choice (S1 and S2, no trained model) of base on toyref"
+    with pytest.raises(ValueError, match=r"tris on toyref has no finished model, and no choice among candidates"):
+        segment(Path(copy), ["it"], tmp_path, dataset="toyref", experiment="tris")
     with pytest.raises(ValueError, match=r"no finished supervised.*finished are zs_bootstrap"):
         segment(Path(copy), ["it"], tmp_path, dataset="little", experiment="try", model="supervised")
     with pytest.raises(ValueError, match="the expression is empty"):
