@@ -1,28 +1,25 @@
-"""S1: the candidate masks of every image, from detector and SAM or from SAM alone."""
+"""S1: the candidate masks of every image, from detector and SAM, from SAM alone, or from a teacher."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from assets.data.images import ImageTask, Mask, Pixels, per_image
 from assets.data.tables import ImageRow, images_of
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import candidate_preview
-from assets.ssc.imported_masks import key_of, of_images, require_size, stacked, teacher_masks
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
 from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, QueryRow, RewordedRow
+from assets.ssc.teacher_candidates import candidates_of_teacher
 from ops.refusal import Refused
-from ops.ssc.captions import Caption, Question, canonical_name, question, reworded, token_spans
+from ops.ssc.captions import Caption, Question, question, reworded, token_spans
 from ops.ssc.detections import Detections, best_of_three, keep_detections, mask_nms, together
 from resources.models.grounding_dino import CAPTION_TOKENS, Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.sam import Segmenter
 from resources.runtime import Runtime
-from resources.teachers.records import TeacherMask
 from storage.digest import digest
 from storage.masks import Rle
 
@@ -31,8 +28,10 @@ def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
     asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
-    find = imported_finder(work, knobs) if knobs.imports else candidate_finder(knobs, work.runtime)
-    tasks = [_task(image, asked[image.image_id], find) for image in images_of(work).values() if image.image_id in asked]
+    if knobs.imports:
+        return candidates_of_teacher(work, asked, candidate_row)
+    tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
+    find = candidate_finder(knobs, work.runtime)
     tally = per_image(work, CANDIDATES, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
     changed = find.reworded([task.payload for task in tasks]) if isinstance(find, Detected) else []
@@ -46,7 +45,6 @@ def candidate_masks(work: Work) -> Outcome:
             "candidates per image": (tally.rows - empty) / len(tasks),
             **({"boxes without a mask": empty} if knobs.source == "crop" else {}),
             **({"reworded classes": len(changed)} if changed else {}),
-            **(find.metrics(tasks) if isinstance(find, Imported) else {}),
         },
         preview=candidate_preview(work, rows),
     )
@@ -63,9 +61,8 @@ class Query:
 Find = Callable[[Query, Pixels], list[CandidateRow]]
 
 
-def _task(image: ImageRow, classes: list[str], find: Find) -> ImageTask[Query]:
-    given = key_of(find.masks.get(image.image_id, ())) if isinstance(find, Imported) else []
-    key = digest([image.image_id, image.sha256, classes, *given])
+def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
+    key = digest([image.image_id, image.sha256, classes])
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
 
 
@@ -78,7 +75,7 @@ def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
 
 
 def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> Find:
-    """What finds the candidates of an image, by `knobs.source`; refused where that is a teacher's import."""
+    """What finds the candidates of an image, by `knobs.source`."""
     if knobs.imports:
         raise Refused(
             f"the masks of {knobs.teacher} were imported for their own images; this one needs a trained model"
@@ -87,11 +84,6 @@ def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> Find:
     if knobs.source == "everything":
         return Everything(segmenter)
     return Detected(detector=open_detector(knobs.detector, runtime), segmenter=segmenter, knobs=knobs)
-
-
-def imported_finder(work: Work, knobs: CandidateKnobs) -> Find:
-    """The same where the masks are a teacher's."""
-    return Imported(masks=of_images(teacher_masks(work)[1]), images=images_of(work), nms_iou=knobs.nms_iou)
 
 
 @dataclass(frozen=True)
@@ -107,42 +99,6 @@ class Everything:
             candidate_row(query.image_id, number, mask, segmenter_score=score)
             for number, (mask, score) in enumerate(masks)
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """A teacher's masks, of whatever expression, without those that show what a better scored one shows."""
-
-    masks: Mapping[str, Sequence[TeacherMask]]
-    """Image id -> its masks."""
-    images: Mapping[str, ImageRow]
-    nms_iou: float
-
-    def __call__(self, query: Query, _: Pixels) -> list[CandidateRow]:
-        """Best scores first; those without a score are last, in the teacher's order."""
-        given = self.masks.get(query.image_id, ())
-        require_size(given, self.images[query.image_id])
-        if not given:
-            return []
-        masks, labels = stacked(given), [canonical_name(one.label) for one in given]
-        scores_N = np.array([one.score or 0.0 for one in given], np.float32)
-        classes_N = np.array([labels.index(label) for label in labels])
-        kept = mask_nms(masks, scores_N, iou_threshold=self.nms_iou, class_ids_N=classes_N)
-        return [
-            candidate_row(query.image_id, number, masks[row], label=labels[row], segmenter_score=scores_N[row])
-            for number, row in enumerate(kept)
-        ]
-
-    def metrics(self, tasks: Sequence[ImageTask[Query]]) -> dict[str, int]:
-        """How far the teacher's images and classes are those that are asked for."""
-        offered = [(task.payload, self.masks.get(task.payload.image_id, ())) for task in tasks]
-        asked = [
-            canonical_name(one.label) in {"", *map(canonical_name, query.classes)}
-            for query, masks in offered
-            for one in masks
-        ]
-        without = sum(not masks for _, masks in offered)
-        return {"images without a mask of the teacher": without, "masks of a class nobody asks for": asked.count(False)}
 
 
 @dataclass(frozen=True, kw_only=True)
