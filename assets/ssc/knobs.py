@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -45,7 +45,7 @@ class ProjectionKnobs(Knobs):
 class TeacherKnobs(Knobs):
     """A stage that may take a teacher's masks, which `wordmask import-masks` brought in."""
 
-    later = ("teacher",)
+    later: ClassVar[tuple[str, ...]] = ("teacher",)
 
     teacher: str = ""
     """Name that they were imported under."""
@@ -153,7 +153,8 @@ class ChoiceKnobs(TeacherKnobs):
         """The knobs of GL-CLIP, plurals and a teacher where they do nothing; all others where a teacher chooses."""
         if self.imports:
             return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
-        unread = ("teacher", "least_iou") if self.rule == "global_local" else ("teacher", "least_iou", "global_share")
+        unread: tuple[str, ...] = ("teacher", "least_iou")
+        unread += () if self.rule == "global_local" else ("global_share",)
         unread += () if self._parses() else ("parser",)
         return unread if self.plural == "all" else (*unread, "plural_margin")
 

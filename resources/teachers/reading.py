@@ -181,7 +181,7 @@ def _folder_rows(folder: Path) -> Iterator[Read]:
 
 
 def _row(folder: Path, row: Row) -> Read:
-    cells: dict[object, object] = {**row.cells}
+    cells: dict[object, object] = dict(row.cells.items())
     item = ", ".join(shown(row.cells[name]) for name in ("image", "expression") if cells[name])
     try:
         if row.problem or not (cells["image"] and cells["file"]):
