@@ -33,7 +33,7 @@ from storage.masks import Rle
 WRONG = 0.2
 """Share of the referents for which the teacher shows another object."""
 EROSION = 0.03
-"""Pixels taken off every edge, as a share of the square root of the mask's area, one at least: leaves an IoU of 0.77."""
+"""Pixels taken off every edge, as a share of the square root of the mask's area, but one at least: an IoU of 0.77."""
 CHOICES, CANDIDATES = "simulated", "simulated_candidates"
 EXPERIMENTS = {
     "teacher": f"""extends: correct
