@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
-from assets.framework.model_names import detector_names, weights_name
+from assets.framework.model_names import demand_clip, demand_use, detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
 
 ELLIPSE_REVISION = 2
@@ -37,6 +37,11 @@ class ProjectionKnobs(Knobs):
     clip: str = "embedded"
     vote: Literal["majority", "all"] = "majority"
 
+    @model_validator(mode="after")
+    def _clip_serves(self) -> Self:
+        demand_clip("clip", self.clip)
+        return self
+
     def models(self) -> tuple[str, ...]:
         """The CLIP whose text tower projects, when it does."""
         return (weights_name("clip_vit", self.clip),) if self.project else ()
@@ -65,10 +70,11 @@ class TeacherKnobs(Knobs):
 class CandidateKnobs(TeacherKnobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
-    source: Literal["detector", "crop", "everything", "imported"] = "detector"
+    source: Literal["detector", "crop", "everything", "concept", "imported"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
-    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select").
-    `imported` takes the masks of `teacher`."""
+    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select"). `concept`
+    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`. `imported` takes the masks of
+    `teacher`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     box_threshold: Share = 0.35
@@ -80,16 +86,31 @@ class CandidateKnobs(TeacherKnobs):
         """Whether the masks are a teacher's."""
         return self.source == "imported"
 
+    @property
+    def detects(self) -> bool:
+        """Whether the source needs a detector's boxes."""
+        return self.source in ("detector", "crop")
+
+    @model_validator(mode="after")
+    def _models_serve(self) -> Self:
+        if self.detects:
+            demand_use("detector", "detector", self.detector)
+        if not self.imports:
+            demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
+        return self
+
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter; neither where masks are imported."""
         if self.imports:
             return ()
         segmenter = weights_name("segmenter", self.segmenter)
-        return (segmenter,) if self.source == "everything" else (*detector_names(self.detector), segmenter)
+        return (*detector_names(self.detector), segmenter) if self.detects else (segmenter,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of the models where masks are imported, and the teacher where they are not."""
-        return ("detector", "segmenter", "box_threshold", "text_threshold") if self.imports else ("teacher",)
+        """What belongs to a detector alone, where SAM 3 needs none; to any model, or to a teacher, where it is none."""
+        if self.imports:
+            return ("detector", "segmenter", "box_threshold", "text_threshold")
+        return ("teacher", *(("detector", "text_threshold") if self.source == "concept" else ()))
 
 
 class ChoiceKnobs(TeacherKnobs):
@@ -142,6 +163,12 @@ class ChoiceKnobs(TeacherKnobs):
             raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
         return self
 
+    @model_validator(mode="after")
+    def _clip_serves(self) -> Self:
+        if self.rule in ("clip", "global_local"):
+            demand_clip("clip", self.clip, tokens=self.rule == "global_local")
+        return self
+
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
@@ -183,6 +210,12 @@ class GroundedKnobs(Knobs):
 
     detector: str = "embedded"
     segmenter: str = "embedded"
+
+    @model_validator(mode="after")
+    def _models_serve(self) -> Self:
+        demand_use("detector", "detector", self.detector)
+        demand_use("segmenter", "segmenter", self.segmenter)
+        return self
 
     def models(self) -> tuple[str, ...]:
         """Detector and segmenter."""

@@ -1,6 +1,6 @@
 """The key noun of every expression."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from assets.data.stages import REFERENCES
@@ -32,9 +32,11 @@ def noun_phrases(work: Work) -> Outcome:
     """Nouns of each distinct expression; an expression may have none."""
     nouns_in = open_noun_rule(work.knobs_as(NounKnobs))
 
-    def rows(batch: Sequence[str]) -> list[Rows]:
-        named = zip(batch, nouns_in(batch), strict=True)
-        return [[NOUNS.columns(NounRow(expression=text, nouns=words))] for text, words in named]
+    def rows(texts: Sequence[str]) -> Iterator[Rows]:
+        for start in range(0, len(texts), BATCH):
+            batch = texts[start : start + BATCH]
+            for text, words in zip(batch, nouns_in(batch), strict=True):
+                yield [NOUNS.columns(NounRow(expression=text, nouns=words))]
 
     expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))
     units = [Unit(key=digest(text), payload=text) for text in expressions]
