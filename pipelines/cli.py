@@ -54,6 +54,22 @@ class Size(StrEnum):
     embedded = "embedded"
 
 
+class Format(StrEnum):
+    """Choices of `export --format`."""
+
+    coco = "coco"
+    datasets = "datasets"
+    yolo = "yolo"
+    label_studio = "label-studio"
+
+
+class Purpose(StrEnum):
+    """Choices of `--as`."""
+
+    candidates = "candidates"
+    choices = "choices"
+
+
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
 Model = Annotated[
@@ -106,6 +122,33 @@ def add(
         add_folder(name, folder, manifest=manifest, experiment=experiment)
 
 
+@app.command("import-masks")
+def import_masks(
+    path: Annotated[
+        Path | None, typer.Argument(help="What the teacher wrote: COCO's JSON, records, or a folder of PNG masks.")
+    ] = None,
+    dataset: Dataset = "toyref",
+    purpose: Annotated[
+        Purpose | None, typer.Option("--as", help="Any masks of an image, or one for every expression.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the teacher.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Say what was imported, for all data sets.")] = False,
+    remove: Annotated[str, typer.Option(help="Delete the import of this name.")] = "",
+) -> None:
+    """Bring in the masks of a large model that ran elsewhere, as candidates (S1) or choices (S2) of a data set."""
+    from pipelines.commands import import_masks as command
+
+    with _clear_errors():
+        if show:
+            console.print(command.imports_table(None))
+        elif remove:
+            console.print(command.remove(dataset, remove))
+        elif path is None or purpose is None or not name:
+            raise typer.BadParameter("give a file or folder, --as candidates or --as choices, and --name")
+        else:
+            console.print(command.import_masks(path, dataset, name, purpose.value))
+
+
 @app.command()
 def ui(port: int = 3000) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
@@ -155,16 +198,23 @@ def export(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
+    format: Annotated[  # noqa: A002  the field's word
+        Format, typer.Option(help="COCO's JSON, Parquet for Hugging Face's datasets, YOLO's polygons, Label Studio.")
+    ] = Format.coco,
+    images: Annotated[
+        bool, typer.Option("--images", help="Put the images in, too: datasets, label-studio; yolo always does.")
+    ] = False,
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
     guard_formulas: Annotated[
         bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
     ] = False,
 ) -> None:
-    """Write the masks of finished stages as COCO annotations, and as pictures."""
+    """Write the masks of finished stages as annotations of other tools, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors(), for_others(ctx.obj):
-        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
+        options = {"png": png, "with_images": images, "guard_formulas": guard_formulas}
+        console.print(export(dataset, experiment, to, stages=stage, format=format.value, **options))
 
 
 @app.command("export-onnx")

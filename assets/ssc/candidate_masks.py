@@ -1,4 +1,4 @@
-"""S1: the candidate masks of every image, from detector and SAM, from SAM alone, or from SAM 3 by the class."""
+"""S1: candidate masks of every image: by detector and SAM, SAM alone, SAM 3 by the class, or from a teacher."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +16,8 @@ from assets.reports.previews import candidate_preview
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
 from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, QueryRow, RewordedRow
+from assets.ssc.teacher_candidates import candidates_of_teacher
+from ops.refusal import Refused
 from ops.ssc.detections import Detections, best_of_three, mask_nms
 from resources.models.batches import Batches, passes
 from resources.models.concepts import ConceptSegmenter
@@ -33,6 +35,8 @@ def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
     asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
+    if knobs.imports:
+        return candidates_of_teacher(work, asked, candidate_row)
     tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
     find = candidate_finder(knobs, work.runtime)
     tally = fill(work, tasks, find)
@@ -61,6 +65,9 @@ class Query:
     classes: Sequence[str]
 
 
+Find = Callable[[Query, Pixels], list[CandidateRow]]
+
+
 def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
     key = digest([image.image_id, image.sha256, classes])
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
@@ -76,6 +83,10 @@ def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
 
 def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Find":
     """What finds the candidates of an image, by `knobs.source`."""
+    if knobs.imports:
+        raise Refused(
+            f"the masks of {knobs.teacher} were imported for their own images; this one needs a trained model"
+        )
     if knobs.source == "concept":
         return OfConcepts(concepts=open_concepts(knobs.segmenter, runtime), knobs=knobs, runtime=runtime)
     segmenter = open_segmenter(knobs.segmenter, runtime)

@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -48,15 +48,36 @@ class ProjectionKnobs(Knobs):
         return (weights_name("clip_vit", self.clip),) if self.project else ()
 
 
-class CandidateKnobs(Knobs):
+class TeacherKnobs(Knobs):
+    """A stage that may take a teacher's masks, which `wordmask import-masks` brought in."""
+
+    later: ClassVar[tuple[str, ...]] = ("teacher",)
+
+    teacher: str = ""
+    """Name that they were imported under."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return False
+
+    @model_validator(mode="after")
+    def _imports_have_a_name(self) -> Self:
+        if self.imports and not self.teacher:
+            raise ValueError("imported masks need `teacher`, the name that `wordmask import-masks` was given")
+        return self
+
+
+class CandidateKnobs(TeacherKnobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
     later = ("precision",)
 
-    source: Literal["detector", "crop", "everything", "concept"] = "detector"
+    source: Literal["detector", "crop", "everything", "concept", "imported"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
     FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select"). `concept`
-    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`."""
+    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`. `imported` takes the masks of
+    `teacher`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     box_threshold: Share = 0.35
@@ -64,6 +85,11 @@ class CandidateKnobs(Knobs):
     nms_iou: Share = 0.85
     precision: Precision = "float32"
     """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return self.source == "imported"
 
     @property
     def detects(self) -> bool:
@@ -74,26 +100,32 @@ class CandidateKnobs(Knobs):
     def _models_serve(self) -> Self:
         if self.detects:
             demand_use("detector", "detector", self.detector)
-        demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
+        if not self.imports:
+            demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
         return self
 
     def models(self) -> tuple[str, ...]:
-        """Detector (unless unused) and segmenter."""
+        """Detector (unless unused) and segmenter; neither where masks are imported."""
+        if self.imports:
+            return ()
         segmenter = weights_name("segmenter", self.segmenter)
         return (*detector_names(self.detector), segmenter) if self.detects else (segmenter,)
 
     def unread(self) -> tuple[str, ...]:
-        """What belongs to a detector alone, where SAM 3 needs none."""
-        return ("detector", "text_threshold") if self.source == "concept" else ()
+        """What belongs to a detector alone, where SAM 3 needs none; to any model, or to a teacher, where it is none."""
+        if self.imports:
+            return ("detector", "segmenter", "box_threshold", "text_threshold")
+        return ("teacher", *(("detector", "text_threshold") if self.source == "concept" else ()))
 
 
-class ChoiceKnobs(Knobs):
+class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    later = ("absent", "plural", "plural_margin", "precision")
+    later = ("absent", "plural", "plural_margin", "precision", "least_iou")
 
-    rule: Literal["clip", "global_local", "random", "first"] = "clip"
-    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
+    rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
+    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
+    `imported` takes the candidate that the masks of `teacher` for the referent's expressions overlap most."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
     sigma: Deviation = 50.0
@@ -122,10 +154,17 @@ class ChoiceKnobs(Knobs):
     """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
     precision: Precision = "float32"
     """As in `CandidateKnobs`."""
+    least_iou: Share = 0.5
+    """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether a teacher chooses."""
+        return self.rule == "imported"
 
     @model_validator(mode="after")
     def _need_scores(self) -> Self:
-        if self.rule in ("random", "first") and (self.absent is not None or self.plural == "all"):
+        if self.rule not in ("clip", "global_local") and (self.absent is not None or self.plural == "all"):
             raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
         if self.plural == "all" and self.assign == "greedy":
             raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
@@ -140,13 +179,16 @@ class ChoiceKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        if self.rule in ("random", "first"):
+        if self.rule not in ("clip", "global_local"):
             return ()
         return (clip, parser) if self._parses() else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP where another rule chooses, and those of plurals where each means one."""
-        unread = () if self.rule == "global_local" else ("global_share",)
+        """The knobs of GL-CLIP, plurals and a teacher where they do nothing; all others where a teacher chooses."""
+        if self.imports:
+            return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
+        unread: tuple[str, ...] = ("teacher", "least_iou")
+        unread += () if self.rule == "global_local" else ("global_share",)
         unread += () if self._parses() else ("parser",)
         return unread if self.plural == "all" else (*unread, "plural_margin")
 

@@ -33,6 +33,8 @@ from assets.ssc.tables import (
     candidates_of,
     queries_of,
 )
+from assets.ssc.teacher_choices import choices_of_teacher
+from ops.refusal import Refused
 from ops.ssc.mask_selection import (
     COMPAT,
     FIXED,
@@ -66,6 +68,8 @@ def mask_choices(work: Work) -> Outcome:
         offered(images[image_id], referents, candidates.get(image_id, []), queries)
         for image_id, referents in by_image(referents_of(work)).items()
     ]
+    if knobs.imports:
+        return choices_of_teacher(work, offers, choice_row)
     decide = decider(knobs, work.runtime)
     absence = _absence(work, offers, queries, decide)
     if absence is not None:
@@ -85,6 +89,8 @@ def decider(
     knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
 ) -> Decide:
     """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP."""
+    if knobs.imports:
+        raise Refused(f"{knobs.teacher} chose for its own images; this one needs a trained model")
     if knobs.rule not in ("clip", "global_local"):
         return BlindChoice(knobs)
     scorer = open_scorer(knobs, runtime, opened=opened)

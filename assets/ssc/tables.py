@@ -158,6 +158,18 @@ class AbsenceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherChoiceRow:
+    """What a teacher's imported masks say of one referent; the table is there where a teacher chooses."""
+
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    masks: Annotated[int, Column(pa.int64(), "expressions of the referent that the teacher has a mask for")]
+    score: Annotated[float | None, Column(pa.float64(), "mean of the teacher's scores; null where it gives none")]
+    iou: Annotated[
+        float | None, Column(pa.float64(), "of the chosen candidate with the most similar of these masks; null: none")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatchRow:
     """What matching gave to one referent after an epoch."""
 
@@ -186,6 +198,7 @@ CANDIDATES = Table("candidates", CandidateRow)
 REWORDED = Table("reworded", RewordedRow)
 GROUNDED = Table("masks", GroundedRow)
 CHOICES = Table("choices", ChoiceRow)
+TEACHER_CHOICES = Table("teacher", TeacherChoiceRow)
 SEVERAL: Table[ChoiceRow] = Table("choices", SeveralRow)
 """The same table under `plural: all`: its readers may also read it as `CHOICES`."""
 ABSENCE = Table("absence", AbsenceRow)

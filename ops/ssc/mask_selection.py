@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ops.ssc.visual_prompts import Masks
@@ -29,6 +30,9 @@ Reason = Literal[
     "random",
     "first",
     "oracle",
+    "teacher",
+    "no mask of the teacher",
+    "unlike the teacher's",
 ]
 Similarity = Callable[[tuple[int, ...]], Sequence[float]]
 
@@ -204,6 +208,35 @@ def first_choice(count: int) -> Choice:
     if count == 0:
         return Choice(index=-1, scores_N=(), reason="no candidate")
     return Choice(index=0, scores_N=(math.nan,) * count, reason="first")
+
+
+def teacher_choice(ious_SN: NDArray[np.float64], scores_S: Sequence[float | None], *, least_iou: float = 0.5) -> Choice:
+    """The candidate that a teacher means by its masks for a referent's expressions, which may disagree.
+
+    Every expression's mask votes for the candidates by its IoU with them. The votes are averaged, weighted by the
+    teacher's scores where every mask has one above 0, and the highest average wins, the first candidate on a tie: so
+    two expressions that agree outvote a third, and of two that disagree the surer one counts.
+
+    Args:
+        ious_SN: of the teacher's mask for each expression that has one with each candidate; S may be 0.
+        scores_S: the teacher's own, from 0 to 1.
+        least_iou: a candidate that no mask overlaps so far is not taken.
+
+    Returns:
+        The choice; its scores are 100 times the averages.
+    """
+    count = ious_SN.shape[1]
+    if count == 0:
+        return Choice(index=-1, scores_N=(), reason="no candidate")
+    if not len(ious_SN):
+        return Choice(index=-1, scores_N=(math.nan,) * count, reason="no mask of the teacher")
+    weights = [score for score in scores_S if score]
+    weights_S = np.array(weights if len(weights) == len(ious_SN) else [1.0] * len(ious_SN))
+    scores_N = tuple((100 * weights_S @ ious_SN / weights_S.sum()).tolist())
+    like = np.flatnonzero(ious_SN.max(0) >= least_iou).tolist()
+    if not like:
+        return Choice(index=-1, scores_N=scores_N, reason="unlike the teacher's")
+    return Choice(index=_best(scores_N, like, "first"), scores_N=scores_N, reason="teacher")
 
 
 def oracle_choice(masks_NHW: Masks, ground_truth_HW: Masks) -> Choice:

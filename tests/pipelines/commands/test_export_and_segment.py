@@ -99,6 +99,32 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
     assert found == sorted(mask.tobytes() for mask in masks.values() if not mask.all())
 
 
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize(
+    ("name", "wanted", "hand_made"),
+    [
+        ("datasets", ["README.md", "data"], "README.md"),
+        ("yolo", ["data.yaml", "images", "labels", "objects.csv"], "data.yaml"),
+        ("label-studio", ["config.xml", "images", "tasks.json"], "config.xml"),
+    ],
+)
+def test_other_formats_lie_in_the_folder_of_the_stage_and_write_nothing_over(
+    tmp_path: Path, name: str, wanted: list[str], hand_made: str
+) -> None:
+    (tmp_path / "mask_choices").mkdir()
+    (tmp_path / "mask_choices" / hand_made).write_text("mine")
+    export("little", "try", tmp_path, stages=["mask_choices"], format=name, with_images=True)
+    (folder,) = tmp_path.glob("mask_choices-*")
+    assert sorted(path.name for path in folder.iterdir()) == wanted
+    assert (tmp_path / "mask_choices" / hand_made).read_text() == "mine"
+    there = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix == ".png"}
+    if name != "datasets":
+        originals = {path.read_bytes() for path in pictures().rglob("*.png")}
+        assert {path.read_bytes() for path in there} <= originals
+    export("little", "try", tmp_path, stages=["mask_choices"], format=name, with_images=True)
+    assert list(tmp_path.glob("mask_choices-*")) == [folder]
+
+
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
     finished: Finished, tmp_path: Path
 ) -> None:
