@@ -1,0 +1,114 @@
+r"""The patterns by which places are read, in the order in which they are tried (see PLACES.md).
+
+They are regular expressions over words that one space parts, and match whole words only. Short names stand in braces:
+`{side}` and the like capture what `ops.ssc.places.grammar` reads, the others are lists of words.
+"""
+
+import re
+
+NAMES = {
+    "side": r"(?P<to>left|right)",
+    "level": r"(?P<to>top|bottom|upper|lower|highest|lowest|higher)",
+    "any": r"(?P<to>left|right|top|bottom|upper|lower|front|back|closest|nearest|farthest)",
+    "near": r"(?P<to>closest|nearest|closer|nearer)",
+    "size": r"(?P<to>biggest|bigger|smallest|smaller|tiniest|littlest|tallest|taller|longest|shortest|shorter)",
+    "rank": r"(?P<rank>first|second|third|fourth|fifth|sixth|seventh|eighth|last)",
+    "count": r"(?P<rank>one|two|three|four|five|six|[1-6])",
+    "line": r"(?P<to>top|bottom|upper|lower|front|back|middle|center|first|second|third|fourth|last)",
+    "upright": r"(?P<to>above|below|under|underneath|beneath)",
+    "nowhere": r"(?P<to>)",
+    "the": r"(?:(?:the|our|your|a) )?",
+    "at": r"(?:(?:on|at|in|to|the|our|my|your|far|very|most|extreme|all|way|just|directly|direct|immediate|immediately|off) )*",
+    "photo": r"(?:photo|photos|screen|frame|page|shot|view|group|row|line|pack|bunch|scene|us|whole)",
+    "us": r"(?:us|you|me|viewer|camera|cam|camer|photographer|cameraman|photo|screen|front|bottom|observer|here|view)",
+    "limb": r"(?:hand|hands|handed|arm|arms|leg|legs|foot|feet|eye|eyes|ear|ears|knee|shoulder|wrist|elbow|thumb|finger|cheek|hip|paw)",
+    "ours": r"(?:his|her|hers|its|their|whose)",
+    "tone": r"(?:white|black|red|blue|green|pink|purple|yellow|orange|brown|gray|grey|tan|teal|dark|light|striped|floral)",
+    "turn": r"(?:looking|look|looks|facing|faces|turned|turning|turns|pointing|pointed|points|heading|headed|going|leaning|staring|moving|swinging)",
+}
+
+SILENT = (
+    r"{ours} (?:left|right|front|back|top|bottom)(?: {limb})?",
+    r"(?:left|right) {limb}(?: is| are)? (?:up|down|out|raised|extended|showing)",
+    r"(?:in|with|using|has|holding|by|a|whose) (?:the )?(?:left|right) {limb}(?! side)",
+    r"(?:left|right) (?:handed|footed)",
+    r"{turn} (?:(?:away|over|down|up|off) )?(?:(?:to|toward|towards|at) )?{the}(?:left|right|back|front|up|down|behind|over)"
+    r"(?! (?:of|side)\b)",
+    r"right(?= (?:next|behind|beside|above|below|under|underneath|by|near|at|against|across|now|there|here|after|before)\b)",
+    r"right(?= (?:between|in front|in back|in between|in {the}(?:middle|center)|to {the}(?:left|right))\b)",
+    r"(?:all_right|all right|all the way|thats right|that's right)",
+    r"(?:is|are|was|has|have|only|being|got) left(?= (?:over|alone|out|to)\b)",
+    r"left (?:over|overs|alone)",
+    r"(?:in|wearing|with) (?:(?:a|an|the|her|his) )?(?:\w+ ){0,2}top(?! (?:of|left|right|corner|row|shelf|half|part)\b)",
+    r"(?:tank|halter|crop|bikini|tube|polka|dot|sleeveless|table|counter|stove|roof|lap|flat|half) top",
+    r"{tone} top(?! (?:left|right|corner|row|of)\b)",
+    r"back (?:is )?(?:turned|to|facing|towards|toward) (?:us|you|me|camera|the (?:camera|viewer))",
+    r"(?:with|from|on) {ours} (?:back|side)",
+    r"back of {the}(?:his |her |their )?(?:head|heads|shirt|jersey|neck|hair)",
+    r"(?:turned|facing|going|walking|laying|lying|leaning|holding|looking|come|coming) back",
+    r"(?:first|second|third) (?:base|baseman)",
+    r"(?:no|number|numbers) (?:\d+|one|two|three)",
+    r"(?:middle|front|back) (?:finger|leg|legs|wheel|wheels|paw|paws|teeth|tire|tires|aged|foot|feet)",
+    r"(?:close|cut|standing|sitting|pulled|zipped|holding|held|picking|covered|hands|arms|arm|hand|sits|stands|dressed) up",
+)
+"""What only looks like a place, and is struck out first."""
+
+RULES: tuple[tuple[str, str], ...] = (
+    ("clock", r"(?:(?:at|by|near) )?(?P<to>1[0-2]|[1-9]|one|two|three|four|five|six)(?::\d\d)? o'clock"),
+    ("ordinal", r"{rank} (?:to|from) last(?: (?!from|on|to|in|at)\w+)?(?: (?:from|on|to|in|at) {the}{any})?(?: side)?"),
+    (
+        "row",
+        r"(?:(?:in|on|from|at) )?{the}{line} (?:\w+ )?(?:row|rows|shelf|tier|level|rack)"
+        r"(?: (?:from|in|on|to) (?:the )?(?P<base>top|bottom|front|back))?(?: (?:down|up|back))?",
+    ),
+    (
+        "ordinal",
+        r"{rank}(?: (?!left|right|from|to|row|on|in|at|and)\w+){0,3}? (?:(?:in|over|out|down|up) )?"
+        r"(?:from|form|to|on|in|at|off|of) (?:(?:from|on|in) )?{the}(?:(?:far|very|extreme|bottom|top|front|back) )?{any}"
+        r"(?: hand)?(?: side)?(?: of {the}{photo})?",
+    ),
+    ("ordinal", r"{rank} (?:(?:one|in|most) )?{any}(?: most| side)?"),
+    (
+        "ordinal",
+        r"{count} (?:\w+ )?(?:(?:in|over|up|down|back) )?from {the}(?:far )?{any}(?: side)?",
+    ),
+    ("ordinal", r"from (?:the )?{any} (?:(?:the|number) )?{rank}"),
+    ("ordinal", r"{rank} {size}"),
+    ("between", r"(?:sandwiched )?(?:in )?between"),
+    ("middle", r"{at}(?:middle|center) of {the}{photo}"),
+    ("between", r"{at}(?:middle|center) of(?= (?:the )?(?:two|three|both|other|others|all)\b)"),
+    ("before", r"(?:(?:directly|just|standing|sitting) )?(?:(?:in|on|at) )?(?:the )?front of"),
+    ("before", r"ahead of"),
+    ("behind", r"(?:(?:directly|just|standing|sitting) )?(?:behind|in (?:the )?back of)(?= \w)"),
+    ("depth", r"(?P<to>closest|nearest|closer|nearer|close|near)(?: (?:to|towards|toward))? {the}{us}"),
+    ("depth", r"(?P<to>farthest|farther)(?: away)?(?: from {the}{us})"),
+    ("depth", r"(?:far|farthest|farther|way) (?P<to>away|back|off)(?: from {the}{us})?"),
+    ("depth", r"{at}(?P<to>distance)"),
+    ("near", r"(?:closest|nearest|closer|close|next|adjacent) to"),
+    ("near", r"(?:closest|nearest|closer|near|beside|nearby|by|next)(?= (?:the|a|an|his|her|its|this|that|other|another)\b)"),
+    ("near", r"(?:beside|alongside|near|touching|against|next|by)(?= \w)"),
+    ("side", r"{at}{side}(?: (?:most|hand))*(?: (?:side|part|edge|end|half|portion|section))? (?:of|in) {the}{photo}"),
+    ("beside", r"{at}{side}(?: hand)?(?: side)? of(?= \w)"),
+    ("beside", r"(?:to|on) (?:the )?(?P<anchor>\w+)'s {side}"),
+    ("beside", r"(?:(?:directly|just) )?{upright}(?= \w)"),
+    ("beside", r"on (?P<to>top) of(?! (?:the )?{photo})"),
+    ("beside", r"(?P<to>higher|lower) than"),
+    ("corner", r"{at}{nowhere}corner"),
+    ("end", r"(?:on|at) (?:the )?(?:(?:very|far) )?{nowhere}(?:end|edge)(?: of (?:the )?\w+)?"),
+    ("side", r"{at}{side}(?: (?:most|side|one|hand))*(?: of)?"),
+    ("side", r"{at}{level}(?: (?:most|side|half|part|one))*(?: of {the}{photo})?"),
+    ("side", r"{upright}$"),
+    ("side", r"(?:way|far|high|up) (?P<to>up|low)"),
+    ("middle", r"{at}(?:middle|center)(?: (?:most|one))?(?: of)?"),
+    ("depth", r"{at}(?:up )?(?P<to>front|back|behind|closest|nearest|closer|nearer|farthest|farther)(?: (?:most|side|one|ground))*"),
+    ("depth", r"(?:the )?(?P<to>far)(?: (?:side|end))?(?! (?:left|right|from)\b)"),
+    ("size", r"(?:the )?{size}(?: of)?"),
+    ("ordinal", r"{rank}"),
+)
+"""Kind of place and pattern; the words of each match are struck out before the next pattern is tried."""
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern with its names filled in, which matches whole words only."""
+    named = re.sub(r"\{([a-z]+)\}", lambda match: NAMES[match[1]], pattern)
+    return re.compile(rf"(?<!\S)(?:{named})(?!\S)")
