@@ -10,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+SIZE = 0.1
+"""Of the logarithm of a box's area in how far in front a thing is: what is near is low in the picture, and large."""
+UPRIGHT = 0.6
+"""Weight of heights in "middle", relative to 1 for left and right."""
+CLEAR = 0.1
+"""Share of the image by which a thing lies clearly on one side of another."""
+TWICE = 0.7
+"""IoU above which two boxes are one object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +83,8 @@ def towards(scene: Scene, direction: str) -> Floats:
         "right": x,
         "top": -y,
         "bottom": y,
-        "front": y1 + 0.25 * sizes,
-        "back": -y1 - 0.25 * sizes,
+        "front": (y + y1) / 2 + SIZE * sizes,
+        "back": -(y + y1) / 2 - SIZE * sizes,
         "biggest": sizes,
         "smallest": -sizes,
         "tallest": tall,
@@ -83,10 +92,11 @@ def towards(scene: Scene, direction: str) -> Floats:
     }[direction]
 
 
-def middle(scene: Scene) -> Floats:
-    """Nearness to the middle of the image, of which the horizontal part counts most."""
-    away = np.abs(scene.centres_N2 - 0.5)
-    return -(away[:, 0] + 0.4 * away[:, 1])
+def middle(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
+    """Nearness to the middle of the image and, as much, to the median of the things that are asked for."""
+    median_2 = np.median(scene.centres_N2[peers], axis=0)
+    away_N2 = (np.abs(scene.centres_N2 - 0.5) + np.abs(scene.centres_N2 - median_2)) / 2
+    return -(away_N2 @ [1.0, UPRIGHT])
 
 
 def corner(scene: Scene) -> Floats:
@@ -100,7 +110,7 @@ def end(scene: Scene) -> Floats:
 
 
 def clock(scene: Scene, hour: int) -> Floats:
-    """How well the direction from the middle of the boxes fits an hour of a clock's face, from -1 to 1."""
+    """How well the direction from the middle of all boxes fits an hour of a clock's face, from -1 to 1."""
     middle_2 = (scene.boxes_N4[:, :2].min(0) + scene.boxes_N4[:, 2:].max(0)) / 2
     offsets_N2 = (scene.centres_N2 - middle_2) * [scene.aspect, 1.0]
     angle = np.deg2rad(30 * hour)
@@ -109,8 +119,50 @@ def clock(scene: Scene, hour: int) -> Floats:
 
 
 def gaps(scene: Scene, anchor: int) -> Floats:
-    """(N,) distance of each box from the box of an anchor, 0 where they touch, and half of that of the centres."""
-    boxes, other = scene.boxes_N4, scene.boxes_N4[anchor]
-    apart = np.maximum(0, np.maximum(other[:2] - boxes[:, 2:], boxes[:, :2] - other[2:])) * [scene.aspect, 1]
-    centres = (scene.centres_N2 - scene.centres_N2[anchor]) * [scene.aspect, 1]
-    return np.linalg.norm(apart, axis=1) + 0.5 * np.linalg.norm(centres, axis=1)
+    """Distance of each box from an anchor's box, and half of that of the centres; in heights of the image."""
+    boxes_N4, other_4, scale_2 = scene.boxes_N4, scene.boxes_N4[anchor], [scene.aspect, 1.0]
+    apart_N2 = np.maximum(other_4[:2] - boxes_N4[:, 2:], boxes_N4[:, :2] - other_4[2:]).clip(0) * scale_2
+    centres_N2 = (scene.centres_N2 - scene.centres_N2[anchor]) * scale_2
+    distances_N: Floats = np.linalg.norm(apart_N2, axis=1) + np.linalg.norm(centres_N2, axis=1) / 2
+    return distances_N
+
+
+def amid(scene: Scene, rows: Sequence[int] | Indices) -> Floats:
+    """Nearness to the middle between the centres of some boxes; what is above or below counts half."""
+    centres_M2 = scene.centres_N2[rows]
+    middle_2 = (centres_M2.min(0) + centres_M2.max(0)) / 2
+    nearness_N: Floats = -np.linalg.norm((scene.centres_N2 - middle_2) * [1.0, 0.5], axis=1)
+    return nearness_N
+
+
+def ranks(scene: Scene, direction: str, counted: Sequence[int] | Indices) -> Floats:
+    """(N,) how many of the counted boxes lie farther in a direction than each box does."""
+    ahead_N = towards(scene, direction)
+    return (ahead_N[counted] > ahead_N[:, None] + 1e-9).sum(1).astype(float)
+
+
+def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
+    """(N,) number of the row in which each box stands, 0 for the upmost.
+
+    A new row begins where centres are farther apart than half of the usual height.
+    """
+    heights_P = np.sort(scene.centres_N2[peers, 1])
+    step = np.median(scene.sides_N2[peers, 1]) / 2
+    starts = [(upper + lower) / 2 for upper, lower in zip(heights_P, heights_P[1:], strict=False) if lower - upper > step]
+    return np.searchsorted(starts, scene.centres_N2[:, 1]).astype(float)
+
+
+def distinct(scene: Scene, rows: Sequence[int] | Indices) -> Indices:
+    """Rows without boxes that are found twice: those whose IoU with one before them is above `TWICE`."""
+    kept: list[int] = []
+    for row in rows:
+        if all(_iou(scene.boxes_N4[row], scene.boxes_N4[other]) <= TWICE for other in kept):
+            kept.append(int(row))
+    return np.asarray(kept, np.int64)
+
+
+def _iou(one_4: Floats, other_4: Floats) -> float:
+    common = np.minimum(one_4[2:], other_4[2:]) - np.maximum(one_4[:2], other_4[:2])
+    shared = float(common.clip(0).prod())
+    union = float((one_4[2:] - one_4[:2]).prod() + (other_4[2:] - other_4[:2]).prod()) - shared
+    return shared / union if union > 0 else 0.0

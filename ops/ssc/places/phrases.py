@@ -77,11 +77,23 @@ def _head_by_words(words: Sequence[str], start: int) -> int | None:
 
 
 def noun_of(sentence: Sentence, before: int | None = None) -> str | None:
-    """The first word that names a known kind among those before a relation: what the sentence is about."""
+    """The first noun of a known kind among the words before a relation: what the sentence is about.
+
+    Of several in a row the last one counts: "bus driver" is about a driver. Kinds of two words are one noun.
+    """
     words = sentence.words[:before]
-    first = next((number for number, word in enumerate(words) if kinds_of(word)), None)
+    named = [noun_at(words, number) for number in range(len(words))]
+    first = next((number for number, noun in enumerate(named) if noun), None)
     if first is None:
         return None
-    while first + 1 < len(words) and kinds_of(words[first + 1]):  # "bus driver" is about a driver
+    while first + 1 < len(words) and named[first + 1] and not (named[first] or "").count(" "):
         first += 1
-    return words[first]
+    return named[first]
+
+
+def noun_at(words: Sequence[str], number: int) -> str | None:
+    """The noun of a known kind that begins with a word, "hot dog" rather than "dog"."""
+    pair = " ".join(words[number : number + 2])
+    if " " in pair and kinds_of(pair):
+        return pair
+    return words[number] if kinds_of(words[number]) else None

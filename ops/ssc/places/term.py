@@ -1,130 +1,231 @@
-"""The term of a choice that places give: a log-probability of each candidate (see PLACES.md)."""
+"""The term that places add to a choice: a log-probability of each candidate (see PLACES.md for every formula).
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+Shapes: N boxes of an image, K candidates among them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ops.ssc.places import geometry
 from ops.ssc.places.geometry import Floats, Scene
-from ops.ssc.places.grammar import RELATIONS, Place, Reading
+from ops.ssc.places.grammar import Place, Reading
 from ops.ssc.places.nouns import fit, kinds_of
 
-P = dict(side=12.0, updown=12.0, depth=6.0, middle=12.0, corner=6.0, end=8.0, ordinal=2.5, row=8.0, size=2.0, clock=2.0,
-  near=6.0, beside=10.0, misfit=4.0, fits=0.0, eps=0.02, fallback=0.5, first="left", depthmix=0.25, between=8.0, posw=2.0)
-
-
-def log_softmax(values: Floats) -> Floats:
-    shifted = values - values.max()
-    return shifted - np.log(np.exp(shifted).sum())
+SHARPNESS = {
+    "side": 12.0,
+    "depth": 8.0,
+    "middle": 10.0,
+    "corner": 6.0,
+    "end": 8.0,
+    "ordinal": 2.0,
+    "row": 2.0,
+    "size": 2.0,
+    "clock": 2.0,
+    "near": 6.0,
+    "beside": 10.0,
+    "behind": 8.0,
+    "before": 8.0,
+    "between": 8.0,
+}
+"""Nats per unit of a kind's utility: how surely its words point at the best candidate rather than at the next one."""
+DOUBT = 0.02
+"""Share of statements that are taken to mean any candidate alike, whatever their words are."""
+MISFIT = 4.0
+"""Nats against a candidate that is known to be of another kind than the sentence's noun."""
+HEARSAY = 0.5
+"""Sharpness, relative to an absolute place, of a relation whose anchor is not among the boxes."""
+OTHERWISE = {"behind": "back", "before": "front"}
+"""Relation to something unseen -> the absolute place that it hints at."""
+Indices = NDArray[np.int64]
 
 
 def place_term(reading: Reading, scene: Scene, among: Sequence[int]) -> Floats:
-    """(len(among),) log-score of each candidate; zeros where the sentence says nothing about places."""
-    rows = np.asarray(among, int)
-    if not reading.places or len(rows) < 2:
-        return np.zeros(len(rows))
-    wanted = kinds_of(reading.noun) if reading.noun else frozenset()
-    fits = np.array([fit(wanted, scene.kinds_N[i]) for i in rows])
-    peers = rows[fits >= 0] if (fits >= 0).any() else rows
+    """(K,) log-probability of each candidate, given what a sentence says about places.
+
+    Args:
+        reading: the sentence's places and noun.
+        scene: all boxes of the image; those that are no candidates serve as landmarks.
+        among: indices of the candidates.
+
+    Returns:
+        Zeros where the sentence says nothing about places that the scene can show, or there is nothing to choose.
+    """
+    rows = np.asarray(among, np.int64)
     total = np.zeros(len(rows))
-    row = next((p for p in reading.places if p.kind == "row"), None)
-    for place in reading.places:
-        u = utility(place, scene, peers, rows, row)
-        if u is None: continue
-        logp = log_softmax(u[rows])
-        p = np.exp(logp)
-        if place.negated:
-            p = (1 - p) / max(1e-9, (1 - p).sum())
-        p = (1 - P["eps"]) * p + P["eps"] / len(rows)
-        total += np.log(p)
-    if not total.any(): return total
-    total = total - P["misfit"] * (fits < 0) + P["fits"]*(fits>0)
-    return log_softmax(total)
+    if len(rows) < 2 or not reading.places:
+        return total
+    wanted = kinds_of(reading.noun or "")
+    fits_K = np.array([fit(wanted, scene.kinds_N[row]) for row in rows])
+    peers = rows[fits_K >= 0] if (fits_K >= 0).any() else rows
+    asked = Question(scene=scene, rows=rows, peers=geometry.distinct(scene, peers), places=reading.places)
+    heard = [said for place in reading.places if (said := _said(place, asked)) is not None]
+    if not heard:
+        return total
+    return log_softmax(np.sum(heard, axis=0) - MISFIT * (fits_K < 0))
 
 
-def ranks(u, rows, peers):
-    """rank of every row among peers by descending u (0 = first)."""
-    return np.array([(u[peers] > u[i] + 1e-9).sum() for i in rows], float)
+def log_softmax(values: Floats) -> Floats:
+    """Log-probabilities of scores in nats."""
+    shifted: Floats = values - values.max()
+    return shifted - np.log(np.exp(shifted).sum())
 
 
-def utility(place: Place, scene: Scene, peers, rows, row=None):
-    n = len(scene.kinds_N)
-    k, d = place.kind, place.direction
-    if k == "side":
-        return P["side" if d in ("left", "right") else "updown"] * geometry.towards(scene, d)
-    if k == "depth":
-        return P["depth"] * geometry.towards(scene, d)
-    if k == "size":
-        return P["size"] * geometry.towards(scene, d)
-    if k == "middle": return P["middle"] * geometry.middle(scene)
-    if k == "corner": return P["corner"] * geometry.corner(scene)
-    if k == "end": return P["end"] * geometry.end(scene)
-    if k == "clock": return P["clock"] * geometry.clock(scene, int(d))
-    if k == "row":
-        if place.rank != 1 or d == "middle":
-            return None if d != "middle" else -P["row"] * np.abs(scene.centres_N2[:, 1] - .5)
-        return P["row"] * geometry.towards(scene, d)
-    if k == "ordinal":
-        direction = d or P["first"]
-        if not direction: return None
-        t = geometry.towards(scene, direction)
-        out = np.zeros(n)
-        r = ranks(t, rows, peers)
-        m = len(peers)
-        want = place.rank - 1 if place.rank > 0 else m + place.rank
-        want = min(max(want, 0), m - 1)
-        out[rows] = -P["ordinal"] * np.abs(r - want) + P["posw"]*t[rows]
-        return out
-    # relations
-    anchors = find_anchors(place, scene, rows)
-    if k == "between":
-        return between(place, scene, anchors, rows)
-    if not anchors:
-        if k == "beside": return P["fallback"] * P["side" if d in ("left", "right") else "updown"] * geometry.towards(scene, d)
-        if k == "behind": return P["fallback"] * P["depth"] * geometry.towards(scene, "back")
-        if k == "before": return P["fallback"] * P["depth"] * geometry.towards(scene, "front")
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a statement is judged against."""
+
+    scene: Scene
+    rows: Indices
+    """The candidates."""
+    peers: Indices
+    """Those that may be of the kind asked for, each object once: ordinals count among them."""
+    places: tuple[Place, ...]
+    """All statements of the sentence."""
+
+
+def _said(place: Place, asked: Question) -> Floats | None:
+    """(K,) log-probabilities by one statement; None if it says nothing about these boxes."""
+    utility_N = UTILITIES[place.kind](place, asked)
+    if utility_N is None:
         return None
-    us = []
-    for a, weight in anchors:
-        rel = relation(place, scene, a)
-        rel[a] = -10
-        us.append(rel + weight)
-    return np.max(us, axis=0)
+    chances_K = np.exp(log_softmax(utility_N[asked.rows]))
+    if place.negated:
+        chances_K = (1 - chances_K) / (len(chances_K) - 1)
+    said_K: Floats = np.log((1 - DOUBT) * chances_K + DOUBT / len(chances_K))
+    return said_K
 
 
-def find_anchors(place, scene, rows):
-    kinds = kinds_of(place.anchor)
-    if not kinds: return []
-    found = [i for i in range(len(scene.kinds_N)) if fit(kinds, scene.kinds_N[i]) > 0]
-    if not found: return []
-    w = np.zeros(len(scene.kinds_N))
-    for p in place.anchor_places:
-        u = utility(p, scene, np.array(found), np.array(found))
-        if u is not None: w = w + u
-    return [(i, w[i] - max(w[j] for j in found)) for i in found]
+def _towards(place: Place, asked: Question) -> Floats | None:
+    return SHARPNESS[place.kind] * geometry.towards(asked.scene, place.direction)
 
 
-def relation(place, scene, a):
-    k, d = place.kind, place.direction
-    gap = geometry.gaps(scene, a)
-    c = scene.centres_N2 - scene.centres_N2[a]
-    if k == "near": return -P["near"] * gap
-    if k == "beside":
-        t = geometry.towards(scene, d); t = t - t[a]
-        return P["beside"] * np.minimum(t, 0.1) - P["near"] * .5 * gap
-    sign = 1 if k == "before" else -1
-    t = geometry.towards(scene, "front"); t = sign * (t - t[a])
-    return P["depth"] * np.minimum(t, .1) - P["near"] * .5 * gap
+def _middle(place: Place, asked: Question) -> Floats | None:
+    return SHARPNESS["middle"] * geometry.middle(asked.scene, asked.peers)
 
 
-def between(place, scene, anchors, rows):
-    if len(anchors) >= 2:
-        c = scene.centres_N2[[i for i, _ in anchors]]
-        lo, hi = c.min(0), c.max(0)
-        m = (lo + hi) / 2
-        return -P["between"] * np.linalg.norm((scene.centres_N2 - m) * [1, .5], axis=1)
-    if not place.anchor_places and False: return None
-    c = scene.centres_N2[rows]
-    m = (c.min(0) + c.max(0)) / 2
-    return -P["between"] * np.abs(scene.centres_N2 - m)[:, 0]
+def _corner(place: Place, asked: Question) -> Floats | None:
+    return SHARPNESS["corner"] * geometry.corner(asked.scene)
+
+
+def _end(place: Place, asked: Question) -> Floats | None:
+    return SHARPNESS["end"] * geometry.end(asked.scene)
+
+
+def _clock(place: Place, asked: Question) -> Floats | None:
+    return SHARPNESS["clock"] * geometry.clock(asked.scene, int(place.direction))
+
+
+def _ordinal(place: Place, asked: Question) -> Floats | None:
+    """By the difference of ranks, among the members of a row if one is named."""
+    row = next((other for other in asked.places if other.kind == "row"), None)
+    counted = asked.peers if row is None else _members(row, asked)
+    directions = [place.direction] if place.direction else _directions(asked)
+    utilities = [
+        -np.abs(geometry.ranks(asked.scene, direction, counted) - _index(place.rank, len(counted)))
+        for direction in directions
+    ]
+    return SHARPNESS["ordinal"] * np.max(utilities, axis=0)
+
+
+def _directions(asked: Question) -> list[str]:
+    """Where an ordinal is counted from that does not say it: from a side that the sentence names, or from either."""
+    named = [place.direction for place in asked.places if place.kind in ("side", "depth") and not place.negated]
+    return named[:1] or ["left", "right"]
+
+
+def _index(rank: int, count: int) -> int:
+    """Place in a list of `count`, from 0; ranks beyond its end mean the last one."""
+    return int(np.clip(rank - 1 if rank > 0 else count + rank, 0, count - 1))
+
+
+def _row(place: Place, asked: Question) -> Floats | None:
+    """By the difference of rows, or by height where all stand in one."""
+    lines_N = geometry.lines(asked.scene, asked.peers)
+    count = int(lines_N.max()) + 1
+    if count == 1:
+        if place.direction == "middle" or place.rank != 1:
+            return None
+        return SHARPNESS["side"] * geometry.towards(asked.scene, place.direction)
+    return -SHARPNESS["row"] * np.abs(lines_N - _line(place, count))
+
+
+def _line(place: Place, count: int) -> float:
+    """Number of the row that is meant, 0 for the upmost."""
+    if place.direction == "middle":
+        return (count - 1) / 2
+    index = _index(place.rank, count)
+    return index if place.direction in ("top", "back") else count - 1 - index
+
+
+def _members(row: Place, asked: Question) -> Indices:
+    """The peers that stand in a row."""
+    lines_N = geometry.lines(asked.scene, asked.peers)
+    away = np.abs(lines_N - _line(row, int(lines_N.max()) + 1))[asked.peers]
+    return asked.peers[away <= away.min()]
+
+
+def _relation(place: Place, asked: Question) -> Floats | None:
+    """The best over all anchors that may be meant; an anchor is not the referent itself."""
+    anchors = _anchors(place, asked)
+    if not anchors:
+        direction = OTHERWISE.get(place.kind, place.direction)
+        kind = "side" if place.kind == "beside" else "depth"
+        return HEARSAY * SHARPNESS[kind] * geometry.towards(asked.scene, direction) if direction else None
+    utilities = []
+    for anchor, penalty in anchors:
+        utility_N = SHARPNESS[place.kind] * _related(place, asked.scene, anchor) - penalty
+        utility_N[anchor] = -np.inf
+        utilities.append(utility_N)
+    best_N: Floats = np.maximum(np.max(utilities, axis=0), -20.0)
+    return best_N
+
+
+def _related(place: Place, scene: Scene, anchor: int) -> Floats:
+    """Nearness to the anchor, and lying on the right side of it."""
+    near_N = -geometry.gaps(scene, anchor)
+    if place.kind == "near":
+        return near_N
+    direction = OTHERWISE.get(place.kind, place.direction)
+    ahead_N = geometry.towards(scene, direction)
+    return 0.5 * near_N + np.minimum(ahead_N - ahead_N[anchor], geometry.CLEAR)
+
+
+def _between(place: Place, asked: Question) -> Floats | None:
+    """Nearness to the middle of all anchors, or of all candidates where fewer than two are seen."""
+    anchors = [anchor for anchor, _ in _anchors(place, asked)]
+    return SHARPNESS["between"] * geometry.amid(asked.scene, anchors if len(anchors) > 1 else asked.rows)
+
+
+def _anchors(place: Place, asked: Question) -> list[tuple[int, float]]:
+    """Boxes of the anchor's kind, each with the nats that speak against its being meant."""
+    kinds, scene = kinds_of(place.anchor), asked.scene
+    found = np.array([row for row, known in enumerate(scene.kinds_N) if kinds and fit(kinds, known) > 0], np.int64)
+    if not len(found):
+        return []
+    question = Question(scene=scene, rows=found, peers=geometry.distinct(scene, found), places=place.anchor_places)
+    said = [heard for inner in place.anchor_places if (heard := _said(inner, question)) is not None]
+    against = -log_softmax(np.sum(said, axis=0)) if said and len(found) > 1 else np.zeros(len(found))
+    return list(zip(found.tolist(), against.tolist(), strict=True))
+
+
+Utility = Callable[[Place, Question], Floats | None]
+UTILITIES: dict[str, Utility] = {
+    "side": _towards,
+    "depth": _towards,
+    "size": _towards,
+    "middle": _middle,
+    "corner": _corner,
+    "end": _end,
+    "clock": _clock,
+    "ordinal": _ordinal,
+    "row": _row,
+    "near": _relation,
+    "beside": _relation,
+    "behind": _relation,
+    "before": _relation,
+    "between": _between,
+}
+"""Kind of place -> (N,) utility in nats, or None."""
