@@ -52,14 +52,18 @@ class Scene:
         return self.sides_N2.prod(1)
 
 
-def scene_of(boxes_N4: Sequence[Sequence[float]], size: tuple[float, float], kinds_N: Sequence[frozenset[str]]) -> Scene:
+def scene_of(
+    boxes_N4: Sequence[Sequence[float]], size: tuple[float, float], kinds_N: Sequence[frozenset[str]]
+) -> Scene:
     """A scene of boxes in pixels; `size` is width and height of the image."""
     width, height = size
     scaled = np.asarray(boxes_N4, float).reshape(-1, 4) / [width, height, width, height]
     return Scene(boxes_N4=scaled, aspect=width / height, kinds_N=tuple(kinds_N))
 
 
-def estimated_size(boxes_N4: Sequence[Sequence[float]], longest: float = 640.0, usual: float = 427.0) -> tuple[float, float]:
+def estimated_size(
+    boxes_N4: Sequence[Sequence[float]], longest: float = 640.0, usual: float = 427.0
+) -> tuple[float, float]:
     """Width and height of an image of which only some boxes are known.
 
     COCO's images have a longer side of 640 pixels; the shorter one is 427 for most. The longer side is the one that
@@ -147,8 +151,10 @@ def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
     A new row begins where centres are farther apart than half of the usual height.
     """
     heights_P = np.sort(scene.centres_N2[peers, 1])
-    step = np.median(scene.sides_N2[peers, 1]) / 2
-    starts = [(upper + lower) / 2 for upper, lower in zip(heights_P, heights_P[1:], strict=False) if lower - upper > step]
+    step = np.median(scene.sides_N2[peers, 1]) / 4
+    starts = [
+        (upper + lower) / 2 for upper, lower in zip(heights_P, heights_P[1:], strict=False) if lower - upper > step
+    ]
     return np.searchsorted(starts, scene.centres_N2[:, 1]).astype(float)
 
 

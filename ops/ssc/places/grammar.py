@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ops.ssc.places.patterns import RULES, SILENT, compiled
-from ops.ssc.places.phrases import Phrase, Sentence, noun_of, phrase_at
+from ops.ssc.places.phrases import ParseWords, Phrase, Sentence, noun_of, phrase_at
 from ops.ssc.places.words import words_of
 
 RELATIONS = frozenset({"beside", "near", "behind", "before", "between"})
@@ -50,6 +50,7 @@ class Span:
     place: Place
 
 
+NOTHING = Reading(places=(), noun=None)
 MEANINGS = {
     "left": "left",
     "right": "right",
@@ -82,9 +83,21 @@ def read(sentence: Sentence) -> Reading:
     return Reading(places=tuple(_with_anchors(sentence, spans)), noun=noun_of(sentence, relation))
 
 
-def read_text(expression: str) -> Reading:
-    """As `read`, of a text that nothing has parsed."""
-    return read(Sentence(words=words_of(expression)))
+def read_all(expressions: Sequence[str], parse: ParseWords | None = None) -> list[Reading]:
+    """The places of every expression; equal ones are read once.
+
+    Args:
+        expressions: as people wrote them.
+        parse: finds the noun phrases that relations are to; None: closed classes of words find them.
+    """
+    words_of_each = [words_of(expression) for expression in expressions]
+    unique = list(dict.fromkeys(words for words in words_of_each if words))
+    if parse is None:
+        sentences = [Sentence(words=words) for words in unique]
+    else:
+        sentences = [Sentence.parsed(words, tokens) for words, tokens in zip(unique, parse(unique), strict=True)]
+    readings = dict(zip(unique, map(read, sentences), strict=True))
+    return [readings.get(words, NOTHING) for words in words_of_each]
 
 
 def _spans(words: Sequence[str]) -> Iterator[Span]:
@@ -144,7 +157,11 @@ def _with_anchors(sentence: Sentence, spans: Sequence[Span]) -> Iterator[Place]:
             yield span.place
             continue
         phrase = phrase_at(sentence, span.end)
-        inside = [] if phrase is None else [later for later in range(number + 1, len(spans)) if _lies_in(spans[later], phrase)]
+        inside = (
+            []
+            if phrase is None
+            else [later for later in range(number + 1, len(spans)) if _lies_in(spans[later], phrase)]
+        )
         taken.update(inside)
         places = tuple(spans[later].place for later in inside)
         yield replace(span.place, anchor="" if phrase is None else phrase.head, anchor_places=places)

@@ -24,6 +24,7 @@ NAMES = {
     "limb": r"(?:hand|hands|handed|arm|arms|leg|legs|foot|feet|eye|eyes|ear|ears|knee|shoulder|wrist|elbow|thumb|finger|cheek|hip|paw)",
     "ours": r"(?:his|her|hers|its|their|whose)",
     "tone": r"(?:white|black|red|blue|green|pink|purple|yellow|orange|brown|gray|grey|tan|teal|dark|light|striped|floral)",
+    "loose": r"(?<!the )(?<!on )(?<!far )(?<!to )(?<!top )(?<!bottom )(?<!upper )(?<!lower )(?<!front )(?<!back )",
     "turn": r"(?:looking|look|looks|facing|faces|turned|turning|turns|pointing|pointed|points|heading|headed|going|leaning|staring|moving|swinging)",
 }
 
@@ -34,8 +35,8 @@ SILENT = (
     r"(?:left|right) (?:handed|footed)",
     r"{turn} (?:(?:away|over|down|up|off) )?(?:(?:to|toward|towards|at) )?{the}(?:left|right|back|front|up|down|behind|over)"
     r"(?! (?:of|side)\b)",
-    r"right(?= (?:next|behind|beside|above|below|under|underneath|by|near|at|against|across|now|there|here|after|before)\b)",
-    r"right(?= (?:between|in front|in back|in between|in {the}(?:middle|center)|to {the}(?:left|right))\b)",
+    r"{loose}right(?= (?:next|behind|beside|above|below|under|underneath|by|near|at|against|across|now|there|here|after)\b)",
+    r"{loose}right(?= (?:between|in front|in back|in between|in {the}(?:middle|center)|to {the}(?:left|right))\b)",
     r"(?:all_right|all right|all the way|thats right|that's right)",
     r"(?:is|are|was|has|have|only|being|got) left(?= (?:over|alone|out|to)\b)",
     r"left (?:over|overs|alone)",
@@ -51,7 +52,8 @@ SILENT = (
     r"(?:turned|facing|going|walking|laying|lying|leaning|holding|looking|come|coming) back",
     r"(?:first|second|third) (?:base|baseman)",
     r"(?:no|number|numbers) (?:\d+|one|two|three)",
-    r"(?:middle|front|back) (?:finger|leg|legs|wheel|wheels|paw|paws|teeth|tire|tires|aged|foot|feet)",
+    r"(?:front|back) (?:leg|legs|wheel|wheels|paw|paws|teeth|tire|tires|foot|feet)|middle (?:finger|aged)|back (?:end|flank)",
+    r"(?:over|under|above|below|near|at|to|by) (?:{ours} )?(?:chin|mouth|eye|eyes|nose|arm|face|lap|shoulder|shoulders)",
     r"(?:close|cut|standing|sitting|pulled|zipped|holding|held|picking|covered|hands|arms|arm|hand|sits|stands|dressed) up",
 )
 """What only looks like a place, and is struck out first."""
@@ -80,6 +82,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("between", r"(?:sandwiched )?(?:in )?between"),
     ("middle", r"{at}(?:middle|center) of {the}{photo}"),
     ("between", r"{at}(?:middle|center) of(?= (?:the )?(?:two|three|both|other|others|all)\b)"),
+    ("depth", r"{at}(?P<to>front) of {the}{us}"),
     ("before", r"(?:(?:directly|just|standing|sitting) )?(?:(?:in|on|at) )?(?:the )?front of"),
     ("before", r"ahead of"),
     ("behind", r"(?:(?:directly|just|standing|sitting) )?(?:behind|in (?:the )?back of)(?= \w)"),
@@ -88,7 +91,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ("depth", r"(?:far|farthest|farther|way) (?P<to>away|back|off)(?: from {the}{us})?"),
     ("depth", r"{at}(?P<to>distance)"),
     ("near", r"(?:closest|nearest|closer|close|next|adjacent) to"),
-    ("near", r"(?:closest|nearest|closer|near|beside|nearby|by|next)(?= (?:the|a|an|his|her|its|this|that|other|another)\b)"),
+    (
+        "near",
+        r"(?:closest|nearest|closer|near|beside|nearby|by|next)(?= (?:the|a|an|his|her|its|this|that|other|another)\b)",
+    ),
     ("near", r"(?:beside|alongside|near|touching|against|next|by)(?= \w)"),
     ("side", r"{at}{side}(?: (?:most|hand))*(?: (?:side|part|edge|end|half|portion|section))? (?:of|in) {the}{photo}"),
     ("beside", r"{at}{side}(?: hand)?(?: side)? of(?= \w)"),
@@ -103,8 +109,12 @@ RULES: tuple[tuple[str, str], ...] = (
     ("side", r"{upright}$"),
     ("side", r"(?:way|far|high|up) (?P<to>up|low)"),
     ("middle", r"{at}(?:middle|center)(?: (?:most|one))?(?: of)?"),
-    ("depth", r"{at}(?:up )?(?P<to>front|back|behind|closest|nearest|closer|nearer|farthest|farther)(?: (?:most|side|one|ground))*"),
+    (
+        "depth",
+        r"{at}(?:up )?(?P<to>front|back|behind|closest|nearest|closer|nearer|farthest|farther)(?: (?:most|side|one|ground))*",
+    ),
     ("depth", r"(?:the )?(?P<to>far)(?: (?:side|end))?(?! (?:left|right|from)\b)"),
+    ("depth", r"^(?:the )?(?P<to>close)(?= \w+$)"),
     ("size", r"(?:the )?{size}(?: of)?"),
     ("ordinal", r"{rank}"),
 )

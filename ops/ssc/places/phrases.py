@@ -3,8 +3,9 @@
 Shapes: W words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ops.ssc.places.nouns import kinds_of
 
@@ -18,6 +19,30 @@ DETERMINERS = frozenset("the a an his her its their this that these those some a
 PRONOUNS = frozenset("one it that this he she they him her them thing guy".split())
 
 
+NOMINAL = frozenset({"NOUN", "PROPN", "PRON", "NUM"})
+"""Universal parts of speech that may head a phrase: "the one", "two"."""
+
+
+class Token(Protocol):
+    """A token of a dependency parse: the attributes of spaCy's `Token` that are read."""
+
+    @property
+    def i(self) -> int:
+        """Index in the text."""
+
+    @property
+    def pos_(self) -> str:
+        """Universal part-of-speech tag."""
+
+    @property
+    def head(self) -> "Token":
+        """What it depends on; a root is its own head."""
+
+
+ParseWords = Callable[[Iterable[tuple[str, ...]]], Iterable[Iterable[Token]]]
+"""Dependency parser: sentences as words to their tokens, one for each word, in the same order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
     """The words of an expression, and what a parser says of them if there is one."""
@@ -27,6 +52,14 @@ class Sentence:
     """(W,) index of each word's head, its own for a root; None: not parsed. The labels' names do not matter."""
     nouns: tuple[bool, ...] | None = None
     """(W,) whether a word is a noun or a pronoun; None: not parsed."""
+
+    @classmethod
+    def parsed(cls, words: tuple[str, ...], tokens: Iterable[Token]) -> "Sentence":
+        """Words with what a parser says of them."""
+        parsed = list(tokens)
+        assert len(parsed) == len(words)
+        heads = tuple(token.head.i for token in parsed)
+        return cls(words=words, heads=heads, nouns=tuple(token.pos_ in NOMINAL for token in parsed))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ Shapes: N boxes of an image, K candidates among them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from ops.ssc.places import geometry
 from ops.ssc.places.geometry import Floats, Scene
 from ops.ssc.places.grammar import Place, Reading
-from ops.ssc.places.nouns import fit, kinds_of
+from ops.ssc.places.nouns import SEXES, fit, kinds_of
 
 SHARPNESS = {
     "side": 12.0,
-    "depth": 8.0,
-    "middle": 10.0,
+    "depth": 10.0,
+    "middle": 14.0,
     "corner": 6.0,
     "end": 8.0,
-    "ordinal": 2.0,
+    "ordinal": 1.5,
     "row": 2.0,
     "size": 2.0,
     "clock": 2.0,
@@ -28,7 +28,7 @@ SHARPNESS = {
     "beside": 10.0,
     "behind": 8.0,
     "before": 8.0,
-    "between": 8.0,
+    "between": 12.0,
 }
 """Nats per unit of a kind's utility: how surely its words point at the best candidate rather than at the next one."""
 DOUBT = 0.02
@@ -39,6 +39,8 @@ HEARSAY = 0.5
 """Sharpness, relative to an absolute place, of a relation whose anchor is not among the boxes."""
 OTHERWISE = {"behind": "back", "before": "front"}
 """Relation to something unseen -> the absolute place that it hints at."""
+LIKEWISE = frozenset("one ones other others another two three both rest".split())
+"""Words for things of the same kind as the sentence's noun."""
 Indices = NDArray[np.int64]
 
 
@@ -58,13 +60,24 @@ def place_term(reading: Reading, scene: Scene, among: Sequence[int]) -> Floats:
     if len(rows) < 2 or not reading.places:
         return total
     wanted = kinds_of(reading.noun or "")
+    scene = _supposed(scene, rows, wanted)
     fits_K = np.array([fit(wanted, scene.kinds_N[row]) for row in rows])
-    peers = rows[fits_K >= 0] if (fits_K >= 0).any() else rows
-    asked = Question(scene=scene, rows=rows, peers=geometry.distinct(scene, peers), places=reading.places)
+    alike_K = np.array([fit(wanted - SEXES, scene.kinds_N[row]) for row in rows])
+    peers = rows[alike_K >= 0] if (alike_K >= 0).any() else rows
+    distinct = geometry.distinct(scene, peers)
+    asked = Question(scene=scene, rows=rows, peers=distinct, places=reading.places, wanted=wanted)
     heard = [said for place in reading.places if (said := _said(place, asked)) is not None]
     if not heard:
         return total
     return log_softmax(np.sum(heard, axis=0) - MISFIT * (fits_K < 0))
+
+
+def _supposed(scene: Scene, rows: Indices, wanted: frozenset[str]) -> Scene:
+    """Candidates of no known kind are taken to be of the kind asked for."""
+    kinds = list(scene.kinds_N)
+    for row in rows:
+        kinds[row] = kinds[row] or wanted
+    return replace(scene, kinds_N=tuple(kinds))
 
 
 def log_softmax(values: Floats) -> Floats:
@@ -84,6 +97,8 @@ class Question:
     """Those that may be of the kind asked for, each object once: ordinals count among them."""
     places: tuple[Place, ...]
     """All statements of the sentence."""
+    wanted: frozenset[str]
+    """Kinds of the sentence's noun."""
 
 
 def _said(place: Place, asked: Question) -> Floats | None:
@@ -201,11 +216,13 @@ def _between(place: Place, asked: Question) -> Floats | None:
 
 def _anchors(place: Place, asked: Question) -> list[tuple[int, float]]:
     """Boxes of the anchor's kind, each with the nats that speak against its being meant."""
-    kinds, scene = kinds_of(place.anchor), asked.scene
+    kinds, scene = asked.wanted if place.anchor in LIKEWISE else kinds_of(place.anchor), asked.scene
     found = np.array([row for row, known in enumerate(scene.kinds_N) if kinds and fit(kinds, known) > 0], np.int64)
     if not len(found):
         return []
-    question = Question(scene=scene, rows=found, peers=geometry.distinct(scene, found), places=place.anchor_places)
+    question = Question(
+        scene=scene, rows=found, peers=geometry.distinct(scene, found), places=place.anchor_places, wanted=kinds
+    )
     said = [heard for inner in place.anchor_places if (heard := _said(inner, question)) is not None]
     against = -log_softmax(np.sum(said, axis=0)) if said and len(found) > 1 else np.zeros(len(found))
     return list(zip(found.tolist(), against.tolist(), strict=True))

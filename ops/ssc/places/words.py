@@ -4,8 +4,9 @@ Words keep their number from here on: a parser reads these very words, and its h
 """
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterator
+from functools import lru_cache, cache
+from itertools import islice
 
 SPELLINGS = {
     "left": "lft lef leftt lefty lwft ledt lrft keft laft leftish leftest leftie lefthand",
@@ -60,6 +61,8 @@ MISSPELT = (
     "left right bottom middle center front upper lower corner second third closest nearest farthest behind between"
 ).split()
 """Words that are known although one letter is missing, doubled or exchanged with the next one."""
+LONGEST = 40
+"""Characters of a word, on average, up to which a text is looked at."""
 LONG = 6
 """Letters from which on one wrong letter is forgiven, too."""
 ENGLISH = frozenset(
@@ -67,8 +70,27 @@ ENGLISH = frozenset(
     " centers seconds thirds lefts rights bottoms fronted lowered rigid suppers corned".split()
 )
 """Words that are near to one of place, and mean something else."""
-PAIRED = ("left", "right", "top", "bottom", "upper", "lower", "middle", "center", "front", "back", "far", "most", "side")
-WORD = re.compile(r"\d+(?::\d\d)?|[a-z]+(?:'[a-z]+)*|[,.;/&]", re.IGNORECASE)
+PAIRED = (
+    "left",
+    "right",
+    "top",
+    "bottom",
+    "upper",
+    "lower",
+    "middle",
+    "center",
+    "front",
+    "back",
+    "far",
+    "most",
+    "side",
+)
+WORD = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?::\d\d)?|[a-z]+(?:'[a-z]+)*|[,.;/&]")
+"""A word, an ordinal such as "2nd", a number or time, or a sign that parts phrases."""
+
+
+MAX_WORDS = 100
+"""Of a longer text the beginning is read."""
 
 
 def words_of(expression: str) -> tuple[str, ...]:
@@ -77,17 +99,17 @@ def words_of(expression: str) -> tuple[str, ...]:
     >>> words_of("Bottomright guy, 2nd from lft")
     ('bottom', 'right', 'guy', ',', 'second', 'from', 'left')
     """
-    joined = re.sub(r"\bo['’ ]?\s?clock\b", "o'clock", expression.lower().replace("’", "'"))
-    joined = re.sub(r"(?<=[a-z])' s\b", "'s", joined)
-    return tuple(word for match in _written(joined) for word in _known(match))
+    text = expression[: MAX_WORDS * LONGEST].lower().replace("\u2019", "'")
+    text = re.sub(r"(?<=[a-z]) ?' ?s\b", "'s", re.sub(r"\bo[' ]? ?clock\b", "o'clock", text))
+    return tuple(word for match in islice(_written(text), MAX_WORDS) for word in _known(match))
 
 
-def _written(text: str) -> Iterable[str]:
-    """Words as written; "2nd" stays one."""
-    return (match[0] for match in re.finditer(r"\d+(?:st|nd|rd|th)\b|" + WORD.pattern, text))
+def _written(text: str) -> Iterator[str]:
+    """Words and signs of lower-case text."""
+    return (match[0] for match in WORD.finditer(text))
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def _known(word: str) -> tuple[str, ...]:
     table = _spellings()
     if word in SPLITS:
