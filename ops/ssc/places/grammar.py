@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ops.ssc.places.patterns import RULES, SILENT, compiled
-from ops.ssc.places.phrases import ParseWords, Phrase, Sentence, noun_of, phrase_at
+from ops.ssc.places.phrases import PRONOUNS, ParseWords, Sentence, noun_of, phrase_at
 from ops.ssc.places.words import words_of
 
 RELATIONS = frozenset({"beside", "near", "behind", "before", "between"})
@@ -148,7 +148,10 @@ def _place(kind: str, match: re.Match[str]) -> Place:
 
 
 def _with_anchors(sentence: Sentence, spans: Sequence[Span]) -> Iterator[Place]:
-    """Give every relation its anchor, and the places within an anchor's phrase to that anchor."""
+    """Give every relation its anchor, and the places within an anchor's phrase to that anchor.
+
+    A relation to a place ("near the top") is no relation: the place speaks for itself.
+    """
     taken: set[int] = set()
     for number, span in enumerate(spans):
         if number in taken:
@@ -157,15 +160,9 @@ def _with_anchors(sentence: Sentence, spans: Sequence[Span]) -> Iterator[Place]:
             yield span.place
             continue
         phrase = phrase_at(sentence, span.end)
-        inside = (
-            []
-            if phrase is None
-            else [later for later in range(number + 1, len(spans)) if _lies_in(spans[later], phrase)]
-        )
-        taken.update(inside)
-        places = tuple(spans[later].place for later in inside)
+        later = [other for other in range(number + 1, len(spans)) if phrase and spans[other].start < phrase.end]
+        if phrase and phrase.head not in PRONOUNS and any(spans[other].end >= phrase.end for other in later):
+            continue
+        taken.update(later)
+        places = tuple(spans[other].place for other in later)
         yield replace(span.place, anchor="" if phrase is None else phrase.head, anchor_places=places)
-
-
-def _lies_in(span: Span, phrase: Phrase) -> bool:
-    return phrase.start <= span.start and span.end <= phrase.end

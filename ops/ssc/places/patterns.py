@@ -60,7 +60,7 @@ SILENT = (
 
 RULES: tuple[tuple[str, str], ...] = (
     ("clock", r"(?:(?:at|by|near) )?(?P<to>1[0-2]|[1-9]|one|two|three|four|five|six)(?::\d\d)? o'clock"),
-    ("ordinal", r"{rank} (?:to|from) last(?: (?!from|on|to|in|at)\w+)?(?: (?:from|on|to|in|at) {the}{any})?(?: side)?"),
+    ("ordinal", r"{rank} (?:to|from) last(?: (?!(?:from|on|to|in|at)\b)\w+)?(?: (?:from|on|to|in|at) {the}{any})?(?: side)?"),
     (
         "row",
         r"(?:(?:in|on|from|at) )?{the}{line} (?:\w+ )?(?:row|rows|shelf|tier|level|rack)"
@@ -68,7 +68,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ),
     (
         "ordinal",
-        r"{rank}(?: (?!left|right|from|to|row|on|in|at|and)\w+){0,3}? (?:(?:in|over|out|down|up) )?"
+        r"{rank}(?: (?!(?:left|right|from|to|row|on|in|at|and)\b)\w+){0,3}? (?:(?:in|over|out|down|up) )?"
         r"(?:from|form|to|on|in|at|off|of) (?:(?:from|on|in) )?{the}(?:(?:far|very|extreme|bottom|top|front|back) )?{any}"
         r"(?: hand)?(?: side)?(?: of {the}{photo})?",
     ),
@@ -103,7 +103,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("beside", r"on (?P<to>top) of(?! (?:the )?{photo})"),
     ("beside", r"(?P<to>higher|lower) than"),
     ("corner", r"{at}{nowhere}corner"),
-    ("end", r"(?:on|at) (?:the )?(?:(?:very|far) )?{nowhere}(?:end|edge)(?: of (?:the )?\w+)?"),
+    ("end", r"(?:on|at) (?:the )?(?:(?:very|far) )?{nowhere}(?:end|edge)(?! of)"),
     ("side", r"{at}{side}(?: (?:most|side|one|hand))*(?: of)?"),
     ("side", r"{at}{level}(?: (?:most|side|half|part|one))*(?: of {the}{photo})?"),
     ("side", r"{upright}$"),
