@@ -63,6 +63,8 @@ class CandidateKnobs(Knobs):
 class ChoiceKnobs(Knobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
+    later = ("places",)
+
     rule: Literal["clip", "global_local", "random", "first"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
@@ -82,16 +84,31 @@ class ChoiceKnobs(Knobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """For the rule `global_local`: finds the head noun's chunk."""
+    """For the rule `global_local`: finds the head noun's chunk; for `places`: what a place is relative to."""
+    places: float = Field(default=0.0, ge=0, le=1000)
+    """Points of 100 * cosine for each nat that an expression's place words give to a candidate (ops/ssc/PLACES.md);
+    0 is off, and reads no place. 1 takes CLIP's similarities for logits, which they are to CLIP itself."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that scores and the parser, where the rule asks for them."""
+        """The CLIP that scores and the parser, where the rule or place words ask for them."""
+        if not self._scores:
+            return ()
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+        return (clip, parser) if self._parses else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP where another rule chooses."""
-        return () if self.rule == "global_local" else ("global_share", "parser")
+        """The knobs of GL-CLIP where another rule chooses, and those of places where nothing is scored."""
+        gl_clip = () if self.rule == "global_local" else ("global_share",)
+        parsing = () if self._parses else ("parser",)
+        return (*gl_clip, *parsing, *(() if self._scores else ("places",)))
+
+    @property
+    def _scores(self) -> bool:
+        return self.rule in ("clip", "global_local")
+
+    @property
+    def _parses(self) -> bool:
+        return self.rule == "global_local" or (self._scores and self.places > 0)
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""

@@ -18,6 +18,7 @@ from assets.framework.work import Work
 from assets.reports.previews import referent_preview
 from assets.ssc.clip_scorers import Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.place_terms import NO_PLACES, Floats, PlaceTerms, open_place_terms
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import CHOICES, CandidateRow, ChoiceRow, candidates_of, of_classes, queries_of
 from ops.ssc.mask_selection import (
@@ -51,6 +52,12 @@ class Offered:
         masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.candidates]
         return digest([self.image.image_id, self.image.sha256, said, masks])
 
+    @property
+    def placed_key(self) -> str:
+        """As `key`, where places are read, for which boxes and classes matter, too."""
+        known = [[[mask.label, mask.x0, mask.y0, mask.x1, mask.y1] for mask in masks] for masks in self.candidates]
+        return digest([self.key, known])
+
 
 Decide = Callable[[Offered, Pixels], list[ChoiceRow]]
 
@@ -69,8 +76,12 @@ def mask_choices(work: Work) -> Outcome:
         )
         for image_id, referents in by_image(referents_of(work)).items()
     ]
-    tasks = [ImageTask(image=offer.image, payload=offer, key=offer.key) for offer in offers]
-    tally = per_image(work, CHOICES, tasks, decider(work, work.knobs_as(ChoiceKnobs)))
+    knobs = work.knobs_as(ChoiceKnobs)
+    tasks = [
+        ImageTask(image=offer.image, payload=offer, key=offer.placed_key if knobs.places else offer.key)
+        for offer in offers
+    ]
+    tally = per_image(work, CHOICES, tasks, decider(work, knobs))
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(tallies={"choices": tally}, metrics=reasons, preview=referent_preview(work, rows))
@@ -79,7 +90,7 @@ def mask_choices(work: Work) -> Outcome:
 def decider(work: Work, knobs: ChoiceKnobs) -> Decide:
     """What chooses for the referents of an image, by `knobs.rule`."""
     if knobs.rule in ("clip", "global_local"):
-        return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime))
+        return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime), places=open_place_terms(knobs))
     return BlindChoice(knobs)
 
 
@@ -103,16 +114,26 @@ class BlindChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceByScore:
-    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3)."""
+    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3).
+
+    What place words say is added to the similarity of each expression, before the mean over expressions.
+    """
 
     knobs: ChoiceKnobs
     scorer: Scorer
+    places: PlaceTerms = NO_PLACES
 
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
         scoring = self._scoring(offer, pixels)
-        choices = [scoring.choice(masks, texts_SD) for masks, texts_SD in scoring.each]
-        alone = [[scoring.choice(masks, text_D[None]) for text_D in texts_SD] for masks, texts_SD in scoring.each]
+        choices = [scoring.choice(*each) for each in scoring.each]
+        alone = [
+            [
+                scoring.choice(masks, text_D[None], term_N[None])
+                for text_D, term_N in zip(texts_SD, terms_SN, strict=True)
+            ]
+            for masks, texts_SD, terms_SN in scoring.each
+        ]
         if self.knobs.assign == "greedy":
             choices = matched_choices(choices, scoring.similarities(), offer.candidates)
         each = zip(offer.referents, offer.candidates, choices, alone, strict=True)
@@ -133,12 +154,14 @@ class ChoiceByScore:
         texts = [text for referent in offer.referents for text in referent.expressions]
         texts_D = self.scorer.texts(texts) if needed else torch.empty(len(texts), 0)
         images_D = self.scorer.images(pixels, list(needed.values())) if needed else ()
+        said = [referent.expressions for referent in offer.referents]
         return Scoring(
             rule=rule,
             image_area=size,
             candidates=offer.candidates,
             asked=asked,
             texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
+            terms=self.places(said, offer.candidates, asked, size=pixels.shape[:2]),
             embedded=dict(zip(needed, images_D, strict=True)),
         )
 
@@ -154,38 +177,44 @@ class Scoring:
     """Rows of each referent's candidates that need a score."""
     texts: Sequence[Tensor]
     """(S, D) of each referent."""
+    terms: Sequence[Floats]
+    """(S, N) what places add to the similarities of each referent."""
     embedded: Mapping[int, Tensor]
     """Candidate -> (D,)."""
 
     @property
-    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor]]:
-        """Candidates and expressions of each referent."""
-        return list(zip(self.candidates, self.texts, strict=True))
+    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor, Floats]]:
+        """Candidates, expressions and terms of each referent."""
+        return list(zip(self.candidates, self.texts, self.terms, strict=True))
 
-    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor) -> Choice:
+    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats) -> Choice:
         """The choice among candidates by some expressions."""
         return choose(
             [mask.area for mask in masks],
-            lambda rows: self.similarity(masks, texts_SD, rows),
+            lambda rows: self.score(masks, texts_SD, terms_SN, rows),
             rule=self.rule,
             image_area=self.image_area,
         )
 
-    def similarity(self, masks: Sequence[CandidateRow], texts_SD: Tensor, rows: Sequence[int]) -> Sequence[float]:
-        """Mean of 100 cosine over the expressions, of the candidates in `rows`."""
-        return mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+    def score(
+        self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats, rows: Sequence[int]
+    ) -> Sequence[float]:
+        """Mean over the expressions of 100 cosine and of the term of places, of the candidates in `rows`."""
+        similar = mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+        terms_N = terms_SN.mean(0)
+        return [one + float(terms_N[row]) for one, row in zip(similar, rows, strict=True)]
 
     def similarities(self) -> list[dict[int, float]]:
-        """For each referent, candidate -> similarity, of those that compete."""
+        """For each referent, candidate -> score, of those that compete."""
         return [
             dict(
                 zip(
                     (masks[row].candidate for row in rows),
-                    self.similarity(masks, texts_SD, rows) if rows else (),
+                    self.score(masks, texts_SD, terms_SN, rows) if rows else (),
                     strict=True,
                 )
             )
-            for (masks, texts_SD), rows in zip(self.each, self.asked, strict=True)
+            for (masks, texts_SD, terms_SN), rows in zip(self.each, self.asked, strict=True)
         ]
 
 

@@ -1,10 +1,12 @@
 """Where boxes lie: the utility of each box for one statement about places (see PLACES.md for every formula).
 
-Shapes: N boxes. Utilities have no unit but for a scale of their own, the sharpness of their kind; the higher the better.
+Shapes: N boxes, M of them. Utilities are in shares of the image or ranks, the higher the better; each kind's sharpness
+makes nats of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ CLEAR = 0.1
 """Share of the image by which a thing lies clearly on one side of another."""
 TWICE = 0.7
 """IoU above which two boxes are one object."""
+
+OPPOSITE = {"left": "right", "top": "bottom", "back": "front", "smallest": "biggest", "shortest": "tallest"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +42,12 @@ class Scene:
 
     @property
     def centres_N2(self) -> Floats:
-        """x and y."""
+        """Columns x and y."""
         return (self.boxes_N4[:, :2] + self.boxes_N4[:, 2:]) / 2
 
     @property
     def sides_N2(self) -> Floats:
-        """Width and height."""
+        """Columns width and height."""
         return self.boxes_N4[:, 2:] - self.boxes_N4[:, :2]
 
     @property
@@ -77,23 +81,12 @@ def estimated_size(
 
 def towards(scene: Scene, direction: str) -> Floats:
     """(N,) how far each box lies in a direction, in shares of the image; sizes as logarithms."""
-    x0, y0, x1, y1 = scene.boxes_N4.T
     x, y = scene.centres_N2.T
-    width, height = scene.sides_N2.T
-    sizes = np.log(np.maximum(scene.areas_N, 1e-6))
-    tall = np.log(np.maximum(height, 1e-3))
-    return {
-        "left": -x,
-        "right": x,
-        "top": -y,
-        "bottom": y,
-        "front": (y + y1) / 2 + SIZE * sizes,
-        "back": -(y + y1) / 2 - SIZE * sizes,
-        "biggest": sizes,
-        "smallest": -sizes,
-        "tallest": tall,
-        "shortest": -tall,
-    }[direction]
+    low = (y + scene.boxes_N4[:, 3]) / 2
+    size = np.log(np.maximum(scene.areas_N, 1e-6))
+    height = np.log(np.maximum(scene.sides_N2[:, 1], 1e-3))
+    along = {"right": x, "bottom": y, "front": low + SIZE * size, "biggest": size, "tallest": height}
+    return along[direction] if direction in along else -along[OPPOSITE[direction]]
 
 
 def middle(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
@@ -152,9 +145,7 @@ def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
     """
     heights_P = np.sort(scene.centres_N2[peers, 1])
     step = np.median(scene.sides_N2[peers, 1]) / 4
-    starts = [
-        (upper + lower) / 2 for upper, lower in zip(heights_P, heights_P[1:], strict=False) if lower - upper > step
-    ]
+    starts = [(upper + lower) / 2 for upper, lower in pairwise(heights_P) if lower - upper > step]
     return np.searchsorted(starts, scene.centres_N2[:, 1]).astype(float)
 
 

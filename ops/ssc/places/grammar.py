@@ -65,8 +65,11 @@ MEANINGS = {
     "shortest": "shortest shorter",
 }
 DIRECTIONS = {word: direction for direction, words in MEANINGS.items() for word in words.split()}
-NUMBERS = {word: rank for rank, word in enumerate("first second third fourth fifth sixth seventh eighth".split(), 1)}
-NUMBERS |= {word: rank for rank, word in enumerate("one two three four five six".split(), 1)}
+NUMBERS = {
+    word: rank
+    for rank, word in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"], 1)
+}
+NUMBERS |= {word: rank for rank, word in enumerate(["one", "two", "three", "four", "five", "six"], 1)}
 NUMBERS |= {str(number): number for number in range(1, 13)} | {"last": -1}
 NOT = re.compile(
     r"(?:^| )(?:not|except|than)"

@@ -6,26 +6,49 @@ They are regular expressions over words that one space parts, and match whole wo
 
 import re
 
-NAMES = {
-    "side": r"(?P<to>left|right)",
-    "level": r"(?P<to>top|bottom|upper|lower|highest|lowest|higher)",
-    "any": r"(?P<to>left|right|top|bottom|upper|lower|front|back|closest|nearest|farthest)",
-    "near": r"(?P<to>closest|nearest|closer|nearer)",
-    "size": r"(?P<to>biggest|bigger|smallest|smaller|tiniest|littlest|tallest|taller|longest|shortest|shorter)",
-    "rank": r"(?P<rank>first|second|third|fourth|fifth|sixth|seventh|eighth|last)",
-    "count": r"(?P<rank>one|two|three|four|five|six|[1-6])",
-    "line": r"(?P<to>top|bottom|upper|lower|front|back|middle|center|first|second|third|fourth|last)",
-    "upright": r"(?P<to>above|below|under|underneath|beneath)",
-    "nowhere": r"(?P<to>)",
+STATED = {
+    "side": "to: left right",
+    "level": "to: top bottom upper lower highest lowest higher",
+    "any": "to: left right top bottom upper lower front back closest nearest farthest",
+    "size": "to: biggest bigger smallest smaller tiniest littlest tallest taller longest shortest shorter",
+    "line": "to: top bottom upper lower front back middle center first second third fourth last",
+    "upright": "to: above below under underneath beneath",
+    "depth": "to: front back behind closest nearest closer nearer farthest farther",
+    "near": "to: closest nearest closer nearer close near",
+    "hour": "to: one two three four five six 12 11 10 9 8 7 6 5 4 3 2 1",
+    "rank": "rank: first second third fourth fifth sixth seventh eighth last",
+    "count": "rank: one two three four five six 1 2 3 4 5 6",
+}
+"""Name -> group and words of what a pattern captures."""
+LISTS = {
+    "photo": "photo photos screen frame page shot view group row line pack bunch scene us whole",
+    "us": "us you me viewer camera cam camer photographer cameraman photo screen front bottom observer here view",
+    "limb": "hand hands handed arm arms leg legs foot feet eye eyes ear ears knee shoulder wrist elbow thumb finger"
+    " cheek hip paw",
+    "ours": "his her hers its their whose",
+    "tone": "white black red blue green pink purple yellow orange brown gray grey tan teal dark light striped floral",
+    "turn": "looking look looks facing faces turned turning turns pointing pointed points heading headed going leaning"
+    " staring moving swinging",
+    "close": "next behind beside above below under underneath by near at against across now there here after",
+    "seen": "head heads shirt jersey neck hair person man woman girl boy guy lady couch chair chairs",
+    "limbs": "leg legs wheel wheels paw paws teeth tire tires foot feet",
+    "feature": "chin mouth eye eyes nose arm face lap shoulder shoulders",
+    "raised": "close cut standing sitting pulled zipped holding held picking covered hands arms arm hand sits stands"
+    " dressed",
+    "one": "the a an his her its this that other another",
+    "adverb": "on at in to the our my your far very most extreme all way just direct directly immediate"
+    " immediately off",
+}
+"""Name -> words."""
+NAMES = {name: f"(?:{'|'.join(words.split())})" for name, words in LISTS.items()}
+NAMES |= {name: f"(?P<{said.split(': ')[0]}>{'|'.join(said.split(': ')[1].split())})" for name, said in STATED.items()}
+NAMES |= {
     "the": r"(?:(?:the|our|your|a) )?",
-    "at": r"(?:(?:on|at|in|to|the|our|my|your|far|very|most|extreme|all|way|just|directly|direct|immediate|immediately|off) )*",
-    "photo": r"(?:photo|photos|screen|frame|page|shot|view|group|row|line|pack|bunch|scene|us|whole)",
-    "us": r"(?:us|you|me|viewer|camera|cam|camer|photographer|cameraman|photo|screen|front|bottom|observer|here|view)",
-    "limb": r"(?:hand|hands|handed|arm|arms|leg|legs|foot|feet|eye|eyes|ear|ears|knee|shoulder|wrist|elbow|thumb|finger|cheek|hip|paw)",
-    "ours": r"(?:his|her|hers|its|their|whose)",
-    "tone": r"(?:white|black|red|blue|green|pink|purple|yellow|orange|brown|gray|grey|tan|teal|dark|light|striped|floral)",
-    "loose": r"(?<!the )(?<!on )(?<!far )(?<!to )(?<!top )(?<!bottom )(?<!upper )(?<!lower )(?<!front )(?<!back )",
-    "turn": r"(?:looking|look|looks|facing|faces|turned|turning|turns|pointing|pointed|points|heading|headed|going|leaning|staring|moving|swinging)",
+    "at": rf"(?:{NAMES['adverb']} )*",
+    "nowhere": r"(?P<to>)",
+    "loose": "".join(
+        f"(?<!{word} )" for word in ("the", "on", "far", "to", "top", "bottom", "upper", "lower", "front", "back")
+    ),
 }
 
 SILENT = (
@@ -33,34 +56,39 @@ SILENT = (
     r"(?:left|right) {limb}(?: is| are)? (?:up|down|out|raised|extended|showing)",
     r"(?:in|with|using|has|holding|by|a|whose) (?:the )?(?:left|right) {limb}(?! side)",
     r"(?:left|right) (?:handed|footed)",
-    r"{turn} (?:(?:away|over|down|up|off) )?(?:(?:to|toward|towards|at) )?{the}(?:left|right|back|front|up|down|behind|over)"
+    r"{turn} (?:(?:away|over|down|up|off) )?(?:(?:to|toward|towards|at) )?{the}"
+    r"(?:left|right|back|front|up|down|behind|over)"
     r"(?! (?:of|side)\b)",
-    r"{loose}right(?= (?:next|behind|beside|above|below|under|underneath|by|near|at|against|across|now|there|here|after)\b)",
+    r"{loose}right(?= {close}\b)",
     r"{loose}right(?= (?:between|in front|in back|in between|in {the}(?:middle|center)|to {the}(?:left|right))\b)",
     r"(?:all_right|all right|all the way|thats right|that's right)",
     r"(?:is|are|was|has|have|only|being|got) left(?= (?:over|alone|out|to)\b)",
     r"left (?:over|overs|alone)",
-    r"(?:in|wearing|with) (?:(?:a|an|the|her|his) )?(?:\w+ ){0,2}top(?! (?:of|left|right|corner|row|shelf|half|part)\b)",
+    r"(?:in|wearing|with) (?:(?:a|an|the|her|his) )?(?:\w+ ){0,2}top"
+    r"(?! (?:of|left|right|corner|row|shelf|half|part)\b)",
     r"(?:tank|halter|crop|bikini|tube|polka|dot|sleeveless|table|counter|stove|roof|lap|flat|half) top",
     r"{tone} top(?! (?:left|right|corner|row|of)\b)",
     r"back (?:is )?(?:turned|to|facing|towards|toward) (?:us|you|me|camera|the (?:camera|viewer))",
     r"(?:with|from|on) {ours} (?:back|side)",
-    r"back of {the}(?:(?:his|her|their) )?(?:\w+ )?(?:head|heads|shirt|jersey|neck|hair|person|man|woman|girl|boy|guy|lady|couch|chair|chairs)",
+    r"back of {the}(?:(?:his|her|their) )?(?:\w+ )?{seen}",
     r"(?:upper|lower) (?:body|half|part) (?:of|is)",
     r"(?:back|racer) (?:pack|rest|back)|head back",
     r"left on (?:a|the|his|her) plate",
     r"(?:turned|facing|going|walking|laying|lying|leaning|holding|looking|come|coming) back",
     r"(?:first|second|third) (?:base|baseman)",
     r"(?:no|number|numbers) (?:\d+|one|two|three)",
-    r"(?:front|back) (?:leg|legs|wheel|wheels|paw|paws|teeth|tire|tires|foot|feet)|middle (?:finger|aged)|back (?:end|flank)",
-    r"(?:over|under|above|below|near|at|to|by) (?:{ours} )?(?:chin|mouth|eye|eyes|nose|arm|face|lap|shoulder|shoulders)",
-    r"(?:close|cut|standing|sitting|pulled|zipped|holding|held|picking|covered|hands|arms|arm|hand|sits|stands|dressed) up",
+    r"(?:front|back) {limbs}|middle (?:finger|aged)|back (?:end|flank)",
+    r"(?:over|under|above|below|near|at|to|by) (?:{ours} )?{feature}",
+    r"{raised} up",
 )
 """What only looks like a place, and is struck out first."""
 
 RULES: tuple[tuple[str, str], ...] = (
-    ("clock", r"(?:(?:at|by|near) )?(?P<to>1[0-2]|[1-9]|one|two|three|four|five|six)(?::\d\d)? o'clock"),
-    ("ordinal", r"{rank} (?:to|from) last(?: (?!(?:from|on|to|in|at)\b)\w+)?(?: (?:from|on|to|in|at) {the}{any})?(?: side)?"),
+    ("clock", r"(?:(?:at|by|near) )?{hour}(?::\d\d)? o'clock"),
+    (
+        "ordinal",
+        r"{rank} (?:to|from) last(?: (?!(?:from|on|to|in|at)\b)\w+)?(?: (?:from|on|to|in|at) {the}{any})?(?: side)?",
+    ),
     (
         "row",
         r"(?:(?:in|on|from|at) )?{the}{line} (?:\w+ )?(?:row|rows|shelf|tier|level|rack)"
@@ -69,7 +97,8 @@ RULES: tuple[tuple[str, str], ...] = (
     (
         "ordinal",
         r"{rank}(?: (?!(?:left|right|from|to|row|on|in|at|and)\b)\w+){0,3}? (?:(?:in|over|out|down|up) )?"
-        r"(?:from|form|to|on|in|at|off|of) (?:(?:from|on|in) )?{the}(?:(?:far|very|extreme|bottom|top|front|back) )?{any}"
+        r"(?:from|form|to|on|in|at|off|of) (?:(?:from|on|in) )?{the}(?:(?:far|very|extreme|bottom|top|front|back) )?"
+        r"{any}"
         r"(?: hand)?(?: side)?(?: of {the}{photo})?",
     ),
     ("ordinal", r"{rank} (?:(?:one|in|most) )?{any}(?: most| side)?"),
@@ -86,14 +115,14 @@ RULES: tuple[tuple[str, str], ...] = (
     ("before", r"(?:(?:directly|just|standing|sitting) )?(?:(?:in|on|at) )?(?:the )?front of"),
     ("before", r"ahead of"),
     ("behind", r"(?:(?:directly|just|standing|sitting) )?(?:behind|in (?:the )?back of)(?= \w)"),
-    ("depth", r"(?P<to>closest|nearest|closer|nearer|close|near)(?: (?:to|towards|toward))? {the}{us}"),
+    ("depth", r"{near}(?: (?:to|towards|toward))? {the}{us}"),
     ("depth", r"(?P<to>farthest|farther)(?: away)?(?: from {the}{us})"),
     ("depth", r"(?:far|farthest|farther|way) (?P<to>away|back|off)(?: from {the}{us})?"),
     ("depth", r"{at}(?P<to>distance)"),
     ("near", r"(?:closest|nearest|closer|close|next|adjacent) to"),
     (
         "near",
-        r"(?:closest|nearest|closer|near|beside|nearby|by|next)(?= (?:the|a|an|his|her|its|this|that|other|another)\b)",
+        r"(?:closest|nearest|closer|near|beside|nearby|by|next)(?= {one}\b)",
     ),
     ("near", r"(?:beside|alongside|near|touching|against|next|by)(?= \w)"),
     ("side", r"{at}{side}(?: (?:most|hand))*(?: (?:side|part|edge|end|half|portion|section))? (?:of|in) {the}{photo}"),
@@ -111,7 +140,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("middle", r"{at}(?:middle|center)(?: (?:most|one))?(?: of)?"),
     (
         "depth",
-        r"{at}(?:up )?(?P<to>front|back|behind|closest|nearest|closer|nearer|farthest|farther)(?: (?:most|side|one|ground))*",
+        r"{at}(?:up )?{depth}(?: (?:most|side|one|ground))*",
     ),
     ("depth", r"(?:the )?(?P<to>far)(?: (?:side|end))?(?! (?:left|right|from)\b)"),
     ("depth", r"^(?:the )?(?P<to>close)(?= \w+$)"),

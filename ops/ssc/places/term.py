@@ -39,7 +39,7 @@ HEARSAY = 0.5
 """Sharpness, relative to an absolute place, of a relation whose anchor is not among the boxes."""
 OTHERWISE = {"behind": "back", "before": "front"}
 """Relation to something unseen -> the absolute place that it hints at."""
-LIKEWISE = frozenset("one ones other others another two three both rest".split())
+LIKEWISE = frozenset(["one", "ones", "other", "others", "another", "two", "three", "both", "rest"])
 """Words for things of the same kind as the sentence's noun."""
 Indices = NDArray[np.int64]
 

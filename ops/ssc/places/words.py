@@ -5,7 +5,7 @@ Words keep their number from here on: a parser reads these very words, and its h
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache, cache
+from functools import cache, lru_cache
 from itertools import islice
 
 SPELLINGS = {
@@ -57,17 +57,62 @@ SPLITS = {
     "lowermost": "lower most",
 }
 """Written as one word -> as several; other pairs of words of place are found by `_parted`."""
-MISSPELT = (
-    "left right bottom middle center front upper lower corner second third closest nearest farthest behind between"
-).split()
+MISSPELT = [
+    "left",
+    "right",
+    "bottom",
+    "middle",
+    "center",
+    "front",
+    "upper",
+    "lower",
+    "corner",
+    "second",
+    "third",
+    "closest",
+    "nearest",
+    "farthest",
+    "behind",
+    "between",
+]
 """Words that are known although one letter is missing, doubled or exchanged with the next one."""
 LONGEST = 40
 """Characters of a word, on average, up to which a text is looked at."""
 LONG = 6
 """Letters from which on one wrong letter is forgiven, too."""
 ENGLISH = frozenset(
-    "fight light night bright tight sight might eight lift felt let font fronts frond lover power loser uppers corners"
-    " centers seconds thirds lefts rights bottoms fronted lowered rigid suppers corned".split()
+    [
+        "fight",
+        "light",
+        "night",
+        "bright",
+        "tight",
+        "sight",
+        "might",
+        "eight",
+        "lift",
+        "felt",
+        "let",
+        "font",
+        "fronts",
+        "frond",
+        "lover",
+        "power",
+        "loser",
+        "uppers",
+        "corners",
+        "centers",
+        "seconds",
+        "thirds",
+        "lefts",
+        "rights",
+        "bottoms",
+        "fronted",
+        "lowered",
+        "rigid",
+        "suppers",
+        "corned",
+    ]
 )
 """Words that are near to one of place, and mean something else."""
 PAIRED = (
