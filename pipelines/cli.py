@@ -222,7 +222,7 @@ def nouns(
 def places(
     refs: Annotated[Path, typer.Option(help="CSV of sentences, boxes and images, such as those of RefCOCO.")],
     parser: Annotated[str, typer.Option(help="Parser: embedded, en_core_web_md, or none.")] = "embedded",
-    kind: Annotated[str | None, typer.Option(help="Show one kind of place in detail, e.g. ordinal.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Show one kind of place in detail: ordinal, side ...")] = None,
     failures: Annotated[int, typer.Option(min=0, help="How many failures to list.")] = 0,
 ) -> None:
     """Measure what place words alone tell of real sentences and boxes, and show the failures by kind."""

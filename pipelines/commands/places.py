@@ -7,13 +7,16 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from ops.evaluation.place_hits import Judged, PlaceEvaluation, accuracy, evaluate_places
+from ops.refusal import Refused
 from ops.ssc.places.grammar import Reading, read_all
+from ops.ssc.places.term import UTILITIES
 from pipelines.commands.terminal import TextTable, coloured, folding
 from pipelines.escaping import escaped
 from resources.datasets.place_refs import read_place_refs
 from resources.models.loading import open_parser
 from resources.models.spacy_parser import parse_words
 
+KINDS = tuple(UTILITIES)
 NO_PARSER = "none"
 """Name of a parser that stands for none: noun phrases are found by words alone."""
 
@@ -24,6 +27,8 @@ def place_tables(refs: Path, *, parser: str, kind: str | None, failures: int) ->
     Raises:
         Refused: the file can not be read, or there is no such kind or parser.
     """
+    if kind is not None and kind not in KINDS:
+        raise Refused(f"no kind of place is called {kind}; there are {', '.join(KINDS)}")
     found = read_place_refs(refs)
     texts = list(dict.fromkeys(text for thing in found.things for text in thing.expressions))
     parse = None if parser == NO_PARSER else partial(parse_words, open_parser(parser))
@@ -99,7 +104,7 @@ def _details(reading: Reading, kind: str) -> list[str]:
 
 
 def _of_kind(rows: Sequence[Judged], kind: str | None) -> list[Judged]:
-    return [row for row in rows if kind is None or kind in row.kinds]
+    return [row for row in rows if kind is None or {kind, f"not {kind}"} & set(row.kinds)]
 
 
 def _failures(rows: Sequence[Judged], count: int) -> TextTable:

@@ -133,9 +133,10 @@ def amid(scene: Scene, rows: Sequence[int] | Indices) -> Floats:
 
 
 def ranks(scene: Scene, direction: str, counted: Sequence[int] | Indices) -> Floats:
-    """(N,) how many of the counted boxes lie farther in a direction than each box does."""
+    """(N,) how many of the counted boxes lie farther in a direction than each box does; what is found twice, once."""
     ahead_N = towards(scene, direction)
-    return (ahead_N[counted] > ahead_N[:, None] + 1e-9).sum(1).astype(float)
+    farther_NM = ahead_N[counted] > ahead_N[:, None] + 1e-9
+    return (farther_NM & ~_same(scene)[:, counted]).sum(1).astype(float)
 
 
 def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
@@ -150,16 +151,19 @@ def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
 
 
 def distinct(scene: Scene, rows: Sequence[int] | Indices) -> Indices:
-    """Rows without boxes that are found twice: those whose IoU with one before them is above `TWICE`."""
+    """Rows without those that show the same object as one before them."""
+    same_NN = _same(scene)
     kept: list[int] = []
     for row in rows:
-        if all(_iou(scene.boxes_N4[row], scene.boxes_N4[other]) <= TWICE for other in kept):
+        if not same_NN[row, kept].any():
             kept.append(int(row))
     return np.asarray(kept, np.int64)
 
 
-def _iou(one_4: Floats, other_4: Floats) -> float:
-    common = np.minimum(one_4[2:], other_4[2:]) - np.maximum(one_4[:2], other_4[:2])
-    shared = float(common.clip(0).prod())
-    union = float((one_4[2:] - one_4[:2]).prod() + (other_4[2:] - other_4[:2]).prod()) - shared
-    return shared / union if union > 0 else 0.0
+def _same(scene: Scene) -> NDArray[np.bool_]:
+    """(N, N) whether two boxes are one object, found twice: IoU above `TWICE`."""
+    boxes_N4 = scene.boxes_N4
+    common_NN2 = np.minimum(boxes_N4[:, None, 2:], boxes_N4[:, 2:]) - np.maximum(boxes_N4[:, None, :2], boxes_N4[:, :2])
+    shared_NN = common_NN2.clip(0).prod(2)
+    union_NN = scene.areas_N[:, None] + scene.areas_N - shared_NN
+    return shared_NN > TWICE * union_NN

@@ -76,6 +76,8 @@ NOT = re.compile(
     r"(?: (?:the|a|on|in|at|to|one|ones|guy|person|man|really|quite|all|far|very|way|for|its|it|that|is))* $"
 )
 """What stands before a place that is denied."""
+FROM = re.compile(r"from (?:the |our )?(?:left|right|top|bottom|front|back)")
+"""What a last one is counted from, rather than where it is."""
 STRUCK = "_"
 
 
@@ -146,7 +148,8 @@ def _place(kind: str, match: re.Match[str]) -> Place:
         base = said.get("base") or ("front" if to in NUMBERS else to)
         return Place(kind=kind, direction=DIRECTIONS[base], rank=NUMBERS.get(to, 1))
     rank = NUMBERS.get(said.get("rank", ""), 1)
-    rank = -rank if rank > 0 and re.search(r"(?:to|from) last", match[0]) else rank
+    if rank < 0 and not FROM.search(match[0]):  # the last one on the right is the first from there
+        rank = -rank
     return Place(kind=kind, direction=DIRECTIONS.get(to, ""), rank=rank, anchor=said.get("anchor", ""))
 
 

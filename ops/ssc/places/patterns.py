@@ -107,6 +107,7 @@ RULES: tuple[tuple[str, str], ...] = (
         r"{count} (?:\w+ )?(?:(?:in|over|up|down|back) )?from {the}(?:far )?{any}(?: side)?",
     ),
     ("ordinal", r"from (?:the )?{any} (?:(?:the|number) )?{rank}"),
+    ("ordinal", r"{any} (?:(?:side|most|number|the) )*{rank}(?: (?:in|one|over))?"),
     ("ordinal", r"{rank} {size}"),
     ("between", r"(?:sandwiched )?(?:in )?between"),
     ("middle", r"{at}(?:middle|center) of {the}{photo}"),

@@ -33,10 +33,12 @@ SHARPNESS = {
 """Nats per unit of a kind's utility: how surely its words point at the best candidate rather than at the next one."""
 DOUBT = 0.02
 """Share of statements that are taken to mean any candidate alike, whatever their words are."""
-MISFIT = 4.0
+MISFIT = 6.0
 """Nats against a candidate that is known to be of another kind than the sentence's noun."""
 HEARSAY = 0.5
 """Sharpness, relative to an absolute place, of a relation whose anchor is not among the boxes."""
+NEAR, ACROSS = 0.5, 0.3
+"""In "left of" and the like: weights of nearness and of what lies to the other axis, relative to 1 for the side."""
 OTHERWISE = {"behind": "back", "before": "front"}
 """Relation to something unseen -> the absolute place that it hints at."""
 LIKEWISE = frozenset(["one", "ones", "other", "others", "another", "two", "three", "both", "rest"])
@@ -199,13 +201,15 @@ def _relation(place: Place, asked: Question) -> Floats | None:
 
 
 def _related(place: Place, scene: Scene, anchor: int) -> Floats:
-    """Nearness to the anchor, and lying on the right side of it."""
+    """Nearness to the anchor, and lying on the right side of it rather than beside that."""
     near_N = -geometry.gaps(scene, anchor)
     if place.kind == "near":
         return near_N
     direction = OTHERWISE.get(place.kind, place.direction)
     ahead_N = geometry.towards(scene, direction)
-    return 0.5 * near_N + np.minimum(ahead_N - ahead_N[anchor], geometry.CLEAR)
+    clear_N = np.minimum(ahead_N - ahead_N[anchor], geometry.CLEAR)
+    across = 1 if direction in ("left", "right") else 0
+    return clear_N + NEAR * near_N - ACROSS * np.abs(scene.centres_N2 - scene.centres_N2[anchor])[:, across]
 
 
 def _between(place: Place, asked: Question) -> Floats | None:
