@@ -13,7 +13,7 @@ import numpy as np
 
 from ops.ssc.places.geometry import estimated_size, scene_of
 from ops.ssc.places.grammar import Reading
-from ops.ssc.places.nouns import kinds_of
+from ops.ssc.places.nouns import fit, kinds_of
 from ops.ssc.places.term import place_term
 
 SURE = 0.9
@@ -44,6 +44,8 @@ class Judged:
     chances: tuple[float, ...]
     """(N,) probability of each box."""
     boxes: tuple[tuple[float, float, float, float], ...]
+    fitting: int
+    """Boxes that may be of the kind of the sentence's noun, the right one included."""
 
     @property
     def hit(self) -> float:
@@ -71,6 +73,8 @@ class Accuracy:
     interval: tuple[float, float]
     """Of 95 %, by bootstrap over images."""
     chance: float
+    by_kind: float
+    """Accuracy of guessing among the boxes that fit the sentence's noun."""
     surely_wrong: float
     """Share of sentences."""
 
@@ -137,6 +141,7 @@ def _judged(group: Sequence[Referred], readings: Mapping[str, Reading], *, kinds
                         truth=truth,
                         chances=tuple(chances_N.tolist()),
                         boxes=tuple(boxes),
+                        fitting=sum(fit(kinds_of(readings[text].noun or ""), each) >= 0 for each in seen),
                     )
                 )
     return rows
@@ -158,6 +163,7 @@ def accuracy(rows: Sequence[Judged]) -> Accuracy:
         value=_mean([row.hit for row in rows]),
         interval=_interval([(sum(each), len(each)) for each in hits.values()]),
         chance=_mean([row.chance for row in rows]),
+        by_kind=_mean([1 / row.fitting for row in rows]),
         surely_wrong=_mean([row.surely_wrong for row in rows]),
     )
 

@@ -49,7 +49,15 @@ def _overall(evaluation: PlaceEvaluation, name: str) -> TextTable:
         f"or more, {evaluation.spoken} of these state a place"
     )
     table = folding(
-        "told by", "sentences", "coverage", "accuracy", "95 % interval", "chance", "wrong at p > 0.9", title=title
+        "told by",
+        "sentences",
+        "coverage",
+        "accuracy",
+        "95 % interval",
+        "chance",
+        "within kind",
+        "wrong at p > 0.9",
+        title=title,
     )
     for told, rows in (("boxes and kinds of the others", evaluation.judged), ("boxes alone", evaluation.by_boxes)):
         table.add_row(told, *_figures(rows, evaluation.shared))
@@ -64,6 +72,7 @@ def _figures(rows: Sequence[Judged], of: int) -> list[str]:
         f"{found.value:.3f}",
         f"{found.interval[0]:.3f} to {found.interval[1]:.3f}",
         f"{found.chance:.3f}",
+        f"{found.by_kind:.3f}",
         f"{found.surely_wrong:.3f}",
     ]
 
@@ -75,8 +84,18 @@ def _by_kind(rows: Sequence[Judged], readings: dict[str, Reading], kind: str | N
         for name in row.kinds if kind is None else _details(readings[row.expression], kind):
             groups.setdefault(name, []).append(row)
     what = "kind of place" if kind is None else f"{kind}, as read"
-    columns = (what, "sentences", "failures", "accuracy", "95 % interval", "chance", "wrong at p > 0.9", "e.g. wrong")
-    table = folding(*columns, title="By kind of place (a sentence counts for each of its kinds)", show_lines=False)
+    columns = (
+        what,
+        "sentences",
+        "failures",
+        "accuracy",
+        "95 % interval",
+        "chance",
+        "within kind",
+        "wrong at p > 0.9",
+        "e.g. wrong",
+    )
+    table = folding(*columns, title="By kind of place (a sentence counts for each of its kinds)")
     for name, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         figures = _figures(group, len(group))
         wrong = [row.expression for row in group if row.hit < 1]

@@ -38,8 +38,8 @@ def read_place_refs(path: Path) -> PlaceRefs:
     """Read a row for each sentence; rows that can not be read are told and left out.
 
     Args:
-        path: CSV (commas) with columns for the sentence, its box ("[x, y, width, height]" in pixels) and its image; without one
-            for the referent, rows of one image with equal boxes are one.
+        path: CSV (commas) with columns for the sentence, its box ("[x, y, width, height]" in pixels) and its image;
+            without one for the referent, rows of one image with equal boxes are one.
 
     Raises:
         Refused: there is no such file, a column is missing, or no row can be read.
