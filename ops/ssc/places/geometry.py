@@ -132,11 +132,15 @@ def amid(scene: Scene, rows: Sequence[int] | Indices) -> Floats:
     return nearness_N
 
 
-def ranks(scene: Scene, direction: str, counted: Sequence[int] | Indices) -> Floats:
-    """(N,) how many of the counted boxes lie farther in a direction than each box does; what is found twice, once."""
-    ahead_N = towards(scene, direction)
-    farther_NM = ahead_N[counted] > ahead_N[:, None] + 1e-9
-    return (farther_NM & ~_same(scene)[:, counted]).sum(1).astype(float)
+def ranks(scene: Scene, direction: str, counted: Sequence[int] | Indices) -> tuple[Floats, int]:
+    """(N,) how many of the counted things lie farther in a direction than each box does, and how many things there are.
+
+    Boxes that show one object are one thing together.
+    """
+    ahead_N, same_NN = towards(scene, direction), _same(scene)
+    weights_M = 1 / same_NN[np.ix_(counted, counted)].sum(1)
+    farther_NM = (ahead_N[counted] > ahead_N[:, None] + 1e-9) & ~same_NN[:, counted]
+    return farther_NM @ weights_M, max(1, round(float(weights_M.sum())))
 
 
 def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
@@ -150,20 +154,10 @@ def lines(scene: Scene, peers: Sequence[int] | Indices) -> Floats:
     return np.searchsorted(starts, scene.centres_N2[:, 1]).astype(float)
 
 
-def distinct(scene: Scene, rows: Sequence[int] | Indices) -> Indices:
-    """Rows without those that show the same object as one before them."""
-    same_NN = _same(scene)
-    kept: list[int] = []
-    for row in rows:
-        if not same_NN[row, kept].any():
-            kept.append(int(row))
-    return np.asarray(kept, np.int64)
-
-
 def _same(scene: Scene) -> NDArray[np.bool_]:
     """(N, N) whether two boxes are one object, found twice: IoU above `TWICE`."""
     boxes_N4 = scene.boxes_N4
     common_NN2 = np.minimum(boxes_N4[:, None, 2:], boxes_N4[:, 2:]) - np.maximum(boxes_N4[:, None, :2], boxes_N4[:, :2])
     shared_NN = common_NN2.clip(0).prod(2)
     union_NN = scene.areas_N[:, None] + scene.areas_N - shared_NN
-    return shared_NN > TWICE * union_NN
+    return (shared_NN > TWICE * union_NN) | np.eye(len(boxes_N4), dtype=bool)

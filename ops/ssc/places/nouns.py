@@ -20,7 +20,7 @@ bicycle: bike bikes bicycles cycle
 car: cars van suv sedan taxi cab jeep minivan automobile
 motorcycle: motorbike scooter moped motorcycles motorcyle
 airplane: plane planes jet airplanes aircraft
-bus: buses trolley
+bus: buses trolley coach
 train: trains locomotive
 truck: trucks pickup lorry
 boat: boats ship sailboat canoe kayak yacht
@@ -28,7 +28,7 @@ traffic light: stoplight streetlight
 fire hydrant: hydrant
 parking meter: meter
 bench: benches
-bird: birds duck seagull goose pigeon parrot swan owl
+bird: birds birdie duck seagull goose pigeon parrot swan owl
 cat: kitten kitty cats
 dog: puppy dogs pup doggy
 horse: horses pony foal

@@ -27,7 +27,7 @@ SHARPNESS = {
     "near": 6.0,
     "beside": 10.0,
     "behind": 8.0,
-    "before": 8.0,
+    "before": 5.0,
     "between": 12.0,
 }
 """Nats per unit of a kind's utility: how surely its words point at the best candidate rather than at the next one."""
@@ -37,6 +37,10 @@ MISFIT = 6.0
 """Nats against a candidate that is known to be of another kind than the sentence's noun."""
 HEARSAY = 0.5
 """Sharpness, relative to an absolute place, of a relation whose anchor is not among the boxes."""
+SMALL, PROMINENCE = 0.15, 1.0
+"""Share of the largest one's area below which a thing is seldom meant, and nats for each factor e below that."""
+UNSEEMLY = frozenset({"smallest", "shortest", "back"})
+"""Directions of things that are small in the picture."""
 NEAR, ACROSS = 0.5, 0.3
 """In "left of" and the like: weights of nearness and of what lies to the other axis, relative to 1 for the side."""
 OTHERWISE = {"behind": "back", "before": "front"}
@@ -66,12 +70,11 @@ def place_term(reading: Reading, scene: Scene, among: Sequence[int]) -> Floats:
     fits_K = np.array([fit(wanted, scene.kinds_N[row]) for row in rows])
     alike_K = np.array([fit(wanted - SEXES, scene.kinds_N[row]) for row in rows])
     peers = rows[alike_K >= 0] if (alike_K >= 0).any() else rows
-    distinct = geometry.distinct(scene, peers)
-    asked = Question(scene=scene, rows=rows, peers=distinct, places=reading.places, wanted=wanted)
+    asked = Question(scene=scene, rows=rows, peers=peers, places=reading.places, wanted=wanted)
     heard = [said for place in reading.places if (said := _said(place, asked)) is not None]
     if not heard:
         return total
-    return log_softmax(np.sum(heard, axis=0) - MISFIT * (fits_K < 0))
+    return log_softmax(np.sum(heard, axis=0) + _prominence(asked) - MISFIT * (fits_K < 0))
 
 
 def _supposed(scene: Scene, rows: Indices, wanted: frozenset[str]) -> Scene:
@@ -96,7 +99,7 @@ class Question:
     rows: Indices
     """The candidates."""
     peers: Indices
-    """Those that may be of the kind asked for, each object once: ordinals count among them."""
+    """Those that may be of the kind asked for: ordinals count among them."""
     places: tuple[Place, ...]
     """All statements of the sentence."""
     wanted: frozenset[str]
@@ -113,6 +116,15 @@ def _said(place: Place, asked: Question) -> Floats | None:
         chances_K = (1 - chances_K) / (len(chances_K) - 1)
     said_K: Floats = np.log((1 - DOUBT) * chances_K + DOUBT / len(chances_K))
     return said_K
+
+
+def _prominence(asked: Question) -> Floats:
+    """(K,) nats against things much smaller than the largest that may be meant, unless the sentence speaks of such."""
+    if any(place.kind == "behind" or place.direction in UNSEEMLY for place in asked.places):
+        return np.zeros(len(asked.rows))
+    areas_N = np.maximum(asked.scene.areas_N, 1e-6)
+    small_K: Floats = np.log(areas_N[asked.rows] / (SMALL * areas_N[asked.peers].max()))
+    return PROMINENCE * np.minimum(small_K, 0)
 
 
 def _towards(place: Place, asked: Question) -> Floats | None:
@@ -139,11 +151,10 @@ def _ordinal(place: Place, asked: Question) -> Floats | None:
     """By the difference of ranks, among the members of a row if one is named."""
     row = next((other for other in asked.places if other.kind == "row"), None)
     counted = asked.peers if row is None else _members(row, asked)
-    directions = [place.direction] if place.direction else _directions(asked)
-    utilities = [
-        -np.abs(geometry.ranks(asked.scene, direction, counted) - _index(place.rank, len(counted)))
-        for direction in directions
-    ]
+    utilities = []
+    for direction in [place.direction] if place.direction else _directions(asked):
+        ranks_N, count = geometry.ranks(asked.scene, direction, counted)
+        utilities.append(-np.abs(ranks_N - _index(place.rank, count)))
     return SHARPNESS["ordinal"] * np.max(utilities, axis=0)
 
 
@@ -189,8 +200,7 @@ def _relation(place: Place, asked: Question) -> Floats | None:
     anchors = _anchors(place, asked)
     if not anchors:
         direction = OTHERWISE.get(place.kind, place.direction)
-        kind = "side" if place.kind == "beside" else "depth"
-        return HEARSAY * SHARPNESS[kind] * geometry.towards(asked.scene, direction) if direction else None
+        return HEARSAY * SHARPNESS[place.kind] * geometry.towards(asked.scene, direction) if direction else None
     utilities = []
     for anchor, penalty in anchors:
         utility_N = SHARPNESS[place.kind] * _related(place, asked.scene, anchor) - penalty
@@ -224,9 +234,7 @@ def _anchors(place: Place, asked: Question) -> list[tuple[int, float]]:
     found = np.array([row for row, known in enumerate(scene.kinds_N) if kinds and fit(kinds, known) > 0], np.int64)
     if not len(found):
         return []
-    question = Question(
-        scene=scene, rows=found, peers=geometry.distinct(scene, found), places=place.anchor_places, wanted=kinds
-    )
+    question = Question(scene=scene, rows=found, peers=found, places=place.anchor_places, wanted=kinds)
     said = [heard for inner in place.anchor_places if (heard := _said(inner, question)) is not None]
     against = -log_softmax(np.sum(said, axis=0)) if said and len(found) > 1 else np.zeros(len(found))
     return list(zip(found.tolist(), against.tolist(), strict=True))

@@ -265,3 +265,22 @@ def test_a_parse_finds_the_head_of_an_anchor() -> None:
     (parsed,), (plain,) = read_all(["left of the toy car crate"], parse), read_all(["left of the toy car crate"])
     assert parsed.places[0].anchor == "crate"
     assert plain.places[0].anchor == "car"
+
+
+VOCABULARY = """
+left right top lower front back middle corner end row first second last third two from to of in on at the a not one next
+near closest behind under above between biggest far o'clock 3 hot dog bus man other his hand looking , most
+"""
+
+
+@given(
+    st.lists(st.sampled_from(VOCABULARY.split()), max_size=12),
+    st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=1, max_size=5),
+)
+def test_any_words_and_any_boxes_give_log_probabilities_or_nothing(
+    words: list[str], drawn: list[tuple[int, ...]]
+) -> None:
+    boxes = [(x, y, x + width, y + height) for x, y, width, height in drawn]
+    (reading,) = read_all([" ".join(words)])
+    term_N = place_term(reading, scene_of(boxes, (60, 50), [kinds_of("bus")] * len(boxes)), range(len(boxes)))
+    assert not term_N.any() or np.exp(term_N).sum() == pytest.approx(1)
