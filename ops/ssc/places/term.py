@@ -43,8 +43,10 @@ UNSEEMLY = frozenset({"smallest", "shortest", "back"})
 """Directions of things that are small in the picture."""
 NEAR, ACROSS = 0.5, 0.3
 """In "left of" and the like: weights of nearness and of what lies to the other axis, relative to 1 for the side."""
-OTHERWISE = {"behind": "back", "before": "front"}
-"""Relation to something unseen -> the absolute place that it hints at."""
+DEPTHS = {"behind": "back", "before": "front"}
+"""Relation in depth -> the direction from the anchor."""
+HINTS = {"behind": "back"}
+"""Relation to something unseen -> the absolute place that it hints at; "in front of" hints at none (measured)."""
 LIKEWISE = frozenset(["one", "ones", "other", "others", "another", "two", "three", "both", "rest"])
 """Words for things of the same kind as the sentence's noun."""
 Indices = NDArray[np.int64]
@@ -199,7 +201,7 @@ def _relation(place: Place, asked: Question) -> Floats | None:
     """The best over all anchors that may be meant; an anchor is not the referent itself."""
     anchors = _anchors(place, asked)
     if not anchors:
-        direction = OTHERWISE.get(place.kind, place.direction)
+        direction = HINTS.get(place.kind, place.direction)
         return HEARSAY * SHARPNESS[place.kind] * geometry.towards(asked.scene, direction) if direction else None
     utilities = []
     for anchor, penalty in anchors:
@@ -215,7 +217,7 @@ def _related(place: Place, scene: Scene, anchor: int) -> Floats:
     near_N = -geometry.gaps(scene, anchor)
     if place.kind == "near":
         return near_N
-    direction = OTHERWISE.get(place.kind, place.direction)
+    direction = DEPTHS.get(place.kind, place.direction)
     ahead_N = geometry.towards(scene, direction)
     clear_N = np.minimum(ahead_N - ahead_N[anchor], geometry.CLEAR)
     across = 1 if direction in ("left", "right") else 0
