@@ -138,7 +138,7 @@ def ranks(scene: Scene, direction: str, counted: Sequence[int] | Indices) -> tup
     Boxes that show one object are one thing together.
     """
     ahead_N, same_NN = towards(scene, direction), _same(scene)
-    weights_M = 1 / same_NN[np.ix_(counted, counted)].sum(1)
+    weights_M = 1 / same_NN[counted][:, counted].sum(1)
     farther_NM = (ahead_N[counted] > ahead_N[:, None] + 1e-9) & ~same_NN[:, counted]
     return farther_NM @ weights_M, max(1, round(float(weights_M.sum())))
 
