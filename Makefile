@@ -28,8 +28,8 @@ ui: setup  ## open Dagster's pages on the loopback address
 test: lint  ## lint, then types beside tests
 	$(MAKE) --no-print-directory --jobs 2 types pytest
 
-pytest: setup  ## tests, a file at a time on each core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+pytest: setup  ## tests, a file at a time in each worker: one more than cores, since some wait for a browser or a kill
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(WORKERS),$(shell echo $$(($$(nproc) > 3 ? 4 : $$(nproc) + 1)))) --dist loadfile --no-loadscope-reorder
 
 slow: setup  ## what takes minutes or gigabytes: full-size models, long kill tests, properties over many examples
 	$(BIN)/python -m pytest -m "slow or property" --hypothesis-profile thorough --timeout 3600

@@ -15,12 +15,12 @@ def victims(described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFact
     few = copy_home(
         described,
         tmp_path_factory.mktemp("few"),
-        experiments=experiments("little", epochs=2, batch=3, tris_batch=3, irnet_batch=2),
+        experiments=experiments("little", epochs=1, batch=3, tris_batch=3, irnet_epochs=1, irnet_batch=2),
     )
     many = write_home(
         tmp_path_factory.mktemp("many"),
         datasets={"victim": VICTIM},
-        experiments=experiments("victim", epochs=6, batch=8, tris_batch=12, irnet_batch=4),
+        experiments=experiments("victim", epochs=6, batch=8, tris_batch=12, irnet_epochs=4, irnet_batch=4),
     )
     candidates = {("candidate_masks",): chosen / "store", ("candidate_masks", "mask_choices"): chosen / "store"}
     prepared = {(): described / "store", **candidates}

@@ -43,7 +43,9 @@ VICTIM = "{kind: toyref, toy: {style: toyref, size: tiny, seed: 3}}"
 """The data set `victim`, for many kills; `little` serves for few."""
 
 
-def experiments(dataset: str, *, epochs: int, batch: int, tris_batch: int, irnet_batch: int) -> dict[str, str]:
+def experiments(
+    dataset: str, *, epochs: int, batch: int, tris_batch: int, irnet_epochs: int, irnet_batch: int
+) -> dict[str, str]:
     """Name -> text of the experiments whose stages are killed; S+S+C and MERES in one, TRIS in the other."""
     training, images = (
         f"epochs: {epochs}, batch_size: {batch}",
@@ -65,7 +67,7 @@ extends: tris
 datasets: [{dataset}]
 knobs:
   tris_response_model: {{{images}, width: 32}}
-  refined_labels: {{taught_images: 8, epochs: 4, batch_size: {irnet_batch}, crop: 76}}
+  refined_labels: {{taught_images: 8, epochs: {irnet_epochs}, batch_size: {irnet_batch}, crop: 76}}
   tris_segmenter: {{{images}, laterals: [8, 8, 16, 16], finest: 8}}
 """,
     }
@@ -111,7 +113,8 @@ def run_stages(home: str, dataset: str, store_root: str, stages: tuple[str, ...]
     from pipelines.graph.load import load_plan
     from resources.runtime import Runtime
 
-    runtime = Runtime(shard=1 if dataset == "little" else 2, checkpoint_every=3, threads=1)
+    few = dataset == "little"
+    runtime = Runtime(shard=1 if few else 2, checkpoint_every=1 if few else 3, threads=1)
     for instance in load_plan():
         if instance.dataset == dataset and instance.stage.name in stages:
             run_stage(instance, Store(Path(store_root)), runtime, lambda _: None)
