@@ -328,6 +328,20 @@ def nouns(
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
 
 
+@app.command()
+def places(
+    refs: Annotated[Path, typer.Option(help="CSV of sentences, boxes and images, such as those of RefCOCO.")],
+    parser: Annotated[str, typer.Option(help="Parser: embedded, en_core_web_md, or none.")] = "embedded",
+    kind: Annotated[str | None, typer.Option(help="Show one kind of place in detail: ordinal, side ...")] = None,
+    failures: Annotated[int, typer.Option(min=0, help="How many failures to list.")] = 0,
+) -> None:
+    """Measure what place words alone tell of real sentences and boxes, and show the failures by kind."""
+    from pipelines.commands.places import place_tables
+
+    with _clear_errors():
+        console.print(place_tables(refs, parser=parser, kind=kind, failures=failures))
+
+
 models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
 app.add_typer(models, name="models")
 

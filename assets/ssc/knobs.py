@@ -121,7 +121,7 @@ class CandidateKnobs(TeacherKnobs):
 class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    later = ("absent", "plural", "plural_margin", "precision", "least_iou")
+    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places")
 
     rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
@@ -143,7 +143,11 @@ class ChoiceKnobs(TeacherKnobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """Finds the head noun's chunk for the rule `global_local`, and the number of objects for `plural`."""
+    """Finds the head noun's chunk for the rule `global_local`, the number of objects for `plural`, and for `places` what
+    a place is relative to."""
+    places: float = Field(default=0.0, ge=0, le=1000)
+    """Points of 100 * cosine for each nat that an expression's place words give to a candidate (ops/ssc/PLACES.md);
+    0 is off, and reads no place. 1 takes CLIP's similarities for logits, which they are to CLIP itself."""
     absent: Annotated[float, Field(gt=0, le=1)] | Literal["balanced"] | None = None
     """A share of the true sentences, such as 0.95, that keep their mask: the others, and what is as unlike every
     candidate, get none (reason "absent"). `balanced` weighs both errors alike; null: every sentence means something.
@@ -164,7 +168,7 @@ class ChoiceKnobs(TeacherKnobs):
 
     @model_validator(mode="after")
     def _need_scores(self) -> Self:
-        if self.rule not in ("clip", "global_local") and (self.absent is not None or self.plural == "all"):
+        if not self._scores and (self.absent is not None or self.plural == "all"):
             raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
         if self.plural == "all" and self.assign == "greedy":
             raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
@@ -177,23 +181,29 @@ class ChoiceKnobs(TeacherKnobs):
         return self
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that scores and the parser, where the rule asks for them."""
-        clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        if self.rule not in ("clip", "global_local"):
+        """The CLIP that scores and the parser, where the rule or place words ask for them."""
+        if not self._scores:
             return ()
-        return (clip, parser) if self._parses() else (clip,)
+        clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
+        return (clip, parser) if self._parses else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP, plurals and a teacher where they do nothing; all others where a teacher chooses."""
+        """The knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others of a teacher's choice."""
         if self.imports:
             return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
         unread: tuple[str, ...] = ("teacher", "least_iou")
         unread += () if self.rule == "global_local" else ("global_share",)
-        unread += () if self._parses() else ("parser",)
+        unread += () if self._parses else ("parser",)
+        unread += () if self._scores else ("places",)
         return unread if self.plural == "all" else (*unread, "plural_margin")
 
+    @property
+    def _scores(self) -> bool:
+        return self.rule in ("clip", "global_local")
+
+    @property
     def _parses(self) -> bool:
-        return self.rule == "global_local" or self.plural == "all"
+        return self._scores and (self.rule == "global_local" or self.plural == "all" or self.places > 0)
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""

@@ -22,6 +22,7 @@ from assets.ssc.absent_objects import Absence, calibrated
 from assets.ssc.clip_scorers import Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.offers import Decide, Offered, offered
+from assets.ssc.place_terms import NO_PLACES, Floats, PlaceTerms, open_place_terms
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import (
     CHOICES,
@@ -74,7 +75,7 @@ def mask_choices(work: Work) -> Outcome:
     absence = _absence(work, offers, queries, decide)
     if absence is not None:
         decide = with_threshold(decide, absence.found.threshold)
-    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence)) for offer in offers]
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs)) for offer in offers]
     tally = per_image(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
@@ -94,10 +95,11 @@ def decider(
     if knobs.rule not in ("clip", "global_local"):
         return BlindChoice(knobs)
     scorer = open_scorer(knobs, runtime, opened=opened)
+    by_score = ChoiceByScore(knobs=knobs, scorer=scorer, places=open_place_terms(knobs))
     if knobs.plural == "one":
-        return ChoiceByScore(knobs=knobs, scorer=scorer)
+        return by_score
     parse = partial(parse_all, open_parser(knobs.parser))
-    return ChoiceByScore(knobs=knobs, scorer=scorer, count=lambda expressions: numbers_said(expressions, parse))
+    return replace(by_score, count=lambda expressions: numbers_said(expressions, parse))
 
 
 def with_threshold(decide: Decide, threshold: float) -> Decide:
@@ -113,12 +115,14 @@ def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryR
     knobs = work.knobs_as(ChoiceKnobs)
     if knobs.absent is None or not isinstance(decide, ChoiceByScore):
         return None
-    alone = replace(decide, knobs=knobs.model_copy(update={"assign": "each"}), count=None, threshold=-math.inf)
+    each = knobs.model_copy(update={"assign": "each"})
+    alone = replace(decide, knobs=each, count=None, places=NO_PLACES, threshold=-math.inf)
     return calibrated(work, offers, queries, alone, keep=knobs.absent, seed=knobs.seed)
 
 
-def _key(offer: Offered, absence: Absence | None) -> str:
-    return offer.key if absence is None else digest([offer.key, absence.found.threshold])
+def _key(offer: Offered, absence: Absence | None, knobs: ChoiceKnobs) -> str:
+    key = offer.placed_key if knobs.places else offer.key
+    return key if absence is None else digest([key, absence.found.threshold])
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,14 @@ class BlindChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceByScore:
-    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3)."""
+    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3).
+
+    What place words say is added to the similarity of each expression, before the mean over expressions.
+    """
 
     knobs: ChoiceKnobs
     scorer: Scorer
+    places: PlaceTerms = NO_PLACES
     threshold: float | None = None
     """Similarity below which an object is absent; None: no object is."""
     count: CountSaid | None = None
@@ -153,8 +161,14 @@ class ChoiceByScore:
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
         scoring = self._scoring(offer, pixels)
-        choices = [scoring.choice(masks, texts_SD) for masks, texts_SD in scoring.each]
-        alone = [[scoring.choice(masks, text_D[None]) for text_D in texts_SD] for masks, texts_SD in scoring.each]
+        choices = [scoring.choice(*each) for each in scoring.each]
+        alone = [
+            [
+                scoring.choice(masks, text_D[None], term_N[None])
+                for text_D, term_N in zip(texts_SD, terms_SN, strict=True)
+            ]
+            for masks, texts_SD, terms_SN in scoring.each
+        ]
         if self.knobs.assign == "greedy":
             competing = zip(choices, scoring.similarities(), strict=True)
             similar = [scores if choice.index >= 0 else {} for choice, scores in competing]
@@ -188,12 +202,14 @@ class ChoiceByScore:
         texts = [text for referent in offer.referents for text in referent.expressions]
         texts_D = self.scorer.texts(texts) if needed else torch.empty(len(texts), 0)
         images_D = self.scorer.images(pixels, list(needed.values())) if needed else ()
+        said = [referent.expressions for referent in offer.referents]
         return Scoring(
             rule=rule,
             image_area=size,
             candidates=offer.candidates,
             asked=asked,
             texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
+            terms=self.places(said, offer.candidates, asked, size=pixels.shape[:2]),
             embedded=dict(zip(needed, images_D, strict=True)),
             threshold=self.threshold,
         )
@@ -210,37 +226,46 @@ class Scoring:
     """Rows of each referent's candidates that need a score."""
     texts: Sequence[Tensor]
     """(S, D) of each referent."""
+    terms: Sequence[Floats]
+    """(S, N) what places add to the similarities of each referent."""
     embedded: Mapping[int, Tensor]
     """Candidate -> (D,)."""
     threshold: float | None = None
 
     @property
-    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor]]:
-        """Candidates and expressions of each referent."""
-        return list(zip(self.candidates, self.texts, strict=True))
+    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor, Floats]]:
+        """Candidates, expressions and terms of each referent."""
+        return list(zip(self.candidates, self.texts, self.terms, strict=True))
 
-    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor) -> Choice:
+    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats) -> Choice:
         """The choice among candidates by some expressions."""
-        similarity = partial(self.similarity, masks, texts_SD)
+        score = partial(self.score, masks, texts_SD, terms_SN)
         areas_N = [mask.area for mask in masks]
-        choice = choose(areas_N, similarity, rule=self.rule, image_area=self.image_area)
-        return choice if self.threshold is None else unless_absent(choice, similarity, threshold=self.threshold)
+        choice = choose(areas_N, score, rule=self.rule, image_area=self.image_area)
+        if self.threshold is None:
+            return choice
+        alike = partial(self.score, masks, texts_SD, np.zeros_like(terms_SN))  # a place does not say what is there
+        return unless_absent(choice, score, alike, threshold=self.threshold)
 
-    def similarity(self, masks: Sequence[CandidateRow], texts_SD: Tensor, rows: Sequence[int]) -> Sequence[float]:
-        """Mean of 100 cosine over the expressions, of the candidates in `rows`."""
-        return mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+    def score(
+        self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats, rows: Sequence[int]
+    ) -> Sequence[float]:
+        """Mean over the expressions of 100 cosine and of the term of places, of the candidates in `rows`."""
+        similar = mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+        terms_N = terms_SN.mean(0)
+        return [one + float(terms_N[row]) for one, row in zip(similar, rows, strict=True)]
 
     def similarities(self) -> list[dict[int, float]]:
-        """For each referent, candidate -> similarity, of those that compete."""
+        """For each referent, candidate -> score, of those that compete."""
         return [
             dict(
                 zip(
                     (masks[row].candidate for row in rows),
-                    self.similarity(masks, texts_SD, rows) if rows else (),
+                    self.score(masks, texts_SD, terms_SN, rows) if rows else (),
                     strict=True,
                 )
             )
-            for (masks, texts_SD), rows in zip(self.each, self.asked, strict=True)
+            for (masks, texts_SD, terms_SN), rows in zip(self.each, self.asked, strict=True)
         ]
 
 

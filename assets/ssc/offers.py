@@ -25,6 +25,12 @@ class Offered:
         masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.candidates]
         return digest([self.image.image_id, self.image.sha256, said, masks])
 
+    @property
+    def placed_key(self) -> str:
+        """As `key`, where places are read, for which boxes and classes matter, too."""
+        known = [[[mask.label, mask.x0, mask.y0, mask.x1, mask.y1] for mask in masks] for masks in self.candidates]
+        return digest([self.key, known])
+
 
 Decide = Callable[[Offered, Pixels], list[ChoiceRow]]
 

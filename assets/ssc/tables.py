@@ -92,7 +92,10 @@ class ChoiceRow(WithOptionalMask):
     ]
     scores: Annotated[
         list[float | None],
-        Column(pa.list_(pa.float64()), "mean of 100 cosine over the expressions; null where not needed"),
+        Column(
+            pa.list_(pa.float64()),
+            "mean over the expressions of 100 cosine and the term of places; null where not needed",
+        ),
     ]
     reason: Annotated[str, Column(pa.string(), "how the choice came about")]
     chosen: Annotated[int | None, Column(pa.int32(), "number of the chosen candidate; null: none")]

@@ -154,22 +154,23 @@ def _best(scores_N: Sequence[float], indices: Sequence[int], ties: Literal["firs
     return max(order, key=lambda index: scores_N[index])
 
 
-def unless_absent(choice: Choice, similarity: Similarity, *, threshold: float) -> Choice:
-    """The choice with its score, or none where that is below a threshold: the object is not in the image.
+def unless_absent(choice: Choice, score: Similarity, similarity: Similarity, *, threshold: float) -> Choice:
+    """The choice with its score, or none where it is less similar than a threshold: the object is not in the image.
 
     Args:
-        choice: what is most similar.
-        similarity: as for `choose`; asked for the chosen candidate where it has no score.
-        threshold: 100 * cosine.
+        choice: what was chosen.
+        score: as for `choose`; asked for the chosen candidate where it has no score.
+        similarity: 100 * cosine of candidates, without what else their scores hold.
+        threshold: of the similarity.
     """
     index = choice.index
     if index < 0:
         return choice
-    score = choice.scores_N[index]
-    if not math.isfinite(score):
-        (score,) = similarity((index,))
-        choice = replace(choice, scores_N=(*choice.scores_N[:index], float(score), *choice.scores_N[index + 1 :]))
-    return choice if score >= threshold else replace(choice, index=-1, reason="absent")
+    if not math.isfinite(choice.scores_N[index]):
+        (own,) = score((index,))
+        choice = replace(choice, scores_N=(*choice.scores_N[:index], float(own), *choice.scores_N[index + 1 :]))
+    (alike,) = similarity((index,))
+    return choice if alike >= threshold else replace(choice, index=-1, reason="absent")
 
 
 def confidence_of(scores: Mapping[int, float], taken: Collection[int]) -> float | None:
