@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class ProjectionKnobs(Knobs):
 
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
-    labels: Literal["coco80", "toyref"] | tuple[str, ...] = "coco80"
+    labels: Literal["coco80", "toyref"] | Annotated[tuple[str, ...], Field(min_length=1)] = "coco80"
     clip: str = "embedded"
     vote: Literal["majority", "all"] = "majority"
 
