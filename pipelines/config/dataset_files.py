@@ -23,6 +23,7 @@ from pipelines.config.yaml_files import (
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.records import Kind
+from resources.opening import require_folder
 from resources.paths import home
 from storage.files import write_bytes
 from storage.locks import exclusive
@@ -179,8 +180,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
     experiments, datasets = read_both()
     experiments.named(experiment)
     datasets.require_whole(name)
-    if not folder.is_dir():
-        raise Refused(f"{folder} is no folder; give the one that holds the images and their expressions")
+    require_folder(folder, "give the one that holds the images and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
