@@ -21,6 +21,7 @@ _LONGEST_NUMBER = 40
 _BROKEN = (ValueError, RecursionError, MemoryError)
 MISTAKEN = {
     b"version https://git-lfs": "a pointer of git-lfs and not the file itself (run `git lfs pull`)",
+    b"<svg": "a drawing (SVG); save it as PNG",
     b"<": "a web page, as servers send it in place of a file; download the file itself",
     b"\x1f\x8b": "a gzip archive; unpack it",
     b"PK\x03\x04": "a zip archive; unpack it",
@@ -55,9 +56,13 @@ def refuse_mistaken(data: bytes, name: str) -> None:
     Raises:
         Refused: says which.
     """
-    for start, kind in MISTAKEN.items():
-        if data.startswith(start):
-            raise Refused(f"{name} is {kind}")
+    if kind := mistaken(data):
+        raise Refused(f"{name} is {kind}")
+
+
+def mistaken(data: bytes) -> str | None:
+    """What kind of file this plainly is instead of data, with what to do."""
+    return next((kind for start, kind in MISTAKEN.items() if data.startswith(start)), None)
 
 
 def _unpacked(path: Path) -> bytes:

@@ -282,6 +282,8 @@ def test_a_table_of_another_suffix_is_found_where_there_is_no_other(folder: Path
 
 REFUSED: list[tuple[str, str | bytes, str]] = [
     ("a.csv", b"PK\x03\x04\x14\0", "is an Excel workbook or a zip archive, no table of text; save it as CSV"),
+    ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"is a pointer of git-lfs .*git lfs pull"),
+    ("a.csv", b"<!DOCTYPE html>\n<html>", "is a web page"),
     ("a.csv", CSV.encode("utf-16-le"), "save it as UTF-8"),
     ("a.csv", CSV.encode("utf-16")[:-1], "is no whole utf-16 text"),
     ("a.csv", "image,image,expression\np0.jpg,p1.jpg,x\n", "has the column image twice; leave one"),
