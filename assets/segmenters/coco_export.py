@@ -5,7 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.data.tables import ImageRow, Referent, images_in, referents_in
@@ -42,7 +42,7 @@ class _Given:
     referent: Referent
     sent_id: int | None
     mask: Rle
-    sure: Mapping[str, float]
+    sure: Mapping[str, float] = field(default_factory=dict)
     """`score` and `margin`, as far as they are known."""
 
     @property
@@ -120,8 +120,10 @@ def _given(
         image = images[referent.image_id]
         mask = None if row["rle"] is None else Rle(row["rle"], row["height"], row["width"])
         known = sure.get(referent.ref_id, {})
-        given = mask and mask.area
-        yield _Given(image=image, referent=referent, sent_id=sent_id, mask=mask, sure=known) if given else None
+        if mask is None or not mask.area:
+            yield None
+        else:
+            yield _Given(image=image, referent=referent, sent_id=sent_id, mask=mask, sure=known)
 
 
 def _certainty(masked: Artifact, table: str) -> Mapping[int, Mapping[str, float]]:

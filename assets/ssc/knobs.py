@@ -102,7 +102,7 @@ class ChoiceKnobs(Knobs):
     compat: bool = False
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
     seed: Seed = 0
-    """For the rule `random`."""
+    """For the rule `random`, and for the sentences that `absent` is calibrated on."""
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
@@ -139,9 +139,12 @@ class ChoiceKnobs(Knobs):
 
     def unread(self) -> tuple[str, ...]:
         """The knobs of GL-CLIP where another rule chooses, and those of plurals where each means one."""
-        unread = () if self.rule == "global_local" else ("global_share",)
-        unread += () if self._parses() else ("parser",)
-        return unread if self.plural == "all" else (*unread, "plural_margin")
+        read = {
+            "global_share": self.rule == "global_local",
+            "parser": self._parses(),
+            "plural_margin": self.plural == "all",
+        }
+        return tuple(name for name, is_read in read.items() if not is_read)
 
     def _parses(self) -> bool:
         return self.rule == "global_local" or self.plural == "all"
