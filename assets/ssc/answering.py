@@ -102,7 +102,7 @@ def remembering(find: Find) -> Find:
     known: OrderedDict[tuple[str, tuple[int, ...], tuple[str, ...]], list[CandidateRow]] = OrderedDict()
 
     def found(query: Query, pixels: Pixels) -> list[CandidateRow]:
-        key = (sha256(np.ascontiguousarray(pixels)).hexdigest(), pixels.shape, tuple(query.classes))
+        key = (sha256(pixels.tobytes()).hexdigest(), pixels.shape, tuple(query.classes))
         if key not in known:
             known[key] = list(find(query, pixels))
         known.move_to_end(key)

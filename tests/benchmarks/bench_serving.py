@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assets.data.images import Pixels
-from assets.segmenters.answers import Answer
+from assets.segmenters.answers import Answer, Segment
 from assets.segmenters.inference import MODEL, ReferringMasks
 from ops.segmenters.lavt import Lavt
 from pipelines.serving.batching import Batcher
@@ -36,8 +36,8 @@ def main() -> None:
         asyncio.run(_compare(segment, pixels))
 
 
-async def _compare(segment: object, pixels: Pixels) -> None:
-    ways = {shared: Batcher(segment=segment, together=shared, wait_seconds=0.005) for shared in (True, False)}  # type: ignore[arg-type]
+async def _compare(segment: Segment, pixels: Pixels) -> None:
+    ways = {shared: Batcher(segment=segment, together=shared, wait_seconds=0.005) for shared in (True, False)}
     for batcher in ways.values():
         batcher.start()
         await _round(batcher, pixels)
@@ -47,11 +47,11 @@ async def _compare(segment: object, pixels: Pixels) -> None:
             spent[shared].append(await _round(batcher, pixels))
     for batcher in ways.values():
         await batcher.stop()
-    ratio = statistics.median(apart / shared for shared, apart in zip(spent[True], spent[False], strict=True))
-    shared, apart = (statistics.median(spent[way]) for way in (True, False))
+    once, each = (statistics.median(spent[way]) for way in (True, False))
+    ratio = statistics.median(apart / together for together, apart in zip(spent[True], spent[False], strict=True))
     sys.stdout.write(
-        f"{len(SENTENCES)} requests about an image of {pixels.shape[1]} x {pixels.shape[0]}: one pass {shared:.3f} s, "
-        f"a pass each {apart:.3f} s of processor time, ratio {ratio:.2f}\n"
+        f"{len(SENTENCES)} requests about an image of {pixels.shape[1]} x {pixels.shape[0]}: one pass {once:.3f} s, "
+        f"a pass each {each:.3f} s of processor time, ratio {ratio:.2f}\n"
     )
 
 

@@ -165,8 +165,9 @@ def test_an_onnx_graph_gives_the_masks_of_the_predictions_to_who_reads_its_card(
             ids[row, : len(encoding.ids[:longest])] = encoding.ids[:longest]
         inputs = {"image": pixels, "ids": ids, "mask": (ids > 0).astype(np.int64)}
         (logits,) = session.run(None, inputs)
-        upright = {"size": image.size[::-1], "mode": "bilinear", "align_corners": True}
-        masks = interpolate(torch.from_numpy(logits)[:, None], **upright)[:, 0].numpy() > 0
+        logits_S1hw = torch.from_numpy(logits)[:, None]
+        large = interpolate(logits_S1hw, size=image.size[::-1], mode="bilinear", align_corners=True)
+        masks = large[:, 0].numpy() > 0
         for sent_id, mask in zip(one.sent_ids, masks, strict=True):
             row = rows[sent_id]
             agreed.append((mask == decode(row["rle"], row["height"], row["width"])).mean())
