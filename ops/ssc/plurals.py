@@ -65,8 +65,8 @@ def agreed(said: Sequence[Said]) -> Said:
     several = [number for number in said if number != 1]
     if 2 * len(several) <= len(said):
         return 1
-    counts: Counter[int] = Counter(number for number in several if isinstance(number, int))
-    return max(counts, key=lambda number: counts[number]) if counts else "all"
+    counts = Counter(number for number in several if isinstance(number, int))
+    return counts.most_common(1)[0][0] if counts else "all"
 
 
 def several_best(scores_N: Sequence[float], best: int, said: Said, *, margin: float) -> list[int]:
