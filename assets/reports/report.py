@@ -135,6 +135,8 @@ class ReferentFigures:
         models = [(name, masked(pixels, masks.get(referent.sent_ids[0]))) for name, masks in self.predicted.items()]
         expression = referent.expressions[0]
         nouns = ", ".join(self.nouns.get(expression, [])) or "none"
+        choice = self.choices.get(referent.ref_id)
+        said = f"{len(referent.expressions)} expressions{f'  -  choice: {told(choice)}' if choice else ''}"
         return PanelFigure(
             panels=(
                 ("image", pixels),
@@ -144,7 +146,7 @@ class ReferentFigures:
                 ("ground truth", masked(pixels, truth.mask if truth else None)),
             ),
             subject=f'"{expression}"',
-            caption=f'"{expression}"  -  noun: {nouns}  -  {len(referent.expressions)} expressions',
+            caption=f'"{expression}"  -  noun: {nouns}  -  {said}',
         )
 
     def _candidates(self, referent: Referent, pixels: Pixels) -> Panel:
@@ -157,4 +159,4 @@ class ReferentFigures:
 
     def _choice(self, referent: Referent, pixels: Pixels) -> Panel:
         choice = self.choices.get(referent.ref_id)
-        return f"S2: {told(choice) if choice else 'none'}", masked(pixels, choice.mask if choice else None)
+        return f"S2: {choice.reason if choice else 'none'}", masked(pixels, choice.mask if choice else None)

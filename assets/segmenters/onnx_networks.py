@@ -129,6 +129,7 @@ def onnx_bytes(network: OnnxNetwork) -> bytes:
     sentences = torch.export.Dim("sentences", min=1, max=MOST)
     shapes = {name: None if name == "image" else {0: sentences} for name in example}
     with torch.no_grad(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
+        network.module(*example.values())  # what a network remembers of its sizes is not to be of a trace
         program = torch.onnx.export(
             network.module,
             tuple(example.values()),

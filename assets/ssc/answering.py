@@ -3,9 +3,11 @@
 Every expression is a referent of its own. As in the stage, the detector is asked once for the classes of all of them.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
 import numpy as np
 
@@ -31,6 +33,8 @@ IMAGE = "image"
 """What the one image is called."""
 Find = Callable[[Query, Pixels], list[CandidateRow]]
 """S1."""
+KEPT = 16
+"""Searches whose candidates are remembered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +92,25 @@ def open_choosing(settings: ChoiceSettings, runtime: Runtime) -> ChoosingMasks:
         settings=settings,
         nouns_in=open_noun_rule(settings.nouns),
         project=open_projection(settings.projection, runtime, opened=opened),
-        find=candidate_finder(settings.candidates, runtime),
+        find=remembering(candidate_finder(settings.candidates, runtime)),
         decide=decide if settings.threshold is None else with_threshold(decide, settings.threshold),
     )
+
+
+def remembering(find: Find) -> Find:
+    """The same, but that the last `KEPT` searches are not made again: people ask about one image again and again."""
+    known: OrderedDict[tuple[str, tuple[int, ...], tuple[str, ...]], list[CandidateRow]] = OrderedDict()
+
+    def found(query: Query, pixels: Pixels) -> list[CandidateRow]:
+        key = (sha256(pixels.tobytes()).hexdigest(), pixels.shape, tuple(query.classes))
+        if key not in known:
+            known[key] = list(find(query, pixels))
+        known.move_to_end(key)
+        if len(known) > KEPT:
+            known.popitem(last=False)
+        return known[key]
+
+    return found
 
 
 def threshold_of(mask_choices: Artifact | None) -> float | None:

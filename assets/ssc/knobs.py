@@ -139,7 +139,7 @@ class ChoiceKnobs(TeacherKnobs):
     compat: bool = False
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
     seed: Seed = 0
-    """For the rule `random`."""
+    """For the rule `random`, and for the sentences that `absent` is calibrated on."""
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
@@ -191,11 +191,15 @@ class ChoiceKnobs(TeacherKnobs):
         """Knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others where one chooses."""
         if self.imports:
             return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
-        unread: tuple[str, ...] = ("teacher", "least_iou")
-        unread += () if self.rule == "global_local" else ("global_share",)
-        unread += () if self._parses else ("parser",)
-        unread += () if self._scores else ("places",)
-        return unread if self.plural == "all" else (*unread, "plural_margin")
+        read = {
+            "teacher": False,
+            "least_iou": False,
+            "global_share": self.rule == "global_local",
+            "parser": self._parses,
+            "places": self._scores,
+            "plural_margin": self.plural == "all",
+        }
+        return tuple(name for name, is_read in read.items() if not is_read)
 
     @property
     def _scores(self) -> bool:

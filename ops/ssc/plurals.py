@@ -65,7 +65,7 @@ def agreed(said: Sequence[Said]) -> Said:
     several = [number for number in said if number != 1]
     if 2 * len(several) <= len(said):
         return 1
-    counts = Counter(number for number in several if number != "all")
+    counts = Counter(number for number in several if isinstance(number, int))
     return counts.most_common(1)[0][0] if counts else "all"
 
 

@@ -12,10 +12,19 @@ from assets.data.images import Pixels, read_pixels
 from assets.data.tables import Referent, by_image, images_in, referents_in
 from assets.segmenters.answers import Answer, each_answered
 from assets.ssc.absent_objects import SAME_CLASS, THRESHOLD, TRUE
-from assets.ssc.answering import ChoosingMasks, open_choosing, settings_of
-from assets.ssc.candidate_masks import asked_of
+from assets.ssc.answering import KEPT, ChoosingMasks, open_choosing, remembering, settings_of
+from assets.ssc.candidate_masks import Query, asked_of
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.tables import ABSENCE, CHOICES, QUERIES, SeveralRow, candidates_of, choices_of, read_choices
+from assets.ssc.tables import (
+    ABSENCE,
+    CHOICES,
+    QUERIES,
+    CandidateRow,
+    SeveralRow,
+    candidates_of,
+    choices_of,
+    read_choices,
+)
 from ops.refusal import Refused
 from pipelines.graph.load import load_plan
 from resources.datasets import open_dataset
@@ -36,10 +45,8 @@ def home(chosen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def both(home: Path) -> Mapping[str, Finished]:
     """Experiment -> its stages up to the choice."""
-    done: dict[str, dict[str, Artifact]] = {"try": {}, "sure": {}}
-    for (experiment, stage), artifact in finish(home, stages=CHOSEN).items():
-        done[experiment][stage] = artifact
-    return done
+    done = finish(home, stages=CHOSEN).items()
+    return {name: {stage: one for (experiment, stage), one in done if experiment == name} for name in ("try", "sure")}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,24 @@ def test_an_image_of_no_data_set_is_answered_as_the_stages_answer(
                 assert answer.found
                 compared += 1
     assert compared >= 9
+
+
+def test_an_image_is_searched_once_for_the_same_classes(pictures: Mapping[str, Pixels]) -> None:
+    searches: list[tuple[int, ...]] = []
+
+    def find(query: Query, pixels: Pixels) -> list[CandidateRow]:
+        searches.append((pixels.shape[0], len(query.classes)))
+        return []
+
+    first, second, *_ = pictures.values()
+    remembered = remembering(find)
+    for pixels, classes in ((first, ["cup"]), (first.copy(), ["cup"]), (first, ["cup", "dog"]), (second, ["cup"])):
+        assert remembered(Query(image_id="any", classes=classes), pixels) == []
+    assert len(searches) == 3
+    for number in range(KEPT):
+        remembered(Query(image_id="any", classes=[str(number)]), first)
+    remembered(Query(image_id="any", classes=["cup"]), first)
+    assert len(searches) == 3 + KEPT + 1
 
 
 def test_one_bad_sentence_does_not_lose_the_others(choosing: ChoosingMasks, pictures: Mapping[str, Pixels]) -> None:

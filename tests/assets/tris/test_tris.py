@@ -106,6 +106,7 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finishe
     answers = segment(one.expressions, load_image(picture))
     for sent_id, answer in zip(one.sent_ids, answers, strict=True):
         assert np.array_equal(answer.mask, rows[sent_id].mask.decode())
+        assert (answer.confidence is None) == (not answer.found)
 
 
 def test_maps_are_those_of_the_network_alone_with_each_expression(finished: Finished, home: Path) -> None:

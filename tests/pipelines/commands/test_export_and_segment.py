@@ -1,17 +1,22 @@
 """Masks that people take away, and a trained model on a picture of no data set."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools.coco import COCO
+from tokenizers import BertWordPieceTokenizer
+from torch.nn.functional import interpolate
 
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
 from assets.ssc.tables import choices_of
 from pipelines.commands.export import export
+from pipelines.commands.export_onnx import export_onnx
 from pipelines.commands.segment import segment
 from pipelines.graph.load import identify, planned
 from pipelines.graph.state import ready
@@ -162,3 +167,36 @@ def test_what_gives_no_masks_is_told(finished: Finished, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"no masks of any stage yet: `wordmask run -d toyref -e base`.*are none"):
         export("toyref", "base", tmp_path)
     assert not list(tmp_path.glob("*/annotations.json"))
+
+
+@pytest.mark.slow  # the export takes a minute
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_graph_gives_the_masks_of_the_predictions_to_who_reads_its_card(
+    finished: Finished, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    export_onnx("little", "try", tmp_path / "lavt.onnx")
+    card = json.loads((tmp_path / "lavt.json").read_text())
+    assert card["source"]["model"] == "zs_bootstrap"
+    session = onnxruntime.InferenceSession(tmp_path / "lavt.onnx", providers=["CPUExecutionProvider"])
+    words = BertWordPieceTokenizer(vocab={piece: n for n, piece in enumerate(card["tokenizer"]["vocabulary"])})
+    rows = {row["sent_id"]: row for row in finished["predictions"].table("masks").to_pylist()}
+    size, longest = (card["image"]["width"], card["image"]["height"]), card["tokenizer"]["max_tokens"]
+    agreed = []
+    for one in referents_in(finished["references"], splits=["val"]):
+        image = Image.open(pictures() / images_in(finished["references"])[one.image_id].image_file).convert("RGB")
+        pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)[None]
+        ids = np.zeros((len(one.expressions), longest), np.int64)
+        for row, encoding in enumerate(words.encode_batch(one.expressions)):
+            ids[row, : len(encoding.ids[:longest])] = encoding.ids[:longest]
+        inputs = {"image": pixels, "ids": ids, "mask": (ids > 0).astype(np.int64)}
+        (logits,) = session.run(None, inputs)
+        logits_S1hw = torch.from_numpy(logits)[:, None]
+        large = interpolate(logits_S1hw, size=image.size[::-1], mode="bilinear", align_corners=True)
+        masks = large[:, 0].numpy() > 0
+        for sent_id, mask in zip(one.sent_ids, masks, strict=True):
+            row = rows[sent_id]
+            agreed.append((mask == decode(row["rle"], row["height"], row["width"])).mean())
+    assert min(agreed) > 0.99
+    with pytest.raises(ValueError, match=r"no finished supervised.*finished are zs_bootstrap"):
+        export_onnx("little", "try", tmp_path / "x.onnx", model="supervised")

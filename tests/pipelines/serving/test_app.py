@@ -23,7 +23,7 @@ from pipelines.commands.serve import listening
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 pytest.importorskip("prometheus_client", reason="the extra `serve` is not installed")
-pytest.importorskip("multipart", reason="the extra `serve` is not installed")
+pytest.importorskip("python_multipart", reason="the extra `serve` is not installed")
 
 from starlette.testclient import TestClient
 
