@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     _, said = run("--help")
-    for command in re.findall(r"\w+", "demo run add ui status report export segment results cost nouns doctor"):
+    for command in re.findall(r"\w+", "demo run add ui status report export segment results cost nouns places doctor"):
         assert f" {command} " in said
 
 
