@@ -9,83 +9,17 @@ from typing import Protocol
 
 from ops.ssc.places.nouns import kinds_of
 
-BREAKS = frozenset(
-    [
-        "with",
-        "in",
-        "on",
-        "at",
-        "of",
-        "to",
-        "from",
-        "by",
-        "and",
-        "or",
-        "but",
-        "who",
-        "that",
-        "which",
-        "is",
-        "are",
-        "was",
-        "has",
-        "having",
-        "wearing",
-        "holding",
-        "sitting",
-        "standing",
-        "looking",
-        "facing",
-        "behind",
-        "beside",
-        "near",
-        "under",
-        "above",
-        "below",
-        "over",
-        "between",
-        "against",
-        "next",
-        "not",
-        "except",
-        "than",
-        "while",
-        "touching",
-        "leaning",
-        "playing",
-        "eating",
-        "riding",
-        "walking",
-        ",",
-        ".",
-        ";",
-        "/",
-        "&",
-        "_",
-    ]
-)
+_BREAKS = """
+with in on at of to from by and or but who that which is are was has having wearing holding sitting standing looking
+facing behind beside near under above below over between against next not except than while touching leaning playing
+eating riding walking , . ; / & _
+"""
+BREAKS = frozenset(_BREAKS.split())
 """Where a noun phrase ends when nothing is parsed."""
-DETERMINERS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "his",
-        "her",
-        "its",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "some",
-        "another",
-        "other",
-        "my",
-        "our",
-        "your",
-    ]
-)
+_DETERMINERS = """
+the a an his her its their this that these those some another other my our your
+"""
+DETERMINERS = frozenset(_DETERMINERS.split())
 PRONOUNS = frozenset(["one", "it", "that", "this", "he", "she", "they", "him", "her", "them", "thing", "guy"])
 
 

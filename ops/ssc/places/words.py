@@ -28,7 +28,7 @@ SPELLINGS = {
     "sixth": "6th",
     "seventh": "7th",
     "eighth": "8th",
-    "closest": "closes closet closests",
+    "closest": "closes closests",
     "farthest": "furthest furtherest futhest furthermost farest furtherst",
     "farther": "further",
     "behind": "behing behid bhind",
@@ -57,63 +57,20 @@ SPLITS = {
     "lowermost": "lower most",
 }
 """Written as one word -> as several; other pairs of words of place are found by `_parted`."""
-MISSPELT = [
-    "left",
-    "right",
-    "bottom",
-    "middle",
-    "center",
-    "front",
-    "upper",
-    "lower",
-    "corner",
-    "second",
-    "third",
-    "closest",
-    "nearest",
-    "farthest",
-    "behind",
-    "between",
-]
+_MISSPELT = """
+left right bottom middle center front upper lower corner second third closest nearest farthest behind between
+"""
+MISSPELT = _MISSPELT.split()
 """Words that are known although one letter is missing, doubled or exchanged with the next one."""
 LONGEST = 40
 """Characters of a word, on average, up to which a text is looked at."""
 LONG = 6
 """Letters from which on one wrong letter is forgiven, too."""
-ENGLISH = frozenset(
-    [
-        "fight",
-        "light",
-        "night",
-        "bright",
-        "tight",
-        "sight",
-        "might",
-        "eight",
-        "lift",
-        "felt",
-        "let",
-        "font",
-        "fronts",
-        "frond",
-        "lover",
-        "power",
-        "loser",
-        "uppers",
-        "corners",
-        "centers",
-        "seconds",
-        "thirds",
-        "lefts",
-        "rights",
-        "bottoms",
-        "fronted",
-        "lowered",
-        "rigid",
-        "suppers",
-        "corned",
-    ]
-)
+_ENGLISH = """
+closet fight light night bright tight sight might eight lift felt let font fronts frond lover power loser uppers corners
+centers seconds thirds lefts rights bottoms fronted lowered rigid suppers corned
+"""
+ENGLISH = frozenset(_ENGLISH.split())
 """Words that are near to one of place, and mean something else."""
 PAIRED = (
     "left",
