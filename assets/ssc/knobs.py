@@ -56,8 +56,10 @@ class CandidateKnobs(Knobs):
     asks SAM 3 for the masks of each class; its scores are held against `box_threshold`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
+    """Both `embedded`, a published file, or a model of a hub as `owner/name`; docs/models.md lists what serves."""
     box_threshold: Share = 0.35
     text_threshold: Share = 0.25
+    """On the detector's own scale, which is Grounding DINO's in these defaults."""
     nms_iou: Share = 0.85
 
     @property
