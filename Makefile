@@ -1,11 +1,12 @@
 # Every target sets up what it needs: python3 with venv, a Python 3.11 and a package index are enough.
 PYTHON ?= python3
 BIN := .venv/bin
+PHOTOS = $(or $(NAME),$(notdir $(abspath $(FOLDER))))
 export PYTHONPATH := $(CURDIR)
 # Python keeps what it compiled, even where the environment forbids it: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo test pytest slow fuzz ui lint types bench results pictures lock clean
+.PHONY: setup demo photo test pytest slow fuzz ui lint types bench results pictures lock clean
 
 setup: .venv/.installed
 
@@ -21,6 +22,13 @@ setup: .venv/.installed
 
 demo: setup  ## run the main job on the embedded world
 	$(BIN)/wordmask demo
+
+photo: setup  ## masks of your own photographs: FOLDER=... with expressions.csv in it, NAME=...
+	@test -n "$(FOLDER)" || { echo 'say which folder: make photo FOLDER=/path/to/photographs'; exit 2; }
+	$(BIN)/wordmask models get --for photo
+	$(BIN)/wordmask add "$(FOLDER)" --name "$(PHOTOS)" --experiment photo
+	$(BIN)/wordmask run --dataset "$(PHOTOS)" --experiment photo
+	$(BIN)/wordmask report --dataset "$(PHOTOS)" --experiment photo --open
 
 ui: setup  ## open Dagster's pages on the loopback address
 	$(BIN)/wordmask ui
@@ -58,7 +66,7 @@ pictures: setup  ## the picture of README.md, from a tiny rendered world
 	$(BIN)/python -m pipelines.commands.picture tiny base docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
-	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --generate-hashes --no-emit-index-url \
+	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --extra serve --extra onnx --generate-hashes --no-emit-index-url \
 	  --python-version 3.11 --output-file requirements.lock
 
 clean:

@@ -54,8 +54,28 @@ class Size(StrEnum):
     embedded = "embedded"
 
 
+class Format(StrEnum):
+    """Choices of `export --format`."""
+
+    coco = "coco"
+    datasets = "datasets"
+    yolo = "yolo"
+    label_studio = "label-studio"
+
+
+class Purpose(StrEnum):
+    """Choices of `--as`."""
+
+    candidates = "candidates"
+    choices = "choices"
+
+
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Stage that trained it, e.g. zs_bootstrap; choice: S1 and S2. Default: a trained one, if any."),
+]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
 
 
@@ -76,9 +96,10 @@ def run(
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
+    train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, until=until, force=force, processes=processes)
+    _run(dataset, experiment, until=until, train=train, force=force, processes=processes)
     console.print(f"done; see `wordmask {'status' if until else 'report'} -d {dataset} -e {experiment}`")
 
 
@@ -87,13 +108,45 @@ def add(
     folder: Annotated[Path, typer.Argument(help="Images, with expressions.csv or expressions.jsonl among them.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     manifest: Annotated[str | None, typer.Option(help="Table of image and expression, if called otherwise.")] = None,
-    experiment: Experiment = "base",
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            "--experiment", "-e", help="Experiment file to follow; photo where its models are there, or base."
+        ),
+    ] = None,
 ) -> None:
     """Register your own folder as a data set for an experiment."""
     from pipelines.commands.add import add_folder
 
     with _clear_errors():
         add_folder(name, folder, manifest=manifest, experiment=experiment)
+
+
+@app.command("import-masks")
+def import_masks(
+    path: Annotated[
+        Path | None, typer.Argument(help="What the teacher wrote: COCO's JSON, records, or a folder of PNG masks.")
+    ] = None,
+    dataset: Dataset = "toyref",
+    purpose: Annotated[
+        Purpose | None, typer.Option("--as", help="Any masks of an image, or one for every expression.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the teacher.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Say what was imported, for all data sets.")] = False,
+    remove: Annotated[str, typer.Option(help="Delete the import of this name.")] = "",
+) -> None:
+    """Bring in the masks of a large model that ran elsewhere, as candidates (S1) or choices (S2) of a data set."""
+    from pipelines.commands import import_masks as command
+
+    with _clear_errors():
+        if show:
+            console.print(command.imports_table(None))
+        elif remove:
+            console.print(command.remove(dataset, remove))
+        elif path is None or purpose is None or not name:
+            raise typer.BadParameter("give a file or folder, --as candidates or --as choices, and --name")
+        else:
+            console.print(command.import_masks(path, dataset, name, purpose.value))
 
 
 @app.command()
@@ -121,8 +174,14 @@ def report(
     compare: Annotated[
         bool, typer.Option(help="Every experiment on the data set side by side, with differences.")
     ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
+    if show:
+        from pipelines.commands.report import open_page
+
+        with _clear_errors():
+            open_page(dataset, experiment)
     if not compare:
         _print_report(dataset, experiment)
         return
@@ -139,16 +198,38 @@ def export(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     stage: Annotated[list[str], typer.Option(help="Whose masks; default: of all that give any.")] = [],  # noqa: B006  read only
+    format: Annotated[  # noqa: A002  the field's word
+        Format, typer.Option(help="COCO's JSON, Parquet for Hugging Face's datasets, YOLO's polygons, Label Studio.")
+    ] = Format.coco,
+    images: Annotated[
+        bool, typer.Option("--images", help="Put the images in, too: datasets, label-studio; yolo always does.")
+    ] = False,
     png: Annotated[bool, typer.Option("--png", help="Draw every mask, too, and list them for `wordmask add`.")] = False,
     guard_formulas: Annotated[
         bool, typer.Option("--guard-formulas", help="An apostrophe before =, +, - and @ in the list, for spreadsheets.")
     ] = False,
 ) -> None:
-    """Write the masks of finished stages as COCO annotations, and as pictures."""
+    """Write the masks of finished stages as annotations of other tools, and as pictures."""
     from pipelines.commands.export import export
 
     with _clear_errors(), for_others(ctx.obj):
-        console.print(export(dataset, experiment, to, stages=stage, png=png, guard_formulas=guard_formulas))
+        options = {"png": png, "with_images": images, "guard_formulas": guard_formulas}
+        console.print(export(dataset, experiment, to, stages=stage, format=format.value, **options))
+
+
+@app.command("export-onnx")
+def export_onnx(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to, e.g. model.onnx; model.json gets words and preprocessing.")],
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
+) -> None:
+    """Write a trained model as an ONNX graph that computes the same to 0.001."""
+    from pipelines.commands.export_onnx import export_onnx
+
+    with _clear_errors(), for_others(ctx.obj):
+        console.print(export_onnx(dataset, experiment, file, model=model))
 
 
 @app.command()
@@ -159,13 +240,42 @@ def segment(
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("masks"),
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
-    model: Annotated[str | None, typer.Option(help="Stage that trained it, e.g. zs_bootstrap.")] = None,
+    model: Model = None,
 ) -> None:
-    """Segment what expressions say of an image, with the model that an experiment has trained."""
+    """Segment what expressions say of an image, with the model that an experiment has trained, or by S1 and S2."""
     from pipelines.commands.segment import segment
 
     with _clear_errors(), for_others(ctx.obj):
         console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
+
+
+@app.command()
+def serve(
+    experiment: Experiment = "base",
+    dataset: Dataset = "toyref",
+    model: Model = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; see docs/serving.md before it is another.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    megabytes: Annotated[float, typer.Option(min=0.001, help="Size of a request, at most.")] = 32,
+    pixels: Annotated[int, typer.Option(min=1, help="Pixels of an image, at most.")] = 50_000_000,
+    batch_ms: Annotated[float, typer.Option(min=0, max=1000, help="Collect requests for so many milliseconds.")] = 5,
+) -> None:
+    """Answer over HTTP: an image and sentences in, masks out, with a page to try it on."""
+    from pipelines.commands.serve import serve
+
+    with _clear_errors():
+        serve(
+            dataset,
+            experiment,
+            model=model,
+            host=host,
+            port=port,
+            megabytes=megabytes,
+            pixels=pixels,
+            batch_milliseconds=batch_ms,
+        )
 
 
 @app.command()
@@ -216,6 +326,20 @@ def nouns(
 
     with _clear_errors():
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
+
+
+@app.command()
+def places(
+    refs: Annotated[Path, typer.Option(help="CSV of sentences, boxes and images, such as those of RefCOCO.")],
+    parser: Annotated[str, typer.Option(help="Parser: embedded, en_core_web_md, or none.")] = "embedded",
+    kind: Annotated[str | None, typer.Option(help="Show one kind of place in detail: ordinal, side ...")] = None,
+    failures: Annotated[int, typer.Option(min=0, help="How many failures to list.")] = 0,
+) -> None:
+    """Measure what place words alone tell of real sentences and boxes, and show the failures by kind."""
+    from pipelines.commands.places import place_tables
+
+    with _clear_errors():
+        console.print(place_tables(refs, parser=parser, kind=kind, failures=failures))
 
 
 models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)

@@ -117,6 +117,16 @@ PUBLISHED = (
         **_SAM,
     ),
     _single(
+        "swin_t",
+        "swin_tiny_patch4_window7_224_22k.pth",
+        address="https://github.com/SwinTransformer/storage/releases/download/v1.0.8/swin_tiny_patch4_window7_224_22k.pth",
+        stage="zs_bootstrap",
+        licence="MIT",
+        source="github.com/SwinTransformer/storage, release v1.0.8",
+        size=None,
+        sha256=None,
+    ),
+    _single(
         "swin_b",
         "swin_base_patch4_window12_384_22k.pth",
         address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth",

@@ -9,12 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from storage.manifest import Manifest
 
 Precision = Literal["device", "float32"]
 """What the device is fastest in, or full precision."""
+MANY = {
+    "accumulate": "forward passes per optimizer step",
+    "images_at_once": "images a pass",
+    "processes": "processes",
+}
+"""What a page names where there is more than one of it."""
 LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
 """Packages that compute, or that define a model."""
 
@@ -25,21 +31,25 @@ class Runtime(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = "auto"
-    """`auto` takes CUDA where there is one."""
-    shard: int = 16
+    """`auto` takes CUDA or Apple's MPS where there is one."""
+    shard: int = Field(default=16, ge=1)
     """Units (mostly images) committed together; a kill costs at most this many."""
-    threads: int = 0
+    threads: int = Field(default=0, ge=0)
     """Torch threads of a step; 0 leaves torch's own choice."""
-    checkpoint_every: int = 50
+    checkpoint_every: int = Field(default=50, ge=1)
     """Optimizer steps between checkpoints."""
-    accumulate: int = 1
+    accumulate: int = Field(default=1, ge=1)
     """Forward passes per optimizer step: the same batch in less memory. Batch norms then see a pass at a time. TRIS's
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
-    processes: int = 1
+    processes: int = Field(default=1, ge=1)
     """Processes that share every batch of a training, on this machine: one for each GPU."""
-    loader_workers: int = 4
+    loader_workers: int = Field(default=4, ge=0)
     """Processes that load a training's batches ahead for each GPU; a training on a CPU loads its own."""
-    quarantine_limit: float = 0.05
+    images_at_once: int = Field(default=0, ge=0, le=1024)
+    """Images that share a pass of published networks; 0: 8 on a GPU, 1 elsewhere. The embedded ones take 1."""
+    compile: bool = False
+    """Compile published networks by torch.compile: minutes before the first image, less time for each one after."""
+    quarantine_limit: float = Field(default=0.05, ge=0, le=1)
     """Share of quarantined units above which a stage's `quarantine` check fails; above a half it stops the run."""
     force: bool = False
     """Compute again although an equal artifact exists."""
@@ -52,7 +62,7 @@ class Runtime(BaseModel):
 
     @property
     def resolved(self) -> Mapping[str, str]:
-        """`device` and `precision` as they came out for the stage; neither where it asked for none."""
+        """`device`, `precision` and `batch` as they came out for the stage; what it did not ask for is absent."""
         return dict(self._resolved)
 
     def note(self, resolved: Mapping[str, str]) -> None:
@@ -67,13 +77,17 @@ class Runtime(BaseModel):
             torch.set_num_threads(self.threads)
         device = self.device
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         self._resolved["device"] = device
         return device
 
     def workers(self) -> int:
         """Processes that load batches ahead on this device."""
         return self.loader_workers if self.torch_device().startswith("cuda") else 0
+
+    def batch(self) -> int:
+        """Images that share a pass on this device."""
+        return self.images_at_once or (8 if self.torch_device().startswith("cuda") else 1)
 
     def bf16(self, precision: Precision = "device") -> bool:
         """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""
@@ -86,6 +100,8 @@ class Runtime(BaseModel):
 
         if self.torch_device().startswith("cuda"):
             return torch.cuda.is_bf16_supported()
+        if self.torch_device().startswith("mps"):
+            return False
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
@@ -100,6 +116,7 @@ def machine_of(runtime: Runtime) -> dict[str, Any]:
         "device": device,
         "gpu": _gpu_name(device) if device and device.startswith("cuda") else None,
         "precision": runtime.resolved.get("precision", "float32") if device else None,
+        "images_at_once": int(runtime.resolved.get("batch", "1")),
         "accumulate": runtime.accumulate,
         "processes": runtime.processes,
     }
@@ -119,8 +136,8 @@ def machine_line(manifest: Manifest) -> str:
     parts = [f"Made on {machine['gpu'] or machine['processor']}"]
     if machine["precision"]:
         parts.append(f"in {machine['precision']}")
-    for name, unit in (("accumulate", "forward passes per optimizer step"), ("processes", "processes")):
-        if machine[name] > 1:
+    for name, unit in MANY.items():
+        if machine.get(name, 1) > 1:
             parts.append(f"{machine[name]} {unit}")
     return f"{', '.join(parts)}, with {versions}."
 

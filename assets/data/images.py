@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
 """(H, W)."""
+Found = Callable[[], Iterable[R]]
+"""What gives the rows of a task, or raises why it has none."""
 READERS = 2
 """Threads that read images ahead of a model."""
 
@@ -45,10 +48,6 @@ class ImageTask(Generic[T]):
     """Digest of everything that determines the rows: content, never a position or a path."""
     label: str = ""
     """What a person calls it, for the ledger; the image's id where none is given."""
-
-
-Found = Callable[[], Iterable[R]] | Refused
-"""What gives the rows of a task, or why it has none."""
 
 
 def per_image(
@@ -67,11 +66,8 @@ def per_image(
         How the tasks came about.
     """
 
-    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Found[R]]:
-        try:
-            rows = [row for payload, pixels in asked for row in compute(payload, pixels)]
-        except Refused as problem:
-            return [problem]
+    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Callable[[], list[R]]]:
+        rows = [row for payload, pixels in asked for row in compute(payload, pixels)]
         return [lambda: rows]
 
     return per_batch(work, table, tasks, found, size=1)
@@ -92,7 +88,8 @@ def per_batch(
         table: as above.
         tasks: as above.
         compute: (payload, pixels) of up to `size` tasks -> for each of them what gives its rows, called in a thread of
-            its own while the next batch is computed; or why it is refused.
+            its own while the next batch is computed. Both may raise `Refused`; tasks that are refused together are
+            asked for one by one.
         size: tasks of a batch, in their order.
     """
 
@@ -104,14 +101,12 @@ def per_batch(
 
         def computed(images: Iterator[tuple[ImageTask[T], Pixels]]) -> Iterator[tuple[ImageTask[T], Found[R]]]:
             while batch := list(islice(images, size)):
-                found = compute([(task.payload, pixels) for task, pixels in batch])
+                found = _served(compute, [(task.payload, pixels) for task, pixels in batch])
                 yield from zip([task for task, _ in batch], found, strict=True)
 
         def finish(done: tuple[ImageTask[T], Found[R]]) -> Rows | Quarantined:
             task, found = done
             try:
-                if isinstance(found, Refused):
-                    raise found
                 return [table.columns(row) for row in found()]
             except Refused as problem:
                 return _left_out(task.image, problem)
@@ -130,6 +125,22 @@ def per_batch(
         reuse=work.reuse,
         log=work.log,
     )
+
+
+def _served(
+    compute: Callable[[Sequence[tuple[T, Pixels]]], Sequence[Found[R]]], asked: Sequence[tuple[T, Pixels]]
+) -> Sequence[Found[R]]:
+    """What `compute` gives, where what it refuses is refused again when its rows are asked for."""
+    try:
+        return compute(asked)
+    except Refused as problem:
+        if len(asked) > 1:
+            return [found for each in asked for found in _served(compute, [each])]
+        return [partial(_refuse, problem)]
+
+
+def _refuse(problem: Refused) -> NoReturn:
+    raise problem
 
 
 def ahead(pool: ThreadPoolExecutor, function: Callable[[T], S], items: Iterable[T], *, at_most: int) -> Iterator[S]:

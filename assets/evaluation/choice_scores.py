@@ -1,6 +1,7 @@
 """The choice among candidates and its baselines against ground truth, and how the text stages did."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -72,30 +73,39 @@ def _choice_pairs(
     masks = np.stack([row.mask.decode() for row in offered]) if offered else np.zeros((0, *truth.shape), dtype=bool)
     row_of = {candidate.candidate: row for row, candidate in enumerate(offered)}
     rows = {
-        "S+S": -1 if choice.chosen is None else row_of[choice.chosen],
-        "random": random_choice(len(offered), referent_id=referent.ref_id, seed=seed).index,
-        "first": first_choice(len(offered)).index,
-        "oracle": oracle_choice(masks, truth).index,
+        "S+S": tuple(row_of[number] for number in choice.taken),
+        "random": _one(random_choice(len(offered), referent_id=referent.ref_id, seed=seed).index),
+        "first": _one(first_choice(len(offered)).index),
+        "oracle": _one(oracle_choice(masks, truth).index),
     }
-    intersections = [int((mask & truth).sum()) for mask in masks]
-    unions = [int((mask | truth).sum()) for mask in masks]
 
-    def pair(method: str, row: int, sent_id: int) -> PairRow:
+    @cache
+    def counts(rows: tuple[int, ...]) -> tuple[int, int]:
+        mask = masks[list(rows)].any(0)
+        return int((mask & truth).sum()), int((mask | truth).sum())
+
+    def pair(method: str, rows: tuple[int, ...], sent_id: int) -> PairRow:
+        intersection, union = counts(rows)
         return PairRow(
             ref_id=referent.ref_id,
             sent_id=sent_id,
             split=referent.split,
             method=method,
             resolution="original",
-            intersection=intersections[row] if row >= 0 else 0,
-            union=unions[row] if row >= 0 else int(truth.sum()),
+            intersection=intersection,
+            union=union,
             has_candidate=bool(offered),
         )
 
-    pairs = [pair(method, row, sent_id) for method, row in rows.items() for sent_id in referent.sent_ids]
+    pairs = [pair(method, taken, sent_id) for method, taken in rows.items() for sent_id in referent.sent_ids]
     for sent_id, number in zip(referent.sent_ids, choice.chosen_by_sentence, strict=True):
-        pairs.append(pair("S+S by each expression", row_of.get(number, -1), sent_id))
+        pairs.append(pair("S+S by each expression", _one(row_of.get(number, -1)), sent_id))
     return pairs
+
+
+def _one(row: int) -> tuple[int, ...]:
+    """The row of a candidate; -1 is none."""
+    return (row,) if row >= 0 else ()
 
 
 def _text_rows(

@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, group_name, resolved
+from assets.framework.stage import StageInstance, fingerprint, group_name, raw_of
 from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
@@ -89,7 +89,7 @@ def run_stage(
     store = replace(store, log=log)
     inputs = {name: resolve_input(store, instance, name) for name in instance.inputs}
     demand_agreement(instance, inputs)
-    raw = resolved(instance.stage.raw)(instance) if instance.stage.raw else None
+    raw = raw_of(instance)
     artifact_fingerprint = fingerprint(
         instance, {name: artifact.manifest.fingerprint for name, artifact in inputs.items()}, raw=raw
     )

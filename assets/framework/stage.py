@@ -53,6 +53,8 @@ class Stage:
     """Settled knobs -> stages that only some of their values read."""
     raw: str | Callable[[StageInstance], str] | None = None
     """Content fingerprint of raw data that the stage reads beside its inputs; named or given as `body` is."""
+    imported: str | Callable[[StageInstance], str | None] | None = None
+    """The same of what a person imported; None where the stage's knobs ask for no import. Cheap, unlike `raw`."""
     gpu: bool = False
     trains: bool = False
     """Its body may run in several processes that share every batch."""
@@ -104,6 +106,13 @@ class StageInstance:
     def code_version(self) -> str:
         """Changes for this stage and for all below it when a knob changes, and for nothing else."""
         return f"{self.stage.version}+{self.recipe}"
+
+
+def raw_of(instance: StageInstance) -> str | None:
+    """The fingerprint of what a stage reads beside its inputs, raw data or an import; None where it reads neither."""
+    reader = instance.stage.raw or instance.stage.imported
+    found: str | None = resolved(reader)(instance) if reader else None
+    return found
 
 
 def own_recipe(stage: Stage, knobs: Knobs, models: Mapping[str, str]) -> str:

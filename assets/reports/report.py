@@ -9,6 +9,7 @@ from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, scored_referents
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
+from assets.reports.certainty import absence, is_calibration, least_sure, least_sure_first, told
 from assets.reports.figures import PanelFigure, figures_of, masked, spread
 from assets.reports.html import PageTable, page_table, write_page
 from assets.reports.knobs import ReportKnobs
@@ -36,8 +37,9 @@ COLUMNS = ("split", "method", "per", "resolution", "rows", "oIoU", "mIoU", *(f"P
 
 def report(work: Work) -> Outcome:
     """One page: the table, what each stage made of a dozen referents, and the loss curves. Open `report.html`."""
+    choices = choices_of(work.input(MASK_CHOICES))
     shown = spread(scored_referents(work), work.knobs_as(ReportKnobs).examples)
-    gallery = figures_of(work, shown, ReferentFigures(work).draw)
+    gallery = figures_of(work, least_sure_first(shown, choices), ReferentFigures(work).draw)
     models = shown_segmenters(work)
     scored = [CHOICE_SCORES, *(model.scores for model in models)]
     parts = {
@@ -48,6 +50,8 @@ def report(work: Work) -> Outcome:
         "scores": scores(summaries(work, scored), order=ORDER, columns=COLUMNS),
         "text": _text(work),
         "reasons": _choice_reasons(work),
+        "least_sure": least_sure(scored_referents(work), choices),
+        "absence": absence(work.input(MASK_CHOICES)),
         "losses": {model.method: loss_plot(work.input(model.trained)) for model in models},
         "gallery": gallery,
         "matching": _matching(work),
@@ -82,7 +86,8 @@ def _text(work: Work) -> PageTable:
 
 
 def _choice_reasons(work: Work) -> PageTable:
-    reasons = work.input(MASK_CHOICES).manifest.metrics
+    metrics = work.input(MASK_CHOICES).manifest.metrics
+    reasons = {name: count for name, count in metrics.items() if not is_calibration(name)}
     rows = [{"how a referent's mask was chosen": name, "referents": count} for name, count in reasons.items()]
     return page_table(rows, ("how a referent's mask was chosen", "referents"))
 
@@ -152,4 +157,4 @@ class ReferentFigures:
 
     def _choice(self, referent: Referent, pixels: Pixels) -> Panel:
         choice = self.choices.get(referent.ref_id)
-        return f"S2: {choice.reason if choice else 'none'}", masked(pixels, choice.mask if choice else None)
+        return f"S2: {told(choice) if choice else 'none'}", masked(pixels, choice.mask if choice else None)

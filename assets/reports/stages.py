@@ -15,13 +15,13 @@ from assets.ssc.stages import (
 from assets.ssc.stages import SEGMENTERS as LAVTS
 
 SHOWN = (*LAVTS, *MERES_SEGMENTERS)
-"""Models that the page knows; ZSBootstrap is always there."""
+"""Models that the page knows; ZSBootstrap is there unless nothing is trained for it."""
 
 
 def report_needs(knobs: ReportKnobs) -> tuple[Stage, ...]:
-    """The models that are asked for, their predictions and their scores."""
+    """ZSBootstrap and the models that are asked for, their predictions and their scores."""
     known = {model.trained.name: model for model in SHOWN}
-    wanted = (known[name] for name in knobs.segmenters)
+    wanted = (known[name] for name in ((ZS_BOOTSTRAP.name, *knobs.segmenters) if knobs.trained else ()))
     return tuple(stage for model in wanted for stage in (model.trained, model.predictions, model.scores))
 
 
@@ -38,9 +38,6 @@ REPORT = Stage(
         CANDIDATE_MASKS,
         MASK_CHOICES,
         CHOICE_SCORES,
-        ZS_BOOTSTRAP,
-        LAVTS[0].predictions,
-        LAVTS[0].scores,
     ),
     also_needs=report_needs,
     kinds=frozenset({"html"}),

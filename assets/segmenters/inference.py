@@ -1,13 +1,15 @@
-"""Trained segmenters applied: (expressions, pixels) -> masks, in a data set or on an image of none.
+"""Trained segmenters applied: (expressions, pixels) -> masks, in a data set, and answers on an image of none.
 
 Shapes: S expressions, H x W pixels of the image, h x w of the model's square.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assets.data.images import Mask, Pixels
+from assets.data.images import Pixels
 from assets.framework.knobs import Knobs
+from assets.segmenters.answers import Answer, Segment
 from assets.segmenters.load import bf16_of, read_segmenter
 from assets.segmenters.training_set import Encoder
 from ops.images import resize_image, to_tensor
@@ -15,8 +17,8 @@ from ops.segmenters.prediction import Prediction, Segmenter, predict
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 
-Segment = Callable[[Sequence[str], Pixels], list[Mask]]
-"""(expressions, pixels) -> the mask of each at the image's own size, as the stage of predictions makes it."""
+MODEL = "model"
+"""The reason of every answer that a trained model gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,4 +56,15 @@ def open_referring_masks(trained: Artifact, runtime: Runtime) -> ReferringMasks:
 def open_referring_segmenter(trained: Artifact, _: Knobs, runtime: Runtime) -> Segment:
     """The same for an image of no data set."""
     segment = open_referring_masks(trained, runtime)
-    return lambda expressions, pixels: [mask.numpy() for mask in segment(expressions, pixels).original_size_SHW]
+
+    def answers(expressions: Sequence[str], pixels: Pixels) -> list[Answer]:
+        found = segment(expressions, pixels)
+        sure = zip(found.original_size_SHW.numpy(), found.confidence_S.tolist(), strict=True)
+        return [Answer(mask=mask_HW, reason=MODEL, confidence=known(share)) for mask_HW, share in sure]
+
+    return answers
+
+
+def known(share: float) -> float | None:
+    """A number, or None for NaN."""
+    return None if math.isnan(share) else share

@@ -8,7 +8,7 @@ from assets.data.tables import Referent, ground_truth_of
 from assets.framework.work import Work
 from assets.segmenters.knobs import Classes
 from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED_LABELS, MASK_CHOICES
-from assets.ssc.tables import CANDIDATES, CHOICES, MATCHED_LABELS
+from assets.ssc.tables import CANDIDATES, CHOICES, MATCHED_LABELS, read_choices
 from assets.tris.stages import REFINED_LABELS
 from assets.tris.tables import REFINED
 from ops.open_vocabulary_split import SEEN
@@ -36,7 +36,7 @@ L = TypeVar("L", bound=Labelled)
 
 def chosen_masks(work: Work) -> Targets:
     """The one mask that `mask_choices` chose for a referent (S2)."""
-    return _one_each(CHOICES.read(work.input(MASK_CHOICES)), name=lambda row: row.chosen)
+    return _one_each(read_choices(work.input(MASK_CHOICES)), name=lambda row: row.mask_name)
 
 
 def matched_masks(work: Work) -> Targets:

@@ -29,7 +29,9 @@ class TrainedSegmenter:
     scores: Stage
     curve: Stage
     open: str
-    """`"module:function"`: (trained artifact, knobs of the predictions, runtime) -> `inference.Segment`."""
+    """`"module:function"`: (trained artifact, knobs of the predictions, runtime) -> `answers.Segment`."""
+    network: str
+    """`"module:function"`: trained artifact -> `onnx_networks.OnnxNetwork`."""
 
 
 def epoch_needs(knobs: TrainingKnobs) -> tuple[Stage, ...]:
@@ -100,4 +102,5 @@ def referring_segmenter(trained: Stage, method: str, *, prefix: str, scores_vers
         scores=scores,
         curve=curve,
         open="assets.segmenters.inference:open_referring_segmenter",
+        network="assets.segmenters.onnx_networks:referring_network",
     )

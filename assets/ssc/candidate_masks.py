@@ -1,40 +1,45 @@
-"""S1: the candidate masks of every image, from detector and SAM, from SAM alone, or from SAM 3 by the class."""
+"""S1: candidate masks of every image: by detector and SAM, SAM alone, SAM 3 by the class, or from a teacher."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data.images import ImageTask, Mask, Pixels, per_image
+from assets.data.images import ImageTask, Mask, Pixels, per_batch, per_image
 from assets.data.tables import ImageRow, images_of
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import candidate_preview
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
-from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, RewordedRow
+from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, QueryRow, RewordedRow
+from assets.ssc.teacher_candidates import candidates_of_teacher
+from ops.refusal import Refused
 from ops.ssc.detections import Detections, best_of_three, mask_nms
+from resources.models.batches import Batches, passes
 from resources.models.concepts import ConceptSegmenter
-from resources.models.detection import Detector, Thresholds
+from resources.models.detection import Detector, Found, Thresholds
 from resources.models.loading import open_concepts, open_detector, open_segmenter
-from resources.models.segmentation import Segmenter
+from resources.models.refs import ModelRef
+from resources.models.segmentation import Masks, Segmenter
+from resources.runtime import Runtime
 from storage.digest import digest
 from storage.masks import Rle
+from storage.rows import Tally
 
 
 def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
-    asked: dict[str, set[str]] = {}
-    for row in QUERIES.read(work.input(PROJECTED_CLASSES)):
-        asked.setdefault(row.image_id, set()).update(row.query)
-    tasks = [
-        _task(image, sorted(asked[image.image_id])) for image in images_of(work).values() if image.image_id in asked
-    ]
-    find = candidate_finder(work, knobs)
-    tally = per_image(work, CANDIDATES, tasks, find)
+    asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
+    if knobs.imports:
+        return candidates_of_teacher(work, asked, candidate_row)
+    tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
+    find = candidate_finder(knobs, work.runtime)
+    tally = fill(work, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
     changed = [] if isinstance(find, Everything) else find.reworded([task.payload for task in tasks])
     if changed:
@@ -60,30 +65,57 @@ class Query:
     classes: Sequence[str]
 
 
+Find = Callable[[Query, Pixels], list[CandidateRow]]
+
+
 def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
     key = digest([image.image_id, image.sha256, classes])
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
 
 
-def candidate_finder(work: Work, knobs: CandidateKnobs) -> "Everything | Detected | OfConcepts":
+def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
+    """Image id -> the classes of all its referents, in alphabetical order: what the detector is asked for at once."""
+    asked: dict[str, set[str]] = {}
+    for row in queries:
+        asked.setdefault(row.image_id, set()).update(row.query)
+    return {image_id: sorted(classes) for image_id, classes in asked.items()}
+
+
+def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Find":
     """What finds the candidates of an image, by `knobs.source`."""
+    if knobs.imports:
+        raise Refused(
+            f"the masks of {knobs.teacher} were imported for their own images; this one needs a trained model"
+        )
     if knobs.source == "concept":
-        return OfConcepts(concepts=open_concepts(knobs.segmenter, work.runtime), knobs=knobs)
-    segmenter = open_segmenter(knobs.segmenter, work.runtime)
+        return OfConcepts(concepts=open_concepts(knobs.segmenter, runtime), knobs=knobs, runtime=runtime)
+    segmenter = open_segmenter(knobs.segmenter, runtime)
     if knobs.source == "everything":
-        return Everything(segmenter)
-    return Detected(detector=open_detector(knobs.detector, work.runtime), segmenter=segmenter, knobs=knobs)
+        return Everything(segmenter=segmenter, knobs=knobs, runtime=runtime)
+    detector = open_detector(knobs.detector, runtime)
+    return Detected(detector=detector, segmenter=segmenter, knobs=knobs, runtime=runtime)
 
 
-@dataclass(frozen=True)
+def fill(work: Work, tasks: Sequence[ImageTask[Query]], find: "Find") -> Tally:
+    """The table of candidates; several images share a pass where the models are published ones."""
+    size = find.images_at_once() if isinstance(find, Detected) else 1
+    if size == 1 or not isinstance(find, Detected):
+        return per_image(work, CANDIDATES, tasks, find)
+    return per_batch(work, CANDIDATES, tasks, Batches(find.several, runtime=work.runtime, size=size), size=size)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Everything:
     """SAM's automatic masks of the whole image, of no class (baseline "SAM + Select", S+S+C spec 3.6)."""
 
     segmenter: Segmenter
+    knobs: CandidateKnobs
+    runtime: Runtime
 
     def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
         """All of them, whatever the query."""
-        masks = zip(*self.segmenter.automatic(pixels), strict=True)
+        with passes(self.runtime, self.knobs.precision):
+            masks = zip(*self.segmenter.automatic(pixels), strict=True)
         return [
             candidate_row(query.image_id, number, mask, segmenter_score=score)
             for number, (mask, score) in enumerate(masks)
@@ -97,19 +129,38 @@ class Detected:
     detector: Detector
     segmenter: Segmenter
     knobs: CandidateKnobs
+    runtime: Runtime = field(default_factory=Runtime)
+
+    def images_at_once(self) -> int:
+        """Images that share a pass; the embedded models take one at a time, so that none depends on its neighbours."""
+        published = not any(
+            ModelRef("detector", name).is_embedded for name in (self.knobs.detector, self.knobs.segmenter)
+        )
+        return self.runtime.batch() if published and self.knobs.source == "detector" else 1
 
     def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
         """The masks that are left after suppression of duplicates, best scores first."""
+        return self.several([(query, pixels)])[0]()
+
+    def several(self, asked: Sequence[tuple[Query, Pixels]]) -> list[Callable[[], list[CandidateRow]]]:
+        """The same for several images; of each, what gives its rows."""
         thresholds = Thresholds(box=self.knobs.box_threshold, text=self.knobs.text_threshold)
-        found = self.detector.detect(pixels, query.classes, thresholds)
-        boxes_N4 = found.detections.boxes_N4
-        if not len(boxes_N4):
-            return []
+        images, classes = [pixels for _, pixels in asked], [query.classes for query, _ in asked]
+        with passes(self.runtime, self.knobs.precision):
+            found = self.detector.detect_batch(images, classes, thresholds)
+            masks = self._masks(images, found)
+        parts = zip(asked, found, masks, strict=True)
+        return [partial(self._rows, query, detected, masks_of_it) for (query, _), detected, masks_of_it in parts]
+
+    def _masks(self, images: Sequence[Pixels], found: Sequence[Found]) -> list[Masks]:
+        """Of each image, a mask a box and its score."""
+        boxes = [detected.detections.boxes_N4 for detected in found]
         if self.knobs.source == "crop":
-            masks, scores = self.segmenter.inside(pixels, boxes_N4)
-        else:
-            masks, scores = best_of_three(*self.segmenter.segment(pixels, boxes_N4))
-        return kept_rows(query, found.classes, found.detections, masks, scores, nms_iou=self.knobs.nms_iou)
+            return [self.segmenter.inside(image, boxes_N4) for image, boxes_N4 in zip(images, boxes, strict=True)]
+        return [best_of_three(*masks) for masks in self.segmenter.segment_batch(images, boxes)]
+
+    def _rows(self, query: Query, found: Found, masks: Masks) -> list[CandidateRow]:
+        return kept_rows(query, found.classes, found.detections, *masks, nms_iou=self.knobs.nms_iou)
 
     def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
         """The classes of all queries that the detector is not asked for as they are, in alphabetical order."""
@@ -122,16 +173,22 @@ class OfConcepts:
 
     concepts: ConceptSegmenter
     knobs: CandidateKnobs
+    runtime: Runtime = field(default_factory=Runtime)
 
     def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
         """The masks that are left after suppression of duplicates, best scores first."""
-        found = self.concepts.find(pixels, query.classes, threshold=self.knobs.box_threshold)
+        with passes(self.runtime, self.knobs.precision):
+            found = self.concepts.find(pixels, query.classes, threshold=self.knobs.box_threshold)
         scores = found.detections.scores_N
         return kept_rows(query, found.classes, found.detections, found.masks_NHW, scores, nms_iou=self.knobs.nms_iou)
 
     def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
         """The classes of all queries that SAM 3 is not asked for as they are, in alphabetical order."""
         return reworded_rows(self.concepts, queries)
+
+
+Find = Everything | Detected | OfConcepts
+"""(query, pixels) -> the candidates of an image."""
 
 
 def kept_rows(

@@ -3,7 +3,8 @@
 Shapes: N candidates, S expressions, D embedding width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -26,10 +27,14 @@ from ops.ssc.gl_clip import (
 )
 from ops.ssc.nouns import Parse
 from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
+from resources.models.batches import passes
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.spacy_parser import parse_all
 from resources.runtime import Runtime
+
+InPrecision = Callable[[], AbstractContextManager[None]]
+"""Entered for each pass of a network."""
 
 
 class Scorer(Protocol):
@@ -42,16 +47,19 @@ class Scorer(Protocol):
         """Features (N, D) of the candidates of an image, of which there is one at least."""
 
 
-def open_scorer(knobs: ChoiceKnobs, runtime: Runtime) -> Scorer:
-    """The scorer of the rules `clip` and `global_local`.
+def open_scorer(
+    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+) -> Scorer:
+    """The scorer of the rules `clip` and `global_local`. `opened` opens the CLIP of a knob.
 
     Raises:
         Refused: GL-CLIP masks tokens, which only a vision transformer has.
     """
-    clip = open_clip_model(knobs.clip, runtime)
+    clip, in_precision = opened(knobs.clip, runtime), partial(passes, runtime, knobs.precision)
     if knobs.rule == "clip":
-        return PromptedScorer(knobs=knobs, clip=clip)
-    return GlobalLocalScorer(clip=clip, parse=partial(parse_all, open_parser(knobs.parser)), share=knobs.global_share)
+        return PromptedScorer(knobs=knobs, clip=clip, in_precision=in_precision)
+    parse = partial(parse_all, open_parser(knobs.parser))
+    return GlobalLocalScorer(clip=clip, parse=parse, share=knobs.global_share, in_precision=in_precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,22 +68,25 @@ class PromptedScorer:
 
     knobs: ChoiceKnobs
     clip: Clip
+    in_precision: InPrecision = nullcontext
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Unit vectors (S, D) of the expressions as they are."""
-        return self.clip.encode_texts(expressions)
+        with self.in_precision():
+            return self.clip.encode_texts(expressions)
 
     def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
         """Unit vectors (N, D) of the prompted images."""
         knobs = self.knobs
-        masks_NHW, image_3HW = decoded(masks), to_tensor(pixels)
+        masks_NHW, image_3HW = decoded(masks), to_tensor(pixels).to(self.clip.device)
         colours: Colours = "compat_swapped" if knobs.compat else "rgb"
         if knobs.prompt == "red_ellipse":
             prompted = red_ellipse(image_3HW, masks_NHW, colours=colours)
         else:
             sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
             prompted = reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
-        return self.clip.encode_images(prompted, crop=knobs.crop)
+        with self.in_precision():
+            return self.clip.encode_images(prompted, crop=knobs.crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +97,7 @@ class GlobalLocalScorer:
     parse: Parse
     share: float
     """v, of the whole image."""
+    in_precision: InPrecision = nullcontext
 
     def __post_init__(self) -> None:
         """Refuse a CLIP without tokens once, before any image."""
@@ -93,22 +105,21 @@ class GlobalLocalScorer:
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Weighted mean features (S, D) of each expression and of its head noun's chunk."""
-        whole, chunks = (
-            self.clip.encode_texts(texts, unit=False) for texts in (expressions, head_chunks(expressions, self.parse))
-        )
-        return weighted_features(whole, chunks, share=EXPRESSION_SHARE)
+        chunks = head_chunks(expressions, self.parse)
+        with self.in_precision():
+            whole, chunk = (self.clip.encode_texts(texts, unit=False) for texts in (expressions, chunks))
+        return weighted_features(whole, chunk, share=EXPRESSION_SHARE)
 
     def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
         """Weighted mean features (N, D) of the image with the other tokens masked, and of the cut-out candidate."""
         masks_NHW, image_3HW, side = decoded(masks), to_tensor(pixels), self.clip.image_size
         tower = self.clip.tower
-        whole = self.clip.encode_token_masked(
-            resized_to_square(image_3HW, side=side),
-            token_weights(masks_NHW, grid=tower.grid_size),
-            first=first_masked_block(len(tower.transformer.resblocks)),
-        )
         crops = masked_crops(image_3HW, masks_NHW, side=side, colour=self.clip.preparation.mean)
-        cut_out = self.clip.encode_images(crops, crop="center", unit=False)
+        weights_NGG = token_weights(masks_NHW, grid=tower.grid_size)
+        first = first_masked_block(len(tower.transformer.resblocks))
+        with self.in_precision():
+            whole = self.clip.encode_token_masked(resized_to_square(image_3HW, side=side), weights_NGG, first=first)
+            cut_out = self.clip.encode_images(crops, crop="center", unit=False)
         return weighted_features(whole, cut_out, share=self.share)
 
 

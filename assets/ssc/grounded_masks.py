@@ -1,7 +1,9 @@
 """Baseline "G-DINO + SAM": the detector is asked for the expression itself (S+S+C spec 3.6)."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from assets.ssc.knobs import GroundedKnobs
 from assets.ssc.tables import GROUNDED, GroundedRow
 from ops.refusal import Refused
 from ops.ssc.detections import best_of_three
+from resources.models.batches import passes
 from resources.models.detection import Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.segmentation import Segmenter
@@ -26,6 +29,7 @@ def grounded_masks(work: Work) -> Outcome:
     ground = Grounding(
         detector=open_detector(knobs.detector, work.runtime),
         segmenter=open_segmenter(knobs.segmenter, work.runtime),
+        in_precision=partial(passes, work.runtime, knobs.precision),
         log=work.log,
     )
     tasks = [
@@ -46,6 +50,8 @@ class Grounding:
     detector: Detector
     segmenter: Segmenter
     log: Callable[[str], None]
+    in_precision: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered for each pass of the networks."""
 
     def __call__(self, referent: Referent, pixels: Pixels) -> list[GroundedRow]:
         """A mask for each expression of a referent; an empty one where the detector cannot be asked for it."""
@@ -57,7 +63,8 @@ class Grounding:
             except Refused as problem:
                 self.log(f"an empty mask for sentence {sent_id}: {problem}")
             else:
-                box, score = self.detector.ground(pixels, expression)
-                mask = best_of_three(*self.segmenter.segment(pixels, box[None]))[0][0]
+                with self.in_precision():
+                    box, score = self.detector.ground(pixels, expression)
+                    mask = best_of_three(*self.segmenter.segment(pixels, box[None]))[0][0]
             rows.append(GroundedRow(sent_id=sent_id, detector_score=score, **Rle.of(mask).columns()))
         return rows

@@ -1,6 +1,6 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,7 @@ from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import demand_clip, demand_use, detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
+from resources.runtime import Precision
 
 ELLIPSE_REVISION = 2
 """Of the drawn ellipse; it rises when the same mask would get other pixels."""
@@ -47,13 +48,36 @@ class ProjectionKnobs(Knobs):
         return (weights_name("clip_vit", self.clip),) if self.project else ()
 
 
-class CandidateKnobs(Knobs):
+class TeacherKnobs(Knobs):
+    """A stage that may take a teacher's masks, which `wordmask import-masks` brought in."""
+
+    later: ClassVar[tuple[str, ...]] = ("teacher",)
+
+    teacher: str = ""
+    """Name that they were imported under."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return False
+
+    @model_validator(mode="after")
+    def _imports_have_a_name(self) -> Self:
+        if self.imports and not self.teacher:
+            raise ValueError("imported masks need `teacher`, the name that `wordmask import-masks` was given")
+        return self
+
+
+class CandidateKnobs(TeacherKnobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
-    source: Literal["detector", "crop", "everything", "concept"] = "detector"
+    later = ("precision",)
+
+    source: Literal["detector", "crop", "everything", "concept", "imported"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
     FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select"). `concept`
-    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`."""
+    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`. `imported` takes the masks of
+    `teacher`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     """Both `embedded`, a published file, or a model of a hub as `owner/name`; docs/models.md lists what serves."""
@@ -61,6 +85,13 @@ class CandidateKnobs(Knobs):
     text_threshold: Share = 0.25
     """On the detector's own scale, which is Grounding DINO's in these defaults."""
     nms_iou: Share = 0.85
+    precision: Precision = "float32"
+    """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether the masks are a teacher's."""
+        return self.source == "imported"
 
     @property
     def detects(self) -> bool:
@@ -71,24 +102,32 @@ class CandidateKnobs(Knobs):
     def _models_serve(self) -> Self:
         if self.detects:
             demand_use("detector", "detector", self.detector)
-        demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
+        if not self.imports:
+            demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
         return self
 
     def models(self) -> tuple[str, ...]:
-        """Detector (unless unused) and segmenter."""
+        """Detector (unless unused) and segmenter; neither where masks are imported."""
+        if self.imports:
+            return ()
         segmenter = weights_name("segmenter", self.segmenter)
         return (*detector_names(self.detector), segmenter) if self.detects else (segmenter,)
 
     def unread(self) -> tuple[str, ...]:
-        """What belongs to a detector alone, where SAM 3 needs none."""
-        return ("detector", "text_threshold") if self.source == "concept" else ()
+        """What belongs to a detector alone, where SAM 3 needs none; to any model, or to a teacher, where it is none."""
+        if self.imports:
+            return ("detector", "segmenter", "box_threshold", "text_threshold")
+        return ("teacher", *(("detector", "text_threshold") if self.source == "concept" else ()))
 
 
-class ChoiceKnobs(Knobs):
+class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    rule: Literal["clip", "global_local", "random", "first"] = "clip"
-    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun."""
+    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places")
+
+    rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
+    """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
+    `imported` takes the candidate that the masks of `teacher` for the referent's expressions overlap most."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
     clip: str = "embedded"
     sigma: Deviation = 50.0
@@ -106,7 +145,36 @@ class ChoiceKnobs(Knobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """For the rule `global_local`: finds the head noun's chunk."""
+    """Finds the head noun's chunk for the rule `global_local`, the number of objects for `plural`, and for `places` what
+    a place is relative to."""
+    places: float = Field(default=0.0, ge=0, le=1000)
+    """Points of 100 * cosine for each nat that an expression's place words give to a candidate (ops/ssc/PLACES.md);
+    0 is off, and reads no place. 1 takes CLIP's similarities for logits, which they are to CLIP itself."""
+    absent: Annotated[float, Field(gt=0, le=1)] | Literal["balanced"] | None = None
+    """A share of the true sentences, such as 0.95, that keep their mask: the others, and what is as unlike every
+    candidate, get none (reason "absent"). `balanced` weighs both errors alike; null: every sentence means something.
+    The threshold is found on sentences of other images, see `assets.ssc.absent_objects`."""
+    plural: Literal["one", "all"] = "one"
+    """`all`: "both dogs", "two cats", "birds" mean the union of several candidates (`ops.ssc.plurals`)."""
+    plural_margin: float = Field(default=2.0, ge=0, le=200)
+    """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
+    precision: Precision = "float32"
+    """As in `CandidateKnobs`."""
+    least_iou: Share = 0.5
+    """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
+
+    @property
+    def imports(self) -> bool:
+        """Whether a teacher chooses."""
+        return self.rule == "imported"
+
+    @model_validator(mode="after")
+    def _need_scores(self) -> Self:
+        if not self._scores and (self.absent is not None or self.plural == "all"):
+            raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
+        if self.plural == "all" and self.assign == "greedy":
+            raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
+        return self
 
     @model_validator(mode="after")
     def _clip_serves(self) -> Self:
@@ -115,13 +183,29 @@ class ChoiceKnobs(Knobs):
         return self
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that scores and the parser, where the rule asks for them."""
+        """The CLIP that scores and the parser, where the rule or place words ask for them."""
+        if not self._scores:
+            return ()
         clip, parser = weights_name("clip_vit", self.clip), weights_name("parser", self.parser)
-        return {"clip": (clip,), "global_local": (clip, parser)}.get(self.rule, ())
+        return (clip, parser) if self._parses else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP where another rule chooses."""
-        return () if self.rule == "global_local" else ("global_share", "parser")
+        """The knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others of a teacher's choice."""
+        if self.imports:
+            return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
+        unread: tuple[str, ...] = ("teacher", "least_iou")
+        unread += () if self.rule == "global_local" else ("global_share",)
+        unread += () if self._parses else ("parser",)
+        unread += () if self._scores else ("places",)
+        return unread if self.plural == "all" else (*unread, "plural_margin")
+
+    @property
+    def _scores(self) -> bool:
+        return self.rule in ("clip", "global_local")
+
+    @property
+    def _parses(self) -> bool:
+        return self._scores and (self.rule == "global_local" or self.plural == "all" or self.places > 0)
 
     def recipe(self) -> dict[str, Any]:
         """With the revision of the ellipse, where one is drawn; what other prompts chose stays."""
@@ -143,8 +227,12 @@ class CorrectKnobs(TrainingKnobs):
 class GroundedKnobs(Knobs):
     """Baseline "G-DINO + SAM": the most confident box of the expression itself (S+S+C spec 3.6)."""
 
+    later = ("precision",)
+
     detector: str = "embedded"
     segmenter: str = "embedded"
+    precision: Precision = "float32"
+    """As in `CandidateKnobs`."""
 
     @model_validator(mode="after")
     def _models_serve(self) -> Self:

@@ -3,9 +3,11 @@
 Shapes: S expressions of a referent, N its candidates, J referents of an image, K its candidates, D embedding width.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,10 +18,24 @@ from assets.data.tables import ImageRow, Referent, by_image, images_of, referent
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
+from assets.ssc.absent_objects import Absence, calibrated
 from assets.ssc.clip_scorers import Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.offers import Decide, Offered, offered
+from assets.ssc.place_terms import NO_PLACES, Floats, PlaceTerms, open_place_terms
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
-from assets.ssc.tables import CHOICES, CandidateRow, ChoiceRow, candidates_of, of_classes, queries_of
+from assets.ssc.tables import (
+    CHOICES,
+    SEVERAL,
+    CandidateRow,
+    ChoiceRow,
+    QueryRow,
+    SeveralRow,
+    candidates_of,
+    queries_of,
+)
+from assets.ssc.teacher_choices import choices_of_teacher
+from ops.refusal import Refused
 from ops.ssc.mask_selection import (
     COMPAT,
     FIXED,
@@ -30,57 +46,83 @@ from ops.ssc.mask_selection import (
     indices_to_score,
     mean_similarity,
     random_choice,
+    unless_absent,
 )
 from ops.ssc.matching import match
+from ops.ssc.plurals import Said, agreed, numbers_said, several_best
+from resources.models.clip import Clip
+from resources.models.loading import open_clip_model, open_parser
+from resources.models.spacy_parser import parse_all
+from resources.runtime import Runtime
 from storage.digest import digest
+from storage.masks import Rle
 
-
-@dataclass(frozen=True, kw_only=True)
-class Offered:
-    """The referents of an image, and each one's candidates."""
-
-    image: ImageRow
-    referents: list[Referent]
-    candidates: list[list[CandidateRow]]
-    """Of each referent."""
-
-    @property
-    def key(self) -> str:
-        """Digest of everything that the choice depends on, but for knobs and models."""
-        said = [[referent.ref_id, referent.expressions] for referent in self.referents]
-        masks = [[[mask.candidate, mask.rle.hex()] for mask in masks] for masks in self.candidates]
-        return digest([self.image.image_id, self.image.sha256, said, masks])
-
-
-Decide = Callable[[Offered, Pixels], list[ChoiceRow]]
+CountSaid = Callable[[Sequence[str]], list[Said]]
+"""Expressions -> how many objects each asks for."""
 
 
 def mask_choices(work: Work) -> Outcome:
     """One choice for each referent, and what each expression alone would choose."""
     images, candidates = images_of(work), candidates_of(work.input(CANDIDATE_MASKS))
-    queries = queries_of(work.input(PROJECTED_CLASSES))
+    queries, knobs = queries_of(work.input(PROJECTED_CLASSES)), work.knobs_as(ChoiceKnobs)
     offers = [
-        Offered(
-            image=images[image_id],
-            referents=referents,
-            candidates=[
-                of_classes(candidates.get(image_id, []), queries[referent.ref_id].classes) for referent in referents
-            ],
-        )
+        offered(images[image_id], referents, candidates.get(image_id, []), queries)
         for image_id, referents in by_image(referents_of(work)).items()
     ]
-    tasks = [ImageTask(image=offer.image, payload=offer, key=offer.key) for offer in offers]
-    tally = per_image(work, CHOICES, tasks, decider(work, work.knobs_as(ChoiceKnobs)))
+    if knobs.imports:
+        return choices_of_teacher(work, offers, choice_row)
+    decide = decider(knobs, work.runtime)
+    absence = _absence(work, offers, queries, decide)
+    if absence is not None:
+        decide = with_threshold(decide, absence.found.threshold)
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs)) for offer in offers]
+    tally = per_image(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
-    return Outcome(tallies={"choices": tally}, metrics=reasons, preview=referent_preview(work, rows))
+    return Outcome(
+        tallies={"choices": tally, **({"absence": absence.tally} if absence else {})},
+        metrics={**reasons, **(absence.metrics() if absence else {})},
+        preview=referent_preview(work, rows),
+    )
 
 
-def decider(work: Work, knobs: ChoiceKnobs) -> Decide:
-    """What chooses for the referents of an image, by `knobs.rule`."""
-    if knobs.rule in ("clip", "global_local"):
-        return ChoiceByScore(knobs=knobs, scorer=open_scorer(knobs, work.runtime))
-    return BlindChoice(knobs)
+def decider(
+    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+) -> Decide:
+    """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP."""
+    if knobs.imports:
+        raise Refused(f"{knobs.teacher} chose for its own images; this one needs a trained model")
+    if knobs.rule not in ("clip", "global_local"):
+        return BlindChoice(knobs)
+    scorer = open_scorer(knobs, runtime, opened=opened)
+    by_score = ChoiceByScore(knobs=knobs, scorer=scorer, places=open_place_terms(knobs))
+    if knobs.plural == "one":
+        return by_score
+    parse = partial(parse_all, open_parser(knobs.parser))
+    return replace(by_score, count=lambda expressions: numbers_said(expressions, parse))
+
+
+def with_threshold(decide: Decide, threshold: float) -> Decide:
+    """The same, but that what scores below a threshold is absent (`ops.ssc.absence`), and that every choice is scored.
+
+    Blind choices have no score and stay.
+    """
+    return replace(decide, threshold=threshold) if isinstance(decide, ChoiceByScore) else decide
+
+
+def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryRow], decide: Decide) -> Absence | None:
+    """The threshold of absent objects, where the knob asks for one; each sentence is judged by itself."""
+    knobs = work.knobs_as(ChoiceKnobs)
+    if knobs.absent is None or not isinstance(decide, ChoiceByScore):
+        return None
+    each = knobs.model_copy(update={"assign": "each"})
+    alone = replace(decide, knobs=each, count=None, places=NO_PLACES, threshold=-math.inf)
+    return calibrated(work, offers, queries, alone, keep=knobs.absent, seed=knobs.seed)
+
+
+def _key(offer: Offered, absence: Absence | None, knobs: ChoiceKnobs) -> str:
+    key = offer.placed_key if knobs.places else offer.key
+    return key if absence is None else digest([key, absence.found.threshold])
 
 
 @dataclass(frozen=True)
@@ -103,27 +145,54 @@ class BlindChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceByScore:
-    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3)."""
+    """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3).
+
+    What place words say is added to the similarity of each expression, before the mean over expressions.
+    """
 
     knobs: ChoiceKnobs
     scorer: Scorer
+    places: PlaceTerms = NO_PLACES
+    threshold: float | None = None
+    """Similarity below which an object is absent; None: no object is."""
+    count: CountSaid | None = None
+    """How many objects expressions ask for; None: each asks for one."""
 
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
         scoring = self._scoring(offer, pixels)
-        choices = [scoring.choice(masks, texts_SD) for masks, texts_SD in scoring.each]
-        alone = [[scoring.choice(masks, text_D[None]) for text_D in texts_SD] for masks, texts_SD in scoring.each]
+        choices = [scoring.choice(*each) for each in scoring.each]
+        alone = [
+            [
+                scoring.choice(masks, text_D[None], term_N[None])
+                for text_D, term_N in zip(texts_SD, terms_SN, strict=True)
+            ]
+            for masks, texts_SD, terms_SN in scoring.each
+        ]
         if self.knobs.assign == "greedy":
-            choices = matched_choices(choices, scoring.similarities(), offer.candidates)
+            competing = zip(choices, scoring.similarities(), strict=True)
+            similar = [scores if choice.index >= 0 else {} for choice, scores in competing]
+            choices = matched_choices(choices, similar, offer.candidates)
         each = zip(offer.referents, offer.candidates, choices, alone, strict=True)
-        return [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
+        rows = [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
+        return rows if self.count is None else self._several(offer, choices, rows)
+
+    def _several(self, offer: Offered, choices: Sequence[Choice], rows: Sequence[ChoiceRow]) -> list[ChoiceRow]:
+        """The rows with the union of all candidates that are meant."""
+        assert self.count is not None
+        said = iter(self.count([text for referent in offer.referents for text in referent.expressions]))
+        several: list[ChoiceRow] = []
+        for referent, masks, choice, row in zip(offer.referents, offer.candidates, choices, rows, strict=True):
+            together = agreed([next(said) for _ in referent.expressions])
+            several.append(several_row(row, masks, choice, together, margin=self.knobs.plural_margin))
+        return several
 
     def _scoring(self, offer: Offered, pixels: Pixels) -> "Scoring":
         rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
         size = pixels.shape[0] * pixels.shape[1]
         areas = [[mask.area for mask in masks] for masks in offer.candidates]
         asked = [indices_to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
-        if self.knobs.assign == "greedy":  # a referent whose choice needs no score competes for it, too
+        if self.knobs.assign == "greedy" or self.threshold is not None:  # what would be chosen without a score, too
             asked = [rows or only_choice(areas_N, rule, size) for rows, areas_N in zip(asked, areas, strict=True)]
         needed = {
             masks[row].candidate: masks[row]
@@ -133,13 +202,16 @@ class ChoiceByScore:
         texts = [text for referent in offer.referents for text in referent.expressions]
         texts_D = self.scorer.texts(texts) if needed else torch.empty(len(texts), 0)
         images_D = self.scorer.images(pixels, list(needed.values())) if needed else ()
+        said = [referent.expressions for referent in offer.referents]
         return Scoring(
             rule=rule,
             image_area=size,
             candidates=offer.candidates,
             asked=asked,
             texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
+            terms=self.places(said, offer.candidates, asked, size=pixels.shape[:2]),
             embedded=dict(zip(needed, images_D, strict=True)),
+            threshold=self.threshold,
         )
 
 
@@ -154,38 +226,46 @@ class Scoring:
     """Rows of each referent's candidates that need a score."""
     texts: Sequence[Tensor]
     """(S, D) of each referent."""
+    terms: Sequence[Floats]
+    """(S, N) what places add to the similarities of each referent."""
     embedded: Mapping[int, Tensor]
     """Candidate -> (D,)."""
+    threshold: float | None = None
 
     @property
-    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor]]:
-        """Candidates and expressions of each referent."""
-        return list(zip(self.candidates, self.texts, strict=True))
+    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor, Floats]]:
+        """Candidates, expressions and terms of each referent."""
+        return list(zip(self.candidates, self.texts, self.terms, strict=True))
 
-    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor) -> Choice:
+    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats) -> Choice:
         """The choice among candidates by some expressions."""
-        return choose(
-            [mask.area for mask in masks],
-            lambda rows: self.similarity(masks, texts_SD, rows),
-            rule=self.rule,
-            image_area=self.image_area,
-        )
+        score = partial(self.score, masks, texts_SD, terms_SN)
+        areas_N = [mask.area for mask in masks]
+        choice = choose(areas_N, score, rule=self.rule, image_area=self.image_area)
+        if self.threshold is None:
+            return choice
+        alike = partial(self.score, masks, texts_SD, np.zeros_like(terms_SN))  # a place does not say what is there
+        return unless_absent(choice, score, alike, threshold=self.threshold)
 
-    def similarity(self, masks: Sequence[CandidateRow], texts_SD: Tensor, rows: Sequence[int]) -> Sequence[float]:
-        """Mean of 100 cosine over the expressions, of the candidates in `rows`."""
-        return mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+    def score(
+        self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats, rows: Sequence[int]
+    ) -> Sequence[float]:
+        """Mean over the expressions of 100 cosine and of the term of places, of the candidates in `rows`."""
+        similar = mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
+        terms_N = terms_SN.mean(0)
+        return [one + float(terms_N[row]) for one, row in zip(similar, rows, strict=True)]
 
     def similarities(self) -> list[dict[int, float]]:
-        """For each referent, candidate -> similarity, of those that compete."""
+        """For each referent, candidate -> score, of those that compete."""
         return [
             dict(
                 zip(
                     (masks[row].candidate for row in rows),
-                    self.similarity(masks, texts_SD, rows) if rows else (),
+                    self.score(masks, texts_SD, terms_SN, rows) if rows else (),
                     strict=True,
                 )
             )
-            for (masks, texts_SD), rows in zip(self.each, self.asked, strict=True)
+            for (masks, texts_SD, terms_SN), rows in zip(self.each, self.asked, strict=True)
         ]
 
 
@@ -227,3 +307,14 @@ def choice_row(
         height=image.height,
         width=image.width,
     )
+
+
+def several_row(
+    row: ChoiceRow, masks: Sequence[CandidateRow], choice: Choice, said: Said, *, margin: float
+) -> SeveralRow:
+    """The row with the union of the candidates that an expression means; of the chosen one alone, or of none."""
+    index = choice.index
+    taken = [masks[one] for one in several_best(choice.scores_N, index, said, margin=margin)] if index >= 0 else []
+    union = Rle.union([mask.mask for mask in taken], height=row.height, width=row.width).counts
+    given = {**CHOICES.columns(row), "rle": union if len(taken) > 1 else row.rle}
+    return SeveralRow(**given, together=[mask.candidate for mask in taken])

@@ -1,6 +1,6 @@
 """The key noun of every expression."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from assets.data.stages import REFERENCES
@@ -18,17 +18,24 @@ from storage.rows import Rows, Unit, fill_table
 BATCH = 2000
 """Expressions that are parsed and committed together."""
 
+NounsIn = Callable[[Sequence[str]], list[list[str]]]
+"""Expressions -> the nouns of each."""
+
+
+def open_noun_rule(knobs: NounKnobs) -> NounsIn:
+    """The noun rule with its parser."""
+    parse = partial(parse_all, open_parser(knobs.parser))
+    return lambda expressions: extract(expressions, parse, rule=knobs.rule, compat=knobs.compat)
+
 
 def noun_phrases(work: Work) -> Outcome:
     """Nouns of each distinct expression; an expression may have none."""
-    knobs = work.knobs_as(NounKnobs)
-    parse = partial(parse_all, open_parser(knobs.parser))
+    nouns_in = open_noun_rule(work.knobs_as(NounKnobs))
 
     def rows(texts: Sequence[str]) -> Iterator[Rows]:
         for start in range(0, len(texts), BATCH):
             batch = texts[start : start + BATCH]
-            nouns = extract(batch, parse, rule=knobs.rule, compat=knobs.compat)
-            for text, words in zip(batch, nouns, strict=True):
+            for text, words in zip(batch, nouns_in(batch), strict=True):
                 yield [NOUNS.columns(NounRow(expression=text, nouns=words))]
 
     expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))

@@ -1,34 +1,33 @@
 """Nouns become classes by CLIP's text tower, and a referent's expressions vote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from assets.data.tables import referents_of
+from assets.data.tables import Referent, referents_of
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.ssc.knobs import ProjectionKnobs
 from assets.ssc.stages import NOUN_PHRASES
 from assets.ssc.tables import PROJECTIONS, QUERIES, ProjectionRow, QueryRow, nouns_of
 from ops.ssc.class_projection import COCO_80, project, vote
+from resources.models.clip import Clip
 from resources.models.loading import open_clip_model
+from resources.runtime import Runtime
 from resources.toyref.scenes import CLASSES
 from storage.rows import Tally
+
+Projection = Callable[[Sequence[str]], list[ProjectionRow]]
+"""Different nouns -> the class of each."""
 
 
 def projected_classes(work: Work) -> Outcome:
     """The tables `projections` (noun -> class) and `queries` (referent -> classes)."""
     knobs = work.knobs_as(ProjectionKnobs)
     nouns = nouns_of(work.input(NOUN_PHRASES))
-    projections = _projections(work, knobs, sorted({noun for words in nouns.values() for noun in words}))
+    projections = open_projection(knobs, work.runtime)(all_nouns(nouns))
     PROJECTIONS.write(work.slot, projections)
-    label_of = {row.noun: row.label for row in projections}
-    rows = []
-    for referent in referents_of(work):
-        classes = [label_of[noun] for text in referent.expressions for noun in nouns[text]]
-        query = vote(classes, rule=knobs.vote)
-        offered = list(dict.fromkeys(classes)) or query
-        rows.append(QueryRow(ref_id=referent.ref_id, image_id=referent.image_id, query=query, classes=offered))
+    rows = query_rows(referents_of(work), nouns, projections, knobs)
     QUERIES.write(work.slot, rows)
-    return Outcome(tallies={"queries": Tally.computed_anew(len(rows))}, metrics={"different nouns": len(label_of)})
+    return Outcome(tallies={"queries": Tally.computed_anew(len(rows))}, metrics={"different nouns": len(projections)})
 
 
 def label_set(knobs: ProjectionKnobs) -> Sequence[str]:
@@ -38,9 +37,37 @@ def label_set(knobs: ProjectionKnobs) -> Sequence[str]:
     return CLASSES if knobs.labels == "toyref" else knobs.labels
 
 
-def _projections(work: Work, knobs: ProjectionKnobs, nouns: Sequence[str]) -> list[ProjectionRow]:
+def all_nouns(nouns: Mapping[str, Sequence[str]]) -> list[str]:
+    """The different nouns of all expressions, in alphabetical order."""
+    return sorted({noun for words in nouns.values() for noun in words})
+
+
+def open_projection(
+    knobs: ProjectionKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+) -> Projection:
+    """What gives a class to each noun: CLIP's text tower, or the noun itself. `opened` opens the CLIP of a knob."""
     if not knobs.project:
-        return [ProjectionRow(noun=noun, label=noun, similarity=None) for noun in nouns]
-    clip = open_clip_model(knobs.clip, work.runtime)
-    projected = project(nouns, label_set(knobs), clip.encode_texts)
-    return [ProjectionRow(noun=row.noun, label=row.label, similarity=row.similarity) for row in projected]
+        return lambda nouns: [ProjectionRow(noun=noun, label=noun, similarity=None) for noun in nouns]
+    clip = opened(knobs.clip, runtime)
+
+    def projected(nouns: Sequence[str]) -> list[ProjectionRow]:
+        rows = project(nouns, label_set(knobs), clip.encode_texts)
+        return [ProjectionRow(noun=row.noun, label=row.label, similarity=row.similarity) for row in rows]
+
+    return projected
+
+
+def query_rows(
+    referents: Sequence[Referent],
+    nouns: Mapping[str, Sequence[str]],
+    projections: Sequence[ProjectionRow],
+    knobs: ProjectionKnobs,
+) -> list[QueryRow]:
+    """The classes of each referent: what the detector is asked for on its behalf, and whose masks it is offered."""
+    label_of, rows = {row.noun: row.label for row in projections}, []
+    for referent in referents:
+        classes = [label_of[noun] for text in referent.expressions for noun in nouns[text]]
+        query = vote(classes, rule=knobs.vote)
+        offered = list(dict.fromkeys(classes)) or query
+        rows.append(QueryRow(ref_id=referent.ref_id, image_id=referent.image_id, query=query, classes=offered))
+    return rows

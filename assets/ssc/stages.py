@@ -38,6 +38,7 @@ PROJECTED_CLASSES = Stage(
 CANDIDATE_MASKS = Stage(
     name="candidate_masks",
     body="assets.ssc.candidate_masks:candidate_masks",
+    imported="assets.ssc.imported_masks:import_fingerprint",
     version=1,
     knobs=CandidateKnobs,
     needs=(REFERENCES, PROJECTED_CLASSES),
@@ -46,11 +47,12 @@ CANDIDATE_MASKS = Stage(
     description="S1: one detector query per image with the classes of all its referents, one SAM mask per box "
     "(S+S+C spec 2.5, 2.6). Masks are kept whole and may overlap; each carries its class, box and both "
     "scores. Other sources are SAM's automatic masks, in each box (S+S+C spec 2.10) or of the whole "
-    "image (S+S+C spec 3.6).",
+    "image (S+S+C spec 3.6), and the imported masks of a teacher.",
 )
 MASK_CHOICES = Stage(
     name="mask_choices",
     body="assets.ssc.mask_choices:mask_choices",
+    imported="assets.ssc.imported_masks:import_fingerprint",
     version=1,
     knobs=ChoiceKnobs,
     needs=(REFERENCES, PROJECTED_CLASSES, CANDIDATE_MASKS),
@@ -58,7 +60,7 @@ MASK_CHOICES = Stage(
     kinds=COMPUTED,
     description="S2: for each referent the candidate that CLIP finds most similar to its expressions under reverse "
     "blur (Eq. 1, S+S+C spec 3). Or as GL-CLIP finds it, by the candidate in its image and cut out "
-    "(S+S+C spec 3.6).",
+    "(S+S+C spec 3.6). Or the candidate that a teacher's imported masks overlap most.",
 )
 CHOICE_SCORES = Stage(
     name="choice_scores",

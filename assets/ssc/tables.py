@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assets.framework.tables import Column, Height, RleBytes, Table, Width, WithMask, WithOptionalMask
 from ops.ssc.captions import canonical_name
+from ops.ssc.mask_selection import confidence_of, margin_of
 from storage.artifact import Artifact
 
 
@@ -91,7 +92,10 @@ class ChoiceRow(WithOptionalMask):
     ]
     scores: Annotated[
         list[float | None],
-        Column(pa.list_(pa.float64()), "mean of 100 cosine over the expressions; null where not needed"),
+        Column(
+            pa.list_(pa.float64()),
+            "mean over the expressions of 100 cosine and the term of places; null where not needed",
+        ),
     ]
     reason: Annotated[str, Column(pa.string(), "how the choice came about")]
     chosen: Annotated[int | None, Column(pa.int32(), "number of the chosen candidate; null: none")]
@@ -102,6 +106,70 @@ class ChoiceRow(WithOptionalMask):
     rle: Annotated[bytes | None, Column(pa.binary(), "chosen mask, COCO run-length encoding; null: none")]
     height: Height
     width: Width
+
+    @property
+    def taken(self) -> list[int]:
+        """Numbers of the candidates that the mask is made of: the chosen one, or none."""
+        return [] if self.chosen is None else [self.chosen]
+
+    @property
+    def mask_name(self) -> int | str | None:
+        """What the mask is called among the masks of its image: equal names mean one mask."""
+        return self.chosen if len(self.taken) < 2 else "+".join(map(str, self.taken))
+
+    @property
+    def confidence(self) -> float | None:
+        """See `ops.ssc.mask_selection.confidence_of`."""
+        return confidence_of(self._scored, self.taken)
+
+    @property
+    def margin(self) -> float | None:
+        """See `ops.ssc.mask_selection.margin_of`."""
+        return margin_of(self._scored, self.taken)
+
+    @property
+    def _scored(self) -> dict[int, float]:
+        """Candidate -> score, of those that have one."""
+        scores = zip(self.candidates, self.scores, strict=True)
+        return {number: score for number, score in scores if score is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralRow(ChoiceRow):
+    """The choice where expressions may mean several candidates; `rle` is the union of those in `together`."""
+
+    together: Annotated[
+        list[int],
+        Column(pa.list_(pa.int32()), "numbers of the candidates whose union the mask is, the chosen one among them"),
+    ]
+
+    @property
+    def taken(self) -> list[int]:
+        """All whose union the mask is."""
+        return self.together
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsenceRow:
+    """The best score of one sentence in an image, for the threshold of absent objects."""
+
+    image_id: Annotated[str, Column(pa.string(), "image")]
+    ref_id: Annotated[int, Column(pa.int64(), "referent whose candidates were looked at")]
+    expression: Annotated[str, Column(pa.string(), "sentence, of this referent or of another image's")]
+    kind: Annotated[str, Column(pa.string(), "true; or swapped: same class, other class")]
+    score: Annotated[float, Column(pa.float64(), "100 cosine of the candidate that would be chosen")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherChoiceRow:
+    """What a teacher's imported masks say of one referent; the table is there where a teacher chooses."""
+
+    ref_id: Annotated[int, Column(pa.int64(), "referent")]
+    masks: Annotated[int, Column(pa.int64(), "expressions of the referent that the teacher has a mask for")]
+    score: Annotated[float | None, Column(pa.float64(), "mean of the teacher's scores; null where it gives none")]
+    iou: Annotated[
+        float | None, Column(pa.float64(), "of the chosen candidate with the most similar of these masks; null: none")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +201,10 @@ CANDIDATES = Table("candidates", CandidateRow)
 REWORDED = Table("reworded", RewordedRow)
 GROUNDED = Table("masks", GroundedRow)
 CHOICES = Table("choices", ChoiceRow)
+TEACHER_CHOICES = Table("teacher", TeacherChoiceRow)
+SEVERAL: Table[ChoiceRow] = Table("choices", SeveralRow)
+"""The same table under `plural: all`: its readers may also read it as `CHOICES`."""
+ABSENCE = Table("absence", AbsenceRow)
 MATCHES = Table("matches", MatchRow)
 MATCHED_LABELS = Table("labels", MatchedLabelRow)
 
@@ -162,6 +234,12 @@ def of_classes(candidates: Iterable[CandidateRow], classes: Iterable[str]) -> li
     return [candidate for candidate in candidates if not candidate.label or candidate.label in wanted]
 
 
+def read_choices(mask_choices: Artifact) -> list[ChoiceRow]:
+    """Every choice; a `SeveralRow` where expressions may mean several candidates."""
+    several = "together" in mask_choices.schema(CHOICES.name).names
+    return (SEVERAL if several else CHOICES).read(mask_choices)
+
+
 def choices_of(mask_choices: Artifact) -> dict[int, ChoiceRow]:
     """Referent -> the choice among its candidates."""
-    return {row.ref_id: row for row in CHOICES.read(mask_choices)}
+    return {row.ref_id: row for row in read_choices(mask_choices)}

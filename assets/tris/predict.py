@@ -15,13 +15,15 @@ from assets.data.tables import Referent
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from assets.segmenters.inference import Segment
+from assets.segmenters.answers import Answer, Segment
+from assets.segmenters.inference import MODEL, known
 from assets.segmenters.predict import predict_expressions
 from assets.tris.knobs import LocalisationKnobs
 from assets.tris.load import read_segmenter, squashed
 from assets.tris.stages import TRIS_SEGMENTER
 from assets.tris.tables import LOCATED, LocatedRow
 from ops.evaluation.localisation import Localisation, Threshold, localise
+from ops.segmenters.prediction import mean_inside
 from ops.tris.segmenter import TrisSegmenter, segment
 from resources.models.tris import TrisTokenizer
 from resources.runtime import Runtime
@@ -54,8 +56,12 @@ class TrisMasks:
 
     def __call__(self, expressions: Sequence[str], pixels: Pixels) -> list[Localisation]:
         """Mask and point of each expression at the image's own size."""
+        return self.localised(self.logits(expressions, pixels), pixels)
+
+    def localised(self, logits_Shw: Tensor, pixels: Pixels) -> list[Localisation]:
+        """The same out of their logits."""
         size = (pixels.shape[0], pixels.shape[1])
-        return [localise(logits_hw, size, threshold=self.threshold) for logits_hw in self.logits(expressions, pixels)]
+        return [localise(logits_hw, size, threshold=self.threshold) for logits_hw in logits_Shw]
 
 
 def open_tris_masks(trained: Artifact, runtime: Runtime, *, threshold: Threshold) -> TrisMasks:
@@ -68,7 +74,14 @@ def open_tris_segmenter(trained: Artifact, knobs: Knobs, runtime: Runtime) -> Se
     """The same for an image of no data set."""
     assert isinstance(knobs, LocalisationKnobs)
     masks = open_tris_masks(trained, runtime, threshold=knobs.threshold)
-    return lambda expressions, pixels: [located.mask_HW for located in masks(expressions, pixels)]
+
+    def answers(expressions: Sequence[str], pixels: Pixels) -> list[Answer]:
+        logits_Shw = masks.logits(expressions, pixels)
+        sure_S = mean_inside(logits_Shw.sigmoid(), logits_Shw > 0).tolist()
+        found = zip(masks.localised(logits_Shw, pixels), sure_S, strict=True)
+        return [Answer(mask=located.mask_HW, reason=MODEL, confidence=known(share)) for located, share in found]
+
+    return answers
 
 
 def located_rows(masks: TrisMasks, referents: Sequence[Referent], pixels: Pixels) -> list[LocatedRow]:

@@ -146,6 +146,7 @@ SEGMENTERS = (
         scores=TRIS_SCORES,
         curve=TRIS_CURVE,
         open="assets.tris.predict:open_tris_segmenter",
+        network="assets.tris.onnx_network:tris_network",
     ),
 )
 STAGES = (

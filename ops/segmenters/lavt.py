@@ -31,6 +31,18 @@ class LavtConfig(ReferringConfig):
 
 
 SWIN_B_480 = LavtConfig()
+SWIN_T_384 = LavtConfig(
+    embed_dim=96,
+    depths=(2, 2, 6, 2),
+    heads=(3, 6, 12, 24),
+    window=7,
+    drop_path=0.2,
+    decoder_width=128,
+    language_width=384,
+    image_size=384,
+    trained_bert_layers=6,
+)
+"""A student [I]: Swin-T, a language encoder 384 wide such as MiniLM's, and a quarter of the decoder's width."""
 EMBEDDED = LavtConfig(
     embed_dim=32,
     depths=(1, 1, 3, 1),

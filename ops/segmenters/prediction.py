@@ -29,6 +29,8 @@ class Prediction:
     """At the model's square size, at which the papers evaluate."""
     original_size_SHW: Tensor
     """At the image's own height and width."""
+    confidence_S: Tensor
+    """Mean foreground probability of the pixels of the mask at the model's size; NaN where it has none."""
 
 
 @torch.inference_mode()
@@ -47,7 +49,7 @@ def predict(
     `original_size` is (height, width) of the image before it was resized to a square; the other arguments are those of
     `quarter_logits`.
     """
-    at_model_size, at_original_size = [], []
+    at_model_size, at_original_size, sure = [], [], []
     for quarter_S2hw in quarter_logits(
         model,
         image_3hw,
@@ -56,9 +58,20 @@ def predict(
         bf16=bf16,
         expressions_at_once=expressions_at_once,
     ):
-        at_model_size.append(foreground_masks(upsample(quarter_S2hw, image_3hw.shape[-2:])))
+        logits_S2hw = upsample(quarter_S2hw, image_3hw.shape[-2:])
+        at_model_size.append(foreground_masks(logits_S2hw))
+        sure.append(mean_inside(logits_S2hw.softmax(1)[:, 1].cpu(), at_model_size[-1]))
         at_original_size.append(foreground_masks(upsample(quarter_S2hw, original_size)))
-    return Prediction(model_size_Shw=torch.cat(at_model_size), original_size_SHW=torch.cat(at_original_size))
+    return Prediction(
+        model_size_Shw=torch.cat(at_model_size),
+        original_size_SHW=torch.cat(at_original_size),
+        confidence_S=torch.cat(sure),
+    )
+
+
+def mean_inside(values_Shw: Tensor, masks_Shw: Tensor) -> Tensor:
+    """Mean of values (S,) over the pixels of each mask; NaN for an empty one."""
+    return (values_Shw * masks_Shw).sum((-2, -1)) / masks_Shw.sum((-2, -1))
 
 
 @torch.inference_mode()

@@ -7,12 +7,13 @@ Shapes: N candidates, S expressions of one referent, D embedding width, H x W pi
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ops.ssc.visual_prompts import Masks
@@ -25,9 +26,13 @@ Reason = Literal[
     "small fallback",
     "all too small",
     "matched",
+    "absent",
     "random",
     "first",
     "oracle",
+    "teacher",
+    "no mask of the teacher",
+    "unlike the teacher's",
 ]
 Similarity = Callable[[tuple[int, ...]], Sequence[float]]
 
@@ -149,6 +154,47 @@ def _best(scores_N: Sequence[float], indices: Sequence[int], ties: Literal["firs
     return max(order, key=lambda index: scores_N[index])
 
 
+def unless_absent(choice: Choice, score: Similarity, similarity: Similarity, *, threshold: float) -> Choice:
+    """The choice with its score, or none where it is less similar than a threshold: the object is not in the image.
+
+    Args:
+        choice: what was chosen.
+        score: as for `choose`; asked for the chosen candidate where it has no score.
+        similarity: 100 * cosine of candidates, without what else their scores hold.
+        threshold: of the similarity.
+    """
+    index = choice.index
+    if index < 0:
+        return choice
+    if not math.isfinite(choice.scores_N[index]):
+        (own,) = score((index,))
+        choice = replace(choice, scores_N=(*choice.scores_N[:index], float(own), *choice.scores_N[index + 1 :]))
+    (alike,) = similarity((index,))
+    return choice if alike >= threshold else replace(choice, index=-1, reason="absent")
+
+
+def confidence_of(scores: Mapping[int, float], taken: Collection[int]) -> float | None:
+    """Share of the taken candidates in the softmax over all scores (100 * cosine, CLIP's own scale), from 0 to 1.
+
+    None where fewer than two candidates have a score, or none is taken: there was nothing to be sure about.
+    """
+    if len(scores) < 2 or not scores.keys() & set(taken):
+        return None
+    best = max(scores.values())
+    weights = {name: math.exp(score - best) for name, score in scores.items()}
+    return sum(weights[name] for name in taken if name in weights) / sum(weights.values())
+
+
+def margin_of(scores: Mapping[int, float], taken: Collection[int]) -> float | None:
+    """The lowest score of a taken candidate minus the highest of the others: best minus second best.
+
+    It is negative where competition gave a referent less than its best. None where there is no other score.
+    """
+    mine = [score for name, score in scores.items() if name in taken]
+    others = [score for name, score in scores.items() if name not in taken]
+    return min(mine) - max(others) if mine and others else None
+
+
 def random_choice(count: int, *, referent_id: str | int, seed: int = 0) -> Choice:
     """Random baseline: uniform among the candidates, a pure function of seed and referent (spec 3.6)."""
     if count == 0:
@@ -163,6 +209,35 @@ def first_choice(count: int) -> Choice:
     if count == 0:
         return Choice(index=-1, scores_N=(), reason="no candidate")
     return Choice(index=0, scores_N=(math.nan,) * count, reason="first")
+
+
+def teacher_choice(ious_SN: NDArray[np.float64], scores_S: Sequence[float | None], *, least_iou: float = 0.5) -> Choice:
+    """The candidate that a teacher means by its masks for a referent's expressions, which may disagree.
+
+    Every expression's mask votes for the candidates by its IoU with them. The votes are averaged, weighted by the
+    teacher's scores where every mask has one above 0, and the highest average wins, the first candidate on a tie: so
+    two expressions that agree outvote a third, and of two that disagree the surer one counts.
+
+    Args:
+        ious_SN: of the teacher's mask for each expression that has one with each candidate; S may be 0.
+        scores_S: the teacher's own, from 0 to 1.
+        least_iou: a candidate that no mask overlaps so far is not taken.
+
+    Returns:
+        The choice; its scores are 100 times the averages.
+    """
+    count = ious_SN.shape[1]
+    if count == 0:
+        return Choice(index=-1, scores_N=(), reason="no candidate")
+    if not len(ious_SN):
+        return Choice(index=-1, scores_N=(math.nan,) * count, reason="no mask of the teacher")
+    weights = [score for score in scores_S if score]
+    weights_S = np.array(weights if len(weights) == len(ious_SN) else [1.0] * len(ious_SN))
+    scores_N = tuple((100 * weights_S @ ious_SN / weights_S.sum()).tolist())
+    like = np.flatnonzero(ious_SN.max(0) >= least_iou).tolist()
+    if not like:
+        return Choice(index=-1, scores_N=scores_N, reason="unlike the teacher's")
+    return Choice(index=_best(scores_N, like, "first"), scores_N=scores_N, reason="teacher")
 
 
 def oracle_choice(masks_NHW: Masks, ground_truth_HW: Masks) -> Choice:

@@ -1,15 +1,21 @@
-"""The masks of an experiment as COCO annotations and pictures, for people to take away."""
+"""The masks of an experiment as annotations and pictures, for people and their tools to take away."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
 
-from assets.segmenters.coco_export import export_masks, masks_table
+from assets.data.tables import ImageRow, images_in
+from assets.exports.given import Export, given_masks, masks_table
+from assets.exports.writing import export_masks
 from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.graph.load import planned
 from pipelines.graph.state import raw_data_problem, ready
+from resources.datasets import ImageChangedError, open_dataset
+from resources.datasets.reading import Dataset
+from resources.opening import digest_of, read_file
 from storage.digest import digest
 
 
@@ -19,13 +25,15 @@ def export(
     folder: Path,
     *,
     stages: Sequence[str] = (),
+    format: str = "coco",  # noqa: A002  the field's word
     png: bool = False,
+    with_images: bool = False,
     guard_formulas: bool = False,
 ) -> Table:
     """Write the masks of the named stages, or of all that give any, a folder each; what was written, for the terminal.
 
     Raises:
-        Refused: a stage is not finished or gives no masks; says which do.
+        Refused: a stage is not finished or gives no masks; says which do. Or an image is not what the stages saw.
         StoreError: the disk refuses.
     """
     used = planned(dataset, experiment)
@@ -37,16 +45,28 @@ def export(
             f"{raw_data_problem(used)}no masks of {', '.join(lacking) or 'any stage'} yet: "
             f"`wordmask run -d {dataset} -e {experiment}` makes them; finished are {', '.join(tables) or 'none'}"
         )
+    references, source = artifacts["references"], open_dataset(used[0].source.config)
     summary = folding("stage", "masks", "without a pixel", "folder")
     for name in stages or tables:
-        done = export_masks(
-            artifacts["references"],
-            artifacts[name],
-            tables[name],
-            folder / name,
-            of=digest([dataset, experiment, name]),
-            png=png,
+        found = list(given_masks(references, artifacts[name], tables[name]))
+        given = [one for one in found if one is not None]
+        wanted = Export(
+            stage=name,
+            images=images_in(references),
+            given=given,
+            read=partial(_image_bytes, source),
+            with_images=with_images,
             guard_formulas=guard_formulas,
         )
-        summary.add_row(name, str(done.masks), str(done.missing), str(done.folder))
+        origin = digest([dataset, experiment, name])
+        done = export_masks(wanted, folder / name, format=format, of=origin, png=png)
+        summary.add_row(name, str(done.masks), str(len(found) - done.masks), str(done.folder))
     return summary
+
+
+def _image_bytes(source: Dataset, image: ImageRow) -> bytes:
+    """The file of an image, which is the one that `references` saw."""
+    path = source.image_path(image.image_file)
+    if digest_of(path) != image.sha256:
+        raise Refused(str(ImageChangedError(image.image_file, "is another file now")))
+    return read_file(path)

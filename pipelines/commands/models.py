@@ -73,7 +73,7 @@ def get_models(names: Sequence[str], *, experiment: str | None = None, workers: 
         Refused: a name is unknown; or, after all others have come, some did not.
         StoreError: there is no room for them.
     """
-    asked = _with_companions([*names, *(_missing_for(experiment) if experiment else ())])
+    asked = _with_companions([*names, *(missing_models(experiment) if experiment else ())])
     if not asked:
         console.print("nothing to fetch; `wordmask models list` names what there is")
         return
@@ -143,7 +143,8 @@ def _label(file: Download) -> str:
     return "/".join(file.target.parts[-2:])
 
 
-def _missing_for(experiment: str) -> list[str]:
+def missing_models(experiment: str) -> list[str]:
+    """Registry names of the models of an experiment that are not there, or not whole."""
     from pipelines.graph.load import models_of
 
     home = checkpoint_folder()

@@ -1,5 +1,6 @@
 """The tables of an experiment in the terminal, read from finished artifacts, and of several side by side."""
 
+import webbrowser
 from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Any
@@ -41,6 +42,18 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
     pages = (artifact.file(PAGE) for artifact in artifacts.values() if artifact.has(PAGE))
     lines += [f"The page with pictures: {page}" for page in pages]
     return Group(*lines)
+
+
+def open_page(dataset: str, experiment: str) -> None:
+    """Show the page of an experiment in the person's browser.
+
+    Raises:
+        Refused: there is no page yet.
+    """
+    pages = [artifact.file(PAGE) for artifact in _finished(dataset, experiment).values() if artifact.has(PAGE)]
+    if not pages:
+        raise Refused(f"{experiment} on {dataset} has no page: `report` is none of its targets")
+    webbrowser.open(pages[0].as_uri())
 
 
 def comparison(dataset: str, *, baseline: str) -> RenderableType:

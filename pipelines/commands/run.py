@@ -13,12 +13,13 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.framework.stage import StageInstance
+from assets.framework.stage import AssetPath, StageInstance
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
 from pipelines.graph.instance import instance_folder
 from pipelines.graph.load import leading_to, planned
+from resources.datasets import open_dataset
 from resources.paths import home
 from storage.locks import exclusive, is_free
 
@@ -31,11 +32,15 @@ SERVER = ".dagster/grpc_info"
 """Tag of runs that were launched on a page: JSON that says where the code server listens that runs them."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
+ENOUGH_TO_TRAIN = 300
+"""Expressions from which on a published network learns more than it forgets [I]."""
 DEAD_RUN_SECONDS = 15.0
 """How often a run looks whether the run that it waits for was killed."""
 
 
-def run_experiment(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> bool:
+def run_experiment(
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
 
     A pair that nobody asked for before is part of the graph from then on.
@@ -44,6 +49,7 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
         dataset: its name.
         experiment: its name.
         until: only this stage and what it needs.
+        train: published towers are trained even on few expressions, see `untrained`.
         runtime: settings of `resources.runtime.Runtime`.
 
     Raises:
@@ -51,7 +57,38 @@ def run_experiment(dataset: str, experiment: str, *, until: str | None = None, *
     """
     if ask_for(dataset, [experiment]):
         console.print(f"{experiment} on {dataset} is part of the graph from now on")
-    return run_planned(planned(dataset, experiment), dataset, experiment, until=until, **runtime)
+    instances = planned(dataset, experiment)
+    if not train and until is None:
+        instances = without_vain_training(instances, dataset, experiment)
+    return run_planned(instances, dataset, experiment, until=until, **runtime)
+
+
+def without_vain_training(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
+    """The stages without the trainings of published towers, and what needs them, where there is too little to learn."""
+    kept = untrained(instances)
+    if len(kept) == len(instances) or (found := _expressions(instances[0])) >= ENOUGH_TO_TRAIN:
+        return list(instances)
+    console.print(
+        f"{found} expressions are too few to train a network of millions of parameters on; {ENOUGH_TO_TRAIN} would do. "
+        f"The run ends with the choices. `wordmask run -d {dataset} -e {experiment} --train` trains all the same."
+    )
+    return kept
+
+
+def untrained(instances: Sequence[StageInstance]) -> list[StageInstance]:
+    """Those that need no network with published towers to be trained, inputs first."""
+    without: set[AssetPath] = set()
+    for instance in instances:
+        trains = instance.stage.trains and getattr(instance.knobs, "size", "embedded") != "embedded"
+        if trains or not without.isdisjoint(instance.inputs.values()):
+            without.add(instance.key)
+    return [instance for instance in instances if instance.key not in without]
+
+
+def _expressions(instance: StageInstance) -> int:
+    """Expressions of a folder of a person's own; published sets are large."""
+    config = instance.source.config
+    return len(open_dataset(config).corpus().expressions) if config.kind == "folder" else ENOUGH_TO_TRAIN
 
 
 def run_planned(

@@ -1,29 +1,22 @@
-"""What a trained model finds in a picture of a user's own."""
+"""What a trained model, or S1 and S2 without one, find in a picture of a user's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
 
-from assets.framework.stage import resolved
-from assets.stages import SEGMENTERS
+from assets.segmenters.answers import Answer
 from ops.refusal import Refused
 from ops.visualisation import index_labels, overlay, png_bytes
+from pipelines.commands.answering import Answering, open_answering
 from pipelines.commands.terminal import folding
-from pipelines.graph.load import planned
-from pipelines.graph.state import raw_data_problem, ready
 from resources.datasets import Limits
 from resources.datasets.images import ImageProblem, load_image
 from resources.datasets.reading import expression_problem
-from resources.runtime import Runtime
 from storage.digest import digest
 from storage.files import sha256_of
 from storage.outputs import outputs
-
-if TYPE_CHECKING:
-    from assets.segmenters.inference import Segment  # brings torch, which a refusal does not wait for
 
 
 def segment(
@@ -34,22 +27,39 @@ def segment(
     The files are named by the picture. What another picture, other expressions or another model gave stays.
 
     Raises:
-        Refused: the picture cannot be read, an expression is none, or no such model is finished; says which are.
+        Refused: the picture cannot be read, an expression is none, or nothing can answer, see `open_answering`.
         StoreError: the disk refuses.
     """
     image = _read(picture, expressions)
-    name, segmenter = _open(dataset, experiment, model)
-    masks = segmenter(expressions, image)
-    labels = index_labels(len(masks))
-    of = digest([str(picture.resolve()), sha256_of(picture), list(expressions), dataset, experiment, name])
+    answering = open_answering(dataset, experiment, model)
+    answers = answering.segment(expressions, image)
+    labels = index_labels(len(answers))
+    of = digest([str(picture.resolve()), sha256_of(picture), list(expressions), dataset, experiment, answering.by])
     endings = [*(f"_{label}.png" for label in labels), "_overlay.png"]
-    summary = folding("", "expression", "of the picture", "mask", title=f"{name} of {experiment} on {dataset}")
+    summary = _summary(answering)
     with outputs(folder, picture.stem, endings, of=of) as files:
-        for label, expression, mask in zip(labels, expressions, masks, strict=True):
-            file = files.write(f"_{label}.png", png_bytes(mask))
-            summary.add_row(label, expression, f"{100 * mask.mean():.1f} %" if mask.any() else "nothing", str(file))
-        files.write("_overlay.png", png_bytes(overlay(image, np.stack(masks), labels=labels)))
+        for label, expression, answer in zip(labels, expressions, answers, strict=True):
+            file = files.write(f"_{label}.png", png_bytes(answer.mask))
+            summary.add_row(label, expression, *_told(answer), str(file))
+        files.write("_overlay.png", png_bytes(overlay(image, np.stack([one.mask for one in answers]), labels=labels)))
     return summary
+
+
+def _summary(answering: Answering) -> Table:
+    summary = folding(
+        "", "expression", "of the picture", "confidence", "margin", "because", "mask", title=answering.title
+    )
+    summary.caption = answering.note or None
+    return summary
+
+
+def _told(answer: Answer) -> tuple[str, ...]:
+    """Size, confidence, margin and reason of an answer."""
+    share = f"{100 * answer.mask.mean():.1f} %" if answer.found else "nothing"
+    sure = "" if answer.confidence is None else f"{answer.confidence:.2f}"
+    ahead = "" if answer.margin is None else f"{answer.margin:.2f}"
+    of = "" if answer.candidates is None else f", {answer.candidates[0]} of {answer.candidates[1]} candidates"
+    return share, sure, ahead, f"{answer.reason}{of}"
 
 
 def _read(picture: Path, expressions: Sequence[str]) -> np.ndarray:
@@ -62,20 +72,3 @@ def _read(picture: Path, expressions: Sequence[str]) -> np.ndarray:
         if reason := expression_problem(expression, Limits()):
             raise Refused(f"{expression!r}: {reason}")
     return image
-
-
-def _open(dataset: str, experiment: str, model: str | None) -> "tuple[str, Segment]":
-    """The named model of an experiment, or the one that it is about, with the name of its training stage."""
-    used = planned(dataset, experiment)
-    artifacts = ready(used)
-    trained = {segmenter.trained.name: segmenter for segmenter in SEGMENTERS if segmenter.trained.name in artifacts}
-    name = model or next(iter(trained), "")
-    if name not in trained:
-        raise Refused(
-            f"{raw_data_problem(used)}{experiment} on {dataset} has no finished {name or 'model'}: "
-            f"`wordmask run -d {dataset} -e {experiment}` trains it; finished are {', '.join(trained) or 'none'}"
-        )
-    predictions = trained[name].predictions
-    knobs = next((instance.knobs for instance in used if instance.stage.name == predictions.name), predictions.knobs())
-    open_segmenter: Callable[..., Segment] = resolved(trained[name].open)
-    return name, open_segmenter(artifacts[name], knobs, Runtime())

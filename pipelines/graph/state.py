@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from assets.framework.stage import AssetPath, StageInstance, fingerprint
+from assets.framework.stage import AssetPath, StageInstance, fingerprint, raw_of
 from ops.refusal import Refused
 from resources.datasets.raw_state import RawDataGone, current_fingerprint
 from resources.paths import home
@@ -15,6 +15,7 @@ State = Literal["ready", "stale", "missing"]
 CHANGED = "raw data changed"
 GONE = "raw data is gone"
 UNREADABLE = "raw data cannot be read"
+IMPORTED_ANEW = "made from earlier inputs or an earlier import"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,22 +99,23 @@ def _judged(instance: StageInstance, artifact: Artifact, states: Mapping[AssetPa
             return StageState(state="stale", reason=f"{name} is {state.state}")
     raw, problem = _raw_data(instance)
     if problem:
-        return StageState(state="stale", reason=problem, of_raw_data=True)
+        return StageState(state="stale", reason=problem, of_raw_data=instance.stage.raw is not None)
     read = {name: state.artifact.manifest.fingerprint for name, state in inputs.items() if state.artifact}
     if fingerprint(instance, read, raw=raw) == artifact.manifest.fingerprint:
         return StageState(state="ready")
     if raw is not None:
-        return StageState(state="stale", reason=CHANGED, of_raw_data=True)
+        data = instance.stage.raw is not None
+        return StageState(state="stale", reason=CHANGED if data else IMPORTED_ANEW, of_raw_data=data)
     return StageState(state="stale", reason="made from earlier inputs")
 
 
 def _raw_data(instance: StageInstance) -> tuple[str | None, str]:
-    """The fingerprint of the raw data on disk, of a stage that reads them, and why there is none."""
-    if instance.stage.raw is None:
-        return None, ""
+    """The fingerprint of the raw data or imports on disk, of a stage that reads them, and why there is none."""
     try:
+        if instance.stage.raw is None:
+            return raw_of(instance), ""
         return current_fingerprint(instance.source.config, home() / "raw_data" / f"{instance.dataset}.json"), ""
     except RawDataGone:
         return None, GONE
     except (Refused, OSError) as problem:
-        return None, f"{UNREADABLE}: {problem}"
+        return None, f"{UNREADABLE}: {problem}" if instance.stage.raw else str(problem)

@@ -6,7 +6,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.refusal import Refused
@@ -23,6 +24,13 @@ _BROKEN = (ValueError, RecursionError, MemoryError)
 _PACKED = {b"\x1f\x8b": "a gzip archive; unpack it", b"PK\x03\x04": "a zip archive; unpack it"}
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A line that is no JSON."""
+
+    reason: str
+
+
 def read_json_object(path: Path) -> Mapping[str, object]:
     """The object that a JSON file holds, packed with gzip where its name says so.
 
@@ -32,16 +40,43 @@ def read_json_object(path: Path) -> Mapping[str, object]:
     Raises:
         Refused: no regular file, too long, no JSON or no object.
     """
-    data = _unpacked(path) if path.suffix == ".gz" else read_file(path, at_most=MOST_BYTES)
-    refuse_mistaken(data, path.name)
-    try:
-        content = _decode(_text(data))
-    except _BROKEN as problem:
-        raise Refused(f"{path.name} is no readable JSON ({_say(problem)}); fetch it again") from problem
+    content = read_json(path)
     if not isinstance(content, dict):
         kind = "a list" if isinstance(content, list) else "a single value"
         raise Refused(f"{path.name} holds {kind} and no JSON object; check that it is the right file")
     return content
+
+
+def read_json(path: Path) -> object:
+    """What a JSON file holds, as `read_json_object` reads it, whether it is an object or not.
+
+    Raises:
+        Refused: no regular file, too long, or no JSON.
+    """
+    data = _unpacked(path) if path.suffix == ".gz" else read_file(path, at_most=MOST_BYTES)
+    refuse_mistaken(data, path.name)
+    try:
+        return _decode(_text(data))
+    except _BROKEN as problem:
+        raise Refused(f"{path.name} is no readable JSON ({_say(problem)}); fetch it again") from problem
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, object]]:
+    """(Number from 1, value) of every line that is not empty, each read as `read_json_object` reads a file.
+
+    A line that is no JSON is an `Unreadable`.
+
+    Raises:
+        Refused: no regular file, or too long.
+    """
+    data = read_file(path, at_most=MOST_BYTES)
+    refuse_mistaken(data, path.name)
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if line.strip():
+            try:
+                yield number, _decode(_text(line.strip()))
+            except _BROKEN as problem:
+                yield number, Unreadable(f"the line is no JSON ({_say(problem)})")
 
 
 def refuse_mistaken(data: bytes, name: str) -> None:

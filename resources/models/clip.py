@@ -37,6 +37,7 @@ FULL_SIZES = {
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
+IMAGES_PER_BATCH = 64
 _ARCHIVE_EXTRAS = re.compile("input_resolution|context_length|vocab_size")
 
 
@@ -174,8 +175,10 @@ class Clip:
         if len(images_N3HW) == 0:
             return torch.zeros(0, self.width)
         self.image_passes += len(images_N3HW)
-        prepared_N3SS = self._prepared(images_N3HW, crop)
-        return self.model.encode_image(prepared_N3SS, normalize=unit).float().cpu()
+        parts = images_N3HW.split(IMAGES_PER_BATCH)
+        return torch.cat(
+            [self.model.encode_image(self._prepared(part, crop), normalize=unit).float().cpu() for part in parts]
+        )
 
     @torch.inference_mode()
     def encode_token_masked(self, image_3SS: Tensor, weights_NGG: Tensor, *, first: int) -> Tensor:

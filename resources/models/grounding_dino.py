@@ -28,6 +28,7 @@ from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.detection import RawDetections
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
+from resources.models.image_batches import by_shape
 from resources.models.pixel_boxes import pixel_corners
 from resources.models.refs import ModelRef
 from resources.models.weights import building, load_strictly, named, read_torch, renamed
@@ -87,17 +88,30 @@ SWINT_OGC = DetectorSizes()
 
 
 class GroundingDino:
-    """A Grounding DINO that takes one image at a time, so that no result depends on its neighbours in a batch."""
+    """A Grounding DINO of groundingdino-py.
+
+    Images of one size go through a published network together; the embedded one takes an image and a caption at a time,
+    so that no result depends on its neighbours.
+    """
 
     caption_tokens = CAPTION_TOKENS
+    together = False
+    """Whether images of one size share a pass."""
 
     def __init__(
-        self, model: nn.Module, tokenizer: BertTokenizer, *, sizes: DetectorSizes, device: torch.device | str = "cpu"
+        self,
+        model: nn.Module,
+        tokenizer: BertTokenizer,
+        *,
+        sizes: DetectorSizes,
+        device: torch.device | str = "cpu",
+        together: bool = False,
     ) -> None:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.sizes = sizes
         self.device = torch.device(device)
+        self.together = together
         self.passes = 0
         """How many images went through the network so far."""
 
@@ -106,10 +120,15 @@ class GroundingDino:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def score(self, images: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> list[RawDetections]:
-        """As `detect`, of each image and the caption beside it, one after another."""
-        return [self.detect(image, text) for image, text in zip(images, captions, strict=True)]
+        """As `CaptionModel.score`."""
+        if not self.together:
+            return [self.detect(image, text) for image, text in zip(images, captions, strict=True)]
+        found: dict[int, RawDetections] = {}
+        for rows in by_shape(images):
+            part = self._score_alike([images[row] for row in rows], [captions[row] for row in rows])
+            found |= dict(zip(rows, part, strict=True))
+        return [found[row] for row in range(len(images))]
 
-    @torch.inference_mode()
     def detect(self, image_HW3: NDArray[np.uint8], caption_text: str) -> RawDetections:
         """Score every query of the network against every token of the caption.
 
@@ -120,20 +139,33 @@ class GroundingDino:
         Raises:
             Refused: the caption has more than 256 tokens.
         """
-        encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
-        tokens = len(encoding["input_ids"])
-        if tokens > MAX_TOKENS:
-            raise Refused(f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time")
-        pixels_3HW = prepare_image(image_HW3, sizes=self.sizes).to(self.device)
+        return self._score_alike([image_HW3], [caption_text])[0]
+
+    @torch.inference_mode()
+    def _score_alike(self, images: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> list[RawDetections]:
+        """The same for images of one size."""
+        encodings = [self._encoded(text) for text in captions]
+        pixels_B3HW = torch.stack([prepare_image(image, sizes=self.sizes) for image in images]).to(self.device)
         with quiet():
-            output = self.model(pixels_3HW[None], captions=[caption_text])
-        self.passes += 1
-        height, width = image_HW3.shape[:2]
-        return RawDetections(
-            boxes_Q4=pixel_corners(output["pred_boxes"][0].float().cpu(), height=height, width=width),
-            token_scores_QT=output["pred_logits"][0, :, :tokens].float().sigmoid().cpu().numpy(),
-            offsets=tuple((int(start), int(end)) for start, end in encoding["offset_mapping"]),
-        )
+            output = self.model(pixels_B3HW, captions=list(captions))
+        self.passes += len(images)
+        height, width = images[0].shape[:2]
+        boxes_BQ4 = pixel_corners(output["pred_boxes"].float().cpu(), height=height, width=width)
+        scores_BQT = output["pred_logits"].float().sigmoid().cpu().numpy()
+        return [
+            RawDetections(
+                boxes_Q4=boxes_Q4,
+                token_scores_QT=scores_QT[:, : len(encoding["input_ids"])],
+                offsets=tuple((int(start), int(end)) for start, end in encoding["offset_mapping"]),
+            )
+            for boxes_Q4, scores_QT, encoding in zip(boxes_BQ4, scores_BQT, encodings, strict=True)
+        ]
+
+    def _encoded(self, caption_text: str) -> Any:
+        encoding = self.tokenizer(caption_text, return_offsets_mapping=True)
+        if (tokens := len(encoding["input_ids"])) > MAX_TOKENS:
+            raise Refused(f"the caption has {tokens} tokens, at most {MAX_TOKENS} fit: ask for fewer classes at a time")
+        return encoding
 
 
 def load_detector(
@@ -175,7 +207,7 @@ def load_detector(
             load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
         raise Refused(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
-    return GroundingDino(model, tokenizer, sizes=sizes, device=device)
+    return GroundingDino(model, tokenizer, sizes=sizes, device=device, together=not ref.is_embedded)
 
 
 def build_grounding_dino(sizes: DetectorSizes, tokenizer: BertTokenizer) -> nn.Module:

@@ -10,6 +10,8 @@ from resources.models.refs import ModelRef
 from resources.runtime import Runtime
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ops.tris.calibration import Scorer
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Truncation
@@ -31,10 +33,13 @@ def open_clip_model(name: str, runtime: Runtime) -> Clip:
     if ref.is_of_a_hub:
         from resources.models.open_clip_models import load_open_clip
 
-        return load_open_clip(name, ref.path(), device=device)
-    from resources.models.clip import load_clip
+        clip = load_open_clip(name, ref.path(), device=device)
+    else:
+        from resources.models.clip import load_clip
 
-    return load_clip(name, checkpoint=ref.path(), device=device)
+        clip = load_clip(name, checkpoint=ref.path(), device=device)
+    _settle(ref, clip.model, runtime)
+    return clip
 
 
 def open_detector(name: str, runtime: Runtime) -> Detector:
@@ -49,15 +54,21 @@ def open_detector(name: str, runtime: Runtime) -> Detector:
     if not ref.is_of_a_hub:
         from resources.models.grounding_dino import load_detector
 
-        detector, *companions = (part.path() for part in ref.parts)
-        return Captioned(load_detector(name, checkpoint=detector, bert=next(iter(companions), None), device=device))
+        checkpoint, *companions = (part.path() for part in ref.parts)
+        model = load_detector(name, checkpoint=checkpoint, bert=next(iter(companions), None), device=device)
+        _settle(ref, model.model, runtime)
+        return Captioned(model)
     if demand_served("detector", ref.path()) in QUERIES:
         from resources.models.owl import load_owl
 
-        return load_owl(ref.path(), device=device)
+        queried = load_owl(ref.path(), device=device)
+        _settle(ref, queried.model, runtime)
+        return queried
     from resources.models.hub_grounding_dino import load_hub_grounding_dino
 
-    return Captioned(load_hub_grounding_dino(ref.path(), device=device))
+    captioned = load_hub_grounding_dino(ref.path(), device=device)
+    _settle(ref, captioned.model, runtime)
+    return Captioned(captioned)
 
 
 def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
@@ -67,10 +78,14 @@ def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
         demand_served("segmenter", ref.path())
         from resources.models.hub_sam import load_hub_sam
 
-        return load_hub_sam(ref.path(), device=device)
+        hub_sam = load_hub_sam(ref.path(), device=device)
+        _settle(ref, hub_sam.model, runtime)
+        return hub_sam
     from resources.models.sam import load_segmenter
 
-    return load_segmenter(name, checkpoint=ref.path(), device=device)
+    sam = load_segmenter(name, checkpoint=ref.path(), device=device)
+    _settle(ref, sam.sam, runtime)
+    return sam
 
 
 def open_concepts(name: str, runtime: Runtime) -> ConceptSegmenter:
@@ -137,3 +152,11 @@ def open_irnet(backbone: str, runtime: Runtime, *, seed: int) -> Irnet:
 
     checkpoint = ModelRef("irn_trunk", backbone).path()
     return new_irnet(backbone, checkpoint=checkpoint, seed=seed).to(runtime.torch_device())
+
+
+def _settle(ref: ModelRef, model: nn.Module, runtime: Runtime) -> None:
+    """Prepare a published network for its device; the embedded ones stay as they are, to the last bit."""
+    from resources.models.batches import settle
+
+    if not ref.is_embedded:
+        settle(model, runtime)

@@ -31,10 +31,10 @@ if TYPE_CHECKING:  # open_clip takes long to import, and most segmenters have BE
 
     Words = Tokenizer | ClipTokenizer
 
-Size = Literal["embedded", "swin_b"]
+Size = Literal["embedded", "swin_t", "swin_b"]
 Text = Literal["bert", "clip"]
 CONFIGS: Mapping[type, Mapping[Size, Any]] = {
-    Lavt: {"embedded": lavt.EMBEDDED, "swin_b": lavt.SWIN_B_480},
+    Lavt: {"embedded": lavt.EMBEDDED, "swin_t": lavt.SWIN_T_384, "swin_b": lavt.SWIN_B_480},
     Meres: {"embedded": meres.EMBEDDED, "swin_b": meres.SWIN_B_480},
 }
 BERT_SIZES = (
@@ -46,6 +46,7 @@ BERT_SIZES = (
     "max_position_embeddings",
 )
 WORDS: Mapping[Text, str] = {"bert": "<folder of bert-base-uncased>", "clip": "<ViT-L-14-336px.pt>"}
+SWINS = {"swin_t": "swin_tiny_patch4_window7_224_22k.pth", "swin_b": "swin_base_patch4_window12_384_22k.pth"}
 S = TypeVar("S", bound=Lavt | Meres)
 
 
@@ -64,7 +65,8 @@ def build(
 
     Args:
         kind: `Lavt` or `Meres`.
-        size: "embedded" takes embedded backbones, "swin_b" the published ones.
+        size: "embedded" takes embedded backbones, "swin_b" the published ones, "swin_t" smaller published ones (LAVT
+            alone).
         switches: fields of the network's configuration to turn.
         text: the language encoder; CLIP's text tower reads at most 20 tokens.
         swin: folder of an embedded Swin (None: the one that ships), or `swin_base_patch4_window12_384_22k.pth`.
@@ -76,6 +78,8 @@ def build(
     Raises:
         Refused: a path is missing or of the other size, or a checkpoint does not fit.
     """
+    if size not in CONFIGS[kind]:
+        raise Refused(f"{kind.__name__} has no size {size!r}: choose {' or '.join(map(repr, CONFIGS[kind]))}")
     _check_sources(size, swin, words, text=text, random_weights=random_weights)
     config = replace(CONFIGS[kind][size], **(switches or {}))
     with torch.random.fork_rng(devices=[]):
@@ -122,7 +126,7 @@ def _check_sources(size: Size, swin: Path | None, words: Path | None, *, text: T
         raise Refused("the embedded size brings its own backbones; pass published checkpoints with size='swin_b'")
     if size != "embedded" and any(small) and not random_weights:
         raise Refused(
-            f"size={size!r} needs swin=<swin_base_patch4_window12_384_22k.pth> and words={WORDS[text]}; "
+            f"size={size!r} needs swin=<{SWINS[size]}> and words={WORDS[text]}; "
             "`wordmask doctor` says where people get them"
         )
 

@@ -8,13 +8,17 @@ Shapes: N boxes, H x W pixels of the image as given. Every mask comes back at th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.image_encoder import get_rel_pos
 from segment_anything.utils.transforms import ResizeLongestSide
+from torch import Tensor
+from torch.nn import functional
 
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
@@ -32,6 +36,8 @@ from resources.models.segmentation import (
 from resources.models.weights import building, load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
+BOXES_AT_ONCE = 32
+"""Prompts of one call of a published decoder; masks at 1024 pixels take 12 MB each."""
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
@@ -117,18 +123,53 @@ class _AtLeastOnePixel(ResizeLongestSide):
         return max(height, 1), max(width, 1)
 
 
+def fuse_attention(sam: Sam) -> None:
+    """Let a published SAM attend by torch's fused kernels: the package keeps every score matrix in memory.
+
+    At 1024 pixels a global block has 4096 tokens, whose scores take 1 GB in float32 with 16 heads. The embedded model
+    stays as it was, to the last bit.
+    """
+    for block in sam.image_encoder.blocks:
+        block.attn.forward = partial(_fused_attention, block.attn)
+
+
+def _fused_attention(attention: Any, x_BHWD: Tensor) -> Tensor:
+    """What `segment_anything`'s `Attention.forward` gives, within rounding."""
+    count, height, width, _ = x_BHWD.shape
+    qkv_3BKLD = attention.qkv(x_BHWD).reshape(count, height * width, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    queries, keys, values = qkv_3BKLD.unbind(0)
+    bias = _relative_positions(attention, queries, (height, width)) if attention.use_rel_pos else None
+    mixed_BKLD = functional.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=None if bias is None else bias.to(queries.dtype), scale=attention.scale
+    )
+    return attention.proj(mixed_BKLD.transpose(1, 2).reshape(count, height, width, -1))
+
+
+def _relative_positions(attention: Any, queries_BKLD: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, K, L, L): what rows and columns between two tokens add to their score."""
+    height, width = grid
+    rows_HHD = get_rel_pos(height, height, attention.rel_pos_h)
+    columns_WWD = get_rel_pos(width, width, attention.rel_pos_w)
+    queries_BKHWD = queries_BKLD.unflatten(2, grid)
+    by_row = torch.einsum("bkhwd,hgd->bkhwg", queries_BKHWD, rows_HHD)
+    by_column = torch.einsum("bkhwd,wgd->bkhwg", queries_BKHWD, columns_WWD)
+    return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+
+
 @dataclass
 class PackageSam(MaskSearch):
-    """A Sam of segment_anything with its prompts in pixels of the original image; takes one image at a time.
+    """A Sam of segment_anything with its prompts in pixels of the original image.
 
     Attributes:
         sam: the model, in evaluation mode, on its device.
         everything: settings of `automatic`.
+        boxes_at_once: prompts of one call of the decoder; 0: all.
         passes: image encodings so far, what a run pays for.
     """
 
     sam: Sam
     everything: EverythingSettings = field(default_factory=EverythingSettings)
+    boxes_at_once: int = 0
     passes: int = 0
 
     def segment(self, image_HW3: Image, boxes_N4: Boxes) -> Masks:
@@ -137,23 +178,56 @@ class PackageSam(MaskSearch):
         boxes_N4 = require_boxes(boxes_N4)
         if len(boxes_N4) == 0:
             return no_masks(image_HW3)
-        predictor = SamPredictor(self.sam)
-        predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
+        predictor = self._predictor()
         predictor.set_image(image_HW3)
         self.passes += 1
-        boxes = predictor.transform.apply_boxes_torch(torch.from_numpy(boxes_N4), image_HW3.shape[:2])
-        masks_N3HW, scores_N3, _ = predictor.predict_torch(
-            point_coords=None, point_labels=None, boxes=boxes.to(self.sam.device), multimask_output=True
-        )
-        return masks_N3HW.cpu().numpy(), scores_N3.float().cpu().numpy()
+        return self._decode(predictor, boxes_N4)
 
+    @torch.inference_mode()
     def segment_batch(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Masks]:
-        """As `Segmenter.segment_batch`, one image after another."""
-        return [self.segment(image, boxes_N4) for image, boxes_N4 in zip(images, boxes, strict=True)]
+        """As `Segmenter.segment_batch`: one pass of the encoder for all images that have a box."""
+        wanted = [row for row, boxes_N4 in enumerate(boxes) if len(boxes_N4)]
+        if len(wanted) < 2:
+            return [self.segment(image, boxes_N4) for image, boxes_N4 in zip(images, boxes, strict=True)]
+        predictors = [self._prepared(images[row]) for row in wanted]
+        inputs_B3SS = torch.cat([self.sam.preprocess(input_13HW) for _, input_13HW in predictors])
+        self.passes += len(wanted)
+        features_BDhw = self.sam.image_encoder(inputs_B3SS).split(1)
+        found = {}
+        for row, (predictor, _), features_1Dhw in zip(wanted, predictors, features_BDhw, strict=True):
+            predictor.features, predictor.is_image_set = features_1Dhw, True
+            found[row] = self._decode(predictor, require_boxes(boxes[row]))
+        return [found.get(row) or no_masks(image) for row, image in enumerate(images)]
+
+    def _predictor(self) -> SamPredictor:
+        predictor = SamPredictor(self.sam)
+        predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
+        return predictor
+
+    def _prepared(self, image_HW3: Image) -> tuple[SamPredictor, Tensor]:
+        """A predictor that knows the sizes of an image, and the image as the encoder's longest side wants it."""
+        require_image(image_HW3)
+        predictor = self._predictor()
+        resized_HW3 = predictor.transform.apply_image(image_HW3)
+        predictor.original_size, predictor.input_size = image_HW3.shape[:2], resized_HW3.shape[:2]
+        input_3HW = torch.as_tensor(resized_HW3, device=self.sam.device).permute(2, 0, 1).contiguous()
+        return predictor, input_3HW[None]
+
+    def _decode(self, predictor: SamPredictor, boxes_N4: Boxes) -> Masks:
+        """Masks of boxes in the image that a predictor holds."""
+        boxes = predictor.transform.apply_boxes_torch(torch.from_numpy(boxes_N4), predictor.original_size)
+        parts = [
+            predictor.predict_torch(
+                point_coords=None, point_labels=None, boxes=part.to(self.sam.device), multimask_output=True
+            )
+            for part in boxes.split(self.boxes_at_once or len(boxes))
+        ]
+        masks_N3HW = torch.cat([masks.cpu() for masks, _, _ in parts])
+        return masks_N3HW.numpy(), torch.cat([scores.float().cpu() for _, scores, _ in parts]).numpy()
 
     def _generator(self, **settings: Any) -> SamAutomaticMaskGenerator:
         generator = SamAutomaticMaskGenerator(self.sam, **settings)
-        generator.predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
+        generator.predictor = self._predictor()
         return generator
 
 
@@ -192,4 +266,5 @@ def load_segmenter(
     sam = sam_model_registry[name]()
     if checkpoint is not None:
         load_strictly(sam, weights, source=checkpoint)
-    return PackageSam(sam.to(device).eval())
+    fuse_attention(sam)
+    return PackageSam(sam.to(device).eval(), boxes_at_once=BOXES_AT_ONCE)

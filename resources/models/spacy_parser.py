@@ -48,3 +48,9 @@ def load_parser(name: str | Path = EMBEDDED) -> spacy.Language:
 def parse_all(nlp: spacy.Language, texts: Iterable[str], *, batch_size: int = 256) -> Iterator[Doc]:
     """Parse texts in batches, one document per text and in their order; nothing is kept."""
     return nlp.pipe(texts, batch_size=batch_size)
+
+
+def parse_words(nlp: spacy.Language, sentences: Iterable[tuple[str, ...]], *, batch_size: int = 256) -> Iterator[Doc]:
+    """Parse sentences that are words already, each word a token; one document per sentence and in their order."""
+    docs = (Doc(nlp.vocab, words=list(words)) for words in sentences)
+    return nlp.pipe(docs, batch_size=batch_size)

@@ -78,9 +78,11 @@ def new_bert(config: BertConfig) -> BertModel:
 
 
 def random_bert(width: int) -> BertModel:
-    """BERT-base, 768 wide, or the embedded size, at random."""
+    """BERT-base, 768 wide, MiniLM of six layers, 384 wide, or the embedded size, at random."""
     if width == 768:
         return new_bert(BertConfig())
+    if width == 384:
+        return new_bert(BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536))
     return new_bert(BertConfig(**read_card(ModelRef("bert").path())["architecture"]))
 
 

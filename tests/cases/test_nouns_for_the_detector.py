@@ -1,5 +1,6 @@
 """A noun that the detector cannot be asked for costs only itself, and more nouns than fit are asked for in parts."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -54,6 +55,9 @@ class Fills:
         for mask, (x0, y0, x1, y1) in zip(masks, boxes.astype(int), strict=True):
             mask[:, y0:y1, x0:x1] = True
         return masks, np.full((len(boxes), 3), 0.5, np.float32)
+
+    def segment_batch(self, images: Sequence[Pixels], boxes: Sequence[Any]) -> list[Any]:
+        return list(map(self.segment, images, boxes))
 
 
 def finder() -> Detected:

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from assets.segmenters.coco_export import COLUMNS, csv_bytes
+from assets.exports.coco import COLUMNS, csv_bytes
 from ops.refusal import Refused
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.class_pairs import read_class_pairs

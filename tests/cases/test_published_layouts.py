@@ -16,7 +16,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from assets.data.tables import EXPRESSIONS, QUARANTINE, ImageRow, Referent
-from assets.segmenters import coco_export
+from assets.exports.coco import coco_page
+from assets.exports.given import Export, Given
 from ops.refusal import Refused
 from resources.datasets import DatasetConfig, open_dataset
 from resources.datasets.coco_records import read_instances
@@ -296,12 +297,14 @@ def test_only_the_sections_that_are_read_are_demanded(tmp_path: Path) -> None:
 def test_exported_annotations_have_every_section_that_other_readers_demand() -> None:
     image = ImageRow(image_id="a", image_file="a.jpg", width=4, height=4, sha256="")
     referent = Referent(ref_id=3, object_id="o", image_id="a", split="val", sent_ids=[7], expressions=["it"])
-    given = coco_export._Given(image=image, referent=referent, sent_id=None, mask=Rle.of(np.ones((4, 4), bool)))
+    given = Given(image=image, referent=referent, sent_id=None, mask=Rle.of(np.ones((4, 4), bool)), score=0.5)
     coco = COCO()
-    coco.dataset = json.loads(coco_export._coco({"a": image}, [given]))
+    export = Export(stage="", images={"a": image}, given=[given], read=lambda _: b"")
+    coco.dataset = json.loads(coco_page(export))
     coco.createIndex()
     coco.info()
-    assert coco.dataset["licenses"] == []
+    assert coco.imgs[1]["license"] in [one["id"] for one in coco.dataset["licenses"]]
+    assert coco.anns[1]["score"] == 0.5
     assert coco.loadCats([1]) == [{"id": 1, "name": "object", "supercategory": "object"}]
     assert coco.annToMask(coco.loadAnns([1])[0]).sum() == 16
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from assets.segmenters.answers import Answer
 from ops.refusal import Refused
 from pipelines.commands import results
 from pipelines.commands import segment as module
+from pipelines.commands.answering import Answering
 from storage.outputs import LIST, LOCK, file_name, outputs
 
 Segment = Callable[..., list[str]]
@@ -22,7 +24,7 @@ Segment = Callable[..., list[str]]
 @pytest.fixture
 def segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """Segment with a stand-in for the model; the names of the files that the call wrote or wrote again."""
-    monkeypatch.setattr(module, "_open", lambda dataset, experiment, model: (model or "zs_bootstrap", _whole))
+    monkeypatch.setattr(module, "open_answering", _answering)
 
     def call(picture: str, expressions: Sequence[str] = ("the red square",), **options: Any) -> list[str]:
         options = {"dataset": "toyref", "experiment": "base", **options}
@@ -32,8 +34,12 @@ def segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     return call
 
 
-def _whole(expressions: Sequence[str], pixels: np.ndarray) -> list[np.ndarray]:
-    return [np.ones(pixels.shape[:2], bool) for _ in expressions]
+def _answering(dataset: str, experiment: str, model: str | None) -> Answering:
+    return Answering(dataset=dataset, experiment=experiment, by=model or "zs_bootstrap", segment=_whole)
+
+
+def _whole(expressions: Sequence[str], pixels: np.ndarray) -> list[Answer]:
+    return [Answer(mask=np.ones(pixels.shape[:2], bool), reason="model") for _ in expressions]
 
 
 def paint(path: Path, side: int = 8, colour: str = "red") -> None:

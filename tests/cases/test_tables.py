@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.segmenters.coco_export import COLUMNS, csv_bytes
+from assets.exports.coco import COLUMNS, csv_bytes
 from ops.refusal import Refused
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.class_pairs import read_class_pairs

@@ -58,6 +58,8 @@ def hostile_parts() -> dict[str, Any]:
         "scores": Scores(table=table, rules=(HOSTILE,)),
         "text": table,
         "reasons": odd,
+        "least_sure": odd,
+        "absence": HOSTILE,
         "losses": {HOSTILE: plot},
         "gallery": [shown],
         "training": [shown],

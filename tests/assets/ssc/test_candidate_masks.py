@@ -58,6 +58,9 @@ class Segmenter:
         masks = np.stack([block(4, 5, 9, 10), block(0, 0, 0, 0), block(16, 6, 20, 9)])
         return masks, np.array([0.5, 0.0, 0.4], np.float32)
 
+    def segment_batch(self, images: Sequence[Pixels], boxes: Sequence[Any]) -> list[Any]:
+        return list(map(self.segment, images, boxes))
+
     def automatic(self, _: Pixels) -> tuple[Any, Any]:
         return block(0, 0, 30, 10)[None], np.array([0.3], np.float32)
 
@@ -70,7 +73,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows(**knobs: Any) -> Sequence[CandidateRow]:
     work = cast(Work, SimpleNamespace(runtime=Runtime()))
-    return candidate_finder(work, CandidateKnobs(**knobs))(Query(image_id="a", classes=["cup"]), PIXELS)
+    return candidate_finder(CandidateKnobs(**knobs), work.runtime)(Query(image_id="a", classes=["cup"]), PIXELS)
 
 
 def test_a_box_in_which_nothing_is_found_keeps_its_row_but_is_no_candidate() -> None:

@@ -11,7 +11,8 @@ import torch
 from assets.data.tables import ImageRow, Referent
 from assets.ssc.candidate_masks import candidate_row
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.mask_choices import ChoiceByScore, Offered, matched_choices
+from assets.ssc.mask_choices import ChoiceByScore, matched_choices
+from assets.ssc.offers import Offered
 from assets.ssc.tables import CandidateRow, of_classes
 from ops.ssc.mask_selection import Choice
 

@@ -18,6 +18,7 @@ from ops.ssc.mask_selection import (
     mean_similarity,
     oracle_choice,
     random_choice,
+    teacher_choice,
 )
 
 
@@ -130,3 +131,34 @@ def test_the_oracle_takes_the_first_of_the_best_overlaps() -> None:
     assert oracle_choice(masks_NHW[:0], truth_HW).reason == "no candidate"
     with pytest.raises(ValueError, match="size"):
         oracle_choice(masks_NHW, truth_HW[:10])
+
+
+# a teacher's masks
+
+
+@pytest.mark.parametrize(
+    ("ious_SN", "scores_S", "index", "reason"),
+    [
+        ([[0.9, 0.1, 0.0]], [0.5], 0, "teacher"),
+        ([[0.9, 0.0], [0.8, 0.1], [0.0, 1.0]], [0.5, 0.5, 0.7], 0, "teacher"),  # two that agree outvote a surer third
+        ([[1.0, 0.0], [0.0, 1.0]], [0.4, 0.6], 1, "teacher"),  # of two that disagree the surer one counts
+        ([[1.0, 0.0], [0.0, 1.0]], [None, 0.6], 0, "teacher"),  # a score is missing: votes are equal, the first wins
+        ([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0], 0, "teacher"),
+        ([[0.49, 0.3]], [1.0], -1, "unlike the teacher's"),
+        ([[0.55, 0.49], [0.0, 0.49], [0.0, 0.49]], [1, 1, 1], 0, "teacher"),  # no mask is like the second one
+        ([], [], -1, "no mask of the teacher"),
+    ],
+)
+def test_a_teachers_masks_vote_for_candidates(
+    ious_SN: list[list[float]], scores_S: list[float | None], index: int, reason: str
+) -> None:
+    ious = np.array(ious_SN, dtype=float).reshape(len(ious_SN), -1 if ious_SN else 2)
+    choice = teacher_choice(ious, scores_S)
+    assert (choice.index, choice.reason) == (index, reason)
+    assert len(choice.scores_N) == ious.shape[1]
+
+
+def test_a_teachers_scores_are_averages_of_overlaps_and_without_candidates_there_is_no_choice() -> None:
+    choice = teacher_choice(np.array([[1.0, 0.0], [0.5, 0.5]]), [0.75, 0.25])
+    assert choice.scores_N == (87.5, 12.5)
+    assert teacher_choice(np.zeros((3, 0)), [None] * 3).reason == "no candidate"

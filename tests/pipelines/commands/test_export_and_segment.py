@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
+from assets.ssc.tables import choices_of
 from pipelines.commands.export import export
 from pipelines.commands.segment import segment
 from pipelines.graph.load import identify, planned
@@ -78,6 +79,9 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
         assert found["area"] == mask.sum()
         assert coco.imgs[found["image_id"]]["file_name"] == images[one.image_id].image_file
         assert (found["object_id"], found["split"]) == (one.object_id, one.split)
+        choice = choices_of(finished["mask_choices"])[one.ref_id]
+        sure = (choice.confidence, choice.margin) if stage == "mask_choices" else (None, None)
+        assert (found.get("score"), found.get("margin")) == sure
         said = dict(zip(one.sent_ids, one.expressions, strict=True))
         assert found["sentences"] == ([said[sent_id]] if sent_id is not None else one.expressions)
 
@@ -95,6 +99,32 @@ def test_masks_leave_as_coco_annotations_and_come_back_as_drawn_masks(
     assert found == sorted(mask.tobytes() for mask in masks.values() if not mask.all())
 
 
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize(
+    ("name", "wanted", "hand_made"),
+    [
+        ("datasets", ["README.md", "data"], "README.md"),
+        ("yolo", ["data.yaml", "images", "labels", "objects.csv"], "data.yaml"),
+        ("label-studio", ["config.xml", "images", "tasks.json"], "config.xml"),
+    ],
+)
+def test_other_formats_lie_in_the_folder_of_the_stage_and_write_nothing_over(
+    tmp_path: Path, name: str, wanted: list[str], hand_made: str
+) -> None:
+    (tmp_path / "mask_choices").mkdir()
+    (tmp_path / "mask_choices" / hand_made).write_text("mine")
+    export("little", "try", tmp_path, stages=["mask_choices"], format=name, with_images=True)
+    (folder,) = tmp_path.glob("mask_choices-*")
+    assert sorted(path.name for path in folder.iterdir()) == wanted
+    assert (tmp_path / "mask_choices" / hand_made).read_text() == "mine"
+    there = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix == ".png"}
+    if name != "datasets":
+        originals = {path.read_bytes() for path in pictures().rglob("*.png")}
+        assert {path.read_bytes() for path in there} <= originals
+    export("little", "try", tmp_path, stages=["mask_choices"], format=name, with_images=True)
+    assert list(tmp_path.glob("mask_choices-*")) == [folder]
+
+
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
     finished: Finished, tmp_path: Path
 ) -> None:
@@ -108,6 +138,15 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(
         assert (mask == decode(row["rle"], row["height"], row["width"])).all()
     with Image.open(tmp_path / "out" / "mine_overlay.png") as drawn:
         assert drawn.size == (image.width, image.height)
+    answered = segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try")
+    assert answered.title is not None
+    assert str(answered.title) == "zs_bootstrap of try on little"
+    chosen = segment(Path(copy), one.expressions, tmp_path / "out", dataset="little", experiment="try", model="choice")
+    assert str(chosen.title) == "choice (S1 and S2, no trained model) of try on little"
+    alone = segment(Path(copy), one.expressions, tmp_path / "else", dataset="toyref", experiment="base")
+    assert str(alone.title) == "choice (S1 and S2, no trained model) of base on toyref"
+    with pytest.raises(ValueError, match=r"tris on toyref has no finished model, and no choice among candidates"):
+        segment(Path(copy), ["it"], tmp_path, dataset="toyref", experiment="tris")
     with pytest.raises(ValueError, match=r"no finished supervised.*finished are zs_bootstrap"):
         segment(Path(copy), ["it"], tmp_path, dataset="little", experiment="try", model="supervised")
     with pytest.raises(ValueError, match="the expression is empty"):

@@ -34,7 +34,7 @@ from ops.evaluation.noun_hits import evaluate_nouns
 from ops.ssc.nouns import noun_phrases
 from resources.datasets.class_pairs import read_class_pairs
 from resources.models.refs import ModelRef
-from resources.models.spacy_parser import load_parser, parse_all
+from resources.models.spacy_parser import load_parser, parse_all, parse_words
 from tests.paths import SHARED
 
 DATA = SHARED / "data"
@@ -252,3 +252,10 @@ def test_nine_of_ten_real_expressions_give_a_synonym_of_their_class(nlp: spacy.L
 def test_the_development_file_has_the_sentences_it_states() -> None:
     found = list(read_conllu(TREEBANK / "en_ewt-ud-dev.conllu.gz"))
     assert (len(found), sum(map(len, found))) == (2001, 25147)
+
+
+def test_words_stay_the_tokens_of_a_parse(nlp: spacy.Language) -> None:
+    sentences = [("cannot", "left-most", "guy's"), ("man", "behind", "the", "bus")]
+    docs = list(parse_words(nlp, sentences))
+    assert [tuple(token.text for token in doc) for doc in docs] == sentences
+    assert docs[1][1].head.text == "bus"

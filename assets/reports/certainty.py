@@ -1,0 +1,68 @@
+"""How sure the choices of a page are: the least sure ones first, and what the threshold of absent objects does."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from assets.data.tables import Referent
+from assets.reports.html import PageTable, page_table
+from assets.ssc.absent_objects import THRESHOLD
+from assets.ssc.tables import ChoiceRow
+from storage.artifact import Artifact
+
+LISTED = 12
+"""Choices that a page names."""
+COLUMNS = ("expressions", "because", "candidates", "confidence", "margin")
+
+
+def least_sure_first(referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> list[Referent]:
+    """In the order of their margins; at the end, in their own order, those that have none."""
+
+    def margin(referent: Referent) -> float:
+        choice = choices.get(referent.ref_id)
+        return inf if choice is None or choice.margin is None else choice.margin
+
+    return sorted(referents, key=margin)
+
+
+def least_sure(referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> PageTable | None:
+    """The choices of smallest margin; None where none has any."""
+    rows = [
+        {
+            "expressions": " | ".join(referent.expressions),
+            "because": choice.reason,
+            "confidence": _number(choice.confidence),
+            "margin": _number(choice.margin),
+            "candidates": len(choice.candidates),
+        }
+        for referent in least_sure_first(referents, choices)
+        if (choice := choices.get(referent.ref_id)) is not None and choice.margin is not None
+    ]
+    return page_table(rows[:LISTED], COLUMNS) if rows else None
+
+
+def told(choice: ChoiceRow) -> str:
+    """The reason of a choice, and how sure it is."""
+    sure = "" if choice.confidence is None else f", confidence {_number(choice.confidence)}"
+    ahead = "" if choice.margin is None else f", margin {_number(choice.margin)}"
+    return f"{choice.reason}{sure}{ahead}"
+
+
+def is_calibration(metric: str) -> bool:
+    """Whether a metric of `mask_choices` tells of the threshold of absent objects, and counts no reason."""
+    return metric.startswith("absent: ")
+
+
+def absence(mask_choices: Artifact) -> str:
+    """A sentence on the threshold; empty where there is none."""
+    metrics = mask_choices.manifest.metrics
+    if THRESHOLD not in metrics:
+        return ""
+    n_acc, lost = (100 * float(metrics[f"absent: {name}"]) for name in ("N-acc", "true sentences lost"))
+    return (
+        f"What scores below {float(metrics[THRESHOLD]):.2f} is absent and gets no mask: {n_acc:.1f} % of sentences of "
+        f"other images (N-acc), and {lost:.1f} % of an image's own, which are lost."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
