@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from ops.refusal import Refused
 from resources.runtime import Precision, Runtime
 
 ENCODERS = (
@@ -36,13 +35,13 @@ class Batches(Generic[T, R]):
         self.size = size
         runtime.note({"batch": str(size)})
 
-    def __call__(self, items: Sequence[T]) -> list[R | Refused]:
-        """One result an item, in order; of an item that is refused the refusal, which costs its neighbours nothing.
+    def __call__(self, items: Sequence[T]) -> list[R]:
+        """One result an item, in order.
 
         Raises:
             torch.OutOfMemoryError: the memory does not even hold one.
         """
-        results: list[R | Refused] = []
+        results: list[R] = []
         while len(results) < len(items):
             part = items[len(results) : len(results) + self.size]
             try:
@@ -51,8 +50,6 @@ class Batches(Generic[T, R]):
                 if len(part) == 1:
                     raise
                 self._halve(len(part))
-            except Refused as problem:
-                results += [problem] if len(part) == 1 else [self([item])[0] for item in part]
         return results
 
     def _halve(self, tried: int) -> None:

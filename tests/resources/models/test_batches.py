@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from ops.refusal import Refused
 from resources.models.batches import Batches, encoder_of, passes, settle
 from resources.models.grounding_dino import load_detector
 from resources.models.sam import PackageSam, SamShape, build_small_sam, fuse_attention
@@ -38,16 +37,6 @@ def test_a_batch_halves_until_it_fits_and_stays_so(holds: int, sizes: list[int],
     assert asked == sizes
     assert batches.size == left
     assert machine_of(runtime)["images_at_once"] == left
-
-
-def test_an_item_that_is_refused_is_told_alone() -> None:
-    def compute(items: Sequence[int]) -> list[int]:
-        if 3 in items:
-            raise Refused("three")
-        return [item * item for item in items]
-
-    found = Batches(compute, runtime=Runtime(), size=4)(range(6))
-    assert [str(one) for one in found] == ["0", "1", "4", "three", "16", "25"]
 
 
 def test_what_does_not_fit_alone_is_told() -> None:
