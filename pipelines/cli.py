@@ -407,12 +407,14 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
     raise typer.Exit(0 if healthy else 1)
 
 
-def _run(dataset: str, experiment: str, *, until: str | None = None, **runtime: bool | int) -> None:
+def _run(
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+) -> None:
     from ops.refusal import Refused
     from pipelines.commands.run import run_experiment
 
     with _clear_errors():
-        if not run_experiment(dataset, experiment, until=until, **runtime):
+        if not run_experiment(dataset, experiment, until=until, train=train, **runtime):
             raise Refused("the run did not finish; what was computed is kept, and the same command goes on from there")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ops.refusal import Refused
 
+LONGEST_PATH = 300
+"""Characters of a path in a message."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -42,6 +44,29 @@ def open_file(path: Path) -> BufferedReader:
         raise Refused(f"{path.name} is {_KINDS.get(kind, 'no regular file')}; a regular file is wanted")
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "rb")
+
+
+def require_folder(path: Path, advice: str) -> None:
+    """Refuse what is no folder, or can not be reached.
+
+    Raises:
+        Refused: says why, and the advice.
+    """
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except (OSError, ValueError) as problem:  # ValueError: a name with a NUL
+        why = getattr(problem, "strerror", None) or problem
+        raise Refused(f"{shortened(path)} can not be reached ({why}); {advice}") from problem
+    if not is_folder:
+        raise Refused(f"{shortened(path)} is no folder; {advice}")
+
+
+def shortened(path: Path) -> str:
+    """A path as a message names it."""
+    text = str(path)
+    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}..."
 
 
 def digest_of(path: Path) -> str:

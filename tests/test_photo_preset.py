@@ -16,7 +16,7 @@ from pipelines.cli import app
 from pipelines.commands.models import missing_models
 from pipelines.graph.load import planned
 from pipelines.graph.state import ready
-from resources.checkpoints import EMBEDDED_FOLDER
+from resources.embedded.cards import EMBEDDED_FOLDER
 from resources.paths import home
 from tests.paths import SHARED
 from tests.resources.hub_server import Hub, running

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from assets.framework.knob_types import Seed
+from assets.framework.knobs import Settings
 from resources.datasets import DatasetConfig
 
 
-class ToyWorld(BaseModel):
+class ToyWorld(Settings):
     """Which embedded world."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
     size: Literal["tiny", "small", "base"] = "small"

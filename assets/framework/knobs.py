@@ -3,27 +3,33 @@
 What does not change a result (device, batch sizes of inference, threads) is in `resources.runtime`, never here.
 """
 
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
-class Knobs(BaseModel):
-    """Base of all knob sets: frozen, and an unknown name is an error."""
+class Settings(BaseModel):
+    """What a person sets in a file: frozen, an unknown name is an error, and a switch is no number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    later: ClassVar[tuple[str, ...]] = ()
-    """Own knobs that are younger than artifacts: at their defaults no recipe has them, what was made before stays."""
 
     @model_validator(mode="before")
     @classmethod
     def _numbers_are_no_switches(cls, given: Any) -> Any:
         """`epochs: yes` is a slip, and not one epoch."""
         for name, value in given.items() if isinstance(given, dict) else ():
-            if isinstance(value, bool) and name in cls.model_fields and _is_number(cls.model_fields[name].annotation):
-                raise ValueError(f"{name} is {str(value).lower()}, and a number is wanted")
+            switch = next((one for one in _leaves(value) if isinstance(one, bool)), None)
+            if switch is not None and name in cls.model_fields and _is_number(cls.model_fields[name].annotation):
+                raise ValueError(f"{name} is {str(switch).lower()}, and a number is wanted")
         return given
+
+
+class Knobs(Settings):
+    """Base of all knob sets."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Own knobs that are younger than artifacts: at their defaults no recipe has them, what was made before stays."""
 
     def models(self) -> tuple[str, ...]:
         """Names in the checkpoint registry whose weights shape this stage's result."""
@@ -41,10 +47,29 @@ class Knobs(BaseModel):
 
 
 def _is_number(annotation: Any) -> bool:
-    """Whether a field holds a number, or a number or nothing."""
-    kinds = get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
-    plain = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds}
-    return bool(plain & {int, float})
+    """Whether a field holds a number, or several, and no switch."""
+    kinds = set(_kinds(annotation))
+    return bool not in kinds and bool(kinds & {int, float})
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types of the plain values in a field, whatever holds them."""
+    if get_origin(annotation) is Literal:
+        yield from map(type, get_args(annotation))
+    elif get_origin(annotation) is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif parts := get_args(annotation):
+        yield from (kind for part in parts for kind in _kinds(part))
+    else:
+        yield annotation
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """A value, or all that a list holds."""
+    if isinstance(value, list | tuple):
+        yield from (leaf for one in value for leaf in _leaves(one))
+    else:
+        yield value
 
 
 class NoKnobs(Knobs):

@@ -1,6 +1,6 @@
 """Knobs of MERES: what it learns from, and the switches of its ablations (MERES spec 9)."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -79,7 +79,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     """What is added to the pixels as keys (spec 3.3)."""
     joint_width: Channels | None = None
     """E, where words and pixels are compared (spec 4.2)."""
-    looking_stages: tuple[Literal[1, 2, 3, 4], ...] = (1, 2, 3, 4)
+    looking_stages: Annotated[tuple[Literal[1, 2, 3, 4], ...], Field(min_length=1)] = (1, 2, 3, 4)
     """Stages of the decoder that look at the guidance, 1 the finest (spec 5)."""
     contrasted_queries: bool | None = None
     """Whether the decoder's pixels are instance-normalised before they look, as LAVT's are; the small size needs it."""

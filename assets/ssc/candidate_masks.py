@@ -65,9 +65,6 @@ class Query:
     classes: Sequence[str]
 
 
-Find = Callable[[Query, Pixels], list[CandidateRow]]
-
-
 def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
     key = digest([image.image_id, image.sha256, classes])
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
@@ -81,7 +78,7 @@ def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
     return {image_id: sorted(classes) for image_id, classes in asked.items()}
 
 
-def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Find":
+def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Everything | Detected | OfConcepts":
     """What finds the candidates of an image, by `knobs.source`."""
     if knobs.imports:
         raise Refused(
@@ -96,7 +93,7 @@ def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Find":
     return Detected(detector=detector, segmenter=segmenter, knobs=knobs, runtime=runtime)
 
 
-def fill(work: Work, tasks: Sequence[ImageTask[Query]], find: "Find") -> Tally:
+def fill(work: Work, tasks: Sequence[ImageTask[Query]], find: "Everything | Detected | OfConcepts") -> Tally:
     """The table of candidates; several images share a pass where the models are published ones."""
     size = find.images_at_once() if isinstance(find, Detected) else 1
     if size == 1 or not isinstance(find, Detected):
@@ -185,10 +182,6 @@ class OfConcepts:
     def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
         """The classes of all queries that SAM 3 is not asked for as they are, in alphabetical order."""
         return reworded_rows(self.concepts, queries)
-
-
-Find = Everything | Detected | OfConcepts
-"""(query, pixels) -> the candidates of an image."""
 
 
 def kept_rows(

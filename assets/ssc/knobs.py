@@ -34,7 +34,7 @@ class ProjectionKnobs(Knobs):
 
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
-    labels: Literal["coco80", "toyref"] | tuple[str, ...] = "coco80"
+    labels: Literal["coco80", "toyref"] | Annotated[tuple[str, ...], Field(min_length=1)] = "coco80"
     clip: str = "embedded"
     vote: Literal["majority", "all"] = "majority"
 
@@ -145,8 +145,8 @@ class ChoiceKnobs(TeacherKnobs):
     global_share: Share = 0.95
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
-    """Finds the head noun's chunk for the rule `global_local`, the number of objects for `plural`, and for `places` what
-    a place is relative to."""
+    """Finds the head noun's chunk for the rule `global_local`, the number of objects for `plural`, and what a place is
+    relative to for `places`."""
     places: float = Field(default=0.0, ge=0, le=1000)
     """Points of 100 * cosine for each nat that an expression's place words give to a candidate (ops/ssc/PLACES.md);
     0 is off, and reads no place. 1 takes CLIP's similarities for logits, which they are to CLIP itself."""
@@ -190,7 +190,7 @@ class ChoiceKnobs(TeacherKnobs):
         return (clip, parser) if self._parses else (clip,)
 
     def unread(self) -> tuple[str, ...]:
-        """The knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others of a teacher's choice."""
+        """Knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others where one chooses."""
         if self.imports:
             return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
         unread: tuple[str, ...] = ("teacher", "least_iou")

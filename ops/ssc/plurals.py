@@ -66,7 +66,7 @@ def agreed(said: Sequence[Said]) -> Said:
     if 2 * len(several) <= len(said):
         return 1
     counts = Counter(number for number in several if number != "all")
-    return max(counts, key=counts.__getitem__) if counts else "all"
+    return counts.most_common(1)[0][0] if counts else "all"
 
 
 def several_best(scores_N: Sequence[float], best: int, said: Said, *, margin: float) -> list[int]:

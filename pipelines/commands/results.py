@@ -4,6 +4,7 @@ A world is a style of expressions and a seed; other seeds have other scenes and 
 `toyref`, and the ablations, are registered when a table is first asked for, so that a fresh graph stays small.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipelines.config.dataset_files import DatasetFile, ask_for, write_once
 from pipelines.config.paper_tables import PaperTable, Row, numbered
 from pipelines.graph.load import in_use, leading_to, load_plan
 from pipelines.graph.state import states_of
+from resources.opening import read_file
 from resources.store import open_store
 from storage.artifact import Store
 
@@ -60,17 +62,21 @@ def write_results(
     register(styles, seeds, tables)
     instances = load_plan()
 
-    earlier = out.read_text() if out.exists() else ""
+    earlier = _written(out)
     if earlier.strip() and not earlier.startswith(HEAD.splitlines()[0] + "\n"):
         raise Refused(f"{out} is no page of results and would be lost; name another file with --out")
 
     def write() -> None:
-        earlier = out.read_text() if out.exists() else ""
-        out.write_text(markdown(styles, seeds, tables, earlier, instances=instances))
+        out.write_text(markdown(styles, seeds, tables, _written(out), instances=instances))
 
     failed = [] if show else run_rows(instances, styles, seeds, tables, write)
     write()
     return failed
+
+
+def _written(out: Path) -> str:
+    """What the page holds so far; what is no text is no page of ours."""
+    return read_file(out).decode(errors="replace") if os.path.lexists(out) else ""
 
 
 def world(style: Style, seed: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from assets.data.source import Source, ToyWorld
 from assets.stages import STAGES
@@ -23,6 +23,7 @@ from pipelines.config.yaml_files import (
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.records import Kind
+from resources.opening import require_folder
 from resources.paths import home
 from storage.files import write_bytes
 from storage.locks import exclusive
@@ -53,6 +54,14 @@ class DatasetFile(BaseModel):
     toy: ToyWorld | None = None
     experiments: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _says_where_the_data_are(self) -> "DatasetFile":
+        if self.toy is None and self.root is None and self.kind != "toyref":
+            raise ValueError("root is lacking; name the folder that holds the data")
+        if self.toy is not None and self.kind != "toyref":
+            raise ValueError(f"toy draws a world of the kind toyref, the kind is {self.kind}; leave out one of them")
+        return self
+
 
 class PlannedDataset(NamedTuple):
     """A data set and who is run on it, beside the experiments that name it themselves."""
@@ -76,16 +85,20 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
     where that file is broken.
     """
     files, left_out = read_each(folders, DatasetFile)
+    sources: dict[Path, Source] = {}
+    for path, file in files.items():
+        try:
+            sources[path] = _source(path.stem, file, path.parent)
+        except Refused as problem:
+            left_out.append(LeftOut(path, str(problem)))
     try:
         asked = _asked()
     except Refused as problem:
         asked = {}
         left_out.append(LeftOut(home() / ASKED, str(problem)))
     known = {
-        path.stem: PlannedDataset(
-            path.stem, _source(path.stem, file, path.parent), file.experiments, tuple(asked.get(path.stem, ()))
-        )
-        for path, file in files.items()
+        path.stem: PlannedDataset(path.stem, source, files[path].experiments, tuple(asked.get(path.stem, ())))
+        for path, source in sources.items()
     }
     paths = {path.stem: path for path in files}
     return Described("data set", known, paths, tuple(left_out), ", and `wordmask add` registers a folder")
@@ -167,8 +180,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
     experiments, datasets = read_both()
     experiments.named(experiment)
     datasets.require_whole(name)
-    if not folder.is_dir():
-        raise Refused(f"{folder} is no folder; give the one that holds the images and their expressions")
+    require_folder(folder, "give the one that holds the images and their expressions")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)
@@ -184,7 +196,7 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
 
 
 def _source(name: str, file: DatasetFile, folder: Path) -> Source:
-    root = home() / "worlds" / name if file.root is None else (folder / file.root).resolve()
+    root = home() / "worlds" / name if file.root is None else _resolved(folder / file.root)
     config = DatasetConfig(
         kind=file.kind,
         root=root,
@@ -196,6 +208,14 @@ def _source(name: str, file: DatasetFile, folder: Path) -> Source:
         image_identity=file.image_identity,
     )
     return Source(config=config, train=file.train, evaluate=file.evaluate, toy=file.toy)
+
+
+def _resolved(path: Path) -> Path:
+    """Where all links lead; `Refused` where they lead around in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as problem:
+        raise Refused(f"root: {path} leads nowhere ({problem}); name the folder itself") from problem
 
 
 def _require_usable(corpus: Corpus, root: Path) -> None:

@@ -5,9 +5,10 @@ dates, lists and mappings is built.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,11 +24,15 @@ DEEPEST = 50
 """Lists and mappings within each other."""
 MOST_DIGITS = 18
 """Of a whole number; it fits into 64 bits."""
+MOST_DIRECTIVES = 100
+"""Lines such as %TAG; the parser compares each with all others."""
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The fast one where PyYAML was built with it; both read the same."""
 _PLAIN = "tag:yaml.org,2002:"
 _NAMES = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map", "merge")
 _KINDS = frozenset(_PLAIN + name for name in _NAMES)
+_SIXTIES = re.compile(r"[-+]?[0-9_]+(:[0-9_]+)+(\.[0-9_]*)?")
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -61,17 +66,28 @@ def told(error: ValidationError, kind: type[BaseModel] | None = None, *, stage: 
     """
     found = error.errors(include_url=False, include_context=False)
     lines = [
-        _misspelt(str(one["loc"][0]), list(kind.model_fields), stage)
-        if kind is not None and one["type"] == "extra_forbidden" and len(one["loc"]) == 1
+        _misspelt(one["loc"], list(parent.model_fields), stage)
+        if one["type"] == "extra_forbidden" and (parent := _holder(kind, one["loc"])) is not None
         else _finding(one["loc"], one["msg"], one["input"])
         for one in found[:most]
     ]
     return "; ".join(lines) + (f"; and {len(found) - most} more" if len(found) > most else "")
 
 
-def _misspelt(name: str, known: Sequence[str], stage: str) -> str:
+def _holder(kind: type[BaseModel] | None, place: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model in which the last name of a place stands, as far as models alone lead there."""
+    for name in place[:-1]:
+        field = kind.model_fields.get(str(name)) if kind is not None else None
+        parts = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+        kind = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
+    return kind
+
+
+def _misspelt(place: tuple[int | str, ...], known: Sequence[str], stage: str) -> str:
+    *above, name = (str(part)[:60] for part in place)
     complaint, whose = ("no knob is called", f"knobs of {stage}") if stage else ("no key is called", "keys")
-    return unknown(complaint, name, known, f"{whose}: {', '.join(known) or 'none'}")
+    more = f" of {'.'.join(above)}" if above else ""
+    return unknown(complaint, name, known, f"{whose}{more}: {', '.join(known) or 'none'}")
 
 
 def _finding(place: tuple[int | str, ...], message: str, value: object) -> str:
@@ -161,6 +177,8 @@ def _demand_bounded(text: str) -> None:
         Refused: it is too much, too deep, or holds itself.
         yaml.YAMLError: it is no YAML.
     """
+    if text.count("\n%") > MOST_DIRECTIVES:
+        raise Refused(f"it has more than {MOST_DIRECTIVES} directives (lines that begin with %)")
     unfolding = _Unfolding()
     for event in yaml.parse(text, Loader=Loader):
         if isinstance(event, yaml.AliasEvent):
@@ -174,7 +192,7 @@ def _demand_bounded(text: str) -> None:
 
 
 def _demand_plain(node: yaml.Node) -> None:
-    """Refuse kinds of values that only some programs know, and keys that a mapping has twice."""
+    """Refuse kinds of values that only some programs know, numbers that are two, and keys that a mapping has twice."""
     seen: set[int] = set()
     left = [node]
     while left:
@@ -184,11 +202,23 @@ def _demand_plain(node: yaml.Node) -> None:
         seen.add(id(one))
         if one.tag not in _KINDS:
             raise Refused(f"line {one.start_mark.line + 1}: values of the kind {one.tag[:60]!r} are not read")
+        if isinstance(one, yaml.ScalarNode) and (problem := _ambiguity(one)):
+            raise Refused(f"line {one.start_mark.line + 1}: {problem}")
         if isinstance(one, yaml.MappingNode):
             _demand_distinct(one)
             left += [part for pair in one.value for part in pair]
         elif isinstance(one, yaml.SequenceNode):
             left += one.value
+
+
+def _ambiguity(scalar: yaml.ScalarNode) -> str | None:
+    """Why a number is one thing to a person and another to YAML 1.1, which counts 1:30 in sixties and 010 in eights."""
+    value = str(scalar.value)
+    if scalar.tag == f"{_PLAIN}int" and _OCTAL.fullmatch(value):
+        return f"{value[:40]} counts in eights, as YAML reads it; leave out the 0, or quote what is no number"
+    if scalar.tag in (f"{_PLAIN}int", f"{_PLAIN}float") and _SIXTIES.fullmatch(value):
+        return f"{value[:40]} counts in sixties, as YAML reads it; write the number without :, or quote what is none"
+    return None
 
 
 def _demand_distinct(mapping: yaml.MappingNode) -> None:

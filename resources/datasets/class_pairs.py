@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ops.evaluation.noun_hits import LabelledExpression
 from ops.refusal import Refused
 from resources.datasets.plain_tables import read_table
 from resources.datasets.table_rows import Columns
-from resources.opening import read_file
+from resources.opening import read_file, shortened
 
 SYNONYMS = "coco_synonyms.txt"
 COLUMNS = Columns(wanted=("dataset", "sent", "category"))
@@ -36,8 +37,8 @@ def read_class_pairs(pairs: Path, *, synonyms: Path | None = None) -> ClassPairs
     """
     table = synonyms or pairs.parent / SYNONYMS
     for path in (pairs, table):
-        if not path.exists():
-            raise Refused(f"{path} is missing; --pairs takes a CSV that has {SYNONYMS} beside it")
+        if not os.path.exists(path):  # noqa: PTH110  Path.exists raises where a name is too long
+            raise Refused(f"{shortened(path)} is missing; --pairs takes a CSV that has {SYNONYMS} beside it")
     rows = read_table(pairs, COLUMNS)
     if broken := [f"{row.place}: {row.problem}" for row in rows if row.problem is not None]:
         raise Refused(f"{pairs.name} has {len(broken)} rows that can not be read ({'; '.join(broken[:3])})")

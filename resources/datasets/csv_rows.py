@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ops.refusal import Refused
-from resources.datasets.table_rows import Columns, WrittenRow, demand
+from resources.datasets.table_rows import Columns, WrittenRow, column_name, demand
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 HEADER_LINES = 20
@@ -28,7 +28,7 @@ class Header:
     """The first line of a table that is not empty."""
 
     names: Sequence[str]
-    """In lower case; empty ones at the end are left out."""
+    """As `column_name` gives them; empty ones at the end are left out."""
     separator: str
     end: int
     """Lines up to here."""
@@ -95,7 +95,7 @@ def _headers(lines: Sequence[str]) -> Iterator[Header]:
     for separator in separators:
         reader = csv.reader(lines[start : start + HEADER_LINES], delimiter=separator)
         try:
-            names = [cell.strip().lower() for cell in next(reader)]
+            names = [column_name(cell) for cell in next(reader)]
         except (StopIteration, csv.Error):
             continue
         while names and not names[-1]:

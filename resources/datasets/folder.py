@@ -8,6 +8,7 @@ id is and which cells are empty.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from resources.datasets.plain_tables import read_table
 from resources.datasets.reading import GroundTruths, Layout, Manifest
 from resources.datasets.records import DatasetConfig, Expression, GroundTruth, QuarantinedRow
 from resources.datasets.table_rows import Columns, Row, shown
+from resources.opening import shortened
 
 COLUMNS = Columns(
     wanted=("image", "expression"), optional=("object_id", "split", "mask"), labels=frozenset({"object_id", "split"})
@@ -165,11 +167,11 @@ def _ground_truth(object_id: str, image_file: str, mask: str, config: DatasetCon
 def _find(config: DatasetConfig) -> Path:
     if config.manifest is not None:
         path = config.root / config.manifest
-        if not path.exists():
-            raise Refused(f"{path} is missing; set manifest to the file with the expressions")
+        if not os.path.exists(path):  # noqa: PTH110  Path.exists raises where a name is too long or may not be read
+            raise Refused(f"{shortened(path)} is missing; set manifest to the file with the expressions")
         return path
-    found = [path for name in MANIFESTS if (path := config.root / name).exists()]
-    found = found or [path for name in OTHER_MANIFESTS if (path := config.root / name).exists()]
+    found = [path for name in MANIFESTS if os.path.lexists(path := config.root / name)]
+    found = found or [path for name in OTHER_MANIFESTS if os.path.lexists(path := config.root / name)]
     if len(found) == 1:
         return found[0]
     if found:

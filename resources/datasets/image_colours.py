@@ -28,7 +28,8 @@ DARKEST = 0.25
 SRGB_TOLERANCE = 3
 """Grey levels of 255; a profile that moves no colour further than this is sRGB, of which there are many spellings."""
 
-_BITS, _PHOTOMETRIC, _PLANAR = 258, 262, 284
+_BITS, _PHOTOMETRIC, _PLANAR, _FORMAT = 258, 262, 284, 339
+_SIGNED = 2
 _UNPACKED = {";16": 16, "L;2": 2, "L;4": 4}
 _MODE_OF_SPACE = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Colour space of an ICC profile -> mode of an image that it fits."""
@@ -42,6 +43,8 @@ class Samples:
     """Bits of one sample."""
     inverted: bool = False
     """0 is white, and the decoder leaves it so."""
+    signed: bool = False
+    """Samples may be below 0, which the decoder does not know."""
     apart: bool = False
     """Each colour in a plane of its own."""
     clear: Any = None
@@ -59,6 +62,7 @@ def described(image: Image.Image) -> Samples:
     return Samples(
         bits=max(tags[_BITS]) if _BITS in tags else _bits(image),
         inverted=image.mode in SIXTEEN_BIT_MODES and tags.get(_PHOTOMETRIC) == 0,
+        signed=image.mode == "L" and _SIGNED in tags.get(_FORMAT, ()),
         apart=tags.get(_PLANAR) == 2,
         clear=image.info.get("transparency"),
         profile=profile if isinstance(profile, bytes) else None,
@@ -80,6 +84,10 @@ def mode_problem(image: Image.Image, samples: Samples) -> str | None:
     """Why the samples can not be read, or None."""
     if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and image.format == "PPM"):
         return None
+    if image.mode == "P" and image.palette is None:
+        return "has no palette; save it as 8-bit RGB or grey"
+    if samples.signed:
+        return "has samples below 0; save it as 8-bit RGB or grey"
     if image.mode not in OPAQUE_MODES | CLEAR_MODES:
         return f"has the mode {image.mode}; save it as 8-bit RGB or grey"
     if samples.bits > 8 and samples.apart:

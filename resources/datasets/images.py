@@ -6,12 +6,14 @@ has been checked.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, 
 from ops.refusal import Refused
 from resources.datasets.image_colours import Samples, described, mode_problem, to_rgb
 from resources.datasets.painted_masks import painted
+from resources.datasets.plain_json import mistaken
 from resources.opening import open_file
 
 T = TypeVar("T", bound=np.generic)
@@ -60,6 +63,10 @@ SWAPPING = (5, 6, 7, 8)
 REDUCED_OR_MASK = 1 | 4
 """Bits of TIFF's tag NewSubfileType: the page is a smaller copy of another one, or its transparency."""
 _SUBFILE_TAG = 254
+DAMAGED = ("is truncated or damaged", "; copy it again, or save it anew")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+"""Parts of a PNG without which there is no image."""
 
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # a long comment (a workflow, XMP) is no attack
 
@@ -120,7 +127,8 @@ def inspect_image(
         ImageProblem: Missing, empty, unreadable header, oversized, mis-sized, or in an unusable mode.
     """
     with _opened(path) as image:
-        return _checked_header(image, described(image), path, expected_size=expected_size, max_pixels=max_pixels)
+        _check_promise(image, described(image), path, max_pixels=max_pixels)
+        return _header(image, path, expected_size=expected_size)
 
 
 def check_files(
@@ -195,7 +203,12 @@ def _identified(file: BinaryIO, path: Path) -> Image.Image:
         except UnidentifiedImageError as problem:
             kind = next((kind for first, kind in SIGNATURES.items() if start.startswith(first)), None)
             if kind is None:
-                raise ImageProblem(f"{path.name} is no image of a known format ({', '.join(FORMATS)})") from problem
+                file.seek(0)
+                other = mistaken(file.read(64))
+                raise ImageProblem(
+                    f"{path.name} is no image of a known format ({', '.join(FORMATS)})"
+                    + (f" but {other}" if other else "")
+                ) from problem
             raise ImageProblem(
                 f"{path.name} begins as a {kind} image but is damaged or of a rare kind; save it as an 8-bit PNG"
             ) from problem
@@ -214,9 +227,8 @@ def _explained(path: Path, what: str, advice: str = "") -> Iterator[None]:
         raise ImageProblem(f"{path.name} {what} ({_say(problem)}){advice}") from problem
 
 
-def _checked_header(
-    image: Image.Image, samples: Samples, path: Path, *, expected_size: tuple[int, int] | None, max_pixels: int
-) -> ImageHeader:
+def _check_promise(image: Image.Image, samples: Samples, path: Path, *, max_pixels: int) -> None:
+    """Refuse by the header what is not to be decoded."""
     if not image.width * image.height:
         raise ImageProblem(f"{path.name} is {image.width} x {image.height} pixels: it holds no pixel; copy it again")
     if image.width * image.height > max_pixels:
@@ -229,6 +241,9 @@ def _checked_header(
             f"{path.name} is an animation or has several pages, and nothing says which of them is meant; "
             "save that one as an image of its own"
         )
+
+
+def _header(image: Image.Image, path: Path, *, expected_size: tuple[int, int] | None) -> ImageHeader:
     orientation = _orientation(image)
     size = _upright_size(image, orientation)
     if expected_size is not None and size != tuple(expected_size):
@@ -291,14 +306,36 @@ def _decoded(
     """What `read` makes of the upright image."""
     with _opened(path) as image:
         samples = described(image)
-        header = _checked_header(image, samples, path, expected_size=expected_size, max_pixels=max_pixels)
-        with _explained(path, "is truncated or damaged", "; copy it again, or save it anew"):
+        _check_promise(image, samples, path, max_pixels=max_pixels)
+        if image.format == "PNG":  # its orientation may stand behind its pixels: asking for it decodes them
+            _load_png(image, path)
+        header = _header(image, path, expected_size=expected_size)
+        with _explained(path, *DAMAGED):
             image.load()
             upright = _upright(image, header.orientation)
         try:
             return read(upright, samples)
         except Refused as problem:
             raise ImageProblem(f"{path.name} {problem}") from problem
+
+
+def _load_png(image: Image.Image, path: Path) -> None:
+    file: BinaryIO | None = getattr(image, "fp", None)
+    with _explained(path, *DAMAGED):
+        image.load()
+    if file is not None and not _sums_are_right(file):
+        raise ImageProblem(f"{path.name} {DAMAGED[0]} (a checksum in it is wrong){DAMAGED[1]}")
+
+
+def _sums_are_right(png: IO[bytes]) -> bool:
+    """Whether what makes the pixels of a PNG is as it was written, which its decoder does not ask."""
+    png.seek(len(_PNG))
+    while len(head := png.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        content, written = png.read(length), png.read(4)
+        if kind in _PIXELS and len(written) == 4 and zlib.crc32(kind + content) != int.from_bytes(written):
+            return False
+    return True
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ops.refusal import Refused
-from resources.datasets.table_rows import Columns, Number, WrittenRow
+from resources.datasets.table_rows import Columns, Number, WrittenRow, column_name
 
 _LINE_BREAK = re.compile(r"\r\n?|\n")
+_MARKS = "\ufeff\x1e"
+"""What may stand before a line: files that were laid end to end have marks of their encoding, RFC 7464 a separator."""
 _BROKEN = (ValueError, RecursionError)
 
 
@@ -52,7 +54,7 @@ def _of_lines(lines: Iterable[tuple[int, str]], columns: Columns) -> Iterator[Wr
     for number, line in lines:
         place = f"line {number}"
         try:
-            record = _decode(line.rstrip().removesuffix(","))
+            record = _decode(line.lstrip(_MARKS).rstrip().removesuffix(","))
         except _BROKEN as problem:
             yield WrittenRow(number=number, place=place, cells={}, problem=f"the line is no JSON ({_say(problem)})")
         else:
@@ -104,7 +106,7 @@ def _object(pairs: list[tuple[str, object]]) -> _Object:
     cells: dict[str, object] = {}
     twice = set()
     for written, value in pairs:
-        name = written.strip().lower()
+        name = column_name(written)
         if name in cells and cells[name] != value:
             twice.add(name)
         cells[name] = value

@@ -21,7 +21,12 @@ MOST_UNPACKED = 128 << 20
 """Of a packed JSON file; ReferIt's largest has 7 MB."""
 _LONGEST_NUMBER = 40
 _BROKEN = (ValueError, RecursionError, MemoryError)
-_PACKED = {b"\x1f\x8b": "a gzip archive; unpack it", b"PK\x03\x04": "a zip archive; unpack it"}
+_OTHERS = {
+    b"<svg": "a drawing (SVG); save it as PNG",
+    b"<": WEB_PAGE,
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"PK\x03\x04": "a zip archive; unpack it",
+}
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,13 @@ def refuse_mistaken(data: bytes, name: str) -> None:
     Raises:
         Refused: says which.
     """
-    page = WEB_PAGE if data.startswith(b"<") else None
-    packed = next((kind for start, kind in _PACKED.items() if data.startswith(start)), None)
-    if kind := mistaken_for(data) or page or packed:
+    if kind := mistaken(data):
         raise Refused(f"{name} is {kind}")
+
+
+def mistaken(data: bytes) -> str | None:
+    """What kind of file this plainly is instead of data, with what to do."""
+    return mistaken_for(data) or next((kind for start, kind in _OTHERS.items() if data.startswith(start)), None)
 
 
 def _unpacked(path: Path) -> bytes:

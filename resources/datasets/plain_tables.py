@@ -13,6 +13,7 @@ from pathlib import Path
 from ops.refusal import Refused
 from resources.datasets.csv_rows import csv_rows, header_of
 from resources.datasets.json_rows import json_rows
+from resources.datasets.plain_json import refuse_mistaken
 from resources.datasets.table_rows import Columns, Row, WrittenRow, demand, read_row
 from resources.opening import read_file
 
@@ -38,7 +39,9 @@ def read_table(path: Path, columns: Columns) -> list[Row]:
     Raises:
         Refused: it is no regular file or no text, or it has no rows or not the wanted columns.
     """
-    text = _decoded(read_file(path), path.name)
+    data = read_file(path)
+    text = _decoded(data, path.name)
+    refuse_mistaken(data, path.name)
     written = list(_rows(text, columns, path))
     if not written:
         raise Refused(f"{path.name} holds no rows; it needs the columns {', '.join(columns.wanted)}")

@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ops.refusal import Refused
-from resources.datasets.table_rows import is_unicode, label, shown
+from resources.datasets.table_rows import LONGEST_LABEL, is_unicode, label, shown
 
 INT64 = range(-(2**63), 2**63)
 """Numbers that a table holds."""
 HUGE = 2**64
 """What readers put in place of a number of any more digits, so that none is ever printed or computed with."""
-LONGEST_NAME = 500
-"""Characters of a text that names something: a split, a file, a category."""
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _EXACT = 2**53
 """Whole numbers below are exact as floating point."""
@@ -39,7 +37,7 @@ def whole_number(value: object) -> int | None:
     """The whole number of 64 bits that a value plainly is, or None."""
     if type(value) is float:
         value = int(value) if value.is_integer() and abs(value) <= _EXACT else None
-    elif isinstance(value, str) and len(value) <= LONGEST_NAME:
+    elif isinstance(value, str) and len(value) <= LONGEST_LABEL:
         plain = label(value.strip())
         value = int(plain) if _WHOLE.fullmatch(plain) else None
     return value if type(value) is int and value in INT64 else None
@@ -58,7 +56,7 @@ def number_of(record: Mapping[object, object], field: str) -> int:
     return number
 
 
-def text_of(record: Mapping[object, object], field: str, *, longest: int | None = LONGEST_NAME) -> str:
+def text_of(record: Mapping[object, object], field: str, *, longest: int | None = LONGEST_LABEL) -> str:
     """The text that a record has under a name.
 
     Raises:

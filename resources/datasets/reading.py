@@ -29,7 +29,7 @@ from resources.datasets.records import (
     split_names,
 )
 from resources.datasets.table_rows import is_unicode, shown
-from resources.opening import digest_of
+from resources.opening import digest_of, require_folder
 
 LONGEST_REASON = 1_000
 """Characters of what a quarantined row says; a message may quote what a file holds."""
@@ -76,8 +76,7 @@ class Dataset:
 
     @cached_property
     def _manifest(self) -> Manifest:
-        if not self.config.root.is_dir():
-            raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
+        require_folder(self.config.root, "set root to the folder that holds the data set")
         manifest = self._layout.manifest(self.config)
         if not manifest.rows and not manifest.quarantined:
             raise Refused(f"{manifest.files[0]} holds no references; check that it is the right file")
@@ -139,8 +138,7 @@ class Dataset:
 
     def ground_truth(self) -> GroundTruths:
         """The ground-truth masks of all referred objects, and those that are broken. For evaluation only."""
-        if not self.config.root.is_dir():
-            raise Refused(f"{self.config.root} is no folder; set root to the folder that holds the data set")
+        require_folder(self.config.root, "set root to the folder that holds the data set")
         truths, broken = self._layout.ground_truth(self.config)
         return truths, [_storable(row) for row in broken]
 

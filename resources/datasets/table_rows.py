@@ -11,13 +11,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
+from unicodedata import category, normalize
 
 from ops.refusal import Refused
 
 NO_VALUE = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "nat", "#n/a"})
 """What pandas, R and spreadsheets write where there is no value; upper or lower case."""
 TRUTH_VALUES = frozenset({"true", "false"})
+LONGEST_LABEL = 500
+"""Characters of a text that names something: an id, a split, a file, a category."""
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
+_ERROR = re.compile(r"#(REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|N/A)|Err:[0-9]{3}", re.IGNORECASE)
+"""What spreadsheets save in place of a cell that they could not compute, such as a text that began with - or =."""
+_ROUNDED = re.compile(r"[+-]?[0-9]\.[0-9]{1,5}E\+(1[1-9]|[2-9][0-9])")
+"""How spreadsheets save whole numbers of twelve digits and more: six digits are left."""
 
 
 class Number(str):
@@ -96,6 +103,13 @@ def demand(columns: Columns, found: Collection[str], name: str) -> None:
         )
 
 
+def column_name(written: str) -> str:
+    """The name of a column without what nobody sees in it: width of letters, case, white space, marks of encodings."""
+    if not written.isascii():
+        written = "".join(sign for sign in normalize("NFKC", written) if category(sign) != "Cf")
+    return written.strip().lower()
+
+
 def label(text: str) -> str:
     """One spelling for a whole number; any other text as it is."""
     if not _NUMBER.fullmatch(text):
@@ -133,4 +147,18 @@ def _problem(name: str, cell: object, columns: Columns) -> str | None:
         return f"{name} is {str(cell).strip()}, which names nothing; give text or a number"
     elif not isinstance(cell, str):
         return f"{name} is neither text nor a number"
+    elif problem := _label_problem(name, cell.strip()):
+        return problem
+    if _ERROR.fullmatch(cell.strip()) and not (name in columns.optional and cell.strip().lower() in NO_VALUE):
+        return f"{name} is {cell.strip()}, an error of a spreadsheet; format the column as text and fill it in again"
     return None if is_unicode(cell) else "the row is no valid Unicode text; save the file as UTF-8"
+
+
+def _label_problem(name: str, text: str) -> str | None:
+    if len(text) > LONGEST_LABEL:
+        return f"{name} has {len(text):,} characters, more than {LONGEST_LABEL}"
+    if _ROUNDED.fullmatch(text):
+        return (
+            f"{name} is {text}, a number that a spreadsheet has rounded; format the column as text and fill it in again"
+        )
+    return None

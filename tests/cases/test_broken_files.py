@@ -87,9 +87,16 @@ def test_a_broken_experiment_is_told_everywhere_and_takes_nothing_with_it(home: 
         ("root: x", "kind: Field required"),
         ("kind: toyref\nexperiments: [basse]", "it names the experiment basse; did you mean base?"),
         ("kind: toyref\ntoy: {style: toyrf}", "toy.style: "),
+        ("kind: toyref\ntoy: {stile: toyref}", "no key is called stile; did you mean style? keys of toy: style, size"),
+        ("kind: toyref\ntoy: {seed: true}", "seed is true, and a number is wanted"),
+        ("kind: toyref\ntoy: {<<: {seed: no}}", "seed is false, and a number is wanted"),
+        ("kind: folder\nroot: .\ntoy: {}", "toy draws a world of the kind toyref, the kind is folder"),
+        ("kind: refer", "root is lacking; name the folder"),
+        ("kind: folder\nroot: around/x", "around/x leads nowhere"),
     ],
 )
 def test_a_broken_data_set_is_told_and_takes_nothing_with_it(home: Path, text: str, told: str) -> None:
+    (home / "datasets" / "around").symlink_to("around")
     (home / "datasets" / "odd.yaml").write_text(text)
     assert wanted() == SOUND
     with pytest.raises(Refused) as refusal:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from resources.datasets.images import ImageProblem, inspect_image, load_image, load_mask
+from resources.datasets.images import ImageProblem, check_files, inspect_image, load_image, load_mask
 from tests.cases.image_files import cmyk_table, gamma, icc, png, saved, tiff, xyz
 
 RGB = np.random.default_rng(17).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -288,6 +288,51 @@ WRITERS: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 CORNERS = np.full((16, 24, 3), 255, np.uint8)
 CORNERS[:8, :8], CORNERS[:8, 16:], CORNERS[8:, :8] = 0, (64, 64, 64), (160, 160, 160)
+
+
+def test_a_png_whose_pixels_are_not_all_there_is_damaged_wherever_its_orientation_stands(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 1
+    for options in ({}, {"exif": exif}):
+        whole = saved(RGB, "PNG", **options)
+        damaged = bytearray(whole)
+        damaged[whole.index(b"IEND") - 12 : whole.index(b"IEND") - 8] = b"xxxx"  # the sum of all pixels
+        (tmp_path / "image.png").write_bytes(bytes(damaged))
+        with pytest.raises(ImageProblem, match="broken data stream"):
+            load_image(tmp_path / "image.png")
+
+
+def test_a_png_whose_sums_are_wrong_is_damaged(tmp_path: Path) -> None:
+    sound = png(RGB, colour=2)
+    path = tmp_path / "image.png"
+    path.write_bytes(sound)
+    assert (load_image(path) == RGB).all()
+    path.write_bytes(sound[:-12])  # its last part holds no pixel
+    assert (load_image(path) == RGB).all()
+    for place in (sound.index(b"IDAT") + 20, len(sound) - 12 - 6, len(sound) - 12 - 2):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 255]) + sound[place + 1 :])
+        with pytest.raises(ImageProblem, match=r"image\.png is truncated or damaged"):
+            load_image(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (png(np.zeros((4, 5, 1), np.uint8), colour=3), "has no palette"),
+        (grey_tiff(np.zeros((4, 5), np.uint8), bits=8, _339=2), "has samples below 0"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "is no image .* but a pointer of git-lfs .*git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>", "is no image .* but a web page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no image .* but a drawing"),
+    ],
+)
+def test_what_holds_no_pixels_that_are_known_says_why(tmp_path: Path, data: bytes, told: str) -> None:
+    (tmp_path / "image").write_bytes(data)
+    with pytest.raises(ImageProblem, match=f"image {told}"):
+        load_image(tmp_path / "image")
+    assert "image" in check_files({tmp_path / "image": None})[tmp_path / "image"]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

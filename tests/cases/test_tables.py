@@ -190,6 +190,34 @@ def test_a_truth_value_or_a_list_names_nothing(folder: Path, column: str, value:
         assert said(corpus) == [("p0.jpg", "good")]
 
 
+ERRORS = ["#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#num!", "Err:502"]
+ROUNDED = ["1.23457E+12", "-1.2E+11", "9.99999E+20"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        (column, error, "an error of a spreadsheet")
+        for column in ("object_id", "split", "expression")
+        for error in ERRORS
+    ]
+    + [("expression", "#N/A", "an error of a spreadsheet")]
+    + [(column, number, "a spreadsheet has rounded") for column in ("object_id", "split") for number in ROUNDED]
+    + [("object_id", "9" * 501, "object_id has 501 characters, more than 500"), ("split", "a" * 501, "501 characters")],
+)
+def test_what_a_spreadsheet_could_not_keep_names_nothing(
+    folder: Path, form: str, column: str, value: str, told: str
+) -> None:
+    row: dict[str, object] = {"image": "p0.jpg", "expression": "bad", column: value}
+    if form == "csv":
+        corpus = read(folder, f"{','.join(row)}\n{','.join(map(str, row.values()))}\np0.jpg,good,\n")
+    else:
+        corpus = read(folder, [row, {"image": "p0.jpg", "expression": "good"}])
+    assert said(corpus) == [("p0.jpg", "good")]
+    assert [told in reason for reason in reasons(corpus)] == [True]
+
+
 def test_splits_of_a_folder_are_what_they_are_called(folder: Path) -> None:
     names = ["train", "test", "test_hard", "testA", "A", "latest"]
     corpus = read(folder, "\n".join([f"{HEAD},split", *(f"p0.jpg,{name},{name}" for name in names)]))
@@ -228,6 +256,10 @@ FORMS: dict[str, str | bytes] = {
     "spaces before quotes, columns left out": CSV.replace("expression", "expression,object_id").replace(',"', ', "'),
     "old line ends": CSV.replace("\n", "\r"),
     "an index without a name": ',image,expression\n0,p0.jpg,yellow bird\n1,p1.jpg,"white shirt, left"\n',
+    "marks in the header": CSV.replace("image,expression", "\u200bim\u00adage\u00a0,\ufeffexpression"),
+    "a header of wide letters": CSV.replace("image,expression", "\uff49\uff4d\uff41\uff47\uff45,\uff25xpression"),
+    "lines of files that were laid end to end": "\ufeff" + LINES.replace("\n", "\n\ufeff"),
+    "lines with their separators": "\x1e" + LINES.replace("\n", "\n\x1e"),
     "UTF-8 with its mark twice": "\ufeff\ufeff" + CSV,
     **{encoding: CSV.encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-32")},
     "UTF-16 from the other end": "\ufeff".encode("utf-16-be") + CSV.encode("utf-16-be"),
@@ -250,6 +282,8 @@ def test_a_table_of_another_suffix_is_found_where_there_is_no_other(folder: Path
 
 REFUSED: list[tuple[str, str | bytes, str]] = [
     ("a.csv", b"PK\x03\x04\x14\0", "is an Excel workbook or a zip archive, no table of text; save it as CSV"),
+    ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"is a pointer of git-lfs .*git lfs pull"),
+    ("a.csv", b"<!DOCTYPE html>\n<html>", "is a web page"),
     ("a.csv", CSV.encode("utf-16-le"), "save it as UTF-8"),
     ("a.csv", CSV.encode("utf-16")[:-1], "is no whole utf-16 text"),
     ("a.csv", "image,image,expression\np0.jpg,p1.jpg,x\n", "has the column image twice; leave one"),
@@ -383,6 +417,37 @@ def test_a_pipe_among_the_files_is_not_waited_for(folder: Path, column: str) -> 
 def test_a_pipe_as_a_table_is_named(folder: Path) -> None:
     os.mkfifo(folder / "expressions.csv")
     with pytest.raises(Refused, match=r"expressions\.csv is a named pipe; a regular file is wanted"):
+        open_dataset(DatasetConfig(kind="folder", root=folder)).corpus()
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("root", "manifest", "told"),
+    [
+        ("mine", LONG, r"a+\.\.\. is missing; set manifest"),
+        ("mine", "p0.jpg/a.csv", "is missing; set manifest"),
+        ("mine", "a\0b", "is missing; set manifest"),
+        (LONG, None, r"a+\.\.\. can not be reached \(File name too long\); set root"),
+        ("mine/p0.jpg/x", None, "is no folder; set root"),
+        ("mine/around", None, r"can not be reached \(Too many levels of symbolic links\); set root"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_with_what_to_do(
+    folder: Path, root: str, manifest: str | None, told: str
+) -> None:
+    (folder / "around").symlink_to("around")
+    config = DatasetConfig(kind="folder", root=folder.parent / root, manifest=manifest)
+    with pytest.raises(Refused, match=told):
+        open_dataset(config).corpus()
+    with pytest.raises(Refused, match=told):
+        open_dataset(config).ground_truth()
+
+
+def test_a_table_that_is_a_link_to_nothing_is_missing(folder: Path) -> None:
+    (folder / "expressions.csv").symlink_to("nowhere")
+    with pytest.raises(Refused, match=r"expressions\.csv is missing"):
         open_dataset(DatasetConfig(kind="folder", root=folder)).corpus()
 
 

@@ -51,6 +51,8 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "tab": (b"a:\n\t- b", "line 2, column 1"),
     "nul": (b'description: "a\\0b"', "a character that is none"),
     "long": (b"description: " + b"x" * (1 << 20), "1,048,589 bytes, more than"),
+    "sixties": (b"extends: 1" + b":1" * 400_000, "line 1: 1:1:.* counts in sixties"),
+    "directives": (b"".join(b"%%TAG !a%d! x\n" % i for i in range(30_000)) + b"--- x", "more than 100 directives"),
     "page": (b"<!DOCTYPE html>\n<html>", "page"),
 }
 
@@ -146,6 +148,10 @@ def test_every_number_has_its_bounds(value: Any) -> None:
         ("candidate_masks", "{box_threshold: 1.5}", "box_threshold"),
         ("refined_labels", "{foreground: 30}", "foreground"),
         ("tris_segmenter", "{laterals: [0, 1, 1, 1]}", r"laterals\.0"),
+        ("tris_segmenter", "{laterals: [8, true, 8, 8]}", "laterals is true, and a number is wanted"),
+        ("meres", "{looking_stages: [true, 2]}", "looking_stages is true, and a number is wanted"),
+        ("meres", "{looking_stages: []}", "looking_stages: .*at least 1 item"),
+        ("projected_classes", "{labels: []}", "labels.*at least 1 item"),
     ],
 )
 def test_numbers_beyond_their_bounds_are_refused_by_name(tmp_path: Path, stage: str, knobs: str, told: str) -> None:
@@ -161,3 +167,19 @@ def test_numbers_written_as_texts_and_powers_of_ten_stay_welcome() -> None:
     )
     assert knobs.recipe()["learning_rate"] == 0.001
     assert knobs.recipe()["epochs"] == 3
+
+
+@pytest.mark.parametrize("written", ["1:30", "-1:30.5", "010", "!!int '010'", "+0_7"])
+def test_a_number_that_yaml_counts_in_another_way_than_people_is_none(tmp_path: Path, written: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"# a file\nepochs: {written}\n")
+    with pytest.raises(Refused, match=r"mine\.yaml: line 2: .* counts in (sixties|eights)"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("'1:30'", "1:30"), ("0", 0), ("-0", 0), ("0.5", 0.5), ("0x1f", 31), ("1_000", 1000), ("08", "08")],
+)
+def test_what_is_one_number_to_both_stays_welcome(tmp_path: Path, written: str, value: object) -> None:
+    (tmp_path / "mine.yaml").write_text(f"a: {written}")
+    assert read_yaml(tmp_path / "mine.yaml") == {"a": value}

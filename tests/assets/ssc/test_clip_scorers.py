@@ -13,7 +13,8 @@ from assets.framework.stage import own_recipe
 from assets.ssc.candidate_masks import candidate_row
 from assets.ssc.clip_scorers import GlobalLocalScorer, PromptedScorer, Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.mask_choices import ChoiceByScore, Offered
+from assets.ssc.mask_choices import ChoiceByScore
+from assets.ssc.offers import Offered
 from assets.ssc.tables import CandidateRow
 from assets.stages import STAGES
 from ops.images import to_tensor

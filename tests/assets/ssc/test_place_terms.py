@@ -11,7 +11,8 @@ import torch
 from assets.data.tables import ImageRow, Referent
 from assets.ssc.candidate_masks import candidate_row
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.mask_choices import ChoiceByScore, Offered
+from assets.ssc.mask_choices import ChoiceByScore
+from assets.ssc.offers import Offered
 from assets.ssc.place_terms import PlaceTerms, box_of
 from assets.ssc.tables import CandidateRow
 
