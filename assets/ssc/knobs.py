@@ -80,8 +80,10 @@ class CandidateKnobs(TeacherKnobs):
     `teacher`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
+    """Both `embedded`, a published file, or a model of a hub as `owner/name`; docs/models.md lists what serves."""
     box_threshold: Share = 0.35
     text_threshold: Share = 0.25
+    """On the detector's own scale, which is Grounding DINO's in these defaults."""
     nms_iou: Share = 0.85
     precision: Precision = "float32"
     """`device` computes passes of the networks in bfloat16 where the device is faster in it."""

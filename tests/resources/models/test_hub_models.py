@@ -210,6 +210,25 @@ def test_sam_3_is_read_from_the_folder_of_the_model_for_videos(hub: Callable[[st
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+@pytest.mark.parametrize("kind", [*DETECTORS, *SEGMENTERS, "sam3"])
+def test_an_adapter_runs_in_half_precision(kind: str, opened: Callable[[str], Any]) -> None:
+    model = opened(kind)
+
+    def scores() -> NDArray[np.float32]:
+        if kind == "sam3":
+            found: NDArray[np.float32] = model.find(IMAGES[0], ["cup"], threshold=0.0).detections.scores_N
+        elif kind in DETECTORS:
+            found = model.detect(IMAGES[0], ["cup"], ALL).detections.scores_N
+        else:
+            found = np.sort(model.segment(IMAGES[0], BOXES[0])[1], axis=None)
+        return found
+
+    with torch.autocast("cpu", torch.bfloat16):
+        half = scores()
+    assert half.dtype == np.float32
+    np.testing.assert_allclose(half, scores(), atol=0.1)
+
+
 def test_every_type_that_is_served_is_tried_here() -> None:
     tried = {*MAKERS, "edgetam_video", "sam3_video"}
     assert tried == {kind for kinds in SERVED.values() for kind in kinds}
