@@ -3,7 +3,6 @@
 What a command does stands in the module of its name below `pipelines.commands`.
 """
 
-import sys
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipelines.commands.terminal import complain, console, say
+from pipelines.clear_errors import clear_errors
+from pipelines.commands.terminal import console, say
+from pipelines.model_commands import models
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -37,6 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(models, name="models")
 
 
 class NounRule(StrEnum):
@@ -118,7 +120,7 @@ def add(
     """Register your own folder as a data set for an experiment."""
     from pipelines.commands.add import add_folder
 
-    with _clear_errors():
+    with clear_errors():
         add_folder(name, folder, manifest=manifest, experiment=experiment)
 
 
@@ -138,7 +140,7 @@ def import_masks(
     """Bring in the masks of a large model that ran elsewhere, as candidates (S1) or choices (S2) of a data set."""
     from pipelines.commands import import_masks as command
 
-    with _clear_errors():
+    with clear_errors():
         if show:
             console.print(command.imports_table(None))
         elif remove:
@@ -154,7 +156,7 @@ def ui(port: int = 3000) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
     from pipelines.commands.ui import open_pages
 
-    with _clear_errors():
+    with clear_errors():
         open_pages(port)
 
 
@@ -163,7 +165,7 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
     """Say which stages are ready, stale or missing, and with how many rows."""
     from pipelines.commands.status import status_table
 
-    with _clear_errors():
+    with clear_errors():
         console.print(status_table(dataset, experiment))
 
 
@@ -180,14 +182,14 @@ def report(
     if show:
         from pipelines.commands.report import open_page
 
-        with _clear_errors():
+        with clear_errors():
             open_page(dataset, experiment)
     if not compare:
         _print_report(dataset, experiment)
         return
     from pipelines.commands.report import comparison
 
-    with _clear_errors():
+    with clear_errors():
         console.print(comparison(dataset, baseline=experiment))
 
 
@@ -212,7 +214,7 @@ def export(
     """Write the masks of finished stages as annotations of other tools, and as pictures."""
     from pipelines.commands.export import export
 
-    with _clear_errors(), for_others(ctx.obj):
+    with clear_errors(), for_others(ctx.obj):
         options = {"png": png, "with_images": images, "guard_formulas": guard_formulas}
         console.print(export(dataset, experiment, to, stages=stage, format=format.value, **options))
 
@@ -228,7 +230,7 @@ def export_onnx(
     """Write a trained model as an ONNX graph that computes the same to 0.001."""
     from pipelines.commands.export_onnx import export_onnx
 
-    with _clear_errors(), for_others(ctx.obj):
+    with clear_errors(), for_others(ctx.obj):
         console.print(export_onnx(dataset, experiment, file, model=model))
 
 
@@ -245,7 +247,7 @@ def segment(
     """Segment what expressions say of an image, with the model that an experiment has trained, or by S1 and S2."""
     from pipelines.commands.segment import segment
 
-    with _clear_errors(), for_others(ctx.obj):
+    with clear_errors(), for_others(ctx.obj):
         console.print(segment(picture, expressions, to, dataset=dataset, experiment=experiment, model=model))
 
 
@@ -265,7 +267,7 @@ def serve(
     """Answer over HTTP: an image and sentences in, masks out, with a page to try it on."""
     from pipelines.commands.serve import serve
 
-    with _clear_errors():
+    with clear_errors():
         serve(
             dataset,
             experiment,
@@ -292,7 +294,7 @@ def results(
     """
     from pipelines.commands.results import write_results
 
-    with _clear_errors():
+    with clear_errors():
         failed = write_results(out, style, range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
@@ -308,7 +310,7 @@ def cost(
     """Count parameters and multiply-adds of TRIS, LAVT and MERES, and time them with random weights."""
     from pipelines.commands.costs import cost_table
 
-    with _clear_errors():
+    with clear_errors():
         console.print(cost_table(size, repeats=repeats))
 
 
@@ -324,7 +326,7 @@ def nouns(
     """Measure noun extraction on real expressions whose class is known, and show the failures by kind."""
     from pipelines.commands.nouns import noun_table
 
-    with _clear_errors():
+    with clear_errors():
         console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
 
 
@@ -338,63 +340,8 @@ def places(
     """Measure what place words alone tell of real sentences and boxes, and show the failures by kind."""
     from pipelines.commands.places import place_tables
 
-    with _clear_errors():
+    with clear_errors():
         console.print(place_tables(refs, parser=parser, kind=kind, failures=failures))
-
-
-models = typer.Typer(help="Pretrained models: what is there, fetch it, check it, take it away.", no_args_is_help=True)
-app.add_typer(models, name="models")
-
-
-@models.command("list")
-def list_models() -> None:
-    """Every known model with what it is for, its size, licence and state."""
-    from pipelines.commands.models import models_table
-
-    console.print(models_table()[0])
-
-
-@models.command("get")
-def get_models(
-    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")] = [],  # noqa: B006  read only
-    experiment: Annotated[str | None, typer.Option("--for", help="All that this experiment loads.")] = None,
-    at_once: Annotated[int, typer.Option(help="Files that come at once.", min=1, max=32)] = 4,
-) -> None:
-    """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped.
-
-    Beside the names of the list: a model of a hub as owner/name or owner/name@revision, a CLIP of open_clip as
-    ARCHITECTURE:tag.
-    """
-    from pipelines.commands.models import get_models
-
-    with _clear_errors():
-        get_models(names, experiment=experiment, workers=at_once)
-
-
-@models.command("verify")
-def verify_models(
-    names: Annotated[list[str], typer.Argument(help="Models that have to be there; none: all that are.")] = [],  # noqa: B006  read only
-) -> None:
-    """Hash every file and compare it with what is published."""
-    from pipelines.commands.models import models_table
-
-    with _clear_errors():
-        table, broken = models_table(names, thorough=True)
-    console.print(table)
-    for advice in broken:
-        complain(advice)
-    raise typer.Exit(1 if broken else 0)
-
-
-@models.command("remove")
-def remove_models(
-    names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")],
-) -> None:
-    """Delete models from the checkpoint folder."""
-    from pipelines.commands.models import remove_models
-
-    with _clear_errors():
-        console.print("\n".join(f"removed {path}" for path in remove_models(names)) or "nothing was there")
 
 
 @app.command()
@@ -413,7 +360,7 @@ def _run(
     from ops.refusal import Refused
     from pipelines.commands.run import run_experiment
 
-    with _clear_errors():
+    with clear_errors():
         if not run_experiment(dataset, experiment, until=until, train=train, **runtime):
             raise Refused("the run did not finish; what was computed is kept, and the same command goes on from there")
 
@@ -421,32 +368,5 @@ def _run(
 def _print_report(dataset: str, experiment: str) -> None:
     from pipelines.commands.report import report_table
 
-    with _clear_errors():
+    with clear_errors():
         console.print(report_table(dataset, experiment))
-
-
-class _clear_errors:  # noqa: N801  a context manager reads as a verb
-    """Turn errors that speak to the user into one red line and exit code 1; a bug keeps its traceback."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from ops.refusal import Refused
-        from storage.files import StoreError
-
-        if isinstance(error, (Refused, FileNotFoundError, StoreError)):  # any other ValueError is a bug
-            complain(str(error))
-            raise typer.Exit(1) from error
-        if reason := _refused_by_the_disk(error):
-            advice = f"Is {home()} writable, and is there room? Free some, or set WORDMASK_HOME to another folder"
-            complain(f"{reason}. {advice}.")
-            raise typer.Exit(1) from error
-
-
-def _refused_by_the_disk(error: BaseException | None) -> object:
-    """What the operating system said, also where Dagster's database wrapped it; None for any other error."""
-    if isinstance(error, OSError):
-        return error
-    sqlalchemy = sys.modules.get("sqlalchemy.exc")  # imported by Dagster, or by nothing
-    return error.orig if sqlalchemy and isinstance(error, sqlalchemy.OperationalError) else None
