@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Group
 
 from ops.refusal import Refused
-from pipelines import cli
+from pipelines.clear_errors import clear_errors
 from pipelines.commands import report
 from pipelines.commands.run import _StageLines
 from pipelines.commands.terminal import Terminal, coloured, console, folding, say
@@ -66,7 +66,7 @@ def test_whatever_the_text_the_terminal_receives_no_control_character(text: str)
 
 @pytest.mark.parametrize("text", NASTY)
 def test_an_error_is_told_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit), cli._clear_errors():
+    with pytest.raises(typer.Exit), clear_errors():
         raise Refused(f"{text} cannot be read")
     assert escaped(text) in capsys.readouterr().out.replace("\n", "")
 
