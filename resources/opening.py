@@ -33,7 +33,8 @@ def open_file(path: Path) -> BufferedReader:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as problem:
-        raise Refused(f"{path.name} is missing; put it into {path.parent.name}/") from problem
+        advice = f"put it into {path.parent.name}/" if path.parent.name else "name a file that is there"
+        raise Refused(f"{path.name} is missing; {advice}") from problem
     except PermissionError as problem:
         raise Refused(f"{path.name} may not be read by this user; give it read permission (chmod +r)") from problem
     except (OSError, ValueError) as problem:  # ValueError: a name with a NUL
