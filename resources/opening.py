@@ -48,13 +48,13 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def require_folder(path: Path, advice: str) -> None:
-    """Refuse what is no folder, or can not be reached.
+    """Refuse what is no folder, or whose files can not be reached.
 
     Raises:
         Refused: says why, and the advice.
     """
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        is_folder = stat.S_ISDIR(os.stat(os.path.join(path, ".")).st_mode)  # noqa: PTH116, PTH118  a Path drops the dot
     except (FileNotFoundError, NotADirectoryError):
         is_folder = False
     except (OSError, ValueError) as problem:  # ValueError: a name with a NUL
