@@ -320,7 +320,7 @@ def _decoded(
 
 
 def _load_png(image: Image.Image, path: Path) -> None:
-    file = image.fp
+    file: IO[bytes] | None = getattr(image, "fp", None)
     with _explained(path, *DAMAGED):
         image.load()
     if file is not None and not _sums_are_right(file):
