@@ -236,20 +236,28 @@ def list_models() -> None:
 def get_models(
     names: Annotated[list[str], typer.Argument(help="Models as `wordmask models list` names them.")] = [],  # noqa: B006  read only
     experiment: Annotated[str | None, typer.Option("--for", help="All that this experiment loads.")] = None,
+    at_once: Annotated[int, typer.Option(help="Files that come at once.", min=1, max=32)] = 4,
 ) -> None:
-    """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped."""
+    """Fetch models into the checkpoint folder; a download that broke off goes on where it stopped.
+
+    Beside the names of the list: a model of a hub as owner/name or owner/name@revision, a CLIP of open_clip as
+    ARCHITECTURE:tag.
+    """
     from pipelines.commands.models import get_models
 
     with _clear_errors():
-        get_models(names, experiment=experiment)
+        get_models(names, experiment=experiment, workers=at_once)
 
 
 @models.command("verify")
-def verify_models() -> None:
+def verify_models(
+    names: Annotated[list[str], typer.Argument(help="Models that have to be there; none: all that are.")] = [],  # noqa: B006  read only
+) -> None:
     """Hash every file and compare it with what is published."""
     from pipelines.commands.models import models_table
 
-    table, broken = models_table(thorough=True)
+    with _clear_errors():
+        table, broken = models_table(names, thorough=True)
     console.print(table)
     for advice in broken:
         complain(advice)

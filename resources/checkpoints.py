@@ -1,69 +1,32 @@
 """One registry of pretrained weights: what they are called, where people get them, and whether a copy is whole.
 
-`resources.downloading` fetches them. Loading a model belongs in `resources/models/`.
+`resources.fetching` fetches them. Loading a model belongs in `resources/models/`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
-from resources.digests import folder_digest, recorded_digest, remembered_digest
-from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS, training_command
+from resources.digests import folder_digest, git_digest, recorded_digest, remembered_digest
+from resources.embedded.cards import CARD, EMBEDDED_FOLDER, WEIGHTS
+from resources.hub_layout import Recorded, lacking, model_files, read_record
+from resources.hub_models import LISTED
+from resources.model_entries import Checkpoint, CheckpointFile, installed_pipeline, made_from, name_of_folder
 from resources.model_files import open_model_file
+from resources.published_models import PUBLISHED
 from storage.files import sha256_of
 
 ENVIRONMENT = "WORDMASK_CHECKPOINTS"
-State = Literal["present", "missing", "wrong size", "wrong hash", "no model", "unreadable", "embedded"]
+State = Literal["present", "missing", "wrong size", "wrong hash", "no model", "unreadable", "embedded", "begun"]
+WHOLE: tuple[State, ...] = ("present", "embedded")
 MISSING = "missing"
 UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointFile:
-    """One file of a checkpoint."""
-
-    path: str
-    """Relative to the checkpoint folder."""
-    size: int | None = None
-    """Bytes, where published."""
-    sha256: str | None = None
-    """Hex digest, where published."""
-    alternatives: tuple[str, ...] = ()
-    """Other files that do as well, in order."""
-    address: str = ""
-    """Where it is fetched from; empty where it can not be fetched as one file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """Pretrained weights that other people made, or the small stand-ins that come with the project."""
-
-    name: str
-    stage: str
-    """Which stages use it."""
-    licence: str
-    source: str
-    """Where people get it."""
-    path: str
-    """What `locate` returns, relative to the checkpoint folder: a file, or a folder of several files."""
-    files: tuple[CheckpointFile, ...]
-    package: str = ""
-    """Python package that does as well, when installed."""
-    companions: tuple[str, ...] = ()
-    """Other checkpoints that its loader reads."""
-    embedded: bool = False
-    """Comes with the project."""
-
-    @property
-    def can_be_fetched(self) -> bool:
-        """Whether every file of it has an address."""
-        return all(file.address for file in self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,166 +37,19 @@ class Finding:
     state: State
     advice: str
     """What to do next; what it is used for when there is nothing to do."""
+    revision: str = ""
+    """Commit of the hub's repository that the files are of; empty where none is known."""
 
 
 class MissingCheckpoint(FileNotFoundError):  # noqa: N818 - says what is missing, as its base class does
     """A checkpoint that is not there; the message says which file, where from, and where to put it."""
 
 
-def _single(
-    name: str, path: str, *, stage: str, licence: str, source: str, address: str, size: int | None, sha256: str | None
-) -> Checkpoint:
-    file = CheckpointFile(path=path, size=size, sha256=sha256, address=address)
-    return Checkpoint(name=name, stage=stage, licence=licence, source=source, path=path, files=(file,))
-
-
-def _embedded(model: str, *, stage: str, licence: str = "Apache-2.0") -> Checkpoint:
-    return Checkpoint(
-        name=f"embedded/{model}",
-        stage=stage,
-        licence=licence,
-        source=f"this project; `{training_command(model)}` makes it again",
-        path=model,
-        files=(CheckpointFile(path=f"{model}/{CARD}"),),
-        embedded=True,
-    )
-
-
-_OPENAI = "https://openaipublic.azureedge.net/clip/models"
-_META = "https://dl.fbaipublicfiles.com/segment_anything"
-_BERT = "https://huggingface.co/google-bert/bert-base-uncased/resolve/main"
-_CLIP = {"licence": "MIT", "source": "github.com/openai/CLIP, clip/clip.py"}
-_SAM = {
-    "stage": "candidate_masks",
-    "licence": "Apache-2.0",
-    "source": "github.com/facebookresearch/segment-anything, README, Model Checkpoints",
-}
-
-_ALL = (
-    Checkpoint(
-        name="en_core_web_md",
-        stage="noun_phrases",
-        licence="MIT",
-        source="github.com/explosion/spacy-models, releases, en_core_web_md 3.8 (the folder that holds config.cfg)",
-        path="en_core_web_md",
-        files=(CheckpointFile(path="en_core_web_md/config.cfg"), CheckpointFile(path="en_core_web_md/meta.json")),
-        package="en_core_web_md",
-    ),
-    _single(
-        "ViT-B-32",
-        "ViT-B-32.pt",
-        address=f"{_OPENAI}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
-        stage="projected_classes",
-        size=353_976_522,
-        sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-        **_CLIP,
-    ),
-    _single(
-        "ViT-L-14-336",
-        "ViT-L-14-336px.pt",
-        address=f"{_OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
-        stage="mask_choices",
-        size=934_088_680,
-        sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
-        **_CLIP,
-    ),
-    _single(
-        "RN50",
-        "RN50.pt",
-        address=f"{_OPENAI}/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
-        stage="tris_response_model",
-        size=255_827_503,
-        sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
-        **_CLIP,
-    ),
-    _single(
-        "resnet50",
-        "resnet50-0676ba61.pth",
-        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
-        stage="refined_labels",
-        licence="BSD-3-Clause",
-        source="torchvision, ResNet50_Weights.IMAGENET1K_V1",
-        size=None,
-        sha256=None,
-    ),
-    replace(
-        _single(
-            "swint_ogc",
-            "groundingdino_swint_ogc.pth",
-            address="https://github.com/IDEA-Research/GroundingDINO/releases/download/v0.1.0-alpha/groundingdino_swint_ogc.pth",
-            stage="candidate_masks",
-            licence="Apache-2.0",
-            source="github.com/IDEA-Research/GroundingDINO, release v0.1.0-alpha",
-            size=693_997_677,
-            sha256="3b3ca2563c77c69f651d7bd133e97139c186df06231157a64c507099c52bc799",
-        ),
-        companions=("bert-base-uncased",),
-    ),
-    _single(
-        "vit_h",
-        "sam_vit_h_4b8939.pth",
-        address=f"{_META}/sam_vit_h_4b8939.pth",
-        size=2_564_550_879,
-        sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        **_SAM,
-    ),
-    _single(
-        "vit_l",
-        "sam_vit_l_0b3195.pth",
-        address=f"{_META}/sam_vit_l_0b3195.pth",
-        size=1_249_524_607,
-        sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        **_SAM,
-    ),
-    _single(
-        "vit_b",
-        "sam_vit_b_01ec64.pth",
-        address=f"{_META}/sam_vit_b_01ec64.pth",
-        size=375_042_383,
-        sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        **_SAM,
-    ),
-    _single(
-        "swin_b",
-        "swin_base_patch4_window12_384_22k.pth",
-        address="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth",
-        stage="zs_bootstrap",
-        licence="MIT",
-        source="github.com/SwinTransformer/storage, release v1.0.0",
-        size=None,
-        sha256=None,
-    ),
-    Checkpoint(
-        name="bert-base-uncased",
-        stage="candidate_masks and zs_bootstrap",
-        licence="Apache-2.0",
-        source="huggingface.co/google-bert/bert-base-uncased",
-        path="bert-base-uncased",
-        files=(
-            CheckpointFile(
-                path="bert-base-uncased/model.safetensors",
-                size=440_449_768,
-                sha256="68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
-                alternatives=("bert-base-uncased/pytorch_model.bin",),
-                address=f"{_BERT}/model.safetensors",
-            ),
-            CheckpointFile(path="bert-base-uncased/config.json", address=f"{_BERT}/config.json"),
-            CheckpointFile(path="bert-base-uncased/vocab.txt", address=f"{_BERT}/vocab.txt"),
-        ),
-    ),
-    _embedded("parser", stage="noun_phrases", licence="CC BY-SA 4.0 (UD English-EWT)"),
-    _embedded("clip_vit", stage="projected_classes and mask_choices"),
-    _embedded("clip_rn", stage="tris_response_model and tris_segmenter"),
-    _embedded("clip_judge", stage="TRIS's calibration and selected_responses"),
-    _embedded("irn_trunk", stage="refined_labels"),
-    _embedded("detector", stage="candidate_masks"),
-    _embedded("segmenter", stage="candidate_masks"),
-    _embedded("swin", stage="zs_bootstrap"),
-    _embedded("bert", stage="zs_bootstrap"),
-)
-
-CHECKPOINTS: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in _ALL}
-"""Name -> checkpoint. Full-size names are those that the loaders in `resources/models/` take."""
+CHECKPOINTS: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in PUBLISHED}
+"""Name -> checkpoint whose files are known one by one. Full-size names are those that the loaders take."""
+HUB_CHECKPOINTS: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in LISTED}
+"""Name -> model of a hub, or CLIP of open_clip, that is known to serve; others are made from their names."""
+_FORMS = "a model of a hub as owner/name or owner/name@revision, a CLIP of open_clip as ARCHITECTURE:tag"
 
 
 def checkpoint_folder() -> Path:
@@ -243,35 +59,40 @@ def checkpoint_folder() -> Path:
 
 
 def registered(name: str) -> Checkpoint:
-    """The checkpoint of that name; `Refused` lists the known ones when there is none."""
-    if name not in CHECKPOINTS:
-        raise Refused(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}")
-    return CHECKPOINTS[name]
+    """The checkpoint of that name, listed or of a form that needs no listing.
+
+    Raises:
+        Refused: there is none of that name, or open_clip has no such architecture; lists the known ones.
+    """
+    found = CHECKPOINTS.get(name) or HUB_CHECKPOINTS.get(name) or made_from(name)
+    if found is None:
+        raise Refused(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}; or {_FORMS}")
+    return found
 
 
 def locate(name: str, folder: Path | None = None) -> Path:
     """The file or folder of a checkpoint, all its files being there.
 
     Args:
-        name: A key of `CHECKPOINTS`.
+        name: As `registered` takes it.
         folder: The checkpoint folder; None takes `checkpoint_folder()`.
 
     Raises:
         MissingCheckpoint: A file of it is not there; the message says what to do.
-        Refused: No such checkpoint is known.
+        Refused: No such checkpoint is known, or the index of its weights is none.
     """
     checkpoint, home = registered(name), folder or checkpoint_folder()
-    absent = [file.path for file, path in _found(checkpoint, home) if path is None]
+    absent = _absent(checkpoint, home)
     if not absent:
-        return (EMBEDDED_FOLDER if checkpoint.embedded else home) / checkpoint.path
-    installed = _installed(checkpoint.package)
+        return _base(checkpoint, home) / checkpoint.path
+    installed = installed_pipeline(checkpoint.package)
     if installed is not None:
         return installed
     raise MissingCheckpoint(f"{name}: {_advice(checkpoint, home, absent)}")
 
 
 def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Finding]:
-    """Look at every known checkpoint.
+    """Look at every known checkpoint, and at every other one of a hub that lies in the folder.
 
     Args:
         folder: The checkpoint folder; None takes `checkpoint_folder()`.
@@ -281,7 +102,8 @@ def examine(folder: Path | None = None, *, thorough: bool = False) -> list[Findi
         One finding per checkpoint, in the order of the registry.
     """
     home = folder or checkpoint_folder()
-    return [_examine(checkpoint, home, thorough=thorough) for checkpoint in CHECKPOINTS.values()]
+    names = dict.fromkeys((*CHECKPOINTS, *HUB_CHECKPOINTS, *_lying_about(home)))
+    return [examine_one(registered(name), home, thorough=thorough) for name in names]
 
 
 def identity(name: str, folder: Path | None = None) -> str:
@@ -290,28 +112,61 @@ def identity(name: str, folder: Path | None = None) -> str:
     `missing` where they are not there, and `unreadable` where this user may not read them; the loader says what to do.
 
     A file counts as the published one by its digest alone. It is hashed once, which is remembered beside it under its
-    size, modification time and inode.
+    size, modification time and inode. Of a model of a hub the digest is over its weights, its configuration and its
+    tokenizer; the revision has no part in it, since equal files give equal results.
 
     Raises:
         Refused: No such checkpoint is known.
     """
     checkpoint, home = registered(name), folder or checkpoint_folder()
-    found = _found(checkpoint, home)
     if checkpoint.embedded:
-        whole = all(path is not None for _, path in found)
+        whole = not _absent(checkpoint, home)
         return folder_digest(EMBEDDED_FOLDER / checkpoint.path) if whole else MISSING
-    if all(path is not None for _, path in found):
-        try:
-            digests = [remembered_digest(path) for _, path in found if path is not None]
-        except OSError:
-            return UNREADABLE
-        return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-    installed = _installed(checkpoint.package)
+    try:
+        if not _absent(checkpoint, home):
+            return _digest(checkpoint, home)
+    except (OSError, Refused):
+        return UNREADABLE
+    installed = installed_pipeline(checkpoint.package)
     return hashlib.sha256(installed.name.encode()).hexdigest() if installed else MISSING
 
 
+def revision_of(name: str, folder: Path | None = None) -> str:
+    """The commit of the hub's repository that the files of a model are of; empty where none is remembered."""
+    record = read_record((folder or checkpoint_folder()) / registered(name).path)
+    return record.revision if record else ""
+
+
+def revisions_of(names: Iterable[str], folder: Path | None = None) -> dict[str, str]:
+    """Name -> commit, of those whose commit is remembered."""
+    found = {name: revision_of(name, folder) for name in names}
+    return {name: revision for name, revision in found.items() if revision}
+
+
+def _digest(checkpoint: Checkpoint, home: Path) -> str:
+    """Over the files of a checkpoint, all of them being there."""
+    folder = home / checkpoint.path
+    if checkpoint.is_of_a_hub:
+        lines = [f"{path.name} {remembered_digest(path)}" for path in sorted(model_files(folder, checkpoint.layout))]
+    elif checkpoint.layout == "spacy" and not checkpoint.package:
+        return folder_digest(folder)
+    else:
+        lines = [remembered_digest(path) for _, path in _found(checkpoint, home) if path is not None]
+    return lines[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _base(checkpoint: Checkpoint, home: Path) -> Path:
+    return EMBEDDED_FOLDER if checkpoint.embedded else home
+
+
 def _found(checkpoint: Checkpoint, home: Path) -> list[tuple[CheckpointFile, Path | None]]:
-    base = EMBEDDED_FOLDER if checkpoint.embedded else home
+    base = _base(checkpoint, home)
+    if checkpoint.is_of_a_hub:
+        folder = base / checkpoint.path
+        record = read_record(folder)
+        said = record.files if record else {}
+        known = [(path, said.get(path.name, Recorded())) for path in model_files(folder, checkpoint.layout)]
+        return [(CheckpointFile(path=str(path), **asdict(file)), path) for path, file in known]
     found: list[tuple[CheckpointFile, Path | None]] = []
     for file in checkpoint.files:
         there = (base / name for name in (file.path, *file.alternatives))
@@ -319,31 +174,72 @@ def _found(checkpoint: Checkpoint, home: Path) -> list[tuple[CheckpointFile, Pat
     return found
 
 
+def _absent(checkpoint: Checkpoint, home: Path) -> list[str]:
+    """Files that are not there, relative to the checkpoint folder."""
+    if checkpoint.is_of_a_hub:
+        return [f"{checkpoint.path}/{name}" for name in lacking(home / checkpoint.path, checkpoint.layout)]
+    return [file.path for file, path in _found(checkpoint, home) if path is None]
+
+
+def _lying_about(home: Path) -> Iterator[str]:
+    """Names of the models of hubs whose folders lie in the checkpoint folder."""
+    places = ((path, name_of_folder(path.name)) for path in sorted(home.glob("hub/*/")))
+    clips = ((path, f"{path.parent.name}:{path.name}") for path in sorted(home.glob("open_clip/*/*/")))
+    for _, name in (*places, *clips):
+        try:
+            registered(name)
+        except Refused:
+            continue
+        yield name
+
+
 def _advice(checkpoint: Checkpoint, home: Path, absent: list[str]) -> str:
     if checkpoint.embedded:
         return f"{' and '.join(absent)} should be there; it comes with {checkpoint.source}"
     names = " and ".join(Path(name).name for name in absent)
     by_hand = f"get {names} from {checkpoint.source}; put it into {(home / absent[0]).parent}"
-    return f"type `wordmask models get {checkpoint.name}`, or {by_hand}" if checkpoint.can_be_fetched else by_hand
+    if not checkpoint.can_be_fetched:
+        return by_hand
+    consent = f" ({checkpoint.consent} first)" if checkpoint.consent else ""
+    return f"type `wordmask models get {checkpoint.name}`{consent}, or {by_hand}"
 
 
-def _examine(checkpoint: Checkpoint, home: Path, *, thorough: bool) -> Finding:
-    found = _found(checkpoint, home)
-    absent = [file.path for file, path in found if path is None]
-    installed = _installed(checkpoint.package) if absent else None
+def _again(checkpoint: Checkpoint) -> str:
+    fetched = f"`wordmask models get {checkpoint.name}` fetches it again, " if checkpoint.can_be_fetched else ""
+    return f"{fetched}{'from' if fetched else 'get it again from'} {checkpoint.source}"
+
+
+def examine_one(checkpoint: Checkpoint, home: Path, *, thorough: bool = False) -> Finding:
+    """Look at one checkpoint; see `examine`."""
+    try:
+        absent = _absent(checkpoint, home)
+    except Refused as problem:
+        return Finding(name=checkpoint.name, state="no model", advice=str(problem))
+    record = read_record(home / checkpoint.path) if checkpoint.layout != "files" else None
+    revision = record.revision if record else ""
+    installed = installed_pipeline(checkpoint.package) if absent else None
     used = f"used by {checkpoint.stage}"
     if installed is not None:
         return Finding(name=checkpoint.name, state="present", advice=f"{used}, installed at {installed}")
     if absent:
-        return Finding(name=checkpoint.name, state="missing", advice=_advice(checkpoint, home, absent))
-    for file, path in found:
-        problem = _problem(file, path, thorough=thorough) if path is not None else None
-        if problem is not None:
-            state, detail = problem
-            return Finding(name=checkpoint.name, state=state, advice=f"{detail}; get it again from {checkpoint.source}")
+        state: State = "begun" if _has_begun(checkpoint, home) else "missing"
+        return Finding(name=checkpoint.name, state=state, advice=_advice(checkpoint, home, absent), revision=revision)
+    for file, path in _found(checkpoint, home):
+        wrong = _problem(file, path, thorough=thorough) if path is not None else None
+        if wrong is not None:
+            state, detail = wrong
+            advice = f"{detail}; {_again(checkpoint)}"
+            return Finding(name=checkpoint.name, state=state, advice=advice, revision=revision)
     if checkpoint.embedded:
         return _examine_embedded(checkpoint)
-    return Finding(name=checkpoint.name, state="present", advice=used)
+    return Finding(name=checkpoint.name, state="present", advice=used, revision=revision)
+
+
+def _has_begun(checkpoint: Checkpoint, home: Path) -> bool:
+    """Whether a download of it broke off."""
+    if checkpoint.is_of_a_hub:
+        return read_record(home / checkpoint.path) is not None
+    return any((home / f"{file.path}.partial").is_file() for file in checkpoint.files)
 
 
 def _examine_embedded(checkpoint: Checkpoint) -> Finding:
@@ -365,14 +261,12 @@ def _problem(file: CheckpointFile, path: Path, *, thorough: bool) -> tuple[State
     size = path.stat().st_size
     if file.size is not None and size != file.size:
         return "wrong size", f"{path} has {size:,} bytes, published are {file.size:,}"
-    if thorough and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
-        return "wrong hash", f"{path} hashes to {found[:12]}, published is {file.sha256[:12]}"
+    published = file.sha256 or file.blob
+    found = _hashed(file, path) if thorough and published else published
+    if found != published:
+        return "wrong hash", f"{path} hashes to {str(found)[:12]}, published is {str(published)[:12]}"
     return None
 
 
-def _installed(package: str) -> Path | None:
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or spec.origin is None:
-        return None
-    configs = sorted(Path(spec.origin).parent.glob("*/config.cfg"))
-    return configs[0].parent if configs else None
+def _hashed(file: CheckpointFile, path: Path) -> str:
+    return sha256_of(path) if file.sha256 else git_digest(path)

@@ -33,6 +33,16 @@ def remembered_digest(path: Path) -> str:
     return digest
 
 
+def git_digest(path: Path) -> str:
+    """The digest that git itself has of a small file."""
+    return blob_digest(path.read_bytes())
+
+
+def blob_digest(content: bytes) -> str:
+    """The digest that git has of a file's content: SHA-1 over its length and its bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def folder_digest(folder: Path) -> str:
     """Over everything that makes the embedded model of a folder; the card's date and scores do not."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)

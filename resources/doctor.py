@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from resources.checkpoints import Finding, examine
+from resources.checkpoints import HUB_CHECKPOINTS, WHOLE, Finding, examine
 
 Verdict = Literal["good", "note", "bad"]
 PACKAGES = ("torch", "torchvision", "dagster", "dagster-webserver", "transformers", "spacy", "open_clip_torch")
@@ -57,7 +57,7 @@ def diagnose(*, store: Path, checkpoints: Path | None = None, thorough: bool = F
         _memory(),
         _writable(store),
         _browser(),
-        *(_checkpoint(finding) for finding in examine(checkpoints, thorough=thorough)),
+        *_checkpoints(examine(checkpoints, thorough=thorough)),
     ]
 
 
@@ -133,10 +133,18 @@ def _browser() -> Check:
     return Check(topic="chromium", verdict="good", found=found)
 
 
+def _checkpoints(findings: list[Finding]) -> Iterator[Check]:
+    """What is there or was begun, what the shipped experiments name, and how many others there are to choose from."""
+    others = [finding for finding in findings if finding.state == "missing" and finding.name in HUB_CHECKPOINTS]
+    yield from (_checkpoint(finding) for finding in findings if finding not in others)
+    advice = "`wordmask models list` names them, `wordmask models get NAME` fetches one"
+    yield Check(topic="other models", verdict="good", found=f"{len(others)} known and not here", advice=advice)
+
+
 def _checkpoint(finding: Finding) -> Check:
-    whole = finding.state in ("present", "embedded")
+    whole = finding.state in WHOLE
     embedded = finding.name.startswith("embedded/")
-    verdict: Verdict = "good" if whole else "bad" if embedded or finding.state != "missing" else "note"
+    verdict: Verdict = "good" if whole else "note" if finding.state in ("missing", "begun") and not embedded else "bad"
     return Check(topic=finding.name, verdict=verdict, found=finding.state, advice=finding.advice)
 
 

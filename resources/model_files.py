@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from ops.refusal import Refused
+from resources.mistaken import HEAD, mistaken_for
 from resources.opening import open_file, read_file
 
 AGAIN = "fetch it again; `wordmask doctor` says where from"
 MOST_TEXT = 32 << 20
 """Bytes of a vocabulary or configuration; that of the largest published BERT has five million."""
-_HEAD = 512
 _MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 
 
@@ -21,12 +21,8 @@ def impostor(head: bytes) -> str | None:
     """What a file is that is certainly no model, by its first bytes; None: it may be a model."""
     if not head:
         return "is empty"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(b"version https://git-lfs"):
-        return "is a pointer of git-lfs and not the file itself (run `git lfs pull` where it came from)"
-    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
-        return "is a web page, as servers send it in place of a file that they refuse or do not have"
-    return None
+    kind = mistaken_for(head)
+    return f"is {kind}" if kind else None
 
 
 def open_model_file(path: Path) -> BinaryIO:
@@ -40,7 +36,7 @@ def open_model_file(path: Path) -> BinaryIO:
     except Refused as problem:
         raise Refused(f"{problem} (`wordmask doctor` says which file is meant)") from problem
     try:
-        if what := impostor(file.read(_HEAD)):
+        if what := impostor(file.read(HEAD)):
             raise Refused(f"{path} {what}; {AGAIN}")
         file.seek(0)
     except BaseException:
@@ -57,7 +53,7 @@ def demand_model_files(folder: Path) -> None:
     """
     for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
         with open_file(path) as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
         if head and (what := impostor(head)):
             raise Refused(f"{path} {what}; {AGAIN}")
 

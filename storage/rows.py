@@ -6,7 +6,7 @@ what became of each unit, so both appear in the same instant. After the last sha
 the units: its bytes depend on units and results alone, not on shards, kills or reuse.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -81,8 +81,9 @@ def fill_table(
         slot: claimed and not complete.
         name: of the table; `<name>.parquet` and `<name>.ledger.parquet` appear in the slot's content.
         units: in the order of the table; keys differ.
-        compute: gets the payloads of up to `shard` units and yields, in their order, a list of rows (none is a result
-            too) or `Quarantined`. What it raises ends the stage; finished shards stay.
+        compute: gets the payloads of all units that no earlier run has left, and yields, in their order, a list of rows
+            (none is a result too) or `Quarantined`. It is asked for a result at a time: what it does ahead of that is
+            its own affair. What it raises ends the stage; finished shards stay.
         schema: columns of a row; the table has the column `unit` before them.
         shard: units committed together; a kill costs at most this many.
         log: told about progress every few seconds.
@@ -105,14 +106,16 @@ def fill_table(
     progress.inherit(entry.record for entry in known.values())
     copies = _copies(reuse, name, schema, wanted - known.keys(), log=log)
     reader = RowReader()
+    computed = _computed([unit for unit in units if unit.key not in known and unit.key not in copies], compute)
     for start in range(0, len(units), shard):
         batch = [unit for unit in units[start : start + shard] if unit.key not in known]
         if batch:
-            parts = _shard(batch, compute, copies, schema, reader, progress)
+            parts = _shard(batch, computed, copies, schema, reader, progress)
             path = folder / f"{start:09d}-{digest([unit.key for unit in batch])}.parquet"
             records = _records(parts)
             file = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
             known |= {key: Entry(file, record) for key, record in records.items()}
+    next(computed, None)  # complains of a result too many
     entries = [known[unit.key] for unit in units]
     rows = write_chunks(slot.content / f"{name}.parquet", reader.runs(entries), schema=schema)
     write_ledger(slot.content / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
@@ -166,39 +169,37 @@ Parts = dict[str, tuple[pa.Table, str]]
 
 def _shard(
     batch: Sequence[Unit[T]],
-    compute: Compute[T],
+    computed: Iterator[Rows | Quarantined],
     copies: Mapping[str, Entry],
     schema: pa.Schema,
     reader: RowReader,
     progress: Progress,
 ) -> Parts:
     """Rows and reason of every unit of a shard, copied where possible."""
-    fresh = [unit for unit in batch if unit.key not in copies]
-    computed = _computed(fresh, compute, schema, progress) if fresh else {}
     parts: Parts = {}
     for unit in batch:
-        if unit.key in computed:
-            parts[unit.key] = computed[unit.key]
-        else:
-            entry = copies[unit.key]
+        if entry := copies.get(unit.key):
             parts[unit.key] = (pa.concat_tables([schema.empty_table(), *reader.runs([entry])]), "")
             progress.inherit([entry.record])
-    return parts
-
-
-def _computed(fresh: Sequence[Unit[T]], compute: Compute[T], schema: pa.Schema, progress: Progress) -> Parts:
-    parts: Parts = {}
-    results = iter(compute([unit.payload for unit in fresh]))
-    for unit, result in zip(fresh, results, strict=False):
+            continue
+        result = next(computed)
         if isinstance(result, Quarantined):
             parts[unit.key] = (schema.empty_table(), result.reason)
         else:
             parts[unit.key] = (_rows(unit, result, schema), "")
         progress.settle(rows=parts[unit.key][0].num_rows, quarantined=isinstance(result, Quarantined))
-    if len(parts) < len(fresh) or next(results, None) is not None:
-        given = "more" if len(parts) == len(fresh) else f"{len(parts)}"
-        raise ValueError(f"compute yielded {given} results for {len(fresh)} units; yield one per payload, in order.")
     return parts
+
+
+def _computed(fresh: Sequence[Unit[T]], compute: Compute[T]) -> Iterator[Rows | Quarantined]:
+    """One result a unit, in order."""
+    given = 0
+    for given, result in enumerate(compute([unit.payload for unit in fresh]) if fresh else (), 1):
+        if given > len(fresh):
+            raise ValueError(f"compute yielded more results for {len(fresh)} units; yield one per payload, in order.")
+        yield result
+    if given < len(fresh):
+        raise ValueError(f"compute yielded {given} results for {len(fresh)} units; yield one per payload, in order.")
 
 
 def _rows(unit: Unit[T], rows: Rows, schema: pa.Schema) -> pa.Table:

@@ -1,10 +1,13 @@
-"""Images as stages read them: checked against the hash in `references`, one by one, with what fails quarantined.
+"""Images as stages read them: checked against the hash in `references`, read ahead, with what fails quarantined.
 
 Shapes: H x W pixels of an image.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -21,11 +24,14 @@ from resources.opening import digest_of
 from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
 
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
 """(H, W)."""
+READERS = 2
+"""Threads that read images ahead of a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +47,12 @@ class ImageTask(Generic[T]):
     """What a person calls it, for the ledger; the image's id where none is given."""
 
 
+Found = Callable[[], Iterable[R]] | Refused
+"""What gives the rows of a task, or why it has none."""
+
+
 def per_image(
-    work: Work, table: Table[R], tasks: Sequence[ImageTask[T]], compute: Callable[[T, Pixels], Sequence[R]]
+    work: Work, table: Table[R], tasks: Sequence[ImageTask[T]], compute: Callable[[T, Pixels], Iterable[R]]
 ) -> Tally:
     """Fill a table image by image; resumes after a kill, copies rows of equal keys, quarantines what is refused.
 
@@ -57,20 +67,87 @@ def per_image(
         How the tasks came about.
     """
 
-    def rows(task: ImageTask[T]) -> Rows | Quarantined:
-        found = on_image(work, task.image, lambda pixels: compute(task.payload, pixels))
-        return found if isinstance(found, Quarantined) else [table.columns(row) for row in found]
+    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Found[R]]:
+        try:
+            rows = [row for payload, pixels in asked for row in compute(payload, pixels)]
+        except Refused as problem:
+            return [problem]
+        return [lambda: rows]
+
+    return per_batch(work, table, tasks, found, size=1)
+
+
+def per_batch(
+    work: Work,
+    table: Table[R],
+    tasks: Sequence[ImageTask[T]],
+    compute: Callable[[Sequence[tuple[T, Pixels]]], Sequence[Found[R]]],
+    *,
+    size: int,
+) -> Tally:
+    """The same with some images at once, while the next ones are read and the rows of the last ones are made.
+
+    Args:
+        work: as above.
+        table: as above.
+        tasks: as above.
+        compute: (payload, pixels) of up to `size` tasks -> for each of them what gives its rows, called in a thread of
+            its own while the next batch is computed; or why it is refused.
+        size: tasks of a batch, in their order.
+    """
+
+    def rows(asked: Sequence[ImageTask[T]]) -> Iterator[Rows | Quarantined]:
+        dataset = work.dataset
+
+        def read(task: ImageTask[T]) -> tuple[ImageTask[T], Pixels]:
+            return task, read_pixels(dataset, task.image)
+
+        def computed(images: Iterator[tuple[ImageTask[T], Pixels]]) -> Iterator[tuple[ImageTask[T], Found[R]]]:
+            while batch := list(islice(images, size)):
+                found = compute([(task.payload, pixels) for task, pixels in batch])
+                yield from zip([task for task, _ in batch], found, strict=True)
+
+        def finish(done: tuple[ImageTask[T], Found[R]]) -> Rows | Quarantined:
+            task, found = done
+            try:
+                if isinstance(found, Refused):
+                    raise found
+                return [table.columns(row) for row in found()]
+            except Refused as problem:
+                return _left_out(task.image, problem)
+
+        with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as encoder:
+            images = ahead(readers, read, asked, at_most=size + 1)
+            yield from ahead(encoder, finish, computed(images), at_most=size)
 
     return fill_table(
         work.slot,
         table.name,
         [Unit(key=task.key, payload=task, label=task.label or task.image.image_id) for task in tasks],
-        lambda batch: map(rows, batch),
+        rows,
         schema=table.schema,
         shard=work.runtime.shard,
         reuse=work.reuse,
         log=work.log,
     )
+
+
+def ahead(pool: ThreadPoolExecutor, function: Callable[[T], S], items: Iterable[T], *, at_most: int) -> Iterator[S]:
+    """`map` in the threads of a pool, at most so many results ahead of the one that is asked for.
+
+    What `items` or `function` raise comes after the results before it.
+    """
+    pending: deque[Future[S]] = deque()
+    source, problem = iter(items), None
+    while problem is None:
+        try:
+            pending.append(pool.submit(function, next(source)))
+        except Exception as end:
+            problem = end
+        while len(pending) > (at_most if problem is None else 0):
+            yield pending.popleft().result()
+    if not isinstance(problem, StopIteration):
+        raise problem
 
 
 def on_image(work: Work, image: ImageRow, compute: Callable[[Pixels], T]) -> T | Quarantined:
@@ -79,7 +156,11 @@ def on_image(work: Work, image: ImageRow, compute: Callable[[Pixels], T]) -> T |
     try:
         return compute(pixels)
     except Refused as problem:
-        return Quarantined(f"{image.image_file} ({image.width} x {image.height}): {problem}")
+        return _left_out(image, problem)
+
+
+def _left_out(image: ImageRow, problem: Refused) -> Quarantined:
+    return Quarantined(f"{image.image_file} ({image.width} x {image.height}): {problem}")
 
 
 def read_image(work: Work, image: ImageRow) -> Pixels:

@@ -16,6 +16,7 @@ from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
 from assets.framework.stage import StageInstance, fingerprint, group_name, resolved
 from assets.framework.work import Work
 from assets.reports.text import visible
+from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
@@ -186,6 +187,7 @@ def _commit(work: Work, artifact_fingerprint: str) -> None:
     outcome = run_in_processes(work) if together else work.run_body()
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
+    revisions = revisions_of(instance.models)
     work.slot.commit(
         inputs={name: artifact.manifest.fingerprint for name, artifact in work.inputs.items()},
         rows=outcome.tallies,
@@ -194,6 +196,7 @@ def _commit(work: Work, artifact_fingerprint: str) -> None:
         extra={
             "key": list(instance.key),
             "models": dict(instance.models),
+            **({"revisions": revisions} if revisions else {}),
             "fingerprint": artifact_fingerprint,
             "machine": machine_of(work.runtime),
         },

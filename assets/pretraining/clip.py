@@ -26,7 +26,8 @@ from assets.pretraining.clip_views import Picture, View, draw_picture, draw_view
 from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
 from assets.pretraining.wall_clock_schedule import timed_steps
 from resources.embedded.cards import load_embedded, save_embedded
-from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip, prepare_images
+from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip
+from resources.models.clip_images import prepare_images
 from resources.toyref.expressions import vocabulary
 from resources.toyref.predicates import SYNONYMS
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START

@@ -24,7 +24,7 @@ from assets.pretraining.detector_losses import Tap, detection_loss
 from assets.pretraining.detector_scores import evaluate
 from resources.embedded.cards import load_embedded, read_card, save_embedded
 from resources.models.bert_folder import VOCABULARY
-from resources.models.grounding_dino import Detector, DetectorSizes, build_grounding_dino, quiet
+from resources.models.grounding_dino import DetectorSizes, GroundingDino, build_grounding_dino, quiet
 from resources.models.grounding_text import SEPARATORS, read_tokenizer
 from resources.models.weights import load_strictly
 from resources.toyref.expressions import vocabulary
@@ -98,7 +98,7 @@ def train(
     else:
         start_from_prior(model)
     average = copy.deepcopy(model)
-    detector = Detector(average, tokenizer, sizes=sizes)
+    detector = GroundingDino(average, tokenizer, sizes=sizes)
     log(f"{sum(p.numel() for p in model.parameters())} parameters; drawing {SCENES} scenes")
     samples = draw_samples(range(FIRST_SEED, FIRST_SEED + SCENES), sizes=sizes)
     held_out = [render_scene(FIRST_HELD_OUT_SEED + index) for index in range(HELD_OUT_SCENES)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ops.ssc.captions import Caption, caption, token_spans
 from ops.ssc.detections import NMS_IOU, Detections, keep_detections
-from resources.models.grounding_dino import Detector
+from resources.models.grounding_dino import GroundingDino
 from resources.toyref.scenes import CLASSES, Scene
 
 THRESHOLDS: dict[str, tuple[float, float]] = {
@@ -26,7 +26,7 @@ THRESHOLDS: dict[str, tuple[float, float]] = {
 """Ending of a score's name -> box and text threshold."""
 
 
-def evaluate(detector: Detector, scenes: Sequence[Scene], *, absent: int = 2) -> dict[str, float]:
+def evaluate(detector: GroundingDino, scenes: Sequence[Scene], *, absent: int = 2) -> dict[str, float]:
     """Ask each scene for the classes it holds and for `absent` others, and count.
 
     Returns:

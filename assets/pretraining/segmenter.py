@@ -25,7 +25,7 @@ from assets.pretraining.training_script import TrainingRun, run_script, with_ear
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
-from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, SamShape, Segmenter, build_small_sam
+from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, PackageSam, SamShape, build_small_sam
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
 from resources.toyref.scenes import Scene, render_scene
 
@@ -172,7 +172,7 @@ def loss_of(logits_PMGG: Tensor, scores_PM: Tensor, targets_PGG: Tensor) -> Tens
     return (masks + (scores_PM - iou_PM).square().mean(1)).mean()
 
 
-def evaluate(segmenter: Segmenter, *, scenes: int) -> dict[str, float]:
+def evaluate(segmenter: PackageSam, *, scenes: int) -> dict[str, float]:
     """Scores on held-out scenes: choice among the three masks by predicted IoU, or by the truth ("oracle")."""
     rng = np.random.default_rng(0)
     rows = []
@@ -212,7 +212,7 @@ def train(
     examples = [prepare(render_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
     log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     steps = optimise(sam, examples, rng, minutes=minutes, log=log)
-    scores = evaluate(Segmenter(sam.eval()), scenes=100 if minutes >= 1 else 4)
+    scores = evaluate(PackageSam(sam.eval()), scenes=100 if minutes >= 1 else 4)
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
     run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)

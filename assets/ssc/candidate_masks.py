@@ -1,8 +1,11 @@
-"""S1: the candidate masks of every image, from detector and SAM or from SAM alone."""
+"""S1: the candidate masks of every image, from detector and SAM, from SAM alone, or from SAM 3 by the class."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assets.data.images import ImageTask, Mask, Pixels, per_image
 from assets.data.tables import ImageRow, images_of
@@ -12,11 +15,11 @@ from assets.reports.previews import candidate_preview
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.stages import PROJECTED_CLASSES
 from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, RewordedRow
-from ops.ssc.captions import Caption, Question, question, reworded, token_spans
-from ops.ssc.detections import Detections, best_of_three, keep_detections, mask_nms, together
-from resources.models.grounding_dino import CAPTION_TOKENS, Detector
-from resources.models.loading import open_detector, open_segmenter
-from resources.models.sam import Segmenter
+from ops.ssc.detections import Detections, best_of_three, mask_nms
+from resources.models.concepts import ConceptSegmenter
+from resources.models.detection import Detector, Thresholds
+from resources.models.loading import open_concepts, open_detector, open_segmenter
+from resources.models.segmentation import Segmenter
 from storage.digest import digest
 from storage.masks import Rle
 
@@ -33,7 +36,7 @@ def candidate_masks(work: Work) -> Outcome:
     find = candidate_finder(work, knobs)
     tally = per_image(work, CANDIDATES, tasks, find)
     rows = CANDIDATES.read_slot(work.slot)
-    changed = find.reworded([task.payload for task in tasks]) if isinstance(find, Detected) else []
+    changed = [] if isinstance(find, Everything) else find.reworded([task.payload for task in tasks])
     if changed:
         REWORDED.write(work.slot, changed)
         work.log(f"{len(changed)} classes were asked for in other words or not at all; see the table `reworded`")
@@ -57,16 +60,15 @@ class Query:
     classes: Sequence[str]
 
 
-Find = Callable[[Query, Pixels], list[CandidateRow]]
-
-
 def _task(image: ImageRow, classes: list[str]) -> ImageTask[Query]:
     key = digest([image.image_id, image.sha256, classes])
     return ImageTask(image=image, payload=Query(image_id=image.image_id, classes=classes), key=key)
 
 
-def candidate_finder(work: Work, knobs: CandidateKnobs) -> Find:
+def candidate_finder(work: Work, knobs: CandidateKnobs) -> "Everything | Detected | OfConcepts":
     """What finds the candidates of an image, by `knobs.source`."""
+    if knobs.source == "concept":
+        return OfConcepts(concepts=open_concepts(knobs.segmenter, work.runtime), knobs=knobs)
     segmenter = open_segmenter(knobs.segmenter, work.runtime)
     if knobs.source == "everything":
         return Everything(segmenter)
@@ -98,50 +100,72 @@ class Detected:
 
     def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
         """The masks that are left after suppression of duplicates, best scores first."""
-        knobs, asked = self.knobs, self._question(query.classes)
-        parts = [self._found(asked_together, pixels) for asked_together in asked.captions]
-        if not any(len(part.boxes_N4) for part in parts):
+        thresholds = Thresholds(box=self.knobs.box_threshold, text=self.knobs.text_threshold)
+        found = self.detector.detect(pixels, query.classes, thresholds)
+        boxes_N4 = found.detections.boxes_N4
+        if not len(boxes_N4):
             return []
-        detections = together(parts, [len(asked_together.classes) for asked_together in asked.captions])
-        if knobs.source == "crop":
-            masks, scores = self.segmenter.inside(pixels, detections.boxes_N4)
+        if self.knobs.source == "crop":
+            masks, scores = self.segmenter.inside(pixels, boxes_N4)
         else:
-            masks, scores = best_of_three(*self.segmenter.segment(pixels, detections.boxes_N4))
-        kept = mask_nms(masks, detections.scores_N, iou_threshold=knobs.nms_iou, class_ids_N=detections.class_ids_N)
-        return [
-            candidate_row(
-                query.image_id,
-                number,
-                masks[row],
-                label=asked.classes[detections.class_ids_N[row]],
-                box=detections.boxes_N4[row],
-                detector_score=detections.scores_N[row],
-                segmenter_score=scores[row],
-            )
-            for number, row in enumerate(kept)
-        ]
+            masks, scores = best_of_three(*self.segmenter.segment(pixels, boxes_N4))
+        return kept_rows(query, found.classes, found.detections, masks, scores, nms_iou=self.knobs.nms_iou)
 
     def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
         """The classes of all queries that the detector is not asked for as they are, in alphabetical order."""
-        images = Counter(name for query in queries for name in set(query.classes))
-        changes = reworded(images, self._question(images))
-        return [
-            RewordedRow(label=name, asked=changed.asked, reason=changed.reason, images=images[name])
-            for name, changed in sorted(changes.items())
-        ]
+        return reworded_rows(self.detector, queries)
 
-    def _question(self, classes: Iterable[str]) -> Question:
-        return question(classes, tokens=self.detector.tokens, at_most=CAPTION_TOKENS)
 
-    def _found(self, asked: Caption, pixels: Pixels) -> Detections:
-        raw = self.detector.detect(pixels, asked.text)
-        return keep_detections(
-            raw.boxes_Q4,
-            raw.token_scores_QT,
-            token_spans(raw.offsets, asked.spans),
-            box_threshold=self.knobs.box_threshold,
-            text_threshold=self.knobs.text_threshold,
+@dataclass(frozen=True, kw_only=True)
+class OfConcepts:
+    """Masks of the query's classes by SAM 3, which needs no boxes."""
+
+    concepts: ConceptSegmenter
+    knobs: CandidateKnobs
+
+    def __call__(self, query: Query, pixels: Pixels) -> list[CandidateRow]:
+        """The masks that are left after suppression of duplicates, best scores first."""
+        found = self.concepts.find(pixels, query.classes, threshold=self.knobs.box_threshold)
+        scores = found.detections.scores_N
+        return kept_rows(query, found.classes, found.detections, found.masks_NHW, scores, nms_iou=self.knobs.nms_iou)
+
+    def reworded(self, queries: Sequence[Query]) -> list[RewordedRow]:
+        """The classes of all queries that SAM 3 is not asked for as they are, in alphabetical order."""
+        return reworded_rows(self.concepts, queries)
+
+
+def kept_rows(
+    query: Query,
+    classes: Sequence[str],
+    detections: Detections,
+    masks_NHW: NDArray[np.bool_],
+    scores: NDArray[np.float32],
+    *,
+    nms_iou: float,
+) -> list[CandidateRow]:
+    """Rows of detected masks, without those that repeat a better one of their class (S+S+C spec 2.6)."""
+    kept = mask_nms(masks_NHW, detections.scores_N, iou_threshold=nms_iou, class_ids_N=detections.class_ids_N)
+    return [
+        candidate_row(
+            query.image_id,
+            number,
+            masks_NHW[row],
+            label=classes[detections.class_ids_N[row]],
+            box=detections.boxes_N4[row],
+            detector_score=detections.scores_N[row],
+            segmenter_score=scores[row],
         )
+        for number, row in enumerate(kept)
+    ]
+
+
+def reworded_rows(names: Detector | ConceptSegmenter, queries: Sequence[Query]) -> list[RewordedRow]:
+    """What becomes of classes, and in how many images."""
+    images = Counter(name for query in queries for name in set(query.classes))
+    return [
+        RewordedRow(label=name, asked=changed.asked, reason=changed.reason, images=images[name])
+        for name, changed in sorted(names.reworded(images).items())
+    ]
 
 
 def candidate_row(

@@ -107,7 +107,8 @@ class GlobalLocalScorer:
             token_weights(masks_NHW, grid=tower.grid_size),
             first=first_masked_block(len(tower.transformer.resblocks)),
         )
-        cut_out = self.clip.encode_images(masked_crops(image_3HW, masks_NHW, side=side), crop="center", unit=False)
+        crops = masked_crops(image_3HW, masks_NHW, side=side, colour=self.clip.preparation.mean)
+        cut_out = self.clip.encode_images(crops, crop="center", unit=False)
         return weighted_features(whole, cut_out, share=self.share)
 
 

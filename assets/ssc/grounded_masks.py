@@ -12,11 +12,10 @@ from assets.framework.work import Work
 from assets.ssc.knobs import GroundedKnobs
 from assets.ssc.tables import GROUNDED, GroundedRow
 from ops.refusal import Refused
-from ops.ssc.captions import expression_caption, token_spans
-from ops.ssc.detections import best_of_three, top_box
-from resources.models.grounding_dino import CAPTION_TOKENS, Detector
+from ops.ssc.detections import best_of_three
+from resources.models.detection import Detector
 from resources.models.loading import open_detector, open_segmenter
-from resources.models.sam import Segmenter
+from resources.models.segmentation import Segmenter
 from storage.digest import digest
 from storage.masks import Rle
 
@@ -54,12 +53,11 @@ class Grounding:
         for sent_id, expression in zip(referent.sent_ids, referent.expressions, strict=True):
             score, mask = 0.0, np.zeros(pixels.shape[:2], np.bool_)
             try:
-                caption = expression_caption(expression, tokens=self.detector.tokens, at_most=CAPTION_TOKENS)
+                self.detector.demand_readable(expression)
             except Refused as problem:
                 self.log(f"an empty mask for sentence {sent_id}: {problem}")
             else:
-                raw = self.detector.detect(pixels, caption.text)
-                box, score = top_box(raw.boxes_Q4, raw.token_scores_QT, token_spans(raw.offsets, caption.spans))
+                box, score = self.detector.ground(pixels, expression)
                 mask = best_of_three(*self.segmenter.segment(pixels, box[None]))[0][0]
             rows.append(GroundedRow(sent_id=sent_id, detector_score=score, **Rle.of(mask).columns()))
         return rows

@@ -1,12 +1,12 @@
 """Knobs of Segment, Select, Correct."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assets.framework.knob_types import Count, Deviation, Seed, Share
 from assets.framework.knobs import Knobs
-from assets.framework.model_names import detector_names, weights_name
+from assets.framework.model_names import demand_clip, demand_use, detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
 
 ELLIPSE_REVISION = 2
@@ -37,6 +37,11 @@ class ProjectionKnobs(Knobs):
     clip: str = "embedded"
     vote: Literal["majority", "all"] = "majority"
 
+    @model_validator(mode="after")
+    def _clip_serves(self) -> Self:
+        demand_clip("clip", self.clip)
+        return self
+
     def models(self) -> tuple[str, ...]:
         """The CLIP whose text tower projects, when it does."""
         return (weights_name("clip_vit", self.clip),) if self.project else ()
@@ -45,19 +50,36 @@ class ProjectionKnobs(Knobs):
 class CandidateKnobs(Knobs):
     """Candidate masks S1 (S+S+C spec 2.5, 2.6)."""
 
-    source: Literal["detector", "crop", "everything"] = "detector"
+    source: Literal["detector", "crop", "everything", "concept"] = "detector"
     """`crop` takes the best of SAM's automatic masks inside each box, of no class and no box prompt: it stands in for
-    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select")."""
+    FreeSOLO (spec 2.10). `everything` takes the automatic masks of the whole image (baseline "SAM + Select"). `concept`
+    asks SAM 3 for the masks of each class; its scores are held against `box_threshold`."""
     detector: str = "embedded"
     segmenter: str = "embedded"
     box_threshold: Share = 0.35
     text_threshold: Share = 0.25
     nms_iou: Share = 0.85
 
+    @property
+    def detects(self) -> bool:
+        """Whether the source needs a detector's boxes."""
+        return self.source in ("detector", "crop")
+
+    @model_validator(mode="after")
+    def _models_serve(self) -> Self:
+        if self.detects:
+            demand_use("detector", "detector", self.detector)
+        demand_use("segmenter", "concepts" if self.source == "concept" else "segmenter", self.segmenter)
+        return self
+
     def models(self) -> tuple[str, ...]:
         """Detector (unless unused) and segmenter."""
         segmenter = weights_name("segmenter", self.segmenter)
-        return (segmenter,) if self.source == "everything" else (*detector_names(self.detector), segmenter)
+        return (*detector_names(self.detector), segmenter) if self.detects else (segmenter,)
+
+    def unread(self) -> tuple[str, ...]:
+        """What belongs to a detector alone, where SAM 3 needs none."""
+        return ("detector", "text_threshold") if self.source == "concept" else ()
 
 
 class ChoiceKnobs(Knobs):
@@ -83,6 +105,12 @@ class ChoiceKnobs(Knobs):
     """For the rule `global_local`: v, the share of the whole image (spec 3.6; 0.85 in GL-CLIP on G-Ref)."""
     parser: str = "embedded"
     """For the rule `global_local`: finds the head noun's chunk."""
+
+    @model_validator(mode="after")
+    def _clip_serves(self) -> Self:
+        if self.rule in ("clip", "global_local"):
+            demand_clip("clip", self.clip, tokens=self.rule == "global_local")
+        return self
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that scores and the parser, where the rule asks for them."""
@@ -115,6 +143,12 @@ class GroundedKnobs(Knobs):
 
     detector: str = "embedded"
     segmenter: str = "embedded"
+
+    @model_validator(mode="after")
+    def _models_serve(self) -> Self:
+        demand_use("detector", "detector", self.detector)
+        demand_use("segmenter", "segmenter", self.segmenter)
+        return self
 
     def models(self) -> tuple[str, ...]:
         """Detector and segmenter."""

@@ -1,6 +1,6 @@
 """The key noun of every expression."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from assets.data.stages import REFERENCES
@@ -24,10 +24,12 @@ def noun_phrases(work: Work) -> Outcome:
     knobs = work.knobs_as(NounKnobs)
     parse = partial(parse_all, open_parser(knobs.parser))
 
-    def rows(batch: Sequence[str]) -> list[Rows]:
-        nouns = extract(batch, parse, rule=knobs.rule, compat=knobs.compat)
-        named = zip(batch, nouns, strict=True)
-        return [[NOUNS.columns(NounRow(expression=text, nouns=words))] for text, words in named]
+    def rows(texts: Sequence[str]) -> Iterator[Rows]:
+        for start in range(0, len(texts), BATCH):
+            batch = texts[start : start + BATCH]
+            nouns = extract(batch, parse, rule=knobs.rule, compat=knobs.compat)
+            for text, words in zip(batch, nouns, strict=True):
+                yield [NOUNS.columns(NounRow(expression=text, nouns=words))]
 
     expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))
     units = [Unit(key=digest(text), payload=text) for text in expressions]

@@ -46,18 +46,19 @@ def resized_to_square(image_3HW: Tensor, *, side: int) -> Tensor:
     return resize_image(image_3HW, height=side, width=side)
 
 
-def masked_crops(image_3HW: Tensor, masks_NHW: Masks, *, side: int) -> Tensor:
+def masked_crops(image_3HW: Tensor, masks_NHW: Masks, *, side: int, colour: tuple[float, ...] = CLIP.mean) -> Tensor:
     """Crop of each candidate by its box, other pixels in CLIP's mean colour, resized to CLIP's square input.
 
     Args:
         image_3HW: uint8 RGB.
         masks_NHW: candidates at the same size; an empty one gives an image of the mean colour.
         side: S.
+        colour: CLIP's mean of RGB in [0, 1].
 
     Returns:
         (N, 3, S, S) uint8.
     """
-    colour_311 = torch.tensor([round(255 * mean) for mean in CLIP.mean], dtype=torch.uint8).view(3, 1, 1)
+    colour_311 = torch.tensor([round(255 * mean) for mean in colour], dtype=torch.uint8).view(3, 1, 1)
     crops = []
     for mask_HW in torch.as_tensor(masks_NHW).bool():
         x0, y0, x1, y1 = tight_box(mask_HW.cpu().numpy()) or (0, 0, image_3HW.shape[2], image_3HW.shape[1])

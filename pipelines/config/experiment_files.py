@@ -16,7 +16,7 @@ from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.plain_yaml import told
 from pipelines.config.yaml_files import read_each
 from pipelines.escaping import escaped
-from resources.checkpoints import CHECKPOINTS
+from resources.checkpoints import CHECKPOINTS, HUB_CHECKPOINTS, registered
 
 
 class ExperimentFile(BaseModel):
@@ -93,11 +93,7 @@ def _settle(
         except ValidationError as error:
             raise Refused(f"stage {stage}: {told(error, type(knobs[stage]), stage=stage)}") from error
     for stage in file.knobs:
-        for model in knobs[stage].models():
-            if model not in CHECKPOINTS:
-                raise Refused(
-                    unknown(f"stage {stage}: no model is called", model, CHECKPOINTS, "`wordmask models list`")
-                )
+        _require_models(stage, knobs[stage])
     return Experiment(
         name=name,
         extends=file.extends,
@@ -107,3 +103,13 @@ def _settle(
         knobs=knobs,
         changed=file.knobs,
     )
+
+
+def _require_models(stage: str, knobs: Knobs) -> None:
+    for model in knobs.models():
+        try:
+            registered(model)
+        except Refused as problem:
+            known = (*CHECKPOINTS, *HUB_CHECKPOINTS)
+            why = str(problem) if ":" in model else "`wordmask models list`"
+            raise Refused(unknown(f"stage {stage}: no model is called", model, known, why)) from problem

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ops.refusal import Refused
 from resources.datasets.plain_values import HUGE, Several
+from resources.mistaken import WEB_PAGE, mistaken_for
 from resources.opening import read_file
 
 MOST_BYTES = 1 << 30
@@ -19,14 +20,7 @@ MOST_UNPACKED = 128 << 20
 """Of a packed JSON file; ReferIt's largest has 7 MB."""
 _LONGEST_NUMBER = 40
 _BROKEN = (ValueError, RecursionError, MemoryError)
-MISTAKEN = {
-    b"version https://git-lfs": "a pointer of git-lfs and not the file itself (run `git lfs pull`)",
-    b"<svg": "a drawing (SVG); save it as PNG",
-    b"<": "a web page, as servers send it in place of a file; download the file itself",
-    b"\x1f\x8b": "a gzip archive; unpack it",
-    b"PK\x03\x04": "a zip archive; unpack it",
-}
-"""First bytes -> what often lies in the place of a data file."""
+_PACKED = {b"\x1f\x8b": "a gzip archive; unpack it", b"PK\x03\x04": "a zip archive; unpack it"}
 
 
 def read_json_object(path: Path) -> Mapping[str, object]:
@@ -56,13 +50,10 @@ def refuse_mistaken(data: bytes, name: str) -> None:
     Raises:
         Refused: says which.
     """
-    if kind := mistaken(data):
+    page = WEB_PAGE if data.startswith(b"<") else None
+    packed = next((kind for start, kind in _PACKED.items() if data.startswith(start)), None)
+    if kind := mistaken_for(data) or page or packed:
         raise Refused(f"{name} is {kind}")
-
-
-def mistaken(data: bytes) -> str | None:
-    """What kind of file this plainly is instead of data, with what to do."""
-    return next((kind for start, kind in MISTAKEN.items() if data.startswith(start)), None)
 
 
 def _unpacked(path: Path) -> bytes:

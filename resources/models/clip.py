@@ -1,7 +1,7 @@
 """CLIP from open_clip: texts and images as unit vectors (S+S+C stages 1 and 2, specs 2.3, 3.2 and 3.4).
 
-The embedded model is open_clip's own `CLIP` class, only smaller and with a vocabulary of words; the published ones are
-OpenAI's weights (quick-gelu) from a local file.
+The embedded model is open_clip's own `CLIP` class, only smaller and with a vocabulary of words; those of the papers are
+OpenAI's weights (quick-gelu) from a local file; any other of open_clip is opened by `open_clip_models`.
 
 Shapes: N texts, images or masks, L tokens, D embedding width, S the model's image side, G patches along it.
 """
@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,11 +21,11 @@ from torch.nn import functional as F
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.model_files import read_text
+from resources.models.clip_images import OPENAI, Crop, Preparation, prepare_images
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.torchscript import is_torchscript, read_torchscript
 from resources.models.weights import building, load_strictly, read_safetensors, read_torch
 
-Crop = Literal["center", "pad"]
 Tokenizer = Callable[[Sequence[str]], Tensor]
 
 FULL_SIZES = {
@@ -38,8 +37,6 @@ FULL_SIZES = {
 
 VOCABULARY = "vocabulary.txt"
 TEXTS_PER_BATCH = 256
-MAX_ASPECT = 200
-"""Longer side of an image by its shorter one; an image enlarged to the network's square needs as much memory."""
 _ARCHIVE_EXTRAS = re.compile("input_resolution|context_length|vocab_size")
 
 
@@ -81,14 +78,26 @@ class Clip:
     Attributes:
         model: open_clip's network, in evaluation mode, on its device.
         tokenizer: texts to ids_NL.
+        preparation: how the network wants its images.
+        width: D.
         image_size: the side S of the network's input.
         image_passes: images encoded so far.
         text_passes: texts encoded so far.
     """
 
-    def __init__(self, model: open_clip.CLIP, tokenizer: Tokenizer, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        model: open_clip.CLIP | open_clip.CustomTextCLIP,
+        tokenizer: Tokenizer,
+        *,
+        device: torch.device | str = "cpu",
+        preparation: Preparation = OPENAI,
+        width: int | None = None,
+    ) -> None:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
+        self.preparation = preparation
+        self.width = width or int(model.text_projection.shape[-1])
         self.image_size = int(
             model.visual.image_size[0] if _is_pair(model.visual.image_size) else model.visual.image_size
         )
@@ -99,6 +108,17 @@ class Clip:
     def device(self) -> torch.device:
         """Where the network's weights are."""
         return self.model.logit_scale.device
+
+    @property
+    def logit_scale(self) -> float:
+        """What a cosine is multiplied by before it is a logit; no choice by cosine depends on it."""
+        return float(self.model.logit_scale.detach().exp())
+
+    @property
+    def logit_bias(self) -> float:
+        """What SigLIP adds to a logit, so that its sigmoid is a probability; 0 where the network has none."""
+        bias = self.model.logit_bias
+        return 0.0 if bias is None else float(bias.detach())
 
     @property
     def tower(self) -> VisionTransformer:
@@ -125,7 +145,7 @@ class Clip:
             features_ND, float32, on the CPU.
         """
         if not texts:
-            return torch.zeros(0, self.model.text_projection.shape[-1])
+            return torch.zeros(0, self.width)
         self.text_passes += len(texts)
         ids_NL = self.tokenizer(list(texts)).to(self.device)
         parts = [
@@ -152,9 +172,9 @@ class Clip:
         if images_N3HW.ndim != 4 or images_N3HW.shape[1] != 3:
             raise ValueError(f"images must be N x 3 x H x W, not {tuple(images_N3HW.shape)}")
         if len(images_N3HW) == 0:
-            return torch.zeros(0, self.model.text_projection.shape[-1])
+            return torch.zeros(0, self.width)
         self.image_passes += len(images_N3HW)
-        prepared_N3SS = prepare_images(images_N3HW.to(self.device), size=self.image_size, crop=crop)
+        prepared_N3SS = self._prepared(images_N3HW, crop)
         return self.model.encode_image(prepared_N3SS, normalize=unit).float().cpu()
 
     @torch.inference_mode()
@@ -188,56 +208,12 @@ class Clip:
         with ExitStack() as hooks:
             for block in tower.transformer.resblocks[first:]:
                 hooks.enter_context(block.register_forward_pre_hook(weigh))
-            prepared_13SS = prepare_images(image_3SS[None].to(self.device), size=self.image_size, crop="center")
+            prepared_13SS = self._prepared(image_3SS[None], "center")
             return self.model.encode_image(prepared_13SS).float().cpu()
 
-
-def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop) -> Tensor:
-    """CLIP's preprocessing (S+S+C spec 3.4) on a batch of tensors.
-
-    `"center"`: the shorter side becomes `size` (bicubic, antialiased), then the centre is cut out, so that a 4:3
-    image loses an eighth on each side. `"pad"`: the shorter side is first filled up with the mean colour, evenly on
-    both sides, so that nothing is lost.
-
-    Args:
-        images_N3HW: RGB in [0, 255], uint8 or floating point.
-        size: S.
-        crop: see above.
-
-    Returns:
-        prepared_N3SS, float32, normalised by CLIP's mean and standard deviation.
-
-    Raises:
-        Refused: the image is so narrow that little of it would be left, at a great cost in memory.
-    """
-    images_N3HW = images_N3HW.float()
-    mean_311 = torch.tensor(OPENAI_DATASET_MEAN, device=images_N3HW.device).view(3, 1, 1)
-    std_311 = torch.tensor(OPENAI_DATASET_STD, device=images_N3HW.device).view(3, 1, 1)
-    if crop == "pad":
-        images_N3HW = _pad_to_square(images_N3HW, colour_311=255 * mean_311)
-    height, width = images_N3HW.shape[-2:]
-    short = min(height, width)
-    if max(height, width) > MAX_ASPECT * short:
-        raise Refused(
-            f"an image of {width} x {height} pixels is too narrow: CLIP would see less than 1/{MAX_ASPECT} of it; "
-            "crop it"
-        )
-    target = (int(size * height / short), int(size * width / short))
-    if target != (height, width):
-        images_N3HW = F.interpolate(images_N3HW, target, mode="bicubic", antialias=True, align_corners=False)
-        images_N3HW = images_N3HW.clamp(0, 255)  # bicubic overshoots; 8-bit images cannot
-    top, left = round((target[0] - size) / 2), round((target[1] - size) / 2)
-    images_N3SS = images_N3HW[..., top : top + size, left : left + size]
-    return (images_N3SS / 255 - mean_311) / std_311
-
-
-def _pad_to_square(images_N3HW: Tensor, *, colour_311: Tensor) -> Tensor:
-    count, _, height, width = images_N3HW.shape
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    square_N3SS = colour_311.expand(count, 3, side, side).clone()
-    square_N3SS[..., top : top + height, left : left + width] = images_N3HW
-    return square_N3SS
+    def _prepared(self, images_N3HW: Tensor, crop: Crop) -> Tensor:
+        images_N3HW = images_N3HW.to(self.device)
+        return prepare_images(images_N3HW, size=self.image_size, crop=crop, preparation=self.preparation)
 
 
 def load_clip(
@@ -250,7 +226,8 @@ def load_clip(
     """Load a CLIP for use.
 
     Args:
-        name: `"embedded"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's).
+        name: `"embedded"`, or `"ViT-B-32"`, `"ViT-L-14-336"`, `"RN50"` (OpenAI's); others are opened by
+            `resources.models.open_clip_models`.
         checkpoint: OpenAI's local file (`ViT-B-32.pt`, a TorchScript archive) or a state dict of it (`.pt`,
             `.safetensors`); for an embedded one its folder, None: the one that ships. Nothing is ever downloaded.
         device: where the network runs.

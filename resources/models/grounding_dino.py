@@ -12,7 +12,7 @@ import dataclasses
 import importlib
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from transformers import BertTokenizer
 
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
+from resources.models.detection import RawDetections
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
+from resources.models.pixel_boxes import pixel_corners
 from resources.models.refs import ModelRef
 from resources.models.weights import building, load_strictly, named, read_torch, renamed
 
@@ -84,20 +86,10 @@ SWINT_OGC = DetectorSizes()
 """GroundingDINO_SwinT_OGC: Liu et al. 2023, arXiv 2303.05499, and the configuration published with it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RawDetections:
-    """Raw boxes and scores of one image and caption, before any threshold."""
-
-    boxes_Q4: NDArray[np.float32]
-    """x0, y0, x1, y1 in pixels of the original image, clipped to it."""
-    token_scores_QT: NDArray[np.float32]
-    """Sigmoid of the similarity of each query to each token of the caption."""
-    offsets: tuple[tuple[int, int], ...]
-    """Characters of the caption that each token covers, end exclusive; (0, 0) for `[CLS]` and `[SEP]`."""
-
-
-class Detector:
+class GroundingDino:
     """A Grounding DINO that takes one image at a time, so that no result depends on its neighbours in a batch."""
+
+    caption_tokens = CAPTION_TOKENS
 
     def __init__(
         self, model: nn.Module, tokenizer: BertTokenizer, *, sizes: DetectorSizes, device: torch.device | str = "cpu"
@@ -112,6 +104,10 @@ class Detector:
     def tokens(self, text: str) -> int:
         """How many tokens a text has, `[CLS]` and `[SEP]` not among them."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def score(self, images: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> list[RawDetections]:
+        """As `detect`, of each image and the caption beside it, one after another."""
+        return [self.detect(image, text) for image, text in zip(images, captions, strict=True)]
 
     @torch.inference_mode()
     def detect(self, image_HW3: NDArray[np.uint8], caption_text: str) -> RawDetections:
@@ -134,7 +130,7 @@ class Detector:
         self.passes += 1
         height, width = image_HW3.shape[:2]
         return RawDetections(
-            boxes_Q4=_pixel_boxes(output["pred_boxes"][0].float().cpu(), height=height, width=width),
+            boxes_Q4=pixel_corners(output["pred_boxes"][0].float().cpu(), height=height, width=width),
             token_scores_QT=output["pred_logits"][0, :, :tokens].float().sigmoid().cpu().numpy(),
             offsets=tuple((int(start), int(end)) for start, end in encoding["offset_mapping"]),
         )
@@ -147,7 +143,7 @@ def load_detector(
     bert: Path | None = None,
     random_weights_seed: int | None = None,
     device: torch.device | str = "cpu",
-) -> Detector:
+) -> GroundingDino:
     """Build a detector and fill it with its weights.
 
     Args:
@@ -179,7 +175,7 @@ def load_detector(
             load_strictly(model, weights, source=str(checkpoint), ignored=UNUSED_KEYS)
     else:
         raise Refused(f"unknown detector {name!r}: choose 'embedded' or 'swint_ogc'")
-    return Detector(model, tokenizer, sizes=sizes, device=device)
+    return GroundingDino(model, tokenizer, sizes=sizes, device=device)
 
 
 def build_grounding_dino(sizes: DetectorSizes, tokenizer: BertTokenizer) -> nn.Module:
@@ -352,11 +348,3 @@ def _seeded(seed: int | None) -> Iterator[None]:
         if seed is not None:
             torch.manual_seed(seed)
         yield
-
-
-def _pixel_boxes(boxes_Q4: Tensor, *, height: int, width: int) -> NDArray[np.float32]:
-    """Centre, width, height in [0, 1] to clipped corners in pixels."""
-    centre_Q2, half_Q2 = boxes_Q4[:, :2], boxes_Q4[:, 2:] / 2
-    scale_4 = torch.tensor([width, height, width, height], dtype=torch.float32)
-    corners_Q4 = torch.cat([centre_Q2 - half_Q2, centre_Q2 + half_Q2], dim=1).clamp(0, 1) * scale_4
-    return corners_Q4.numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from resources.models.hub_kinds import QUERIES, demand_served
 from resources.models.refs import ModelRef
 from resources.runtime import Runtime
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Truncation
     from resources.models.clip import Clip
-    from resources.models.grounding_dino import Detector
+    from resources.models.concepts import ConceptSegmenter
+    from resources.models.detection import Detector
     from resources.models.referring import S, Size, Text, Words
-    from resources.models.sam import Segmenter
+    from resources.models.segmentation import Segmenter
     from resources.models.tris import Pretrained, TrisTokenizer
 
 
@@ -25,24 +27,59 @@ def open_clip_model(name: str, runtime: Runtime) -> Clip:
     Raises:
         MissingCheckpoint: its file is not there; the message says what to do. So do the functions below.
     """
+    ref, device = ModelRef("clip_vit", name), runtime.torch_device()
+    if ref.is_of_a_hub:
+        from resources.models.open_clip_models import load_open_clip
+
+        return load_open_clip(name, ref.path(), device=device)
     from resources.models.clip import load_clip
 
-    return load_clip(name, checkpoint=ModelRef("clip_vit", name).path(), device=runtime.torch_device())
+    return load_clip(name, checkpoint=ref.path(), device=device)
 
 
 def open_detector(name: str, runtime: Runtime) -> Detector:
-    """The detector of a knob."""
-    from resources.models.grounding_dino import load_detector
+    """The detector of a knob.
 
-    detector, *companions = (part.path() for part in ModelRef("detector", name).parts)
-    return load_detector(name, checkpoint=detector, bert=next(iter(companions), None), device=runtime.torch_device())
+    Raises:
+        Refused: it is a model of a hub, and none that has an adapter. So do the two functions below.
+    """
+    from resources.models.detection import Captioned
+
+    ref, device = ModelRef("detector", name), runtime.torch_device()
+    if not ref.is_of_a_hub:
+        from resources.models.grounding_dino import load_detector
+
+        detector, *companions = (part.path() for part in ref.parts)
+        return Captioned(load_detector(name, checkpoint=detector, bert=next(iter(companions), None), device=device))
+    if demand_served("detector", ref.path()) in QUERIES:
+        from resources.models.owl import load_owl
+
+        return load_owl(ref.path(), device=device)
+    from resources.models.hub_grounding_dino import load_hub_grounding_dino
+
+    return Captioned(load_hub_grounding_dino(ref.path(), device=device))
 
 
 def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
-    """The segmenter of a knob."""
+    """The segmenter of a knob, which takes boxes."""
+    ref, device = ModelRef("segmenter", name), runtime.torch_device()
+    if ref.is_of_a_hub:
+        demand_served("segmenter", ref.path())
+        from resources.models.hub_sam import load_hub_sam
+
+        return load_hub_sam(ref.path(), device=device)
     from resources.models.sam import load_segmenter
 
-    return load_segmenter(name, checkpoint=ModelRef("segmenter", name).path(), device=runtime.torch_device())
+    return load_segmenter(name, checkpoint=ref.path(), device=device)
+
+
+def open_concepts(name: str, runtime: Runtime) -> ConceptSegmenter:
+    """The segmenter of a knob, which takes classes."""
+    folder = ModelRef("segmenter", name).path()
+    demand_served("concepts", folder)
+    from resources.models.concepts import load_sam3
+
+    return load_sam3(folder, device=runtime.torch_device())
 
 
 def open_parser(name: str) -> Any:

@@ -25,16 +25,27 @@ class ModelRef:
 
     kind: Kind
     name: str = EMBEDDED
-    """`embedded`, or a name in the checkpoint registry."""
+    """`embedded`, or a name that the checkpoint registry knows or can make an entry of: that of a published file, a
+    model of a hub (`owner/name`, `owner/name@revision`), a CLIP of open_clip (`ARCHITECTURE:tag`), a spaCy pipeline by
+    its package or the path of its folder."""
 
     @property
     def is_embedded(self) -> bool:
         """Whether it comes with the project."""
-        return self.name.startswith(EMBEDDED)
+        return self.name == EMBEDDED or self.name.startswith(f"{EMBEDDED}/")
+
+    @property
+    def is_of_a_hub(self) -> bool:
+        """Whether it is a folder in the layout of transformers or of open_clip.
+
+        Raises:
+            Refused: the registry has no such name.
+        """
+        return registered(self.registry_name).is_of_a_hub
 
     @property
     def registry_name(self) -> str:
-        """Its name in `resources.checkpoints.CHECKPOINTS`, which recipes digest beside its identity."""
+        """Its name as `resources.checkpoints.registered` takes it, which recipes digest beside its identity."""
         return f"{EMBEDDED}/{self.kind}" if self.name == EMBEDDED else self.name
 
     @property
@@ -51,7 +62,12 @@ class ModelRef:
         return identity(self.registry_name, folder)
 
     def path(self, folder: Path | None = None) -> Path:
-        """The file or folder to load; raises as `resources.checkpoints.locate` does."""
+        """The file or folder to load; raises as `resources.checkpoints.locate` does.
+
+        A folder for every model of a hub, `hub/<owner>--<name>[@<revision>]`, and for every CLIP of open_clip,
+        `open_clip/<ARCHITECTURE>/<tag>`: with its weights (`resources.hub_layout.weight_files`), configuration and
+        tokenizer under the names of the published layout.
+        """
         return locate(self.registry_name, folder)
 
     def source(self, checkpoint: Path | None) -> Path | None:

@@ -1,27 +1,34 @@
-"""SAM from segment_anything: masks for boxes, in boxes, or for everything in an image (S+S+C specs 2.6, 2.10, 3.6).
+"""SAM from segment_anything, by which the papers' masks are made (S+S+C specs 2.6, 2.10, 3.6).
 
 The embedded model is built from the package's own classes, only smaller; the published ones come from the package's
-registry and a local checkpoint. Both run through the same `Segmenter`.
+registry and a local checkpoint. Both run through the same `PackageSam`.
 
 Shapes: N boxes, H x W pixels of the image as given. Every mask comes back at that resolution.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from ops.refusal import Refused
-from ops.ssc.detections import isolated_window, point_grid, window_of
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
+from resources.models.segmentation import (
+    Boxes,
+    EverythingSettings,
+    Image,
+    Masks,
+    MaskSearch,
+    no_masks,
+    require_boxes,
+    require_image,
+)
 from resources.models.weights import building, load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
@@ -51,18 +58,6 @@ class SamShape:
     def from_card(cls, architecture: Mapping[str, Any]) -> "SamShape":
         """Read back what `dataclasses.asdict` wrote into a card."""
         return cls(**{**architecture, "global_blocks": tuple(architecture["global_blocks"])})
-
-
-@dataclass(frozen=True, kw_only=True)
-class EverythingSettings:
-    """How SAM searches where nothing is prompted; the defaults are those of `SamAutomaticMaskGenerator`."""
-
-    points_per_side: int = 32
-    """Of the whole image, in `Segmenter.automatic`."""
-    points_per_box_side: int = 8
-    """In `Segmenter.inside`; each box costs an encoding and this many points squared."""
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
 
 
 EMBEDDED_EVERYTHING = EverythingSettings(
@@ -123,8 +118,8 @@ class _AtLeastOnePixel(ResizeLongestSide):
 
 
 @dataclass
-class Segmenter:
-    """A Sam with its prompts in pixels of the original image.
+class PackageSam(MaskSearch):
+    """A Sam of segment_anything with its prompts in pixels of the original image; takes one image at a time.
 
     Attributes:
         sam: the model, in evaluation mode, on its device.
@@ -136,27 +131,12 @@ class Segmenter:
     everything: EverythingSettings = field(default_factory=EverythingSettings)
     passes: int = 0
 
-    def segment(
-        self, image_HW3: npt.NDArray[np.uint8], boxes_N4: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        """Three masks for every box: one encoding of the image, one call of the decoder.
-
-        Args:
-            image_HW3: RGB, uint8.
-            boxes_N4: x0, y0, x1, y1 in pixels; N may be 0, which costs nothing.
-
-        Returns:
-            masks_N3HW (logits at the original size > 0) and scores_N3, the IoU that the model predicts of each.
-
-        Raises:
-            ValueError: the image is not HW3 uint8, or the boxes are not N x 4.
-        """
-        self._require_image(image_HW3)
-        boxes_N4 = np.asarray(boxes_N4, dtype=np.float32)
-        if boxes_N4.ndim != 2 or boxes_N4.shape[1] != 4:
-            raise ValueError(f"boxes must be N x 4 (x0, y0, x1, y1), not {boxes_N4.shape}")
+    def segment(self, image_HW3: Image, boxes_N4: Boxes) -> Masks:
+        """As `Segmenter.segment`: one encoding of the image, one call of the decoder, three masks for every box."""
+        require_image(image_HW3)
+        boxes_N4 = require_boxes(boxes_N4)
         if len(boxes_N4) == 0:
-            return np.zeros((0, 3, *image_HW3.shape[:2]), dtype=bool), np.zeros((0, 3), dtype=np.float32)
+            return no_masks(image_HW3)
         predictor = SamPredictor(self.sam)
         predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
         predictor.set_image(image_HW3)
@@ -167,68 +147,14 @@ class Segmenter:
         )
         return masks_N3HW.cpu().numpy(), scores_N3.float().cpu().numpy()
 
-    def automatic(self, image_HW3: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        """Masks of everything in the image, by the package's `SamAutomaticMaskGenerator` (spec 3.6, "SAM + Select").
+    def segment_batch(self, images: Sequence[Image], boxes: Sequence[Boxes]) -> list[Masks]:
+        """As `Segmenter.segment_batch`, one image after another."""
+        return [self.segment(image, boxes_N4) for image, boxes_N4 in zip(images, boxes, strict=True)]
 
-        Returns:
-            masks_NHW and scores_N (predicted IoU), best first; N may be 0.
-
-        Raises:
-            ValueError: the image is not HW3 uint8.
-        """
-        return self._generate(image_HW3, points_per_side=self.everything.points_per_side)
-
-    def inside(
-        self, image_HW3: npt.NDArray[np.uint8], boxes_N4: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        """The best of the automatic masks that SAM finds in each box when the rest of the image is blank (spec 2.10).
-
-        The crop keeps its place and scale, on the colour of its own border: enlarged to SAM's input, small objects look
-        like nothing it was trained on.
-
-        Args:
-            image_HW3: RGB, uint8.
-            boxes_N4: x0, y0, x1, y1 in pixels.
-
-        Returns:
-            masks_NHW, none of which leaves its box, and scores_N (predicted IoU). Where SAM finds nothing, the mask is
-            empty and its score 0.
-
-        Raises:
-            ValueError: the image is not HW3 uint8.
-        """
-        height, width = image_HW3.shape[:2]
-        masks_NHW, scores_N = np.zeros((len(boxes_N4), height, width), dtype=bool), np.zeros(len(boxes_N4), np.float32)
-        side = self.everything.points_per_box_side
-        for row, box in enumerate(boxes_N4):
-            place = window_of(box, height=height, width=width)
-            grid = point_grid(place, side=side, height=height, width=width)
-            found_MHW, scores_M = self._generate(
-                isolated_window(image_HW3, place), points_per_side=None, point_grids=[grid]
-            )
-            best = next((index for index, mask_HW in enumerate(found_MHW) if mask_HW[place].any()), None)
-            if best is not None:
-                masks_NHW[row][place], scores_N[row] = found_MHW[best][place], scores_M[best]
-        return masks_NHW, scores_N
-
-    def _generate(
-        self, image_HW3: npt.NDArray[np.uint8], **points: Any
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-        self._require_image(image_HW3)
-        self.passes += 1
-        thresholds = {name: getattr(self.everything, name) for name in ("pred_iou_thresh", "stability_score_thresh")}
-        generator = SamAutomaticMaskGenerator(self.sam, **thresholds, **points)
+    def _generator(self, **settings: Any) -> SamAutomaticMaskGenerator:
+        generator = SamAutomaticMaskGenerator(self.sam, **settings)
         generator.predictor.transform = _AtLeastOnePixel(self.sam.image_encoder.img_size)
-        records = generator.generate(image_HW3)
-        records.sort(key=lambda record: -record["predicted_iou"])
-        masks_NHW = np.zeros((len(records), *image_HW3.shape[:2]), dtype=bool)
-        for mask_HW, record in zip(masks_NHW, records, strict=True):
-            mask_HW[:] = record["segmentation"]
-        return masks_NHW, np.array([record["predicted_iou"] for record in records], dtype=np.float32)
-
-    def _require_image(self, image_HW3: npt.NDArray[np.uint8]) -> None:
-        if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8:
-            raise ValueError(f"an RGB image, H x W x 3 uint8, is expected, not {image_HW3.shape} {image_HW3.dtype}")
+        return generator
 
 
 def load_segmenter(
@@ -237,7 +163,7 @@ def load_segmenter(
     checkpoint: Path | None = None,
     device: torch.device | str = "cpu",
     random_weights: bool = False,
-) -> Segmenter:
+) -> PackageSam:
     """Load a segmenter for use.
 
     Args:
@@ -257,7 +183,7 @@ def load_segmenter(
         with building(folder):
             sam = build_small_sam(SamShape.from_card(card["architecture"]))
         load_strictly(sam, state, source=folder)
-        return Segmenter(sam.to(device), everything=EMBEDDED_EVERYTHING)
+        return PackageSam(sam.to(device), everything=EMBEDDED_EVERYTHING)
     if name not in FULL_SIZES:
         raise Refused(f"unknown segmenter {name!r}: choose 'embedded' or one of {FULL_SIZES}")
     if checkpoint is None and not random_weights:
@@ -266,4 +192,4 @@ def load_segmenter(
     sam = sam_model_registry[name]()
     if checkpoint is not None:
         load_strictly(sam, weights, source=checkpoint)
-    return Segmenter(sam.to(device).eval())
+    return PackageSam(sam.to(device).eval())

@@ -1,6 +1,6 @@
 """Three stages of arithmetic, made into assets by the real factory: seeds -> numbers -> sums."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,14 +64,14 @@ class Toy:
         """Every seed times the factor."""
         knobs = work.knobs_as(NumberKnobs)
 
-        def rows(batch: Sequence[int]) -> list[Rows | Quarantined]:
-            if self.error is not None and max(batch) > 4:
-                raise self.error
-            self.computed.extend(f"number {number}" for number in batch)
-            return [
-                Quarantined("bad") if number < knobs.bad else [{"number": number, "product": number * knobs.factor}]
-                for number in batch
-            ]
+        def rows(numbers: Sequence[int]) -> Iterator[Rows | Quarantined]:
+            for number in numbers:
+                if self.error is not None and number >= 4:
+                    raise self.error
+                self.computed.append(f"number {number}")
+                yield (
+                    Quarantined("bad") if number < knobs.bad else [{"number": number, "product": number * knobs.factor}]
+                )
 
         units = [Unit(digest(n), n) for n in work.inputs["seeds"].table("seeds")["number"].to_pylist()]
         tally = fill_table(work.slot, "numbers", units, rows, schema=SCHEMA, shard=4, reuse=work.reuse, log=work.log)

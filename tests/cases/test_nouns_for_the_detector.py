@@ -13,14 +13,15 @@ from assets.ssc.grounded_masks import Grounding
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.tables import of_classes
 from resources.embedded.cards import embedded_folder
-from resources.models.grounding_dino import MAX_TOKENS, Detector
+from resources.models.detection import Captioned
+from resources.models.grounding_dino import MAX_TOKENS, GroundingDino
 from resources.models.grounding_text import read_tokenizer
 
 PIXELS = np.zeros((4, 300, 3), np.uint8)
 WORDS = ["apple", "arrow", "bag", "zebra", *(f"thing {number}" for number in range(200))]
 
 
-class Finds(Detector):
+class Finds(GroundingDino):
     """The embedded detector's tokenizer; finds each class once, as a column of its own."""
 
     def __init__(self) -> None:
@@ -56,7 +57,7 @@ class Fills:
 
 
 def finder() -> Detected:
-    return Detected(detector=Finds(), segmenter=cast(Any, Fills()), knobs=CandidateKnobs())
+    return Detected(detector=Captioned(Finds()), segmenter=cast(Any, Fills()), knobs=CandidateKnobs())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_more_nouns_than_fit_into_a_caption_are_all_found() -> None:
     find = finder()
     rows = find(Query(image_id="a", classes=WORDS), PIXELS)
     assert {row.label for row in rows} == set(WORDS)
-    assert cast(Finds, find.detector).asked == sorted(WORDS)
+    assert cast(Any, find.detector).model.asked == sorted(WORDS)
     assert not find.reworded([Query(image_id="a", classes=WORDS)])
     for row in rows:
         place = sorted(WORDS).index(row.label)
@@ -104,6 +105,6 @@ def test_more_nouns_than_fit_into_a_caption_are_all_found() -> None:
 def test_a_sentence_that_cannot_be_asked_for_leaves_the_others_of_its_referent(sentence: str) -> None:
     one = Referent(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], expressions=[sentence, "cup"])
     said: list[str] = []
-    rows = Grounding(detector=Finds(), segmenter=cast(Any, Fills()), log=said.append)(one, PIXELS)
+    rows = Grounding(detector=Captioned(Finds()), segmenter=cast(Any, Fills()), log=said.append)(one, PIXELS)
     assert [bool(row.mask.decode().any()) for row in rows] == [False, True]
     assert [line.startswith("an empty mask for sentence 4") for line in said] == [True]

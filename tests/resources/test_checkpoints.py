@@ -14,14 +14,13 @@ import pytest
 from resources import checkpoints
 from resources.checkpoints import (
     CHECKPOINTS,
-    Checkpoint,
-    CheckpointFile,
     MissingCheckpoint,
     checkpoint_folder,
     examine,
     identity,
     locate,
 )
+from resources.model_entries import Checkpoint, CheckpointFile
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_the_folder_is_the_environments_choice(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="known are en_core_web_md, ViT-B-32"):
+    with pytest.raises(ValueError, match=r"known are en_core_web_md, en_core_web_sm, ViT-B-32.*owner/name"):
         locate("vit_g")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.refusal import Refused
-from resources.downloading import Download, download
+from resources.downloading import Download, download, measured
 from storage.files import StoreError
 
 CONTENT = bytes(range(256)) * 12_000
@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
     ranges = True
     status = 200
     asked: list[str | None]
+    paths: list[str]
 
     def address(self, path: str = "/weights.pt") -> str:
         return f"http://127.0.0.1:{self.server_address[1]}{path}"
@@ -39,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append(wanted)
+        server.paths.append(self.path)
         if server.busy:
             server.busy -= 1
             self.send_error(503)
@@ -63,6 +65,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(body)
 
+    def do_HEAD(self) -> None:
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+
     def _tag(self) -> str:
         return f'"{hashlib.sha256(self.server.content).hexdigest()[:8]}"'
 
@@ -70,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
+        running.asked, running.paths = [], []
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
@@ -160,6 +167,16 @@ def test_what_is_not_the_published_file_is_not_kept(server: Server, tmp_path: Pa
     assert download(wanted(server, tmp_path)).read_bytes() == CONTENT
 
 
+def test_what_nothing_is_known_of_is_no_web_page_and_no_more_than_its_size(server: Server, tmp_path: Path) -> None:
+    server.content = b"<html>please log in</html>"
+    with pytest.raises(Refused, match=r"is not the published file: it is a web page"):
+        download(wanted(server, tmp_path, sha256=None, size=None))
+    server.content = CONTENT
+    with pytest.raises(Refused, match="sends more than the 1,000 bytes"):
+        download(wanted(server, tmp_path, sha256=None, size=1000))
+    assert left(tmp_path) in ([], ["weights.pt.partial.json"])
+
+
 def test_a_server_that_stays_away_leaves_what_has_come(server: Server, tmp_path: Path) -> None:
     server.breaks = 1
     aim = wanted(server, tmp_path)
@@ -192,3 +209,21 @@ def test_offline_and_mirror_are_read_from_the_environment(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("WORDMASK_MIRROR", server.address("/"))
     assert download(aim).read_bytes() == CONTENT
+
+
+def test_a_proxy_of_the_environment_is_asked(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.address(""))
+    monkeypatch.delenv("no_proxy", raising=False)
+    aim = Download(address="http://weights.example/a/w.pt", target=tmp_path / "models" / "w.pt", sha256=DIGEST)
+    assert download(aim).read_bytes() == CONTENT
+    assert server.paths == ["http://weights.example/a/w.pt"]
+
+
+def test_a_server_is_asked_for_a_size_that_nobody_published(server: Server, tmp_path: Path) -> None:
+    aim = wanted(server, tmp_path, size=None)
+    assert (aim.missing, measured(aim).missing) == (None, len(CONTENT))
+    aim.partial.parent.mkdir()
+    aim.partial.write_bytes(CONTENT[:1000])
+    assert measured(aim).missing == len(CONTENT) - 1000
+    server.status = 404
+    assert measured(aim) == aim

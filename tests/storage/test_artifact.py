@@ -1,7 +1,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from storage.artifact import Artifact, Store, StoreError, Tally
 from storage.digest import digest
 from storage.files import sha256_of
-from tests.storage.filling import KEY, RECIPE, compute, contents, make, numbers
+from storage.rows import Quarantined, Rows
+from tests.storage.filling import KEY, RECIPE, contents, make, numbers, rows_of
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_force_makes_the_object_again_and_keeps_the_content(store: Store, artifa
 
     def counted(payloads: Sequence[int]) -> object:
         asked.extend(payloads)
-        return compute(payloads)
+        return map(rows_of, payloads)
 
     before = contents(artifact)
     created = artifact.manifest.created
@@ -175,18 +176,19 @@ def test_force_makes_the_object_again_and_keeps_the_content(store: Store, artifa
 
 
 def test_a_forced_run_that_broke_down_resumes_but_never_from_older_work(store: Store) -> None:
-    def broken(payloads: Sequence[int]) -> object:
-        if 9 in payloads:
-            raise RuntimeError("broken down")
-        return compute(payloads)
+    def broken(payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
+        for payload in payloads:
+            if payload == 9:
+                raise RuntimeError("broken down")
+            yield rows_of(payload)
 
     with pytest.raises(RuntimeError):
-        make(store, numbers(20), work=broken)  # type: ignore[arg-type]
+        make(store, numbers(20), work=broken)
     for reused in (0, 7):
         with store.claim("numbers", "f1", recipe=RECIPE, force=True) as slot:
             assert len(list(slot.scratch.glob("numbers/*"))) == (reused > 0)
         with pytest.raises(RuntimeError):
-            make(store, numbers(20), work=broken, force=True)  # type: ignore[arg-type]
+            make(store, numbers(20), work=broken, force=True)
     _, tally = make(store, numbers(20), force=True)
     assert tally is not None
     assert tally.reused == 7

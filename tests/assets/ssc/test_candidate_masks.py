@@ -17,6 +17,7 @@ from assets.ssc.grounded_masks import Grounding
 from assets.ssc.knobs import CandidateKnobs
 from assets.ssc.tables import CANDIDATES, CandidateRow, candidates_of
 from ops.ssc.captions import caption
+from resources.models.detection import Captioned, RawDetections
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 
@@ -30,17 +31,19 @@ def block(x0: int, y0: int, x1: int, y1: int) -> Mask:
     return mask
 
 
-class Detector:
+class Captions:
     """Finds three cups, the first one most surely."""
+
+    passes, caption_tokens = 0, 254
 
     def tokens(self, text: str) -> int:
         return len(text.split())
 
-    def detect(self, _: Pixels, text: str) -> Any:
+    def score(self, _: Sequence[Pixels], captions: Sequence[str]) -> list[RawDetections]:
         said = caption(["cup"])
-        assert text == said.text
+        assert list(captions) == [said.text]
         scores = np.array([[0.9], [0.8], [0.7]], np.float32)
-        return SimpleNamespace(boxes_Q4=BOXES, token_scores_QT=scores, offsets=[said.spans[0]])
+        return [RawDetections(boxes_Q4=BOXES, token_scores_QT=scores, offsets=(said.spans[0],))]
 
 
 class Segmenter:
@@ -61,7 +64,7 @@ class Segmenter:
 
 @pytest.fixture(autouse=True)
 def models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_masks, "open_detector", lambda *_: Detector())
+    monkeypatch.setattr(candidate_masks, "open_detector", lambda *_: Captioned(Captions()))
     monkeypatch.setattr(candidate_masks, "open_segmenter", lambda *_: Segmenter())
 
 
@@ -109,7 +112,7 @@ def test_recipes_name_the_models_that_a_source_uses(source: Any, models: tuple[s
 def test_a_sentence_without_words_has_an_empty_mask() -> None:
     one = Referent(ref_id=1, object_id="1", image_id="a", split="val", sent_ids=[4, 5], expressions=["cup", ". ?"])
     said: list[str] = []
-    ground = Grounding(detector=cast(Any, Detector()), segmenter=cast(Any, Segmenter()), log=said.append)
+    ground = Grounding(detector=Captioned(Captions()), segmenter=cast(Any, Segmenter()), log=said.append)
     rows = ground(one, PIXELS)
     masks = [row.mask.decode() for row in rows]
     assert [row.sent_id for row in rows] == [4, 5]

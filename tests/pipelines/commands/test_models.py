@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from ops.refusal import Refused
 from pipelines.cli import app
 from pipelines.commands import models
+from resources import fetching
 from resources.checkpoints import CHECKPOINTS, examine
 from resources.downloading import Download
 
@@ -18,12 +19,14 @@ def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Download]:
     """What would be downloaded; the folder is empty."""
     asked: list[Download] = []
     monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr(models, "download", lambda wanted, **_: asked.append(wanted))
+    monkeypatch.setattr(fetching, "download", lambda wanted, **_: asked.append(wanted))
+    monkeypatch.setattr(fetching, "measured", lambda wanted: wanted)
+    monkeypatch.setattr(fetching, "WORKERS", 1)
     return asked
 
 
 def test_a_model_brings_what_its_loader_reads(fetched: list[Download], tmp_path: Path) -> None:
-    models.get_models(["swint_ogc"])
+    models.get_models(["swint_ogc"], workers=1)
     assert [wanted.target.relative_to(tmp_path).as_posix() for wanted in fetched] == [
         "groundingdino_swint_ogc.pth",
         "bert-base-uncased/model.safetensors",
@@ -37,7 +40,7 @@ def test_an_experiment_brings_what_its_stages_load(fetched: list[Download], tmp_
     (tmp_path / "en_core_web_md").mkdir()
     for name in ("config.cfg", "meta.json"):
         (tmp_path / "en_core_web_md" / name).write_text("there")
-    models.get_models([], experiment="full")
+    models.get_models([], experiment="full", workers=1)
     assert {wanted.target.name for wanted in fetched} == {
         "ViT-B-32.pt",
         "ViT-L-14-336px.pt",
@@ -55,12 +58,16 @@ def test_an_experiment_brings_what_its_stages_load(fetched: list[Download], tmp_
         models.get_models([], experiment="ful")
 
 
-def test_what_can_not_be_fetched_is_said(fetched: list[Download]) -> None:
-    with pytest.raises(Refused, match="en_core_web_md is no single file: install its package"):
-        models.get_models(["vit_b", "en_core_web_md"])
+def test_what_can_not_be_fetched_is_said_and_stops_nothing_else(
+    fetched: list[Download], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Refused, match="1 of 2 models did not come"):
+        models.get_models(["de_core_news_sm", "vit_b"])
+    assert "de_core_news_sm can not be fetched as files" in " ".join(capsys.readouterr().out.split())
+    assert [wanted.target.name for wanted in fetched] == ["sam_vit_b_01ec64.pth"]
     with pytest.raises(Refused, match="unknown checkpoint 'vitb'"):
-        models.get_models(["vitb"])
-    assert fetched == []
+        models.get_models(["vit_b", "vitb"])
+    assert len(fetched) == 1
 
 
 def test_a_missing_model_names_the_command(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from resources.models.clip import (
     build_small_clip,
     load_clip,
     load_embedded_clip,
-    prepare_images,
 )
+from resources.models.clip_images import prepare_images
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

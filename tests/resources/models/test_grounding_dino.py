@@ -19,7 +19,7 @@ from resources.models.grounding_dino import (
     CAPTION_TOKENS,
     SWINT_OGC,
     UNUSED_KEYS,
-    Detector,
+    GroundingDino,
     build_grounding_dino,
     load_detector,
     prepare_image,
@@ -36,7 +36,7 @@ BERT = {"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 2, "num_attenti
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
+def detector() -> GroundingDino:
     return load_detector("embedded")
 
 
@@ -108,19 +108,19 @@ def test_published_geometry(original: tuple[int, int], expected: tuple[int, int]
     assert resized_shape(*original, sizes=SWINT_OGC) == expected
 
 
-def test_geometry_of_the_embedded_model_is_the_one_it_was_trained_at(detector: Detector) -> None:
+def test_geometry_of_the_embedded_model_is_the_one_it_was_trained_at(detector: GroundingDino) -> None:
     assert resized_shape(160, 192, sizes=detector.sizes) == (128, 153)
     assert resized_shape(400, 1600, sizes=detector.sizes) == (52, 208)
 
 
-def test_the_embedded_detector_finds_most_objects_and_little_else(detector: Detector) -> None:
+def test_the_embedded_detector_finds_most_objects_and_little_else(detector: GroundingDino) -> None:
     scores = evaluate(detector, [render_scene(HELD_OUT + index) for index in range(24)])
     assert scores["recall@.25"] >= 0.85
     assert scores["precision_once@.25"] >= 0.80
     assert scores["mean_iou_of_hits"] >= 0.85
 
 
-def test_the_detector_reads_the_caption(detector: Detector) -> None:
+def test_the_detector_reads_the_caption(detector: GroundingDino) -> None:
     """Asked for one class at a time, it finds that class far more often than it mistakes others for it."""
     right = wrong = wanted = 0
     for index in range(20):
@@ -139,7 +139,7 @@ def test_the_detector_reads_the_caption(detector: Detector) -> None:
     assert wrong <= 0.25 * right
 
 
-def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> None:
+def test_an_expression_leads_to_an_object_of_its_kind(detector: GroundingDino) -> None:
     scene = render_scene(HELD_OUT, focus="people")
     asked = expression_caption("the person on the left", tokens=detector.tokens, at_most=CAPTION_TOKENS)
     raw = detector.detect(scene.image_HW3, asked.text)
@@ -148,7 +148,7 @@ def test_an_expression_leads_to_an_object_of_its_kind(detector: Detector) -> Non
     assert any(p[0] <= (x0 + x1) / 2 < p[2] and p[1] <= (y0 + y1) / 2 < p[3] for p in people)
 
 
-def test_detections_are_repeatable_whatever_came_before(detector: Detector, image: NDArray[np.uint8]) -> None:
+def test_detections_are_repeatable_whatever_came_before(detector: GroundingDino, image: NDArray[np.uint8]) -> None:
     first = detector.detect(image, "car . person .")
     detector.detect(render_scene(HELD_OUT + 1).image_HW3, "dog .")
     again = detector.detect(image, "car . person .")
@@ -156,7 +156,7 @@ def test_detections_are_repeatable_whatever_came_before(detector: Detector, imag
     np.testing.assert_array_equal(first.token_scores_QT, again.token_scores_QT)
 
 
-def test_boxes_are_pixels_of_the_original_image(detector: Detector) -> None:
+def test_boxes_are_pixels_of_the_original_image(detector: GroundingDino) -> None:
     raw = detector.detect(render_scene(HELD_OUT).image_HW3.repeat(2, axis=0).repeat(2, axis=1), "person .")
     height, width = (2 * side for side in render_scene(HELD_OUT).image_HW3.shape[:2])
     assert raw.boxes_Q4.dtype == np.float32
@@ -171,7 +171,7 @@ def test_passes_are_counted(image: NDArray[np.uint8]) -> None:
     assert fresh.passes == 2
 
 
-def test_a_word_never_seen_is_spelled_and_does_no_harm(detector: Detector, image: NDArray[np.uint8]) -> None:
+def test_a_word_never_seen_is_spelled_and_does_no_harm(detector: GroundingDino, image: NDArray[np.uint8]) -> None:
     asked = caption(["zeppelin", "person"])
     raw = detector.detect(image, asked.text)
     assert len(token_spans(raw.offsets, asked.spans)[1]) == len("zeppelin")
@@ -179,7 +179,7 @@ def test_a_word_never_seen_is_spelled_and_does_no_harm(detector: Detector, image
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 3000), (2000, 1), (900, 3)])
-def test_of_a_thin_image_at_least_a_pixel_is_left(detector: Detector, height: int, width: int) -> None:
+def test_of_a_thin_image_at_least_a_pixel_is_left(detector: GroundingDino, height: int, width: int) -> None:
     for sizes in (detector.sizes, SWINT_OGC):
         assert 1 <= min(resized_shape(height, width, sizes=sizes)) <= max(resized_shape(height, width, sizes=sizes))
         assert prepare_image(np.zeros((height, width, 3), np.uint8), sizes=sizes).numel()
@@ -188,20 +188,20 @@ def test_of_a_thin_image_at_least_a_pixel_is_left(detector: Detector, height: in
 
 
 @pytest.mark.parametrize("phrase", ["\u200b", "\u0301", "\ufffd\x00", "\ue000\u00ad"])
-def test_a_phrase_of_which_no_token_is_left_is_no_caption(detector: Detector, phrase: str) -> None:
+def test_a_phrase_of_which_no_token_is_left_is_no_caption(detector: GroundingDino, phrase: str) -> None:
     assert not detector.tokens(phrase)
     with pytest.raises(Refused, match="no character"):
         expression_caption(phrase, tokens=detector.tokens, at_most=CAPTION_TOKENS)
 
 
-def test_tokens_of_phrases_add_up_to_those_of_their_caption(detector: Detector) -> None:
+def test_tokens_of_phrases_add_up_to_those_of_their_caption(detector: GroundingDino) -> None:
     names = ["dog", "caf\u00e9-bar \U0001f600", "\u0301x", "tennis racket's", "\u72d7 a\u200bb"]
     asked = caption(names)
     tokens = len(detector.tokenizer(asked.text)["input_ids"])
     assert tokens == 2 + sum(detector.tokens(name) + 1 for name in asked.classes)
 
 
-def test_a_caption_beyond_the_score_table_is_refused(detector: Detector, image: NDArray[np.uint8]) -> None:
+def test_a_caption_beyond_the_score_table_is_refused(detector: GroundingDino, image: NDArray[np.uint8]) -> None:
     with pytest.raises(Refused, match="fewer classes"):
         detector.detect(image, "dog . " * 200)
 
@@ -220,7 +220,7 @@ def test_published_checkpoints_are_read_without_their_wrapper(tmp_path: Path, to
 
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape"])
-def test_a_checkpoint_of_another_model_is_refused(detector: Detector, change: str) -> None:
+def test_a_checkpoint_of_another_model_is_refused(detector: GroundingDino, change: str) -> None:
     state = dict(detector.model.state_dict())
     if change == "missing":
         del state["feat_map.weight"]

@@ -49,6 +49,7 @@ OPENERS: dict[tuple[str, str], Callable[[], object]] = {
     ("swin", EMBEDDED): lambda: _referring(EMBEDDED, EMBEDDED),
     ("bert", EMBEDDED): lambda: _referring(EMBEDDED, EMBEDDED),
     ("parser", "en_core_web_md"): lambda: loading.open_parser("en_core_web_md"),
+    ("parser", "en_core_web_sm"): lambda: loading.open_parser("en_core_web_sm"),
     ("clip_vit", "ViT-B-32"): lambda: loading.open_clip_model("ViT-B-32", RUNTIME),
     ("clip_vit", "ViT-L-14-336"): lambda: loading.open_clip_model("ViT-L-14-336", RUNTIME),
     ("clip_rn", "RN50"): lambda: loading.open_tris_clip("RN50"),
@@ -151,7 +152,8 @@ def rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / file.path
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no model")
-    shutil.copy(EMBEDDED_FOLDER / "parser" / "meta.json", tmp_path / "en_core_web_md" / "meta.json")
+    for parser in ("en_core_web_md", "en_core_web_sm"):
+        shutil.copy(EMBEDDED_FOLDER / "parser" / "meta.json", tmp_path / parser / "meta.json")
     (tmp_path / "bert-base-uncased" / "config.json").write_text("{}")
     (tmp_path / "bert-base-uncased" / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?"]))
     return tmp_path

@@ -12,7 +12,7 @@ from segment_anything import SamPredictor, sam_model_registry
 from assets.pretraining import segmenter as script
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
-from resources.models.sam import EverythingSettings, SamShape, Segmenter, build_small_sam, load_segmenter
+from resources.models.sam import EverythingSettings, PackageSam, SamShape, build_small_sam, load_segmenter
 from resources.toyref.scenes import render_scene
 
 TINY = SamShape(
@@ -36,9 +36,9 @@ needs_embedded = pytest.mark.skipif(
 
 
 @pytest.fixture
-def segmenter() -> Segmenter:
+def segmenter() -> PackageSam:
     torch.manual_seed(0)
-    return Segmenter(build_small_sam(TINY))
+    return PackageSam(build_small_sam(TINY))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def image_HW3() -> npt.NDArray[np.uint8]:
 
 
 def test_all_boxes_at_once_give_what_the_package_gives_box_by_box(
-    segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]
+    segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]
 ) -> None:
     masks_N3HW, scores_N3 = segmenter.segment(image_HW3, BOXES_N4)
     predictor = SamPredictor(segmenter.sam)
@@ -58,7 +58,7 @@ def test_all_boxes_at_once_give_what_the_package_gives_box_by_box(
         np.testing.assert_allclose(scores_3, expected_3, atol=1e-5)
 
 
-def test_masks_have_the_size_of_the_image(segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]) -> None:
+def test_masks_have_the_size_of_the_image(segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]) -> None:
     masks_N3HW, scores_N3 = segmenter.segment(image_HW3, BOXES_N4)
     assert masks_N3HW.shape == (3, 3, 70, 100)
     assert masks_N3HW.dtype == np.bool_
@@ -67,7 +67,7 @@ def test_masks_have_the_size_of_the_image(segmenter: Segmenter, image_HW3: npt.N
 
 
 def test_an_image_is_encoded_once_whatever_the_number_of_boxes(
-    segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]
+    segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]
 ) -> None:
     encodings = []
     segmenter.sam.image_encoder.register_forward_hook(lambda *_: encodings.append(1))
@@ -77,39 +77,39 @@ def test_an_image_is_encoded_once_whatever_the_number_of_boxes(
     assert (len(encodings), len(decodings), segmenter.passes) == (1, 1, 1)
 
 
-def test_no_box_costs_no_encoding(segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]) -> None:
+def test_no_box_costs_no_encoding(segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]) -> None:
     masks_N3HW, scores_N3 = segmenter.segment(image_HW3, np.zeros((0, 4), np.float32))
     assert masks_N3HW.shape == (0, 3, 70, 100)
     assert scores_N3.shape == (0, 3)
     assert segmenter.passes == 0
 
 
-def test_same_image_and_boxes_give_the_same_bits(segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]) -> None:
+def test_same_image_and_boxes_give_the_same_bits(segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]) -> None:
     first, second = segmenter.segment(image_HW3, BOXES_N4), segmenter.segment(image_HW3, BOXES_N4)
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
 
 
 @pytest.mark.parametrize("shape", [(70, 100), (70, 100, 4)])
-def test_what_is_no_rgb_image_is_refused(segmenter: Segmenter, shape: tuple[int, ...]) -> None:
+def test_what_is_no_rgb_image_is_refused(segmenter: PackageSam, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="RGB image"):
         segmenter.segment(np.zeros(shape, np.uint8), BOXES_N4)
 
 
 @pytest.mark.parametrize("shape", [(1, 2000), (2000, 1)])
-def test_of_a_thin_image_at_least_a_pixel_is_left(segmenter: Segmenter, shape: tuple[int, int]) -> None:
+def test_of_a_thin_image_at_least_a_pixel_is_left(segmenter: PackageSam, shape: tuple[int, int]) -> None:
     line_HW3, boxes_N4 = np.zeros((*shape, 3), np.uint8), BOXES_N4.clip(0, 1)
     assert segmenter.segment(line_HW3, boxes_N4)[0].shape == (len(BOXES_N4), 3, *shape)
     assert segmenter.inside(line_HW3, boxes_N4)[0].shape == (len(BOXES_N4), *shape)
     assert segmenter.automatic(line_HW3)[0].shape[1:] == shape
 
 
-def test_a_float_image_is_refused(segmenter: Segmenter) -> None:
+def test_a_float_image_is_refused(segmenter: PackageSam) -> None:
     with pytest.raises(ValueError, match="uint8"):
         segmenter.automatic(np.zeros((70, 100, 3), np.float32))
 
 
-def test_boxes_must_be_four_numbers(segmenter: Segmenter, image_HW3: npt.NDArray[np.uint8]) -> None:
+def test_boxes_must_be_four_numbers(segmenter: PackageSam, image_HW3: npt.NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="N x 4"):
         segmenter.segment(image_HW3, np.zeros(4, np.float32))
 
@@ -118,14 +118,14 @@ class TestInside:
     """Automatic masks in boxes; the tiny network is random, so that its thresholds are opened."""
 
     @pytest.fixture
-    def open_minded(self, segmenter: Segmenter) -> Segmenter:
+    def open_minded(self, segmenter: PackageSam) -> PackageSam:
         segmenter.everything = EverythingSettings(
             points_per_box_side=2, pred_iou_thresh=-100.0, stability_score_thresh=-1.0
         )
         return segmenter
 
     def test_masks_stay_in_their_boxes_and_see_nothing_else(
-        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+        self, open_minded: PackageSam, image_HW3: npt.NDArray[np.uint8]
     ) -> None:
         boxes_N4 = np.array([[10, 20, 40, 50], [60.5, 30.5, 99, 69]], np.float32)
         masks_NHW, scores_N = open_minded.inside(image_HW3, boxes_N4)
@@ -142,7 +142,7 @@ class TestInside:
         assert open_minded.passes == 3
 
     def test_the_best_mask_with_a_pixel_in_the_box_is_kept(
-        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+        self, open_minded: PackageSam, image_HW3: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         found_MHW = np.zeros((3, 70, 100), bool)
         found_MHW[0, :5], found_MHW[1, 20:60, 5:30], found_MHW[2, 30:40, 15:20] = True, True, True
@@ -156,7 +156,7 @@ class TestInside:
         assert scores_N.tolist() == [np.float32(0.8)]
 
     def test_a_box_in_which_nothing_is_found_gives_an_empty_mask(
-        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+        self, open_minded: PackageSam, image_HW3: npt.NDArray[np.uint8]
     ) -> None:
         open_minded.everything = EverythingSettings(points_per_box_side=2, pred_iou_thresh=100.0)
         masks_NHW, scores_N = open_minded.inside(image_HW3, BOXES_N4)
@@ -164,7 +164,7 @@ class TestInside:
         assert scores_N.tolist() == [0, 0, 0]
 
     def test_boxes_of_no_width_at_the_border_are_borne(
-        self, open_minded: Segmenter, image_HW3: npt.NDArray[np.uint8]
+        self, open_minded: PackageSam, image_HW3: npt.NDArray[np.uint8]
     ) -> None:
         boxes_N4 = np.array([[100, 70, 100, 70], [-5, 3, -2, 60], [0, 10, 100, 10.2]], np.float32)
         masks_NHW, _ = open_minded.inside(image_HW3, boxes_N4)
