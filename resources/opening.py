@@ -33,7 +33,8 @@ def open_file(path: Path) -> BufferedReader:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as problem:
-        raise Refused(f"{path.name} is missing; put it into {path.parent.name}/") from problem
+        advice = f"put it into {path.parent.name}/" if path.parent.name else "name a file that is there"
+        raise Refused(f"{path.name} is missing; {advice}") from problem
     except PermissionError as problem:
         raise Refused(f"{path.name} may not be read by this user; give it read permission (chmod +r)") from problem
     except (OSError, ValueError) as problem:  # ValueError: a name with a NUL
@@ -47,13 +48,13 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def require_folder(path: Path, advice: str) -> None:
-    """Refuse what is no folder, or can not be reached.
+    """Refuse what is no folder, or whose files can not be reached.
 
     Raises:
         Refused: says why, and the advice.
     """
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        is_folder = stat.S_ISDIR(os.stat(os.path.join(path, ".")).st_mode)  # noqa: PTH116, PTH118  a Path drops the dot
     except (FileNotFoundError, NotADirectoryError):
         is_folder = False
     except (OSError, ValueError) as problem:  # ValueError: a name with a NUL

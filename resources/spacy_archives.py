@@ -153,7 +153,7 @@ def _of_tar(packed: tarfile.TarFile, item: tarfile.TarInfo) -> Member | None:
     if item.isdir():
         return None
     if not item.isreg():
-        raise Refused(f"{said_name(str(packed.name))} holds {said_name(item.name)}, which is no plain file")
+        raise Refused(f"{Path(str(packed.name)).name} holds {said_name(item.name)}, which is no plain file")
 
     def opened() -> IO[bytes]:
         file = packed.extractfile(item)

@@ -4,8 +4,10 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -170,9 +172,38 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file, or a link to one; what else stands in its place is not waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """All bytes of a regular file; `OSError` as in `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """All bytes of a regular file, None where nothing has that name; `OSError` as in `open_regular`."""
+    try:
+        return read_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise
+        return None
+
+
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Hex SHA-256 of a regular file's bytes; `OSError` as in `open_regular`."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -4,6 +4,8 @@ Runs go on beside a collection. One collection deletes at a time; it deletes wha
 a run makes or reads; and whatever vanishes while it looks is not its business any more.
 """
 
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from storage.files import StoreError, entries_below, explain, make_folder, subfolders, write_bytes
+from storage.files import TEMPORARY, StoreError, entries_below, explain, make_folder, subfolders, write_bytes
 from storage.index import forget_manifests
 from storage.locks import attempted, exclusive, is_free
+from storage.manifest import MANIFEST
 from storage.refs import read_ref, ref_files
 
 
@@ -34,6 +37,9 @@ class Garbage:
 MARKER = "WORDMASK_STORE"
 """File that a store has since it was made; in a folder without it nothing is deleted."""
 MARK = b"Signature: wordmask-store\n# wordmask keeps artifacts in this folder and deletes in it what no asset means.\n"
+_TRASHED = re.compile("[0-9a-f]{32}")
+_WORK = frozenset({"content", "scratch", "forced"})
+"""In the folder of unfinished work."""
 PATIENCE_SECONDS = 3600.0
 """Longest wait for another collection."""
 
@@ -86,12 +92,13 @@ def reading_lock(root: Path, path: Path) -> Path:
 
 def _listed(root: Path, min_age: timedelta, *, log: Callable[[str], None]) -> Garbage:
     meant = _meant(root)
+    looks_made = {"objects": _is_object, "partial": _is_partial}
     objects: list[Path] = []
     partials: list[Path] = []
     size = 0
     for found, kind in ((objects, "objects"), (partials, "partial")):
-        for path in (path for stage in subfolders(root / kind) for path in subfolders(stage)):
-            extent = _extent(path, log=log) if path not in meant else None
+        for path in (path for stage in _own_folders(root / kind, log=log) for path in subfolders(stage)):
+            extent = _extent(path, log=log) if path not in meant and looks_made[kind](path) else None
             if extent is not None and _is_old(extent, min_age) and all(map(is_free, _locks(root, path))):
                 found.append(path)
                 size += extent.size
@@ -105,8 +112,9 @@ def _deleted(root: Path, garbage: Garbage, min_age: timedelta) -> Garbage:
         if extent is not None:
             gone.add(path)
             size += extent.size
-    for leftover in subfolders(root / "trash"):  # the folder itself stays: a run may be about to put something there
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in _own_folders(root / "trash", log=lambda _: None):  # itself stays: a run may put something there
+        if _TRASHED.fullmatch(leftover.name):
+            shutil.rmtree(leftover, ignore_errors=True)
     objects = tuple(path for path in garbage.objects if path in gone)
     forget_manifests(root, objects)
     return Garbage(objects=objects, partials=tuple(path for path in garbage.partials if path in gone), size=size)
@@ -120,6 +128,26 @@ def _delete(root: Path, path: Path, min_age: timedelta) -> _Extent | None:
             return None
         shutil.rmtree(put_aside(root, path), ignore_errors=True)
         return extent
+
+
+def _own_folders(folder: Path, *, log: Callable[[str], None]) -> list[Path]:
+    """The folders in a folder of the store; none where it is a link, which may lead to what is not the store's."""
+    if folder.is_symlink():
+        log(f"{folder} is a link: what lies behind it stays")
+        return []
+    return subfolders(folder)
+
+
+def _is_object(folder: Path) -> bool:
+    return os.path.lexists(folder / MANIFEST)
+
+
+def _is_partial(folder: Path) -> bool:
+    """Whether a folder holds what `Slot` puts there, and nothing of anybody else."""
+    try:
+        return all(path.name in _WORK or path.name.endswith(TEMPORARY) for path in folder.iterdir())
+    except OSError:
+        return True  # what may not be looked into is told of by `_extent`
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from storage.files import StoreError, explain, sha256_of, write_bytes
+from storage.files import StoreError, explain, read_if_there, sha256_of, write_bytes
 from storage.locks import exclusive
 from storage.manifest import MANIFEST
 from storage.refs import read_ref, ref_files, write_ref
@@ -34,7 +34,8 @@ def note_manifest(root: Path, target: Path, content: Path) -> None:
     """Say that the manifest in the folder `content` is about to be that of the object `target`."""
     with _held(root):
         sums, name = _read(root), _name(root, target)
-        old = {sha256_of(target / MANIFEST)} if (target / MANIFEST).exists() else set()
+        with explain(target / MANIFEST, act="read"):
+            old = {sha256_of(target / MANIFEST)} if (target / MANIFEST).exists() else set()
         digests = {sha256_of(content / MANIFEST)} | (old & sums.get(name, frozenset()))
         if sums.get(name, frozenset()) != digests:
             _write(root, {**sums, name: frozenset(digests)})
@@ -113,7 +114,7 @@ def _held(root: Path) -> AbstractContextManager[None]:
 def _lines(root: Path) -> list[str]:
     path = root / INDEX
     with explain(path, act="read"):
-        return path.read_bytes().decode("ascii", errors="replace").splitlines() if path.exists() else []
+        return (read_if_there(path) or b"").decode("ascii", errors="replace").splitlines()
 
 
 def _read(root: Path) -> dict[str, frozenset[str]]:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.files import StoreError
+from storage.files import StoreError, read_regular
 
 MANIFEST = "manifest.json"
+_MAPPINGS = ("recipe", "checksums", "inputs", "rows", "metrics", "versions", "extra")
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,15 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(read_regular(path))
+        if wrong := [name for name in _MAPPINGS if not isinstance(raw.get(name, {}), dict)]:
+            raise ValueError(f"{wrong[0]} is no mapping")
+        if wrong := [name for name in ("stage", "fingerprint", "created") if not isinstance(raw[name], str)]:
+            raise ValueError(f"{wrong[0]} is no text")
         raw["checksums"] = {name: FileSum(**entry) for name, entry in raw["checksums"].items()}
         raw["rows"] = {name: Tally(**entry) for name, entry in raw["rows"].items()}
         return Manifest(**raw)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{path} is missing or damaged ({error}); delete {folder} or run the stage again with force."
         ) from error

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from unicodedata import normalize
 
-from storage.files import explain, make_folder, sha256_of, write_bytes
+from storage.files import StoreError, explain, make_folder, read_if_there, sha256_of, write_bytes
 from storage.locks import exclusive
 
 LIST = ".wordmask.jsonl"
@@ -118,11 +118,7 @@ def _folded(name: str) -> str:
 def _known(folder: Path) -> dict[str, frozenset[Origin]]:
     """Name -> where it came from; a damaged line says nothing."""
     known: dict[str, frozenset[Origin]] = {}
-    try:
-        lines = (folder / LIST).read_bytes().splitlines()
-    except FileNotFoundError:
-        return known
-    for line in lines:
+    for line in _listed(folder / LIST):
         try:
             name, of, digest = json.loads(line)
         except (ValueError, TypeError, RecursionError):
@@ -130,6 +126,14 @@ def _known(folder: Path) -> dict[str, frozenset[Origin]]:
         if all(isinstance(part, str) for part in (name, of, digest)):
             known[name] = known.get(name, frozenset()) | {(of, digest)}
     return known
+
+
+def _listed(path: Path) -> list[bytes]:
+    """Lines of the list; `StoreError` where something else has its name, so that nothing is written through a link."""
+    with explain(path, act="read"):
+        if path.is_symlink():
+            raise StoreError(f"{path} is a link, and the list of what was written there is none; move it away.")
+        return (read_if_there(path) or b"").splitlines()
 
 
 def _note(folder: Path, name: str, origin: Origin) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storage.digest import digest
-from storage.files import StoreError, entries_below, explain, safe_part, write_bytes
+from storage.files import StoreError, entries_below, explain, read_if_there, safe_part, write_bytes
 
 SUM = "sum"
 """Digest of the rest of a ref's page."""
@@ -63,7 +63,7 @@ def read_ref(root: Path, path: Path) -> Ref | None:
     """
     try:
         with explain(path, act="read"):
-            content = path.read_bytes() if path.exists() else None
+            content = read_if_there(path)
         return None if content is None else _parsed(json.loads(content), key_of(root, path))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
@@ -88,5 +88,13 @@ def _parsed(page: object, key: tuple[str, ...]) -> Ref:
     return ref
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    return (entry for entry in entries_below(folder) if entry.is_file())
+def _files(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[os.DirEntry[str]]:
+    """All but folders, also behind links to folders; a link to a folder above itself leads nowhere new."""
+    above |= {os.path.realpath(folder)}
+    for entry in entries_below(folder):
+        with explain(Path(entry.path), act="read"):
+            is_folder = entry.is_dir()
+        if not is_folder:
+            yield entry
+        elif entry.is_symlink() and os.path.realpath(entry.path) not in above:
+            yield from _files(Path(entry.path), above)

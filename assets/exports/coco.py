@@ -94,7 +94,8 @@ def csv_bytes(rows: Iterable[Sequence[str]], *, guard_formulas: bool = False) ->
 
 
 def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip()[:1] in FORMULA_SIGNS else cell
+    first = next((sign for sign in cell if sign.isprintable() and not sign.isspace()), "")  # spreadsheets drop the rest
+    return f"'{cell}" if first in FORMULA_SIGNS else cell
 
 
 def _table(given: Sequence[Given]) -> Iterator[Sequence[str]]:

@@ -2,7 +2,8 @@
 
 A browser sends requests of any page to a loopback address. The guard therefore asks three things: the `Host` is this
 machine's (a foreign name may be made to mean 127.0.0.1), the `Origin` of anything but a read is the server's own, and a
-read changes nothing. Programs send no `Origin` and pass. It stands before every server that wordmask opens.
+read changes nothing. Programs send no `Origin` and pass. Its answers are shown in no frame of another site, where a
+person would be made to click on them. It stands before every server that wordmask opens.
 """
 
 import os
@@ -23,6 +24,8 @@ HOSTS = "WORDMASK_UI_HOSTS"
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"", "same-origin", "none"})
 """Values of `Sec-Fetch-Site` of a person's own navigation and of the server's own pages."""
+UNFRAMED = ((b"x-frame-options", b"SAMEORIGIN"), (b"content-security-policy", b"frame-ancestors 'self'"))
+"""Headers; a second policy beside Dagster's own, browsers follow both."""
 
 
 def allowed_hosts() -> tuple[str, ...]:
@@ -42,11 +45,11 @@ class Guard:
         """Pass a request on, or refuse it."""
         reason = None if scope["type"] == "lifespan" else self.refusal(scope)
         if reason is None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, _unframed(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": reason})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), *UNFRAMED]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": f"refused: {reason}\n".encode()})
 
@@ -67,6 +70,17 @@ class Guard:
         if reads and _mutates(scope.get("query_string", b"")):
             return "a read changes nothing: send mutations by POST"
         return None
+
+
+def _unframed(send: Send) -> Send:
+    """Send answers with headers that keep other sites from laying a page under theirs and have a person click on it."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *UNFRAMED]}
+        await send(message)
+
+    return sending
 
 
 def _headers(scope: Mapping[str, Any]) -> dict[str, str] | None:

@@ -23,6 +23,7 @@ from pipelines.config.yaml_files import (
 )
 from resources.datasets import Corpus, DatasetConfig, open_dataset
 from resources.datasets.records import Kind
+from resources.datasets.table_rows import is_unicode
 from resources.opening import require_folder
 from resources.paths import home
 from storage.files import write_bytes
@@ -181,6 +182,8 @@ def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: 
     experiments.named(experiment)
     datasets.require_whole(name)
     require_folder(folder, "give the one that holds the images and their expressions")
+    if not is_unicode(f"{folder.resolve()}{manifest or ''}"):
+        raise Refused(f"the path {folder} holds what is no UTF-8, which no file can describe; rename its folders")
     config = DatasetConfig(kind="folder", root=folder.resolve(), name=name, manifest=manifest)
     corpus = open_dataset(config).corpus()
     _require_usable(corpus, config.root)

@@ -22,7 +22,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, 
 from ops.refusal import Refused
 from resources.datasets.image_colours import Samples, described, mode_problem, to_rgb
 from resources.datasets.painted_masks import painted
-from resources.datasets.plain_json import mistaken
+from resources.mistaken import HEAD, mistaken_for
 from resources.opening import open_file
 
 T = TypeVar("T", bound=np.generic)
@@ -204,7 +204,7 @@ def _identified(file: BinaryIO, path: Path) -> Image.Image:
             kind = next((kind for first, kind in SIGNATURES.items() if start.startswith(first)), None)
             if kind is None:
                 file.seek(0)
-                other = mistaken(file.read(64))
+                other = mistaken_for(file.read(HEAD))
                 raise ImageProblem(
                     f"{path.name} is no image of a known format ({', '.join(FORMATS)})"
                     + (f" but {other}" if other else "")
@@ -320,7 +320,7 @@ def _decoded(
 
 
 def _load_png(image: Image.Image, path: Path) -> None:
-    file: BinaryIO | None = getattr(image, "fp", None)
+    file: IO[bytes] | None = getattr(image, "fp", None)
     with _explained(path, *DAMAGED):
         image.load()
     if file is not None and not _sums_are_right(file):

@@ -8,8 +8,9 @@ A mask is black, or clear, where the object is not. One rule for all formats:
 3. Between black and the brightest colour, as soft edges and JPEG have it, a pixel is the object from half as bright
    as the brightest one on.
 
-A mask is refused where that would be a guess: several flat colours or numbers (which of them is the object?), edges so
-soft that more than a fifth of the object lies more than a pixel inside them, a lossy file of nearly one colour.
+A mask is refused where that would be a guess: several flat colours or numbers (which of them is the object?), a flat
+colour with lines of more than twice its brightness (are they its border?), edges so soft that more than a fifth of the
+object lies more than a pixel inside them, a lossy file of nearly one colour.
 
 Shapes: H x W pixels.
 """
@@ -57,10 +58,9 @@ def painted(image: Image.Image, samples: Samples) -> NDArray[np.bool_]:
     kinds = np.unique(paint_HW[paint_HW > 0])
     if len(kinds) <= 1:
         return np.asarray(paint_HW > 0)
-    brightest = float(levels_HW.max())
     if not samples.lossy:
-        _require_one_colour(paint_HW, kinds)
-        return _bright(levels_HW, brightest=brightest)
+        return _of_one_colour(paint_HW, kinds, levels_HW)
+    brightest = float(levels_HW.max())
     if brightest < DARKEST_LOSSY:
         raise Refused("is too dark to tell the object from the noise of its compression; paint in white, save as PNG")
     within = levels_HW[levels_HW > brightest / 2]  # compression overshoots along edges: the brightest is not the colour
@@ -103,15 +103,26 @@ def _palette_numbers(image: Image.Image) -> tuple[NDArray[np.int64], NDArray[np.
     return paint_HW, np.where(paint_HW > 0, colours_N3.max(1)[entries_HW], 0).astype(np.float32)
 
 
-def _require_one_colour(paint_HW: NDArray[np.int64], kinds: NDArray[np.int64]) -> None:
-    """Refuse flat areas of several colours, the mark of a label map."""
+def _flat_colours(paint_HW: NDArray[np.int64], kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Colours of flat areas; several are the mark of a label map."""
     code_HW = np.searchsorted(kinds, paint_HW, side="left").astype(np.float32)
     code_HW[paint_HW == 0] = -1
     flat_HW = (cv2.dilate(code_HW, _NEIGHBOURS) == cv2.erode(code_HW, _NEIGHBOURS)) & (paint_HW > 0)
-    _, counts = np.unique(paint_HW[flat_HW], return_counts=True)
-    several = int((counts > LEAST_COLOUR * (paint_HW > 0).sum()).sum())
-    if several > 1:
-        raise Refused(f"holds {several} colours beside black; paint one object in one colour, all else black or clear")
+    found, counts = np.unique(paint_HW[flat_HW], return_counts=True)
+    return np.asarray(found[counts > LEAST_COLOUR * (paint_HW > 0).sum()])
+
+
+def _of_one_colour(
+    paint_HW: NDArray[np.int64], kinds: NDArray[np.int64], levels_HW: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """The object of a mask that keeps every pixel; refused where it has several colours, or a border outshines it."""
+    flat, advice = _flat_colours(paint_HW, kinds), "paint one object in one colour, all else black or clear"
+    if len(flat) > 1:
+        raise Refused(f"holds {len(flat)} colours beside black; {advice}")
+    object_HW = _bright(levels_HW, brightest=float(levels_HW.max()))
+    if len(flat) == 1 and not object_HW[paint_HW == flat[0]].all():
+        raise Refused(f"holds lines that are brighter than its object, as the border of a label map is; {advice}")
+    return object_HW
 
 
 def _bright(levels_HW: NDArray[np.float32], *, brightest: float) -> NDArray[np.bool_]:

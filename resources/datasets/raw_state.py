@@ -77,8 +77,11 @@ def _places(config: DatasetConfig, files: Iterable[Path]) -> list[str]:
     paths = list(files)
     own = {config.root, _folder(config), config.root / "mask", *(path.parent for path in paths)}
     within = {folder.relative_to(config.root) for folder in own if folder.is_relative_to(config.root)}
-    beside = {config.root / "images" / folder for folder in within}
-    return sorted({os.fspath(path) for path in (*paths, *own, *beside)})
+    within |= {
+        above for folder in within for above in folder.parents
+    }  # of a folder that may yet appear, in any letters
+    among = (config.root / place / folder for place in ("", "images") for folder in within)
+    return sorted({os.fspath(path) for path in (*paths, *own, *among)})
 
 
 def _folder(config: DatasetConfig) -> Path:

@@ -190,6 +190,8 @@ def check_images(dataset: Dataset, corpus: Corpus, *, workers: int = 2) -> Corpu
 
 def expression_problem(expression: str, limits: Limits) -> str | None:
     """Why an expression can not be used, or None."""
+    if not is_unicode(expression):
+        return "the expression is no valid Unicode text; write it as UTF-8"
     if not expression.strip():
         return "the expression is empty"
     if not is_visible(expression):

@@ -135,8 +135,8 @@ def accounted(
     """Exactly the wanted tensors.
 
     Raises:
-        Refused: keys are missing, unknown (and not `ignored`), no dense tensors of real numbers, or of another shape;
-            counts them and names the first.
+        Refused: keys are missing, unknown (and not `ignored`), no dense tensors of finite real numbers, or of another
+            shape; counts them and names the first.
     """
     wanted = [key for key in sorted(shapes) if key in weights]
     tensors = [key for key in wanted if is_plain_tensor(weights[key])]
@@ -148,6 +148,9 @@ def accounted(
             f"{key} {tuple(weights[key].shape)} for {tuple(shapes[key])}"
             for key in tensors
             if weights[key].shape != shapes[key]
+        ],
+        "with numbers that are none": [
+            key for key in tensors if weights[key].shape == shapes[key] and not _is_finite(weights[key])
         ],
     }
     if any(problems.values()):
@@ -166,6 +169,13 @@ def is_plain_tensor(value: object) -> bool:
         and value.layout == torch.strided
         and not (value.is_quantized or value.is_complex() or value.is_meta or value.is_nested)
     )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether it holds neither infinity nor NaN, with which a model answers nothing but NaN."""
+    if not tensor.is_floating_point():
+        return True
+    return bool(torch.isfinite(tensor if tensor.element_size() > 1 else tensor.float()).all())
 
 
 def _demand_bounded_archive(file: BinaryIO) -> None:

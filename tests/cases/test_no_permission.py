@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.refusal import Refused
+from resources.datasets import DatasetConfig, open_dataset
 from storage.artifact import Store, StoreError
 from tests.storage.filling import KEY, RECIPE, make, numbers
 
@@ -108,3 +110,14 @@ def test_verification_names_what_it_may_not_read(store: Store) -> None:
     artifact.path.chmod(0)
     (problem,) = store.verify(artifact)
     assert "Permission denied" in problem
+
+
+@pytest.mark.parametrize("closed", ["", "mine"])
+@pytest.mark.parametrize("mode", [0, 0o400])
+def test_a_data_set_that_may_not_be_looked_into_is_not_said_to_be_empty(store: Store, closed: str, mode: int) -> None:
+    folder = store.root.parent / "mine"
+    folder.mkdir()
+    (folder / "expressions.csv").write_text("image,expression\na.png,cup\n")
+    (folder.parent / closed).chmod(mode)
+    with pytest.raises(Refused, match=r"mine can not be reached \(Permission denied\); set root"):
+        open_dataset(DatasetConfig(kind="folder", root=folder)).corpus()

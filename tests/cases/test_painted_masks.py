@@ -139,3 +139,10 @@ def test_small_objects_with_soft_edges_are_read(tmp_path: Path, side: int) -> No
     (tmp_path / "a.png").write_bytes(saved(small, "PNG"))
     mask = load_mask(tmp_path / "a.png", expected_size=(24, 24))
     assert mask.sum() == side**2
+
+
+def test_a_thin_border_that_outshines_its_object_is_not_taken_for_it(tmp_path: Path) -> None:
+    line = BORDER & ((Y - 40) ** 2 + (X - 45) ** 2 < 441)
+    (tmp_path / "m.png").write_bytes(saved(np.where(line, 255, ONE).astype(np.uint8), "PNG"))
+    with pytest.raises(ImageProblem, match="lines that are brighter than its object"):
+        load_mask(tmp_path / "m.png", expected_size=(96, 80))

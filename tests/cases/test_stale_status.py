@@ -19,6 +19,7 @@ from pipelines.config.dataset_files import write_dataset
 from pipelines.graph.load import leading_to, planned
 from pipelines.graph.state import states_of
 from resources.datasets import DatasetConfig
+from resources.datasets.folder import LAYOUT
 from resources.datasets.raw_state import current_fingerprint
 from resources.datasets.reading import Dataset
 from resources.runtime import Runtime
@@ -188,3 +189,28 @@ def test_what_may_still_change_is_not_remembered(world: World) -> None:
     config = DatasetConfig(kind="folder", root=world.folder, name="mine")
     current_fingerprint(config, world.home / "memory.json")
     assert not (world.home / "memory.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("above", "place"),
+    [
+        ("x", "sub/B.bmp"),
+        ("x", "x/Y/b.bmp"),
+        ("images", "images/X/y/B.BMP"),
+        ("images/x", "images/x/Y/b.bmp"),
+        ("images/x/q", "images/x/Y/b.bmp"),
+    ],
+)
+def test_a_file_that_appears_under_a_like_name_is_seen_wherever_it_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: str, place: str
+) -> None:
+    monkeypatch.setattr("resources.datasets.raw_state.AT_REST_SECONDS", -1.0)
+    paint(tmp_path / "a.bmp", "red")
+    (tmp_path / "expressions.csv").write_text("image,expression\nx/y/b.bmp,blue\nSub/b.bmp,red\n")
+    (tmp_path / above).mkdir(parents=True)
+    config, memory = DatasetConfig(kind="folder", root=tmp_path), tmp_path.parent / f"{tmp_path.name}.json"
+    before = current_fingerprint(config, memory)
+    assert memory.exists()
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    paint(tmp_path / place, "blue")
+    assert current_fingerprint(config, memory) == Dataset(config, LAYOUT).fingerprint() != before

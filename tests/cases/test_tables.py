@@ -210,10 +210,11 @@ def test_what_a_spreadsheet_could_not_keep_names_nothing(
     folder: Path, form: str, column: str, value: str, told: str
 ) -> None:
     row: dict[str, object] = {"image": "p0.jpg", "expression": "bad", column: value}
+    good: dict[str, object] = {"image": "p0.jpg", "expression": "good"}
     if form == "csv":
         corpus = read(folder, f"{','.join(row)}\n{','.join(map(str, row.values()))}\np0.jpg,good,\n")
     else:
-        corpus = read(folder, [row, {"image": "p0.jpg", "expression": "good"}])
+        corpus = read(folder, [{**row}, good])
     assert said(corpus) == [("p0.jpg", "good")]
     assert [told in reason for reason in reasons(corpus)] == [True]
 
@@ -389,15 +390,18 @@ TEXTS = [
 
 
 def test_what_export_writes_is_read_back(folder: Path) -> None:
-    rows = [("p0.jpg", text, f"p0.jpg@{number}, masks/1.png", "val", "m.png") for number, text in enumerate(TEXTS)]
+    rows = [
+        ("p0.jpg", text, f"p0.jpg@{number}, masks/1.png", "val", "m.png", "0.5", "")
+        for number, text in enumerate(TEXTS)
+    ]
     corpus = read(folder, csv_bytes([COLUMNS, *rows]))
     assert [row.expression for row in corpus.expressions] == TEXTS
     assert reasons(corpus) == []
 
 
 def test_a_spreadsheet_computes_no_cell_of_a_guarded_table() -> None:
-    cells = ("=1+1", "+1", "-1", "@a", " =1", "\uff1d1", "a=1", "")
-    guarded = "'=1+1,'+1,'-1,'@a,' =1,'\uff1d1,a=1,\r\n"
+    cells = ("=1+1", "+1", "-1", "@a", " =1", "\uff1d1", "\t=1", "\0=1", "\ufeff=1", "\u200b@a", "a=1", "")
+    guarded = "'=1+1,'+1,'-1,'@a,' =1,'\uff1d1,'\t=1,'\0=1,'\ufeff=1,'\u200b@a,a=1,\r\n"
     assert csv_bytes([cells], guard_formulas=True).decode() == guarded
     assert csv_bytes([cells]).decode() == guarded.replace("'", "")
 

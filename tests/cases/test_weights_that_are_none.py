@@ -119,6 +119,8 @@ def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
         ({"bias": torch.zeros(4, dtype=torch.complex64)}, r"bias strided complex64"),
         ({"bias": torch.zeros(4, device="meta")}, r"bias strided float32 on meta"),
         ({"bias": torch.quantize_per_tensor(torch.zeros(4), 1.0, 0, torch.qint8)}, r"bias strided qint8"),
+        ({"bias": torch.tensor([0, float("nan"), 0, 0])}, r"1 keys with numbers that are none \(bias\)"),
+        ({"weight": torch.full((4, 3), -float("inf")).half()}, r"1 keys with numbers that are none \(weight\)"),
         ({"bias": torch.zeros(1).expand(2**40)}, r"of another shape \(bias \(1099511627776,\) for \(4,\)\)"),
     ],
 )

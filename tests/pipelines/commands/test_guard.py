@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from pipelines.commands.guard import Guard
 
@@ -118,3 +120,16 @@ def test_a_plain_query_may_be_read() -> None:
 def test_a_header_that_is_there_twice_is_refused(name: bytes) -> None:
     twice = ((name, b"127.0.0.1:3000"), (name, b"127.0.0.1:3000"))
     assert not answer(host=None if name == b"host" else "127.0.0.1:3000", more=twice)[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/refused"])
+def test_no_other_site_shows_an_answer_in_a_frame_and_the_policy_of_the_page_stays(path: str) -> None:
+    page = PlainTextResponse("page", headers={"Content-Security-Policy": "object-src 'none'"})
+    answered = TestClient(Guard(page), base_url="http://localhost").get(
+        path, headers={"Host": "evil.example"} if path == "/refused" else {}
+    )
+    assert answered.status_code == (403 if path == "/refused" else 200)
+    assert answered.headers["X-Frame-Options"] == "SAMEORIGIN"
+    policies = answered.headers.get_list("Content-Security-Policy")
+    assert "frame-ancestors 'self'" in policies
+    assert ("object-src 'none'" in policies) == (path == "/")

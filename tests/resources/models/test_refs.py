@@ -25,7 +25,7 @@ RUNTIME = Runtime(device="cpu")
 
 
 def _referring(swin: str, words: str, text: Any = "bert") -> object:
-    size: Any = "embedded" if swin == EMBEDDED else "swin_b"
+    size: Any = swin
     return loading.open_referring(
         Lavt if text == "bert" else Meres,
         size,
@@ -60,6 +60,7 @@ OPENERS: dict[tuple[str, str], Callable[[], object]] = {
     ("segmenter", "vit_l"): lambda: loading.open_segmenter("vit_l", RUNTIME),
     ("segmenter", "vit_b"): lambda: loading.open_segmenter("vit_b", RUNTIME),
     ("swin", "swin_b"): lambda: _referring("swin_b", "bert-base-uncased"),
+    ("swin", "swin_t"): lambda: _referring("swin_t", "bert-base-uncased"),
     ("bert", "bert-base-uncased"): lambda: _referring("swin_b", "bert-base-uncased"),
 }
 """(kind, name) -> how the stages open it."""
