@@ -29,7 +29,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Nobody else reads what a command leaves in the home; `obj` is the person's own umask."""
         ctx.obj = keep_private()
-        with _clear_errors():
+        with clear_errors():
             home()
         return super().invoke(ctx)
 
