@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 
 os.environ.pop("COLUMNS", None)  # workers of a run have it; a terminal that is made under it keeps to it
 
-from storage.locks import exclusive  # noqa: E402
-from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world  # noqa: E402
+from storage.locks import exclusive
+from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
 
 settings.register_profile("usual", deadline=None, derandomize=True, database=None)
 settings.register_profile(
