@@ -55,6 +55,7 @@ class Size(StrEnum):
     """Choices of `--size`."""
 
     full = "full"
+    student = "student"
     embedded = "embedded"
 
 
@@ -306,7 +307,9 @@ def results(
 
 @app.command()
 def cost(
-    size: Annotated[Size, typer.Option(help="Published networks, or those that ship with the project.")] = Size.full,
+    size: Annotated[
+        Size, typer.Option(help="Published networks, LAVT's student, or those that ship with the project.")
+    ] = Size.full,
     repeats: Annotated[int, typer.Option(min=0, help="Passes to time; 0 only counts.")] = 5,
 ) -> None:
     """Count parameters and multiply-adds of TRIS, LAVT and MERES, and time them with random weights."""

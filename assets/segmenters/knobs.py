@@ -24,7 +24,7 @@ class BootstrapKnobs(TrainingKnobs):
     """ZSBootstrap: LAVT from pretrained towers, trained on the chosen masks (S+S+C spec 4.9)."""
 
     size: Literal["embedded", "swin_t", "swin_b"] = "embedded"
-    """`swin_b` is the papers'; `swin_t` a student of some 50 million parameters with a narrow decoder."""
+    """`swin_b` is the papers'; `swin_t` a student of 58 million parameters with a narrow decoder."""
     swin: str = "embedded"
     bert: str = "embedded"
 

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+PUBLISHED_WIDTH = 96
+"""`embed_dim` of the smallest published Swin; the embedded ones are narrower, and keep their last bit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SwinConfig:
@@ -39,6 +42,11 @@ class SwinConfig:
     def widths(self) -> tuple[int, ...]:
         """Channels of each stage."""
         return tuple(self.embed_dim * 2**stage for stage in range(len(self.depths)))
+
+    @property
+    def fused_attention(self) -> bool:
+        """Whether attention without gradients is one kernel, equal but for rounding: at the published widths."""
+        return self.embed_dim >= PUBLISHED_WIDTH
 
 
 class DropPath(nn.Module):
@@ -98,9 +106,9 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, width: int, heads: int, window: int) -> None:
+    def __init__(self, width: int, heads: int, window: int, *, fused: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.fused = heads, fused
         self.scale = (width // heads) ** -0.5
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
@@ -111,11 +119,26 @@ class WindowAttention(nn.Module):
         """Self-attention within each of the (B * G, N, C) windows; `mask_GNN` is added to the scores."""
         rows, tokens, width = windows.shape
         query, key, value = self.qkv(windows).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        # with a gradient of the bias torch has no fused kernel on a CPU, and its fallback is slower than ours
+        fused = self.fused and not torch.is_grad_enabled()
+        mixed = self.mix_fused(query, key, value, mask_GNN) if fused else self.mix(query, key, value, mask_GNN)
+        return self.proj(mixed.transpose(1, 2).reshape(rows, tokens, width))
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, mask_GNN: Tensor | None) -> Tensor:
+        """Attention (B * G, h, N, C / h) of queries, keys and values of that shape."""
         scores = (query * self.scale) @ key.transpose(-1, -2) + self.position_bias()
         if mask_GNN is not None:
             scores = (scores.unflatten(0, (-1, len(mask_GNN))) + mask_GNN[:, None]).flatten(0, 1)
-        mixed = scores.softmax(-1).to(value.dtype) @ value
-        return self.proj(mixed.transpose(1, 2).reshape(rows, tokens, width))
+        return scores.softmax(-1).to(value.dtype) @ value
+
+    def mix_fused(self, query: Tensor, key: Tensor, value: Tensor, mask_GNN: Tensor | None) -> Tensor:
+        """As `mix`, in one kernel that holds no scores; equal but for rounding."""
+        bias_GNN = self.position_bias()  # G heads, or heads of windows
+        if mask_GNN is not None:
+            bias_GNN = (mask_GNN[:, None] + bias_GNN).flatten(0, 1)
+        parts = (part.unflatten(0, (-1, len(bias_GNN) // self.heads)).flatten(1, 2) for part in (query, key, value))
+        mixed = F.scaled_dot_product_attention(*parts, attn_mask=bias_GNN[None].to(query.dtype))
+        return mixed.reshape(query.shape)
 
     def position_bias(self) -> Tensor:
         """Bias (h, N, N) of every pair of tokens."""
@@ -139,12 +162,20 @@ class SwinBlock(nn.Module):
     """Pre-norm block: window attention and MLP, both residual; windows are shifted by `shift`, also on small maps."""
 
     def __init__(
-        self, width: int, heads: int, *, window: int, shift: int, mlp_ratio: int = 4, drop_path: float = 0.0
+        self,
+        width: int,
+        heads: int,
+        *,
+        window: int,
+        shift: int,
+        mlp_ratio: int = 4,
+        drop_path: float = 0.0,
+        fused: bool = False,
     ) -> None:
         super().__init__()
         self.window, self.shift = window, shift
         self.norm1 = nn.LayerNorm(width)
-        self.attn = WindowAttention(width, heads, window)
+        self.attn = WindowAttention(width, heads, window, fused=fused)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Mlp(width, mlp_ratio * width)
         self.drop_path = DropPath(drop_path)
@@ -217,6 +248,7 @@ class SwinStage(nn.Module):
                 shift=number % 2 * (window // 2),
                 mlp_ratio=config.mlp_ratio,
                 drop_path=rate,
+                fused=config.fused_attention,
             )
             for number, rate in enumerate(drop_paths)
         )

@@ -10,7 +10,6 @@ Shapes: B samples of a batch, S samples and J referents of one image, K masks of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -30,9 +29,6 @@ Leftovers = Literal["drop", "fallback_best"]
 """Mask of a referent without any free candidate: none, or its best candidate, assigned to another one or not."""
 
 Scores = npt.NDArray[np.float64]
-ONE_PASS_FROM = 256 * 256
-"""Pixels of a map from which scores and losses are taken in one pass: they then differ from the plain ones by rounding.
-Maps of the embedded size stay below, and equal to the last bit."""
 NONE = -1
 """The candidate of a sample that has none."""
 
@@ -180,12 +176,13 @@ class MatchingLoss:
     leftovers: Leftovers = "drop"
     rivals: int | None = None
     """At most so many referents of an image compete (paper Figure 5); None: all."""
-    iou_stride: int = 1
-    """Soft IoU reads every so many rows and columns; the cross-entropy reads all."""
+    one_pass_from: int = 256 * 256
+    """Pixels of a map from which scores and losses are taken in one pass, equal but for rounding. Maps of the embedded
+    size stay below, and keep their last bit."""
 
     def __call__(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
         """The loss, a scalar."""
-        if logits_B2HW[0, 0].numel() >= ONE_PASS_FROM:
+        if logits_B2HW[0, 0].numel() >= self.one_pass_from:
             return self._in_one_pass(logits_B2HW, batch)
         matched = self.match(logits_B2HW, batch)
         with_mask = [sample for sample, count in enumerate(matched.counts) if count]
@@ -199,35 +196,27 @@ class MatchingLoss:
 
     def match(self, logits_B2HW: Tensor, batch: Batch) -> Matched:
         """Match every sample of the batch with a row of its image's stack of masks."""
-        images, groups = batch.image_of_B.tolist(), self._groups(batch)
-        every = slice(None, None, self.iou_stride)
-        logits_B2hw, masks = logits_B2HW[..., every, every], [mask_KHW[:, every, every] for mask_KHW in batch.masks]
-        foreground_Bhw = (logits_B2hw[:, 1] - logits_B2hw[:, 0]).detach().float().sigmoid()
-        return self._assign(
-            groups, [soft_iou(foreground_Bhw[group], masks[images[group[0]]]) for group in groups], batch
-        )
+        images, groups, masks = batch.image_of_B.tolist(), self._groups(batch), batch.masks
+        foreground_BHW = (logits_B2HW[:, 1] - logits_B2HW[:, 0]).detach().float().sigmoid()
+        tables = [soft_iou(foreground_BHW[group], masks[images[group[0]]]) for group in groups]
+        return self._assign(groups, tables, batch)
 
     def _in_one_pass(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
-        """The loss of large maps: cross-entropy with all masks of the image is summed along with the scores."""
-        flat_B2P, images = logits_B2HW.detach().float().flatten(2), batch.image_of_B.tolist()
+        """The loss of large maps: cross-entropy with all masks of an image is summed along with the scores."""
+        flat_B2P, images, groups = (
+            logits_B2HW.detach().float().flatten(2),
+            batch.image_of_B.tolist(),
+            self._groups(batch),
+        )
         stacks = [stack_KHW.flatten(1) for stack_KHW in batch.masks]
-        if self.iou_stride == 1:
-            groups = self._groups(batch)
-            sums = [pixel_sums(flat_B2P[_rows(group)], stacks[images[group[0]]]) for group in groups]
-            matched = self._assign(groups, [one.soft_iou_SK for one in sums], batch)
-            pairs = [(one, row) for group, one in zip(groups, sums, strict=True) for row in range(len(group))]
-            sums_of = dict(zip(chain.from_iterable(groups), pairs, strict=True))
-        else:
-            matched, sums_of = self.match(logits_B2HW, batch), {}
+        sums = [pixel_sums(flat_B2P[_rows(group)], stacks[images[group[0]]]) for group in groups]
+        matched = self._assign(groups, [one.soft_iou_SK for one in sums], batch)
         given = {}
-        for sample, (candidate, count) in enumerate(zip(matched.candidates, matched.counts, strict=True)):
-            if count:
-                stack_KP = stacks[images[sample]]
-                if sample not in sums_of:  # only the matched mask's sums are needed
-                    stack_KP, candidate = stack_KP[candidate, None], 0
-                    sums_of[sample] = pixel_sums(flat_B2P[sample, None], stack_KP), 0
-                one, row = sums_of[sample]
-                given[sample] = one.given(row, candidate, stack_KP[candidate], share=count / len(batch))
+        for group, one in zip(groups, sums, strict=True):
+            for row, sample in enumerate(group):
+                if count := matched.counts[sample]:
+                    candidate, stack_KP = matched.candidates[sample], stacks[images[sample]]
+                    given[sample] = one.given(row, candidate, stack_KP[candidate], share=count / len(batch))
         return weighted_loss(logits_B2HW, given) if given else logits_B2HW.sum() * 0.0
 
     def _assign(self, groups: Sequence[list[int]], tables: Sequence[Tensor], batch: Batch) -> Matched:

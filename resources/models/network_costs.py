@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -72,21 +72,35 @@ def tris_steps(clip: str, response: ResponseConfig, segmenter: SegmenterConfig) 
 
 
 def lavt_and_meres(size: Size) -> list[Network]:
-    """LAVT and MERES."""
+    """LAVT and, where it has that size, MERES."""
+    kinds = (("LAVT", Lavt), ("MERES", Meres))
+    return [_referring(name, kind, size) for name, kind in kinds if size in CONFIGS[kind]]
+
+
+def students() -> list[Network]:
+    """LAVT's student, and the same with the decoder of the full size."""
+    wide = {"decoder_width": CONFIGS[Lavt]["swin_b"].decoder_width}
     return [
-        Network(
-            name=name,
-            build=partial(_random, kind, size),
-            image_size=CONFIGS[kind][size].image_size,
-            tokens=CONFIGS[kind][size].max_tokens,
-            run=_unmasked,
-        )
-        for name, kind in (("LAVT", Lavt), ("MERES", Meres))
+        _referring("LAVT student", Lavt, "swin_t"),
+        _referring("LAVT student, full decoder", Lavt, "swin_t", switches=wide),
     ]
 
 
-def _random(kind: type[Lavt] | type[Meres], size: Size) -> nn.Module:
-    return build(kind, size, random_weights=True)[0]
+def _referring(
+    name: str, kind: type[Lavt] | type[Meres], size: Size, *, switches: Mapping[str, Any] | None = None
+) -> Network:
+    config = CONFIGS[kind][size]
+    return Network(
+        name=name,
+        build=partial(_random, kind, size, switches),
+        image_size=config.image_size,
+        tokens=config.max_tokens,
+        run=_unmasked,
+    )
+
+
+def _random(kind: type[Lavt] | type[Meres], size: Size, switches: Mapping[str, Any] | None) -> nn.Module:
+    return build(kind, size, switches=switches, random_weights=True)[0]
 
 
 def _unmasked(model: Lavt | Meres, image_13SS: Tensor, ids_1T: Tensor) -> Tensor:

@@ -2,23 +2,27 @@
 
     python -m tests.benchmarks.bench_lavt_step [batch size ...]
 
-On a CPU: seconds of each part at batch 1. On a GPU, for every batch size (8 and 16 unless named), float32, bfloat16,
-and bfloat16 compiled with channels last: samples a second, peak memory, and the share of the card's matrix-product
-speed in the same precision, which is measured beside it. 199 GMAC forward a sample; a step is three forwards.
+On a CPU: seconds of each part at batch 1, then of one image without gradients with the backbone's attention in one
+kernel and in plain products, in turn, and their ratio. On a GPU, for every batch size (8 and 16 unless named), float32,
+bfloat16, and bfloat16 compiled with channels last: samples a second, peak memory, and the share of the card's
+matrix-product speed in the same precision, which is measured beside it. 199 GMAC forward a sample; a step is three
+forwards.
 """
 
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from ops.backbones.language import Bert
-from ops.segmenters.lavt import SWIN_B_480, Lavt, optimizer_groups
+from ops.backbones.swin import Swin, WindowAttention
+from ops.segmenters.lavt import SWIN_B_480, SWIN_T_384, Lavt, optimizer_groups
 from ops.training.losses import per_sample
 
 FLOP_PER_SAMPLE = 3 * 2 * 199e9
@@ -63,6 +67,26 @@ def on_cpu() -> Iterator[str]:
             f"step {step}, batch 1, CPU with {torch.get_num_threads()} threads: forward {forward:.1f} s, "
             f"backward {backward:.1f} s, AdamW {update:.2f} s, together {marks[-1] - marks[0]:.1f} s"
         )
+
+
+def attention_on_cpu() -> Iterator[str]:
+    """Processor seconds of Swin-B and of Swin-T without gradients, with both ways of attention in turn."""
+    for name, config in (("Swin-B, 480", SWIN_B_480), ("Swin-T, 384", SWIN_T_384)):
+        swin = Swin(config.swin).eval()
+        images = torch.randn(1, 3, config.image_size, config.image_size)
+        runs = [(_attending(swin, images, fused=True), _attending(swin, images, fused=False)) for _ in range(6)][1:]
+        one, plain = (statistics.median(seconds) for seconds in zip(*runs, strict=True))
+        yield f"{name}, no gradients: one kernel {one:.2f} s, plain {plain:.2f} s, ratio {plain / one:.2f}"
+
+
+@torch.inference_mode()
+def _attending(swin: Swin, images: Tensor, *, fused: bool) -> float:
+    for part in swin.modules():
+        if isinstance(part, WindowAttention):
+            part.fused = fused
+    start = time.process_time()
+    swin(images)
+    return time.process_time() - start
 
 
 def on_gpu(batches: list[int]) -> Iterator[str]:
@@ -119,7 +143,7 @@ def timed(step: Callable[[], object], *, warm: int, times: int) -> float:
 def main() -> None:
     """Print one line a measurement."""
     batches = [int(word) for word in sys.argv[1:]] or [8, 16]
-    for line in on_gpu(batches) if torch.cuda.is_available() else on_cpu():
+    for line in on_gpu(batches) if torch.cuda.is_available() else chain(attention_on_cpu(), on_cpu()):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

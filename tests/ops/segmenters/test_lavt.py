@@ -3,16 +3,18 @@
 from dataclasses import replace
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from ops.backbones.language import Bert
 from ops.backbones.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinConfig, relative_position_index, shift_mask
-from ops.segmenters.lavt import SWIN_B_480, Lavt, LavtConfig, LavtVision, optimizer_groups
+from ops.segmenters.lavt import EMBEDDED, SWIN_B_480, SWIN_T_384, Lavt, LavtConfig, LavtVision, optimizer_groups
 from ops.segmenters.lavt_decoder import MaskDecoder
 from ops.segmenters.prediction import predict
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention, instance_norm
@@ -208,6 +210,22 @@ def test_tokens_of_different_regions_are_masked() -> None:
     region = np.add.outer(np.repeat([0, 3, 6], [4, 2, 2]), np.repeat([0, 1, 2], [8, 2, 2]))
     windows = region.reshape(2, 4, 3, 4).transpose(0, 2, 1, 3).reshape(6, 16)
     assert np.array_equal(mask.numpy(), np.where(windows[:, None] == windows[:, :, None], 0, -100))
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+def test_attention_in_one_kernel_agrees_and_is_for_published_widths_without_gradients(shift: int) -> None:
+    torch.manual_seed(0)
+    block = SwinBlock(96, 3, window=7, shift=shift, fused=SWIN_T_384.swin.fused_attention).eval()
+    torch.nn.init.normal_(block.attn.relative_position_bias_table)
+    x_BHWC = torch.randn(2, 15, 22, 96)
+    plain = block(x_BHWC)
+    with patch("torch.nn.functional.scaled_dot_product_attention", wraps=F.scaled_dot_product_attention) as kernel:
+        with torch.inference_mode():
+            assert torch.allclose(block(x_BHWC), plain, atol=1e-5)
+        assert kernel.call_count == 1
+        assert torch.equal(block(x_BHWC), plain)
+        assert kernel.call_count == 1
+    assert not EMBEDDED.swin.fused_attention
 
 
 @pytest.mark.parametrize("shift", [0, 1])

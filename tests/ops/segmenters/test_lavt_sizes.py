@@ -7,8 +7,8 @@ from transformers import BertConfig
 
 from ops.backbones.language import Bert
 from ops.evaluation.flop_count import parameters
-from ops.segmenters.lavt import SWIN_B_480, Lavt, optimizer_groups
-from resources.models.swin_bert import new_bert
+from ops.segmenters.lavt import SWIN_B_480, SWIN_T_384, Lavt, optimizer_groups
+from resources.models.swin_bert import new_bert, random_bert
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,14 @@ def test_multiply_adds_at_480_by_480(model: Lavt) -> None:
     assert macs["LavtVision.backbone"] == pytest.approx(91.1 - last_gate, abs=0.05)
     assert macs["BertModel"] == pytest.approx(1.7, abs=0.05)
     assert macs["LavtVision"] + macs["BertModel"] == pytest.approx(199 - last_gate, abs=0.1)
+
+
+def test_the_student_has_a_quarter_of_the_parameters_and_a_ninth_of_the_multiply_adds() -> None:
+    with torch.device("meta"):
+        student = Lavt(SWIN_T_384, Bert(random_bert(SWIN_T_384.language_width))).eval()
+    assert 45e6 < parameters(student) < 65e6
+    assert parameters(student) == 58_298_748
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        student.vision(torch.empty(1, 3, 384, 384), torch.empty(1, 384, 20), torch.ones(1, 1, 20))
+        student.language.model(input_ids=torch.zeros(1, 20, dtype=torch.long))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(22.25, abs=0.01)

@@ -179,3 +179,38 @@ def test_objects_beyond_the_rivals_do_not_compete() -> None:
     logits[:, 1, :2] = torch.tensor([3.0, 2.0, 1.0, 4.0])[:, None, None]  # all want the upper half
     taken = {rivals: MatchingLoss(rivals=rivals).match(logits, batch).candidates for rivals in (1, 2, None)}
     assert taken == {1: [0, 0, 0, 0], 2: [0, 1, 1, 0], None: [NONE, 1, 1, 0]}
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_one_pass_agrees_with_the_plain_formulation(scale: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    masks = [torch.rand(3, 40, 300, generator=rng) > 0.5, torch.rand(1, 40, 300, generator=rng) > 0.5]
+    samples = [(0, 0, (0, 1, 2)), (1, 2, (0,)), (0, 1, (0, 1)), (1, 3, (0,)), (0, 0, (0, 1, 2))]  # images interleaved
+    batch = batch_of(masks, samples)
+    logits = torch.randn(5, 2, 40, 300, generator=rng) * scale
+    logits[0, 1] += 60 * masks[0][1] - 30.0  # a sure prediction, whose loss is small
+    logits.requires_grad_()
+    for rule in ("greedy", "reference", "unconstrained"):
+        plain, quick = (MatchingLoss(rule=rule, one_pass_from=pixels)(logits, batch) for pixels in (12_001, 12_000))
+        assert quick.item() == pytest.approx(plain.item(), rel=1e-5)
+        expected, found = (torch.autograd.grad(2 * loss, logits)[0] for loss in (plain, quick))
+        assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+def test_one_pass_keeps_the_digits_of_a_small_loss() -> None:
+    mask = torch.zeros(1, 1, 300, 300, dtype=torch.bool)
+    mask[..., 100:] = True
+    logits = torch.zeros(1, 2, 300, 300)
+    logits[:, 1] = 24.0 * mask[0] - 12
+    batch = batch_of([mask[0]], [(0, 0, (0,))])
+    assert MatchingLoss()(logits, batch).item() == pytest.approx(np.log1p(np.exp(-12.0)), rel=0.1, abs=0)
+
+
+def test_one_pass_leaves_samples_without_a_mask_without_gradient() -> None:
+    masks = [torch.rand(1, 256, 256, generator=torch.Generator().manual_seed(0)) > 0.5]
+    batch = batch_of(masks, [(0, 0, (0,)), (0, 1, (0,))])
+    logits = torch.zeros(2, 2, 256, 256)
+    logits[1, 1] = masks[0].float()
+    (gradient,) = torch.autograd.grad(MatchingLoss()(logits.requires_grad_(), batch), logits)
+    assert not gradient[0].any()
+    assert gradient[1].any(0).all()

@@ -4,7 +4,7 @@ import pytest
 
 from ops.tris.response import ResponseConfig
 from ops.tris.segmenter import SegmenterConfig
-from resources.models.network_costs import costs_of, lavt_and_meres, tris_steps
+from resources.models.network_costs import costs_of, lavt_and_meres, students, tris_steps
 
 
 @pytest.mark.slow
@@ -38,3 +38,10 @@ def test_embedded_networks_are_timed() -> None:
 def test_without_repeats_nothing_is_timed() -> None:
     (first, _) = costs_of(tris_steps("embedded", ResponseConfig(), SegmenterConfig()), repeats=0, device="cpu")
     assert first.milliseconds is None
+
+
+@pytest.mark.slow
+def test_the_student_is_a_quarter_of_the_full_lavt_and_most_of_its_decoder_is_saved() -> None:
+    student, wide = costs_of(students(), repeats=0, device="cpu")
+    assert student.parameters == 58_298_748
+    assert wide.multiply_adds.products > 3 * student.multiply_adds.products
