@@ -136,8 +136,9 @@ class WindowAttention(nn.Module):
         bias_GNN = self.position_bias()  # G heads, or heads of windows
         if mask_GNN is not None:
             bias_GNN = (mask_GNN[:, None] + bias_GNN).flatten(0, 1)
-        parts = (part.unflatten(0, (-1, len(bias_GNN) // self.heads)).flatten(1, 2) for part in (query, key, value))
-        mixed = F.scaled_dot_product_attention(*parts, attn_mask=bias_GNN[None].to(query.dtype))
+        windows = len(bias_GNN) // self.heads
+        queries, keys, values = (part.unflatten(0, (-1, windows)).flatten(1, 2) for part in (query, key, value))
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias_GNN[None].to(query.dtype))
         return mixed.reshape(query.shape)
 
     def position_bias(self) -> Tensor:
