@@ -8,7 +8,7 @@ const MASK = [255, 90, 40], HEAT = [255, 60, 0];
 const SETTLED = 70, TYPED = 120;  // milliseconds without scrolling, or typing
 const $ = (id) => document.getElementById(id);
 let data, count, haystack, shown = [], selected = -1, chunks = new Map(), waiting = new Map(), reasonsOf = -1;
-let state = {}, pool = [], rowHeight = 96, timer = 0;
+let state = {}, pool = [], rowHeight = 96, pictureWidth = 108, timer = 0;
 
 // ---- small parts -------------------------------------------------------------------------------------------------
 function make(tag, properties = {}, ...children) {
@@ -48,9 +48,14 @@ function runsOf(text) {  // COCO's compressed run lengths: column by column, beg
 }
 function raster(text, height, width, h, w) {  // the mask at (h, w): the pixel below the middle of each
   const runs = runsOf(text), pixels = new Uint8Array(h * w);
-  let run = 0, end = runs[0];
+  let run = 0, end = runs[0], before = -1;
   for (let x = 0; x < w; x++) {
     const column = Math.floor((x + 0.5) * width / w) * height;
+    if (column === before) {  // a small image, enlarged: runs are walked through but once
+      for (let at = x; at < h * w; at += w) pixels[at] = pixels[at - 1];
+      continue;
+    }
+    before = column;
     for (let y = 0; y < h; y++) {
       const at = column + Math.floor((y + 0.5) * height / h);
       while (at >= end && run + 1 < runs.length) end += runs[++run];
@@ -183,7 +188,7 @@ function fill(item, place) {
   item.row.setAttribute("aria-posinset", place + 1);
   item.row.setAttribute("aria-setsize", shown.length);
   item.row.setAttribute("aria-selected", place === selected);
-  const [w, h] = fitted(image, 108, rowHeight - 14), thumb = data.images.thumb[image];
+  const [w, h] = fitted(image, pictureWidth, rowHeight - 14), thumb = data.images.thumb[image];
   Object.assign(item.picture.style, { width: `${w}px`, height: `${h}px` });
   item.img.hidden = !thumb;
   item.lost.hidden = Boolean(thumb);
@@ -351,6 +356,7 @@ function open(row) {
   const panels = make("div", { className: "panels" }), below = make("div", { className: "below" });
   $("one-body").replaceChildren(facts, panels, below);
   if (!$("one").open) $("one").showModal();
+  $("one").focus();
   $("one").scrollTop = 0;
   $("one").dataset.row = row;
   need(chunkOf(row)).then((chunk) => {
@@ -420,7 +426,7 @@ function change(difference) {  // opening a row is a step that the browser's but
 function follow() {  // show what the address says
   const before = address({ ...state, row: "" });
   state = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-  if (!known(state.show)) state.show = String(Math.max(0, data.methods.length - 1));
+  if (!known(state.show)) state.show = "0";
   for (const id of CONTROLS) {
     const control = $(id);
     if (!control) continue;
@@ -469,8 +475,12 @@ function pressed(event) {
   else return;
   event.preventDefault();
 }
+function readSizes() {
+  const style = getComputedStyle(document.documentElement);
+  [rowHeight, pictureWidth] = ["--row", "--picture"].map((name) => parseFloat(style.getPropertyValue(name)));
+}
 function measureRows() {
-  rowHeight = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
+  readSizes();
   $("space").style.height = `${shown.length * rowHeight}px`;
   view(true);
 }
@@ -504,7 +514,7 @@ function index(given) {
   count = data.rows.id.length;
   haystack = data.rows.text.map((text, row) => [text, data.rows.typed[row], word(data.referents.class, refOf(row)),
     data.images.file[imageOf(row)]].filter(Boolean).join(" ").toLowerCase());
-  rowHeight = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
+  readSizes();
   listen();
   follow();
   if (!$("one").open) $("list").focus({ preventScroll: true });
