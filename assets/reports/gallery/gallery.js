@@ -267,7 +267,8 @@ function refresh() {
 function offerReasons() {
   if (!$("reason") || reasonsOf === (Number(state.by) || 0)) return;
   reasonsOf = Number(state.by) || 0;
-  const options = [...choice().reason.words].filter(Boolean).sort().map((one) => make("option", { textContent: one }));
+  const options = [...choice().reason.words].filter(Boolean).sort()
+    .map((one) => make("option", { value: one, textContent: one }));
   $("reason").replaceChildren(make("option", { value: "", textContent: "all" }), ...options);
   $("reason").value = state.reason || "";
 }
@@ -294,7 +295,7 @@ function panelsOf(row, chunk) {
   for (const offer of offers) {
     const found = offeredTo(row, chunk, offer);
     panels.push(panel(row, data.candidates[offer], `${found.length}`, `${found.length} candidate masks`,
-      (canvas) => paint(canvas, found.map((one) => [layer(one.mask, canvas), one.colour])),
+      (canvas) => paint(canvas, largestFirst(found.map((one) => [layer(one.mask, canvas), one.colour]))),
       found.length ? "" : "no candidate"));
   }
   data.responses.forEach((name, number) => {
@@ -309,6 +310,10 @@ function panelsOf(row, chunk) {
       mask < 0 ? null : (canvas) => paint(canvas, [[layer(mask, canvas), MASK]]), mask < 0 ? "no mask" : ""));
   });
   return panels;
+}
+function largestFirst(layers) {  // so that none hides a smaller one
+  const area = (pixels) => pixels.reduce((sum, one) => sum + one, 0);
+  return layers.map((layer) => [area(layer[0]), layer]).sort((a, b) => b[0] - a[0]).map(([, layer]) => layer);
 }
 function offeredTo(row, chunk, offer) {  // a referent's candidates, each with its mask and colour
   const number = data.choices.findIndex((one) => data.methods[one.method].offered === offer);
