@@ -1,5 +1,6 @@
-"""A person looks through a gallery from the disk: searches, filters, sorts, opens expressions, on a phone and at night."""
+"""A person looks through a gallery on the disk: searches, filters, sorts, opens, on a phone and at night."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
 ]
-IMAGES = 200
+IMAGES = 60
 ATTACK = "<img src=x onerror=document.title='taken'> red herring"
 SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
-  for (const one of list.getEntries()) window.shifts += one.value; }).observe({type: "layout-shift", buffered: true}) }"""
+  for (const one of list.getEntries()) window.shifts += one.value;
+}).observe({type: "layout-shift", buffered: true}) }"""
 PAINTED = """(selector) => [...document.querySelectorAll(selector)].filter((canvas) =>
   canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte)).length"""
 COVERED = """([title, colour]) => {
@@ -40,6 +42,14 @@ def texts(page: Any) -> list[str]:  # noqa: F811
     return [text for _, text in sorted(rows)]
 
 
+def until(page: Any, condition: str) -> None:  # noqa: F811
+    """Playwright's own waiting evaluates text in the page, which its policy forbids."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.03)
+
+
 @pytest.mark.timeout(200)
 def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_path: Path) -> None:  # noqa: F811
     gallery = simulated(IMAGES)
@@ -55,9 +65,9 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.add_init_script(f"({SHIFTS})()")
     address = written.page.as_uri()
     page.goto(address)
-    page.get_by_text(f"{IMAGES * OBJECTS**2:,} expressions").wait_for()
+    page.get_by_text(f"{IMAGES * OBJECTS**2} expressions").wait_for()
     assert texts(page)[:5] == [row.expression for row in gallery.rows[:5]]
-    page.wait_for_function(f"({PAINTED})('.row[id] canvas') > 5")
+    until(page, f"({PAINTED})('.row[id] canvas') > 5")
     assert len(page.query_selector_all(".row")) < 30
     assert page.evaluate("window.shifts") < 0.01
     page.screenshot(path=tmp_path / "light.png")
@@ -65,19 +75,19 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     # keyboard: the search, the list, one expression, the next, and back
     page.keyboard.press("/")
     page.keyboard.type("herring")
-    page.get_by_text(f"1 of {IMAGES * OBJECTS**2:,} expressions").wait_for()
+    page.get_by_text(f"1 of {IMAGES * OBJECTS**2} expressions").wait_for()
     assert (texts(page), page.title()) == ([ATTACK], "simulated - wordmask gallery")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name=ATTACK).wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Clear", exact=True).click()
-    page.get_by_text(f"{IMAGES * OBJECTS**2:,} expressions").wait_for()
+    page.get_by_text(f"{IMAGES * OBJECTS**2} expressions").wait_for()
     page.focus("#list")
     page.keyboard.press("Home")
     for _ in range(9):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")  # the first of the second image, of the split that is scored
-    page.wait_for_function("document.querySelectorAll('figure').length > 3")
+    until(page, "document.querySelectorAll('figure').length > 3")
     assert page.locator("figure b").all_inner_texts() == TITLES
     row = gallery.rows[9]
     for title, mask in (
@@ -92,7 +102,7 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.get_by_role("heading", name=gallery.rows[10].expression).wait_for()
     assert page.url.endswith(f"row={gallery.rows[10].sent_id}")
     page.go_back()
-    page.wait_for_function("!document.getElementById('one').open")
+    until(page, "!document.getElementById('one').open")
 
     # filters, order, and an address that says all of it
     page.get_by_label("Split").select_option("val")
@@ -100,7 +110,7 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.get_by_label("Sort by").select_option("margin")
     page.get_by_label("From").fill("2")
     page.get_by_label("largest first").check()
-    page.wait_for_function("location.hash.includes('down=1')")
+    until(page, "location.hash.includes('down=1')")
     choices = gallery.methods[0].choices
     margins = {one.sent_id: choices[one.ref_id].margin for one in gallery.rows}
     wanted = [one for one in gallery.rows if one.split == "val" and gallery.classes[one.ref_id] == "cup"]
@@ -126,13 +136,11 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.get_by_label("Reason").select_option("no candidate")
     page.get_by_text("No expression fits").wait_for()
     page.get_by_role("button", name="Clear all filters").click()
-    page.get_by_text(f"{IMAGES * OBJECTS**2:,} expressions").wait_for()
+    page.get_by_text(f"{IMAGES * OBJECTS**2} expressions").wait_for()
     page.focus("#list")
     page.keyboard.press("End")
     assert texts(page)[-1] == gallery.rows[-1].expression
-    page.wait_for_function(
-        "[...document.querySelectorAll('.row[id] small')].some((one) => /no candidate/.test(one.textContent))"
-    )
+    until(page, "[...document.querySelectorAll('.row[id] small')].some((one) => /no candidate/.test(one.textContent))")
 
     for width in (390, 320):
         page.set_viewport_size({"width": width, "height": 844})
