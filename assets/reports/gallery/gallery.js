@@ -8,7 +8,7 @@ const MASK = [255, 90, 40], HEAT = [255, 60, 0];
 const SETTLED = 70, TYPED = 120;  // milliseconds without scrolling, or typing
 const $ = (id) => document.getElementById(id);
 let data, count, haystack, shown = [], selected = -1, chunks = new Map(), waiting = new Map(), reasonsOf = -1;
-let state = {}, pool = [], rowHeight = 96, pictureWidth = 108, timer = 0;
+let state = {}, pool = [], rowHeight = 96, pictureWidth = 108, timer = 0, lastTop = 0;
 
 // ---- small parts -------------------------------------------------------------------------------------------------
 function make(tag, properties = {}, ...children) {
@@ -190,11 +190,11 @@ function fill(item, place) {
   item.row.setAttribute("aria-selected", place === selected);
   const [w, h] = fitted(image, pictureWidth, rowHeight - 14), thumb = data.images.thumb[image];
   Object.assign(item.picture.style, { width: `${w}px`, height: `${h}px` });
-  item.img.hidden = !thumb;
   item.lost.hidden = Boolean(thumb);
-  if (thumb && item.img.getAttribute("src") !== thumb) item.img.src = thumb;
+  item.size = [w, h];
+  item.canvas.hidden = true;
   Object.assign(item.img, { alt: `image of ${quoted(row)}`, width: w, height: h });
-  Object.assign(item.canvas, { width: w, height: h });
+  if (item.img.getAttribute("src") !== thumb) item.img.hidden = true;
   item.title.textContent = data.rows.text[row];
   const offered = chosen && chosen.candidates[at];
   item.note.textContent = [word(data.referents.split, at), word(data.referents.class, at),
@@ -202,6 +202,11 @@ function fill(item, place) {
     .filter(Boolean).join(" · ");
   item.values.replaceChildren(...columnsOfList().map((measure) =>
     make("span", {}, make("small", { textContent: nameOf(measure) }), shownValue(row, measure))));
+}
+function decorate(item) {  // the image and the mask over it
+  const row = shown[item.place], thumb = data.images.thumb[imageOf(row)];
+  if (thumb && item.img.getAttribute("src") !== thumb) item.img.src = thumb;
+  item.img.hidden = !thumb;
   overlay(item, row);
 }
 function shownValue(row, measure) {
@@ -211,7 +216,8 @@ function overlay(item, row) {  // the mask of the list, where its file is there
   const chunk = chunks.get(chunkOf(row)), method = state.show === "truth" ? data.methods.length : Number(state.show);
   const mask = chunk && chunk.rows[row][method];
   if (!known(mask) || mask < 0) return;
-  const { width: w, height: h } = item.canvas;
+  const [w, h] = item.size;
+  Object.assign(item.canvas, { width: w, height: h, hidden: false });
   paint(item.canvas, [[pixelsOf(chunk, mask, imageOf(row), h, w), MASK]]);
 }
 function view(anew) {
@@ -221,7 +227,14 @@ function view(anew) {
   for (const item of pool)
     if (anew || item.place < first || item.place >= last) item.place = -1;
   const there = new Set(pool.map((item) => item.place)), free = pool.filter((item) => item.place < 0);
-  for (let place = first; place < last; place++) if (!there.has(place)) fill(free.pop(), place);
+  const fast = Math.abs(list.scrollTop - lastTop) > list.clientHeight / 2;  // pictures wait until it stands still
+  lastTop = list.scrollTop;
+  for (let place = first; place < last; place++)
+    if (!there.has(place)) {
+      const item = free.pop();
+      fill(item, place);
+      if (!fast) decorate(item);
+    }
   for (const item of free) {
     item.row.removeAttribute("id");
     item.row.style.transform = `translateY(${-2 * rowHeight}px)`;
@@ -231,6 +244,7 @@ function view(anew) {
 }
 function masksInView() {
   const rows = pool.filter((item) => item.place >= 0);
+  for (const item of rows) if (item.canvas.hidden) decorate(item);
   for (const number of new Set(rows.map((item) => chunkOf(shown[item.place]))))
     if (!chunks.has(number)) need(number).then(() => {
       for (const item of pool)
