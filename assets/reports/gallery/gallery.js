@@ -4,7 +4,7 @@
 const wordmask = (() => {
 const COLOURS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0],
   [204, 121, 167], [255, 255, 255]];  // Okabe and Ito's, told apart by everyone
-const MASK = [255, 90, 40], HEAT = [255, 60, 0];
+const MASK = [255, 0, 170], HEAT = [255, 60, 0];  // seldom in a photograph
 const SETTLED = 70, TYPED = 120;  // milliseconds without scrolling, or typing
 const $ = (id) => document.getElementById(id);
 let data, count, haystack, shown = [], selected = -1, chunks = new Map(), waiting = new Map(), reasonsOf = -1;
@@ -314,7 +314,8 @@ function panelsOf(row, chunk) {
   }
   data.responses.forEach((name, number) => {
     const map = chunk.responses[number][row];
-    if (map) panels.push(panel(row, name, "", "response map", (canvas) => paintResponse(canvas, map)));
+    if (map) panels.push(panel(row, name, "", "response map", (canvas) => paintResponse(canvas, map),
+      /[^\0]/.test(atob(map[2])) ? "" : "no response"));
   });
   [...data.methods, { name: "ground truth" }].forEach((method, number) => {
     const mask = chunk.rows[row][number];
