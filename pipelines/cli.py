@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, say
+from pipelines.listing_commands import listings
 from pipelines.model_commands import models
 from resources.paths import home
 from resources.processes import for_others, keep_private
@@ -40,6 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(listings)
 app.add_typer(models, name="models")
 
 
@@ -95,16 +97,33 @@ def demo() -> None:
 
 @app.command()
 def run(
-    experiment: Experiment = "base",
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="Experiment file to follow.", show_default="base")
+    ] = None,
     dataset: Dataset = "toyref",
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
+    settings: Annotated[
+        list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
+    ] = [],  # noqa: B006  read only
+    suite: Annotated[
+        str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")
+    ] = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, until=until, train=train, force=force, processes=processes)
-    console.print(f"done; see `wordmask {'status' if until else 'report'} -d {dataset} -e {experiment}`")
+    if suite is not None and (experiment or until):
+        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
+    from pipelines.commands.wanted import wanted_runs
+
+    with clear_errors():
+        runs = wanted_runs(dataset, experiment or "base", until=until, settings=settings, suite=suite)
+    for number, (name, stage) in enumerate(runs, 1):
+        if suite is not None:
+            say(f"run {number} of {len(runs)}:", f"{name}, until {stage}", "bold")
+        _run(dataset, name, until=stage, train=train, force=force, processes=processes)
+        console.print(f"done; see `wordmask {'status' if stage else 'report'} -d {dataset} -e {name}`")
 
 
 @app.command()
