@@ -12,7 +12,7 @@ COUNTS = ("rows", "reused", "computed", "quarantined")
 
 
 def status_table(dataset: str, experiment: str) -> Group:
-    """Which stages are ready, stale or missing, with how many rows, and which files are not in the graph, or left out of it.
+    """Which stages are ready, stale or missing, with how many rows, and which files the graph has not.
 
     Raises:
         Refused: a file of this pair is left out, or nobody asked for it; says what asks for it.

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from assets.stages import STAGES
-from ops.refusal import Refused
 from pipelines.commands.terminal import console
 from pipelines.config.dataset_files import read_both
-from pipelines.config.described import unknown
+from pipelines.config.described import Described
 from pipelines.config.experiment_files import Experiment
 from pipelines.config.paper_tables import suite as suite_of
-from pipelines.config.variants import Variant, variant, write_variant
+from pipelines.config.variants import Variant, parsed, variant, write_variant
+from pipelines.graph.load import require_stage
 from pipelines.graph.planner import closure
 
 
@@ -36,7 +36,7 @@ def wanted_runs(
         dataset: its name.
         experiment: its name; where a suite is named, its experiments take its place.
         until: only this stage and what it needs; a suite ends where its table is measured.
-        settings: `STAGE.KNOB=VALUE`, see `pipelines.config.variants`.
+        settings: `STAGE.KNOB=VALUE`, see `pipelines.config.variants`; an experiment of a suite takes those that it uses.
         suite: name of a table, such as ssc_table3.
 
     Raises:
@@ -46,26 +46,24 @@ def wanted_runs(
     experiments, datasets = read_both()
     datasets.named(dataset)
     named = suite_of(suite).runs if suite else ((experiment, until),)
-    runs: list[Wanted] = []
-    variants: dict[str, Variant] = {}
+    variants = {name: _turned(experiments.named(name), settings, experiments) for name, _ in named}
+    reached = {name: closure(new.settled, STAGES) for name, new in variants.items()}
+    for stage in parsed(settings):
+        require_stage(stage, dict.fromkeys(one for stages in reached.values() for one in stages))
     for name, stage in named:
-        parent = experiments.named(name)
-        _require_stage(stage, parent)
-        variants[name] = variant(parent, settings, experiments) if settings else Variant(name, None)
-        runs.append(Wanted(variants[name].name, stage))
+        if stage is not None:
+            require_stage(stage, reached[name])
     for name, new in variants.items():
         write_variant(new)
         if settings:
             console.print(_told(name, new))
-    return list(dict.fromkeys(runs))
+    return list(dict.fromkeys(Wanted(variants[name].name, stage) for name, stage in named))
 
 
-def _require_stage(stage: str | None, experiment: Experiment) -> None:
-    """Refuse one that the experiment does not lead to."""
-    known = closure(experiment, STAGES)
-    if stage is not None and stage not in known:
-        complaint = f"experiment {experiment.name} has no stage" if stage in STAGES else "no stage is called"
-        raise Refused(unknown(complaint, stage, known, f"stages of {experiment.name}: {', '.join(known)}"))
+def _turned(parent: Experiment, settings: Sequence[str], known: Described[Experiment]) -> Variant:
+    """With the settings of the stages that it leads to; the others would change nothing."""
+    reached = closure(variant(parent, settings, known).settled, STAGES)
+    return variant(parent, [one for one in settings if set(parsed([one])) <= set(reached)], known)
 
 
 def _told(parent: str, new: Variant) -> str:

@@ -314,6 +314,7 @@ def _remembered(kind: str) -> dict[str, list[str]]:
 def _add(kind: str, more: Mapping[str, Iterable[str]]) -> None:
     """Put experiments behind those that are remembered, while others do the same."""
     path = home() / kind
+    path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.with_suffix(".lock"), timeout=60):
         known = _remembered(kind)
         for dataset, names in more.items():

@@ -65,7 +65,10 @@ def _kind(annotation: Any) -> str:
 
 def _bounded(kind: str, bounds: list[Any]) -> str:
     told = [
-        f"{word} {getattr(bound, name):,}" for one, name, word in BOUNDS for bound in bounds if isinstance(bound, one)
+        f"{word} {getattr(bound, name):,}".removesuffix(".0")
+        for one, name, word in BOUNDS
+        for bound in bounds
+        if isinstance(bound, one)
     ]
     return " ".join([kind, *told])
 

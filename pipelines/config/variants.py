@@ -31,6 +31,8 @@ class Variant(NamedTuple):
     name: str
     file: ExperimentFile | None
     """What is to be written; None: an experiment of these settings is there."""
+    settled: Experiment
+    """With all that it inherits."""
 
 
 def variant(parent: Experiment, settings: Sequence[str], known: Described[Experiment]) -> Variant:
@@ -46,10 +48,10 @@ def variant(parent: Experiment, settings: Sequence[str], known: Described[Experi
         raise Refused(f"--set: {problem}") from problem
     for one in (parent, *known.values()):
         if (one.knobs, one.targets) == (wanted.knobs, wanted.targets):
-            return Variant(one.name, None)
+            return Variant(one.name, None, one)
     turned = differences(parent, wanted)
     file = ExperimentFile(extends=parent.name, description=_description(parent, turned), knobs=turned)
-    return Variant(_free(name_of(parent.name, turned), parent.name, turned, known), file)
+    return Variant(_free(name_of(parent.name, turned), parent.name, turned, known), file, wanted)
 
 
 def write_variant(new: Variant) -> None:

@@ -1,6 +1,6 @@
 """The plan as files ask for it: every stage instance, and those of one experiment. Without Dagster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +116,14 @@ def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) ->
     return [instance for instance in instances if instance.dataset == dataset and experiment in instance.used_by]
 
 
+def require_stage(name: str, among: Iterable[str] = STAGES) -> None:
+    """Refuse a stage that is not there, with what it may have meant."""
+    known = list(among)
+    if name not in known:
+        complaint = "there is no stage here that is called" if name in STAGES else "no stage is called"
+        raise Refused(unknown(complaint, name, known, f"stages: {', '.join(known)}"))
+
+
 def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[StageInstance]:
     """A stage and all it needs, inputs first; everything where no stage is named.
 
@@ -124,9 +132,7 @@ def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[St
     """
     if stage is None:
         return list(instances)
-    names = [instance.stage.name for instance in instances]
-    if stage not in names:
-        raise Refused(unknown("no stage is called", stage, names, f"stages: {', '.join(names)}"))
+    require_stage(stage, (instance.stage.name for instance in instances))
     wanted: set[AssetPath] = set()
     for instance in reversed(instances):  # readers come after their inputs
         if instance.stage.name == stage or instance.key in wanted:
