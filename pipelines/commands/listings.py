@@ -131,11 +131,10 @@ def _datasets_of(one: Experiment, datasets: Mapping[str, PlannedDataset]) -> lis
 def _splits(one: PlannedDataset, store: Store) -> str:
     """Expressions of each split, as they were last read."""
     index = stored((one.name, DATASET_INDEX.name), store)
-    counts = index.manifest.metrics if index else {}
-    told = [
-        f"{name.removesuffix(EXPRESSIONS)} {count:,}" for name, count in counts.items() if name.endswith(EXPRESSIONS)
-    ]
-    return ", ".join(told) or f"not read yet: {', '.join(one.source.splits)}"
+    metrics = index.manifest.metrics if index else {}
+    counts = {name.removesuffix(EXPRESSIONS): count for name, count in metrics.items() if name.endswith(EXPRESSIONS)}
+    ordered = sorted(counts, key=[*one.source.splits, *counts].index)
+    return ", ".join(f"{name} {counts[name]:,}" for name in ordered) or f"not read yet: {', '.join(one.source.splits)}"
 
 
 def _some(names: Iterable[str], between: str) -> str:

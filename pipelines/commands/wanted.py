@@ -36,7 +36,7 @@ def wanted_runs(
         dataset: its name.
         experiment: its name; where a suite is named, its experiments take its place.
         until: only this stage and what it needs; a suite ends where its table is measured.
-        settings: `STAGE.KNOB=VALUE`, see `pipelines.config.variants`; an experiment of a suite takes those that it uses.
+        settings: `STAGE.KNOB=VALUE` (`pipelines.config.variants`); of a suite, each takes those that it uses.
         suite: name of a table, such as ssc_table3.
 
     Raises:
