@@ -47,6 +47,14 @@ app.add_typer(measuring)
 app.add_typer(models, name="models")
 
 
+class Style(StrEnum):
+    """Choices of `results --style`."""
+
+    toyref = "toyref"
+    toyref_plus = "toyref+"
+    toyrefg = "toyrefg"
+
+
 class Format(StrEnum):
     """Choices of `export --format`."""
 
@@ -298,7 +306,7 @@ def serve(
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
-    style: Annotated[list[str], typer.Option(help="Styles of expressions.")] = ["toyref"],  # noqa: B006  read only
+    style: Annotated[list[Style], typer.Option(help="Styles of expressions.")] = [Style.toyref],  # noqa: B006  read only
     table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
@@ -342,3 +350,7 @@ def _print_report(dataset: str, experiment: str) -> None:
 
     with clear_errors():
         console.print(report_table(dataset, experiment))
+
+
+if __name__ == "__main__":
+    app()
