@@ -1,5 +1,6 @@
 """Experiments made of settings: their names, that the same are found again, and what is refused."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.commands.wanted import Wanted, wanted_runs
 from pipelines.config.dataset_files import ask_for
-from pipelines.config.experiment_files import read_experiments
+from pipelines.config.described import Described
+from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.variants import differences, name_of, parsed, variant
 from pipelines.config.yaml_files import NAME, SHIPPED
 from pipelines.graph.load import planned
 from tests.pipelines.planning import write_files
 
 
-SHIPPED_ONES = read_experiments([SHIPPED / "experiments"], STAGES)
+@cache
+def shipped() -> Described[Experiment]:
+    return read_experiments([SHIPPED / "experiments"], STAGES)
 
 
 def wanted(*settings: str, experiment: str = "base", until: str | None = None, suite: str | None = None) -> list[str]:
@@ -46,8 +50,8 @@ def written(home: Path) -> list[str]:
     ],
 )
 def test_a_setting_makes_an_experiment_whose_name_says_it(settings: list[str], name: str) -> None:
-    base = SHIPPED_ONES["base"]
-    new, same = (variant(base, order, SHIPPED_ONES) for order in (settings, settings[::-1]))
+    base = shipped()["base"]
+    new, same = (variant(base, order, shipped()) for order in (settings, settings[::-1]))
     assert new == same
     assert (new.name, NAME.fullmatch(name) is not None) == (name, True)
     turned = differences(base, new.settled)
@@ -151,5 +155,5 @@ def test_a_suite_is_the_experiments_of_a_table_each_until_where_it_is_measured(h
 
 
 def test_the_defaults_differ_in_nothing_from_themselves() -> None:
-    bare = SHIPPED_ONES["base"].model_copy(update={"knobs": {name: stage.knobs() for name, stage in STAGES.items()}})
+    bare = shipped()["base"].model_copy(update={"knobs": {name: stage.knobs() for name, stage in STAGES.items()}})
     assert not differences(None, bare)
