@@ -50,14 +50,14 @@ def wanted_runs(
     reached = {name: closure(new.settled, STAGES) for name, new in variants.items()}
     for stage in parsed(settings):
         require_stage(stage, dict.fromkeys(one for stages in reached.values() for one in stages))
-    for name, stage in named:
-        if stage is not None:
-            require_stage(stage, reached[name])
+    for name, end in named:
+        if end is not None:
+            require_stage(end, reached[name])
     for name, new in variants.items():
         write_variant(new)
         if settings:
             console.print(_told(name, new))
-    return list(dict.fromkeys(Wanted(variants[name].name, stage) for name, stage in named))
+    return list(dict.fromkeys(Wanted(variants[name].name, end) for name, end in named))
 
 
 def _turned(parent: Experiment, settings: Sequence[str], known: Described[Experiment]) -> Variant:
