@@ -17,7 +17,7 @@ HDR_CURVES = {16: "PQ", 18: "HLG"}
 
 
 def boxed_kind(head: bytes) -> str | None:
-    """`HEIF`, `AVIF` or `sequence` by the first bytes of a file, at least those of its box `ftyp`; None: another format."""
+    """`HEIF`, `AVIF` or `sequence` by the first bytes of a file, with its box `ftyp`; None: another format."""
     if head[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(head[:4]), len(head))
