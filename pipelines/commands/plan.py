@@ -39,14 +39,11 @@ def _summary(found: Sequence[Forecast]) -> str:
     computed = [one for one in found if one.fate == "compute"]
     if not computed:
         return "nothing is left to compute"
-    timed = [one.seconds for one in computed if one.seconds is not None]
-    sized = [one.megabytes for one in computed if one.megabytes is not None]
-    least = "" if len(timed) == len(computed) else "more than "
-    return (
-        f"{len(computed)} of {len(found)} stages are computed: {least}{_time(sum(timed))} and "
-        f"{_megabytes(sum(sized))} MB by past runs"
-        + (f"; {len(computed) - len(timed)} stages were never timed with these networks" if least else "")
-    )
+    times = [one.seconds for one in computed if one.seconds is not None]
+    sizes = [one.megabytes for one in computed if one.megabytes is not None]
+    least = "at least " if len(times) < len(computed) or len(sizes) < len(computed) else ""
+    cost = f"{_time(sum(times))} and {_megabytes(sum(sizes))} MB by past runs" if times else "for an unknown time"
+    return f"{len(computed)} of {len(found)} stages are computed: {least if times else ''}{cost}"
 
 
 def _time(seconds: float | None) -> str:
