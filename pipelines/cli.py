@@ -192,6 +192,15 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
 
 @app.command()
+def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Until = None) -> None:
+    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
+    from pipelines.commands.plan import plan_table
+
+    with clear_errors():
+        console.print(plan_table(dataset, experiment, until=until))
+
+
+@app.command()
 def report(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",

@@ -111,6 +111,18 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     return read_plan().of(dataset, experiment)
 
 
+def possible(dataset: str, experiment: str) -> list[StageInstance]:
+    """What an experiment uses on a data set, or would use if it were asked for; inputs first.
+
+    Raises:
+        Refused: no file describes the experiment or the data set, or it was left out.
+    """
+    plan = read_plan()
+    wanted, source = plan.experiments.named(experiment), plan.datasets.named(dataset).source
+    known = {(instance.dataset, instance.recipe): instance for instance in plan.instances}
+    return list(with_pair(known, (dataset, source, wanted), STAGES, identify).values())
+
+
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
     """The instances of one experiment on one data set, inputs first."""
     return [instance for instance in instances if instance.dataset == dataset and experiment in instance.used_by]

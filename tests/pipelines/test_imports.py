@@ -58,7 +58,7 @@ def test_the_state_of_an_experiment_is_told_without_dagster_and_without_tables(w
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("words", [["report", "--compare"], ["results", "--table", "9"]])
+@pytest.mark.parametrize("words", [["report", "--compare"], ["results", "--table", "9"], ["plan"]])
 def test_what_is_only_read_does_without_dagster_and_torch(words: list[str]) -> None:
     _, modules = modules_after(*words)
     assert not modules & {"dagster", "torch", "spacy", "transformers", "sqlalchemy"}
