@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from resources.toyref.renderers.canvas import PALETTE
-from resources.toyref.scenes import CLASSES, SIZES, Scene, render_scene
+from resources.toyref.scenes import CLASSES, FRAMES, Scene, render_scene
 
 SEEDS = range(40)
 
@@ -25,7 +25,7 @@ def test_seeds_and_focuses_give_different_scenes(scenes: list[Scene]) -> None:
 
 
 def test_images_are_rgb_in_the_three_sizes(scenes: list[Scene]) -> None:
-    assert {scene.image_HW3.shape[1::-1] for scene in scenes} == set(SIZES)
+    assert {scene.image_HW3.shape[1::-1] for scene in scenes} == set(FRAMES["wide"].sizes)
     assert all(scene.image_HW3.dtype == np.uint8 and scene.image_HW3.shape[2] == 3 for scene in scenes)
 
 
