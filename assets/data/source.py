@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from assets.framework.knob_types import Seed
 from assets.framework.knobs import Settings
@@ -15,6 +15,12 @@ class ToyWorld(Settings):
     style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
     size: Literal["tiny", "small", "base"] = "small"
     seed: Seed = 0
+    framing: Literal["wide", "close"] = "wide"
+    """Objects of about 3 % of the image, or of about a tenth of fewer pixels."""
+
+    def recipe(self) -> dict[str, Any]:
+        """What a recipe digests; the framing is younger than artifacts."""
+        return self.model_dump(exclude={"framing"} if self.framing == "wide" else None)
 
 
 @dataclass(frozen=True, kw_only=True)
