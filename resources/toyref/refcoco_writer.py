@@ -138,8 +138,8 @@ def require_world(folder: Path, *, size: Size, seed: int, framing: Framing = "wi
         known = found[0] in tuple(COUNTS) and type(found[1]) is int and found[2] in FRAMINGS
         held = f"a {found[2]} world of size {found[0]} and seed {found[1]}" if known else "no world of this project"
         raise Refused(
-            f"{folder.parent} holds {held}, asked for are {framing}, {size} and {seed}: delete that folder, or give the "
-            "data set another name"
+            f"{folder.parent} holds {held}, asked for are {framing}, {size} and {seed}: delete that folder, or give "
+            "the data set another name"
         )
 
 

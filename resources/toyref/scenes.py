@@ -200,7 +200,7 @@ def _render(rng: np.random.Generator, category: str, frame: _Frame, *, crowded: 
 def _place(
     rng: np.random.Generator, sprite: _Sprite, placed: list[_Sprite], size: tuple[int, int], *, attempts: int
 ) -> _Sprite | None:
-    """The sprite at a spot where no box covers more than two fifths of a smaller one, or None if no attempt finds any."""
+    """The sprite at a spot where no box covers more than two fifths of a smaller one, or None if none was found."""
     height, width = sprite.cover_HW.shape
     limit = 0.4 if rng.random() < 0.4 else 0.12
     for _ in range(attempts):
