@@ -117,6 +117,8 @@ def draft_expression(
     rivals = [thing for thing in scene.objects if named_by(noun, thing)]
     plan = like.plan if like else _plan(rng, style)
     count = len(like.properties) if like else _count(rng, plan, terse, headless, len(rivals))
+    if headless and count != 1:
+        return None
     features = {item.feature for item in like.properties} if like else None
     draft, left = _add_properties(rng, Draft(noun=noun), target, rivals, count=count, features=features)
     if headless and not draft.properties:

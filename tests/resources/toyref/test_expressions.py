@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resources.toyref.expressions import POSITION_WORDS, STYLES, SYNONYMS, Expression, Style, describe, vocabulary
-from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
+from resources.toyref.scenes import CLASSES, FRAMINGS, Framing, Scene, SceneObject, render_scene
 from tests.resources.toyref.reading import meant
 
 Said = tuple[Style, Scene, SceneObject, list[Expression]]
@@ -15,16 +15,18 @@ def said() -> list[Said]:
     return list(_said(range(80)))
 
 
-def _said(seeds: range) -> Iterator[Said]:
+def _said(seeds: range, framing: Framing = "wide", shared: float = 0.0) -> Iterator[Said]:
     for seed in seeds:
-        scene = render_scene(seed, focus=("any", "people", "things")[seed % 3])
+        scene = render_scene(seed, focus=("any", "people", "things")[seed % 3], framing=framing)
         rng = np.random.default_rng(seed)
         for style in STYLES:
             for index, thing in enumerate(scene.objects):
-                yield style, scene, thing, describe(scene, index, style=style, rng=rng)
+                yield style, scene, thing, describe(scene, index, style=style, rng=rng, shared=shared)
 
 
-def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said]) -> None:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said], framing: Framing) -> None:
+    said = said if framing == "wide" else list(_said(range(80), framing, shared=0.6))
     wrong = [
         (scene.seed, style, item.text)
         for style, scene, thing, expressions in said
