@@ -58,6 +58,8 @@ class Expression:
     text: str
     """Lower-case words separated by single spaces."""
     kinds: frozenset[PredicateKind]
+    cue: frozenset[str] = frozenset()
+    """What tells the referent apart, however it is worded, see `realisation.Draft.cue`."""
 
 
 def describe(
@@ -87,7 +89,7 @@ def describe(
             continue
         text = misspell(realise(draft, style=style, rng=rng), rng)
         if text.removeprefix("the ") not in found:
-            found[text.removeprefix("the ")] = Expression(text=text, kinds=draft.kinds)
+            found[text.removeprefix("the ")] = Expression(text=text, kinds=draft.kinds, cue=draft.cue)
             drafts.append(draft)
             like = chosen(rng, drafts) if shared and rng.random() < shared else None
         if len(found) == EXPRESSIONS_PER_OBJECT:

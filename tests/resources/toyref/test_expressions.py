@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -34,6 +35,13 @@ def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said
         if (found := meant(item.text, scene)) != [thing] or not found
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("shared", "least", "most"), [(0.0, 0.0, 0.15), (0.6, 0.42, 0.58)])
+def test_siblings_share_their_cue_as_often_as_is_asked_for(shared: float, least: float, most: float) -> None:
+    pairs = [pair for *_, found in _said(range(60), "close", shared) for pair in combinations(found, 2)]
+    assert least < np.mean([one.cue == two.cue for one, two in pairs]) < most
+    assert all(one.text != two.text for one, two in pairs)
 
 
 def test_the_second_reader_can_disagree(said: list[Said]) -> None:
