@@ -161,7 +161,7 @@ def markdown(
     sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
         worlds = [world(style, seed) for seed in seeds]
-        for table in tables:
+        for table in (one.scoring(ToyWorld.model_validate({"style": style}).scored) for one in tables):
             section, title = f"{style}, Table {table.number}", f": {table.title}"
             cells = [[cells_of(instances, name, row, table.measures) for name in worlds] for row in table.rows]
             if any(map(any, cells)):

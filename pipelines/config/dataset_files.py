@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -60,6 +60,17 @@ class DatasetFile(BaseModel):
     evaluate: tuple[str, ...] = Field(default=("val", "testA", "testB"), min_length=1)
     toy: ToyWorld | None = None
     experiments: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _splits_of_the_world(cls, raw: Any) -> Any:
+        """A world has the splits of its style, unless the file says other ones."""
+        toy = raw.get("toy") if isinstance(raw, dict) else None
+        try:
+            world = ToyWorld.model_validate(toy)
+        except ValidationError:
+            return raw
+        return {"split_by": world.split_by, "evaluate": world.scored, **raw}
 
     @model_validator(mode="after")
     def _says_where_the_data_are(self) -> "DatasetFile":

@@ -46,6 +46,12 @@ class PaperTable(BaseModel):
         """The (experiment, stage) pairs that its rows read, without repeats."""
         return tuple(dict.fromkeys((row.experiment, row.stage) for row in self.rows))
 
+    def scoring(self, scored: Sequence[str]) -> "PaperTable":
+        """The table with other scored splits: RefCOCOg has one test split for two."""
+        kept = [split for split in self.splits if split not in SCORED or split in scored]
+        tested = {*SCORED} & {*self.splits} - {"val"}
+        return self.model_copy(update={"splits": (*kept, *(split for split in scored if tested and split not in kept))})
+
 
 class TablesFile(BaseModel):
     """The tables of a paper as written: a row names its kind, and what is different in it."""

@@ -94,7 +94,7 @@ def _instance(
         "layout": _layout(source),
         "train": list(source.train),
         "evaluate": list(source.evaluate),
-        "toy": source.toy.model_dump() if source.toy else None,
+        "toy": source.toy.recipe() if source.toy else None,
     }
     recipe = digest({"own": own, "origin": origin, "inputs": {name: read.recipe for name, read in inputs.items()}})
     return StageInstance(
