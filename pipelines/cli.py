@@ -4,6 +4,7 @@ What a command does stands in the module of its name below `pipelines.commands`.
 """
 
 import time
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -222,6 +223,20 @@ def report(
 
     with clear_errors():
         console.print(comparison(dataset, baseline=experiment))
+
+
+@app.command()
+def gallery(
+    ctx: typer.Context,
+    dataset: Dataset = "toyref",
+    to: Annotated[Path | None, typer.Option(help="Folder to write into; default: gallery in the home.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Write a page with every expression of a data set and what all finished stages made of it."""
+    from pipelines.commands.gallery import gallery
+
+    with clear_errors(), for_others(ctx.obj) if to else nullcontext():
+        console.print(gallery(dataset, to, show=show))
 
 
 @app.command()
