@@ -341,7 +341,7 @@ def results(
     from pipelines.commands.results import write_results
 
     with clear_errors():
-        failed = write_results(out, style, range(seeds), table, show=show)
+        failed = write_results(out, [one.value for one in style], range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
         say("failed:", command, "red")
