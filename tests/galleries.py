@@ -119,9 +119,9 @@ def _choice(row: ExpressionRow, candidates: Iterable[CandidateRow], random: np.r
         candidates=[each.candidate for each in offered],
         scores=list(scores),
         reason="clip" if offered else "no candidate",
-        chosen=chosen and chosen.candidate,
+        chosen=chosen.candidate if chosen else None,
         chosen_by_sentence=[0, 0, 1] if offered else [-1, -1, -1],
-        rle=chosen and chosen.rle,
+        rle=chosen.rle if chosen else None,
         height=HEIGHT,
         width=WIDTH,
     )
