@@ -22,7 +22,7 @@ SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
 }).observe({type: "layout-shift", buffered: true}) }"""
 PAINTED = """(selector) => [...document.querySelectorAll(selector)].filter((canvas) =>
   canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte)).length"""
-COVERED = """([title, colour]) => {
+COVERED = """(title) => {
   const figure = [...document.querySelectorAll("figure")].find((one) => one.querySelector("b").textContent === title);
   const canvas = figure.querySelector("canvas");
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -95,7 +95,7 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
         ("ground truth", gallery.truth[row.sent_id]),
     ):
         assert mask
-        assert page.evaluate(COVERED, [title, ""]) == pytest.approx(mask.area / (mask.height * mask.width), rel=0.02)
+        assert page.evaluate(COVERED, title) == pytest.approx(mask.area / (mask.height * mask.width), rel=0.02)
     assert page.get_by_role("img", name="mask by ground truth of").count() == 1
     assert page.locator(".taken").inner_text().split()[0] == str(gallery.methods[0].choices[row.ref_id].chosen)
     page.keyboard.press("ArrowRight")
