@@ -25,8 +25,10 @@ def raw_fingerprint(instance: StageInstance) -> str:
             with exclusive(config.root.with_name(f".{config.root.name}.lock"), timeout=RENDERING_SECONDS):
                 if not (config.root / config.name).is_dir():  # another process may have rendered it meanwhile
                     with explain(config.root):
-                        write_toyref(config.root, styles=(toy.style,), size=toy.size, seed=toy.seed)
-        require_world(config.root / config.name, size=toy.size, seed=toy.seed)
+                        write_toyref(
+                            config.root, styles=(toy.style,), size=toy.size, seed=toy.seed, framing=toy.framing
+                        )
+        require_world(config.root / config.name, size=toy.size, seed=toy.seed, framing=toy.framing)
     return open_dataset(config).fingerprint()
 
 

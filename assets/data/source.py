@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from assets.framework.knob_types import Seed
 from assets.framework.knobs import Settings
@@ -15,6 +15,22 @@ class ToyWorld(Settings):
     style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
     size: Literal["tiny", "small", "base"] = "small"
     seed: Seed = 0
+    framing: Literal["wide", "close"] = "wide"
+    """Objects of about 3 % of the image, or of about a tenth of fewer pixels."""
+
+    @property
+    def split_by(self) -> str:
+        """Whose splits the style is written in, see `resources.toyref.refcoco_writer`."""
+        return "umd" if self.style == "toyrefg" else "unc"
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The splits beside train: RefCOCOg has one test split."""
+        return ("val", "test") if self.style == "toyrefg" else ("val", "testA", "testB")
+
+    def recipe(self) -> dict[str, Any]:
+        """What a recipe digests; the framing is younger than artifacts."""
+        return self.model_dump(exclude={"framing"} if self.framing == "wide" else None)
 
 
 @dataclass(frozen=True, kw_only=True)

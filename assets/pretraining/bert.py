@@ -29,14 +29,14 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.training_script import write_line
+from assets.pretraining.training_script import add_framing, write_line
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
 from resources.models.swin_bert import Tokenizer, new_bert
 from resources.toyref.expressions import STYLES, describe, vocabulary
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Scene, render_scene
+from resources.toyref.scenes import Framing, Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 60_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 69_000_000
@@ -120,14 +120,16 @@ def evaluate(model: Guesses, ids_NT: Tensor, mask_NT: Tensor, rows_NA: Tensor, l
     }
 
 
-def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None]) -> dict[str, float]:
+def train(
+    out: Path, *, minutes: float, seed: int = 0, framing: Framing = "wide", log: Callable[[str], None]
+) -> dict[str, float]:
     """Train for `minutes` (writing sentences and scoring come on top), write the folder `out`, return the scores."""
     torch.manual_seed(seed)
     start = time.monotonic()
     rng = torch.Generator().manual_seed(seed)
     tokenizer = Tokenizer(word_pieces(), max_tokens=EMBEDDED.max_tokens)
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 20, MOST_SCENES))
-    scenes = [(number, render_scene(number)) for number in range(FIRST_SEED, FIRST_SEED + count)]
+    scenes = [(number, render_scene(number, framing=framing)) for number in range(FIRST_SEED, FIRST_SEED + count)]
     labels = label_lists([scene for _, scene in scenes])
     texts, rows_NA = sentences(scenes, labels)
     ids_NT, mask_NT = tokenizer.encode(texts)
@@ -151,7 +153,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  words {word_loss:.3f}  attributes {attributes_loss:.2f}")
     seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (200 if minutes >= 1 else 4))
-    texts, rows_NA = sentences([(number, render_scene(number)) for number in seeds], labels)
+    texts, rows_NA = sentences([(number, render_scene(number, framing=framing)) for number in seeds], labels)
     scores = evaluate(model, *tokenizer.encode(texts), rows_NA, labels)
     log(f"{scores}")
     card = {
@@ -162,6 +164,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         "objective": "masked words; class, looks and standing of the object that a sentence means (no pictures)",
         "command": shlex.join(["python", "-m", "assets.pretraining.bert", *sys.argv[1:]]),
         "minutes": minutes,
+        "framing": framing,
         "seed": seed,
         "steps": tick.step + 1,
         "seconds": round(time.monotonic() - start),
@@ -181,5 +184,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    add_framing(parser)
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, log=write_line)
+    train(options.out, minutes=options.minutes, seed=options.seed, framing=options.framing, log=write_line)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip_views import Picture, View, draw_picture, draw_views, prompted
-from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.training_script import SIDES, TrainingRun, run_script, with_earlier_runs
 from assets.pretraining.wall_clock_schedule import timed_steps
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip
@@ -31,6 +31,7 @@ from resources.models.clip_images import prepare_images
 from resources.toyref.expressions import vocabulary
 from resources.toyref.predicates import SYNONYMS
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Framing
 
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 39_000_000
 SCENES_PER_MINUTE = 400
@@ -54,22 +55,22 @@ class Tower:
     """Of the toyref scenes of run 0."""
     lesson: Lesson | None = None
     """What else it learns at every step."""
-    exams: Mapping[str, Callable[[Clip], float]] = field(default_factory=dict)
-    """Name -> further score: what the lesson is for."""
+    exams: Mapping[str, Callable[[Clip, Framing], float]] = field(default_factory=dict)
+    """Name -> further score in scenes of a framing: what the lesson is for."""
 
 
 VIT = Tower(
     title="embedded CLIP with a ViT tower",
-    vision={"image_size": 160, "patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
+    vision={"patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
     first_seed=PRETRAINING_SEEDS_START + 30_000_000,
 )
 
 
-def architecture(words: int, tower: Tower) -> Architecture:
+def architecture(words: int, tower: Tower, framing: Framing = "wide") -> Architecture:
     """The sizes of open_clip's `CLIP` for a vocabulary of that many ids."""
     return {
         "embed_dim": 128,
-        "vision_cfg": dict(tower.vision),
+        "vision_cfg": {"image_size": SIDES[framing], **tower.vision},
         "text_cfg": {"context_length": 24, "vocab_size": words, "width": 128, "heads": 4, "layers": 2},
     }
 
@@ -133,11 +134,11 @@ def train_step(
     )
 
 
-def evaluate(clip: Clip, *, scenes: int) -> dict[str, float]:
+def evaluate(clip: Clip, *, scenes: int, framing: Framing = "wide") -> dict[str, float]:
     """Held-out scenes: which of the objects of one class does a sentence mean? And do words find their class?"""
     right, chance = defaultdict(list), []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed)
+        picture = draw_picture(seed, framing=framing)
         for members in picture.groups():
             images_NHW3 = np.stack([prompted(picture, index) for index in members])
             images_ND = clip.encode_images(torch.from_numpy(images_NHW3).permute(0, 3, 1, 2), crop="pad")
@@ -179,6 +180,7 @@ def train(
     minutes: float,
     seed: int = 0,
     start: Path | None = None,
+    framing: Framing = "wide",
     log: Callable[[str], None],
     tower: Tower = VIT,
 ) -> dict[str, float]:
@@ -190,7 +192,7 @@ def train(
     rng = np.random.default_rng(seed)
     began = time.monotonic()
     words = training_words()
-    sizes = architecture(len(words) + 4, tower)
+    sizes = architecture(len(words) + 4, tower, framing)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
     model = build_small_clip(sizes).train().to(memory_format=torch.channels_last)
     if start:
@@ -199,14 +201,22 @@ def train(
         model.load_state_dict(load_embedded(start)[0])
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 12, MOST_SCENES))
     first_scene = tower.first_seed + seed * MOST_SCENES
-    pictures = [draw_picture(first_scene + i) for i in range(count)]
+    pictures = [draw_picture(first_scene + i, framing=framing) for i in range(count)]
     log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, lesson=tower.lesson, log=log)
-    scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4)
-    scores |= {name: exam(Clip(model, tokenizer)) for name, exam in tower.exams.items()}
+    scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4, framing=framing)
+    scores |= {name: exam(Clip(model, tokenizer), framing) for name, exam in tower.exams.items()}
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(
+        minutes=minutes,
+        seed=seed,
+        first_scene=first_scene,
+        scenes=count,
+        steps=steps,
+        seconds=seconds,
+        framing=framing,
+    )
     card = {
         "name": tower.title,
         "model": "open_clip's CLIP, small",

@@ -25,6 +25,7 @@ from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, to_tensor
 from resources.models.clip import Clip, Tokenizer
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Framing
 
 SCENES, SIDE = 12, 256
 """Whole scenes of a step, squashed to squares as TRIS does."""
@@ -78,11 +79,11 @@ def _means(masks_RHW: np.ndarray, cells_Chw: Tensor) -> Tensor:
     return weights_Rhw.flatten(1) @ cells_Chw.flatten(1).T.float()
 
 
-def pointing_accuracy(clip: Clip, *, scenes: int) -> float:
+def pointing_accuracy(clip: Clip, framing: Framing = "wide", *, scenes: int) -> float:
     """Share of sentences whose best cell has its centre in the object, on held-out scenes and without any training."""
     pool, hits = clip.model.visual.attnpool, []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed)
+        picture = draw_picture(seed, framing=framing)
         image_3SS = resize_image(to_tensor(picture.image_HW3), height=SIDE, width=SIDE)
         with torch.inference_mode():
             cells_Chw = image_maps(clip.model, normalise(image_3SS)[None])[-1][0]
@@ -101,7 +102,7 @@ def _centre(place: int, cells: Sequence[int], pixels: Sequence[int]) -> tuple[in
 
 RESNET = Tower(
     title="embedded CLIP with a ResNet tower",
-    vision={"image_size": 160, "patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
+    vision={"patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
     first_seed=PRETRAINING_SEEDS_START + 70_000_000,
     lesson=region_loss,
     exams={"pointing": partial(pointing_accuracy, scenes=60)},

@@ -31,6 +31,7 @@ from ops.segmenters.lavt_decoder import upsample
 from ops.tris.calibration import Scorer
 from resources.models.clip import Clip, Tokenizer
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
+from resources.toyref.scenes import Framing
 
 SCENES = 8
 GRIDS = (6, 8, 10)
@@ -78,17 +79,19 @@ def _seen(model: open_clip.CLIP, one: Picture, masks: Sequence[np.ndarray], rng:
         coarse = coarse / coarse.amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
         masks_V1HW = F.interpolate(coarse, size, mode="bilinear")
     masks_V1HW = masks_V1HW * float(rng.uniform(*AMPLITUDES))
-    image_3HW, square = normalise(to_tensor(one.image_HW3)), (VIT.vision["image_size"],) * 2
+    side = model.visual.image_size
+    square = (side, side) if isinstance(side, int) else (side[0], side[1])
+    image_3HW = normalise(to_tensor(one.image_HW3))
     with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         found_VE = model.visual(upsample(masks_V1HW, square) * upsample(image_3HW[None], square))
     return F.normalize(found_VE.float(), dim=-1)
 
 
-def masked_choice(clip: Clip, *, scenes: int) -> float:
+def masked_choice(clip: Clip, framing: Framing = "wide", *, scenes: int) -> float:
     """Share of sentences that find their object among all of their scene, each behind its own mask; held-out scenes."""
     scorer, hits = Scorer(clip.model), []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed)
+        picture = draw_picture(seed, framing=framing)
         labels = range(1, 1 + len(picture.things))
         masks_V1HW = torch.from_numpy(np.stack([picture.labels_HW == label for label in labels])).float()[:, None]
         with torch.inference_mode():

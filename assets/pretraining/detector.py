@@ -22,6 +22,7 @@ from torch import nn
 from assets.pretraining.detector_data import Asker, Batch, batches, draw_samples
 from assets.pretraining.detector_losses import Tap, detection_loss
 from assets.pretraining.detector_scores import evaluate
+from assets.pretraining.training_script import add_framing
 from resources.embedded.cards import load_embedded, read_card, save_embedded
 from resources.models.bert_folder import VOCABULARY
 from resources.models.grounding_dino import DetectorSizes, GroundingDino, build_grounding_dino, quiet
@@ -29,13 +30,15 @@ from resources.models.grounding_text import SEPARATORS, read_tokenizer
 from resources.models.weights import load_strictly
 from resources.toyref.expressions import vocabulary
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import CLASSES, render_scene
+from resources.toyref.scenes import CLASSES, Framing, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 10_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 19_000_000
 SCENES = 6000
 HELD_OUT_SCENES = 150
 BATCH = 16
+SHORTER_SIDES: dict[Framing, int] = {"wide": 128, "close": 112}
+"""Pixels that the detector sees of the shorter side of a scene."""
 LEARNING_RATE = 6e-4
 WEIGHT_DECAY = 1e-4
 WARM_UP_STEPS = 150
@@ -80,7 +83,13 @@ SIZES = DetectorSizes(
 
 
 def train(
-    out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None], start: Path | None = None
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    log: Callable[[str], None],
+    start: Path | None = None,
+    framing: Framing = "wide",
 ) -> dict[str, float]:
     """Train for `minutes` of processor time, write weights, `card.json` and `vocab.txt` into `out`, return the scores.
 
@@ -91,7 +100,9 @@ def train(
     words = vocabulary_words()
     write_vocabulary(out, words)
     tokenizer = read_tokenizer(out)
-    sizes = dataclasses.replace(SIZES, bert={**SIZES.bert, "vocab_size": len(words)})
+    sizes = dataclasses.replace(
+        SIZES, shorter_side=SHORTER_SIDES[framing], bert={**SIZES.bert, "vocab_size": len(words)}
+    )
     model = build_grounding_dino(sizes, tokenizer)
     if start:
         load_strictly(model, load_embedded(start)[0], source=start)
@@ -100,8 +111,8 @@ def train(
     average = copy.deepcopy(model)
     detector = GroundingDino(average, tokenizer, sizes=sizes)
     log(f"{sum(p.numel() for p in model.parameters())} parameters; drawing {SCENES} scenes")
-    samples = draw_samples(range(FIRST_SEED, FIRST_SEED + SCENES), sizes=sizes)
-    held_out = [render_scene(FIRST_HELD_OUT_SEED + index) for index in range(HELD_OUT_SCENES)]
+    samples = draw_samples(range(FIRST_SEED, FIRST_SEED + SCENES), sizes=sizes, framing=framing)
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + index, framing=framing) for index in range(HELD_OUT_SCENES)]
     run = _Run(model, average, seconds=60 * minutes)
     curve: list[dict[str, float]] = []
     for batch in batches(samples, Asker(), tokenizer, size=BATCH, seed=seed):
@@ -116,7 +127,7 @@ def train(
     scores = evaluate(detector, held_out)
     log(str(scores))
     card = {
-        **describe_run(out, minutes=minutes, seed=seed, start=start),
+        **describe_run(out, minutes=minutes, seed=seed, start=start, framing=framing),
         "seconds": round(run.elapsed),
         "images_seen": run.steps * BATCH,
         "scores": scores,
@@ -128,13 +139,16 @@ def train(
     return scores
 
 
-def describe_run(out: Path, *, minutes: float, seed: int, start: Path | None) -> dict[str, object]:
+def describe_run(
+    out: Path, *, minutes: float, seed: int, start: Path | None, framing: Framing = "wide"
+) -> dict[str, object]:
     """The part of the card that is known before training."""
     command = f"python -m assets.pretraining.detector --out resources/embedded/{out.name} --minutes {minutes:g}"
     command += f" --seed {seed}" + (f" --start {start.name}" if start else "")
+    command += "" if framing == "wide" else f" --framing {framing}"
     return {
         "name": "small Grounding DINO, trained from nothing; it shares no weight with the published ones",
-        "data": f"toyref scenes of seeds {FIRST_SEED} to {FIRST_SEED + SCENES - 1}, which no split uses",
+        "data": f"toyref scenes ({framing}) of seeds {FIRST_SEED} to {FIRST_SEED + SCENES - 1}, which no split uses",
         "scored_on": f"{HELD_OUT_SCENES} toyref scenes from seed {FIRST_HELD_OUT_SEED} on",
         "asked_for": "the classes that are in the scene and two that are not",
         "classes": list(CLASSES),
@@ -239,11 +253,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="folder of an earlier run to continue")
+    add_framing(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     log = logging.getLogger(__name__).info
-    train(arguments.out, minutes=arguments.minutes, seed=arguments.seed, log=log, start=arguments.start)
+    train(
+        arguments.out,
+        minutes=arguments.minutes,
+        seed=arguments.seed,
+        log=log,
+        start=arguments.start,
+        framing=arguments.framing,
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ops.ssc.captions import token_spans
 from resources.models.grounding_dino import DetectorSizes, normalise, resized_shape
 from resources.toyref.expressions import describe
 from resources.toyref.predicates import SYNONYMS, named_by
-from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
+from resources.toyref.scenes import CLASSES, Framing, Scene, SceneObject, render_scene
 
 SENTENCE_SHARE = 0.10
 SINGLE_SHARE = 0.20
@@ -193,11 +193,11 @@ def _augment(sample: Sample, rng: np.random.Generator) -> tuple[NDArray[np.uint8
     return np.ascontiguousarray(pixels_hw3.clip(0, 255).astype(np.uint8)), boxes_M4
 
 
-def draw_samples(seeds: Sequence[int], *, sizes: DetectorSizes) -> list[Sample]:
+def draw_samples(seeds: Sequence[int], *, sizes: DetectorSizes, framing: Framing = "wide") -> list[Sample]:
     """Draw the scenes of `seeds`, each with some sentences about its objects."""
     samples = []
     for seed in seeds:
-        scene = render_scene(seed)
+        scene = render_scene(seed, framing=framing)
         rng = np.random.default_rng(seed)
         style = STYLES[seed % len(STYLES)]
         sentences = [

@@ -25,14 +25,14 @@ from ops.images import normalise
 from ops.tris.irnet import EMBEDDED, FrozenResNet
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import render_scene
+from resources.toyref.scenes import Framing, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 80_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 89_000_000
 SCENES_PER_MINUTE = 600
 MOST_SCENES = 6000
 BATCH = 16
-IMAGE_SIDE = 176
+IMAGE_SIDES: dict[Framing, int] = {"wide": 176, "close": 120}
 """Near the size of the scenes: IRNet sees pictures as they are."""
 TAUGHT = (2, 3, 4)
 """Maps of the backbone with a head, by number."""
@@ -68,7 +68,13 @@ def evaluate(backbone: FrozenResNet, head: Heads, examples: Sequence[Example]) -
 
 
 def train(
-    out: Path, *, minutes: float, seed: int = 0, start: Path | None = None, log: Callable[[str], None]
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    start: Path | None = None,
+    framing: Framing = "wide",
+    log: Callable[[str], None],
 ) -> dict[str, float]:
     """Train for `minutes` (drawing and scoring come on top), write the folder `out`, return the scores.
 
@@ -78,20 +84,30 @@ def train(
     rng, began = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
-    scenes = [render_scene(first_scene + number) for number in range(count)]
+    scenes = [render_scene(first_scene + number, framing=framing) for number in range(count)]
     labels = label_lists(scenes)
-    examples = [prepare(scene, labels, side=IMAGE_SIDE) for scene in scenes]
+    side = IMAGE_SIDES[framing]
+    examples = [prepare(scene, labels, side=side) for scene in scenes]
     log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     backbone = FrozenResNet(EMBEDDED)
     if start:
         backbone.load_state_dict(load_embedded(start)[0])
     heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
     steps = optimise(learning(backbone, on=True), heads, examples, list(labels).index("across"), rng, minutes, log)
-    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
-    scores = evaluate(backbone, heads[-1], [prepare(scene, labels, side=IMAGE_SIDE) for scene in held_out])
+    held_out_seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (100 if minutes >= 1 else 4))
+    held_out = [render_scene(number, framing=framing) for number in held_out_seeds]
+    scores = evaluate(backbone, heads[-1], [prepare(scene, labels, side=side) for scene in held_out])
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(
+        minutes=minutes,
+        seed=seed,
+        first_scene=first_scene,
+        scenes=count,
+        steps=steps,
+        seconds=seconds,
+        framing=framing,
+    )
     card = {
         "name": "embedded trunk of IRNet",
         "model": "the project's own ResNet of bottlenecks, small",

@@ -21,13 +21,13 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional as F
 
-from assets.pretraining.training_script import TrainingRun, run_script, with_earlier_runs
+from assets.pretraining.training_script import SIDES, TrainingRun, run_script, with_earlier_runs
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, PackageSam, SamShape, build_small_sam
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Scene, render_scene
+from resources.toyref.scenes import Framing, Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 20_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 29_000_000
@@ -172,12 +172,12 @@ def loss_of(logits_PMGG: Tensor, scores_PM: Tensor, targets_PGG: Tensor) -> Tens
     return (masks + (scores_PM - iou_PM).square().mean(1)).mean()
 
 
-def evaluate(segmenter: PackageSam, *, scenes: int) -> dict[str, float]:
+def evaluate(segmenter: PackageSam, *, scenes: int, framing: Framing = "wide") -> dict[str, float]:
     """Scores on held-out scenes: choice among the three masks by predicted IoU, or by the truth ("oracle")."""
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        scene = render_scene(seed)
+        scene = render_scene(seed, framing=framing)
         true_N1HW = np.stack([item.mask_HW for item in scene.objects])[:, None]
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         for moved, boxes in enumerate((boxes_N4, boxes_N4 + rng.uniform(-3, 3, boxes_N4.shape).astype(np.float32))):
@@ -197,7 +197,13 @@ def evaluate(segmenter: PackageSam, *, scenes: int) -> dict[str, float]:
 
 
 def train(
-    out: Path, *, minutes: float, seed: int = 0, start: Path | None = None, log: Callable[[str], None]
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    start: Path | None = None,
+    framing: Framing = "wide",
+    log: Callable[[str], None],
 ) -> dict[str, float]:
     """Train for `minutes` (drawing and scoring come on top), write weights and card into `out`, return the scores.
 
@@ -206,24 +212,35 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began = time.monotonic()
-    sam = _fresh_or_from(start).train()
+    shape = shape_for(framing)
+    sam = _fresh_or_from(start, shape).train()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
     first_scene = FIRST_SEED + seed * MOST_SCENES
-    examples = [prepare(render_scene(first_scene + i), size=sam.image_encoder.img_size) for i in range(count)]
+    examples = [
+        prepare(render_scene(first_scene + i, framing=framing), size=sam.image_encoder.img_size) for i in range(count)
+    ]
     log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
     steps = optimise(sam, examples, rng, minutes=minutes, log=log)
-    scores = evaluate(PackageSam(sam.eval()), scenes=100 if minutes >= 1 else 4)
+    scores = evaluate(PackageSam(sam.eval()), scenes=100 if minutes >= 1 else 4, framing=framing)
     log(f"{scores}")
     seconds = round(time.monotonic() - began)
-    run = TrainingRun(minutes=minutes, seed=seed, first_scene=first_scene, scenes=count, steps=steps, seconds=seconds)
+    run = TrainingRun(
+        minutes=minutes,
+        seed=seed,
+        first_scene=first_scene,
+        scenes=count,
+        steps=steps,
+        seconds=seconds,
+        framing=framing,
+    )
     card = {
         "name": "embedded segmenter",
         "model": "segment_anything's Sam, small",
         **with_earlier_runs(run, start=start),
         "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"toyref scenes from seed {FIRST_HELD_OUT_SEED} on, the boxes of the objects as prompts",
-        "limits": "Knows rendered scenes only; thin parts such as spokes and legs are coarse (its masks are 80 x 80).",
-        "architecture": asdict(SamShape()),
+        "limits": "Knows rendered scenes only; thin parts such as spokes and legs are coarse (masks of half its side).",
+        "architecture": asdict(shape),
         "everything": asdict(EMBEDDED_EVERYTHING),
         "licence": "Apache-2.0",
     }
@@ -251,8 +268,14 @@ def optimise(
     return tick.step + 1
 
 
-def _fresh_or_from(start: Path | None) -> Sam:
-    sam = build_small_sam(SamShape())
+def shape_for(framing: Framing) -> SamShape:
+    """Its windows fit into the tokens of the image: 5 into 20, 4 into 16."""
+    tokens = SIDES[framing] // SamShape.patch_size
+    return SamShape(image_size=SIDES[framing], window=tokens // 4)
+
+
+def _fresh_or_from(start: Path | None, shape: SamShape) -> Sam:
+    sam = build_small_sam(shape)
     if start:
         sam.load_state_dict(load_embedded(start)[0])
     return sam

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -32,14 +33,14 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.training_script import write_line
+from assets.pretraining.training_script import add_framing, write_line
 from assets.pretraining.wall_clock_schedule import timed_steps
 from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
 from ops.segmenters.lavt import EMBEDDED
 from resources.embedded.cards import save_embedded
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Scene, render_scene
+from resources.toyref.scenes import Framing, Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 50_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 59_000_000
@@ -156,13 +157,17 @@ def evaluate(backbone: Swin, head: Heads, examples: Sequence[Example]) -> dict[s
     }
 
 
-def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None]) -> dict[str, float]:
+def train(
+    out: Path, *, minutes: float, seed: int = 0, framing: Framing = "wide", log: Callable[[str], None]
+) -> dict[str, float]:
     """Train for `minutes` (drawing and scoring come on top), write the folder `out`, return the scores."""
     torch.manual_seed(seed)
     rng, start = np.random.default_rng(seed), time.monotonic()
     count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    labels = label_lists([render_scene(FIRST_SEED + number) for number in range(min(count, LABELLED_SCENES))])
-    examples = [prepare(render_scene(FIRST_SEED + number), labels) for number in range(count)]
+    scenes = (render_scene(FIRST_SEED + number, framing=framing) for number in range(count))
+    first = list(islice(scenes, LABELLED_SCENES))
+    labels = label_lists(first)
+    examples = [prepare(scene, labels) for scene in chain(first, scenes)]
     across = list(labels).index("across")
     log(f"{count} scenes rendered in {time.monotonic() - start:.0f} s")
     config = replace(EMBEDDED.swin, drop_path=0.0)
@@ -184,7 +189,8 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         optimiser.step()
         if tick.report:
             log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
-    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(100 if minutes >= 1 else 4)]
+    held_out_seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (100 if minutes >= 1 else 4))
+    held_out = [render_scene(number, framing=framing) for number in held_out_seeds]
     scores = evaluate(backbone, heads[1], [prepare(scene, labels) for scene in held_out])
     log(f"{scores}")
     card = {
@@ -194,6 +200,7 @@ def train(out: Path, *, minutes: float, seed: int = 0, log: Callable[[str], None
         "objective": "class, looks and box of the object at every token (boxes only: no masks, no sentences)",
         "command": shlex.join(["python", "-m", "assets.pretraining.swin", *sys.argv[1:]]),
         "minutes": minutes,
+        "framing": framing,
         "seed": seed,
         "steps": tick.step + 1,
         "seconds": round(time.monotonic() - start),
@@ -217,5 +224,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    add_framing(parser)
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, log=write_line)
+    train(options.out, minutes=options.minutes, seed=options.seed, framing=options.framing, log=write_line)

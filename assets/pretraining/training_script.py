@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resources.embedded.cards import read_card
+from resources.toyref.scenes import FRAMINGS, Framing
+
+SIDES: dict[Framing, int] = {"wide": 160, "close": 128}
+"""Pixels along a side of what segmenter and CLIP see, near those of the scenes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,7 @@ class TrainingRun:
     scenes: int
     steps: int
     seconds: int
+    framing: Framing = "wide"
 
 
 def with_earlier_runs(run: TrainingRun, *, start: Path | None) -> dict[str, Any]:
@@ -36,7 +41,10 @@ def with_earlier_runs(run: TrainingRun, *, start: Path | None) -> dict[str, Any]
     """
     command = shlex.join(["python", "-m", *_module_and_arguments()])
     runs = [*(read_card(start)["runs"] if start else []), {"command": command, **asdict(run)}]
-    ranges = [f"{item['first_scene']} to {item['first_scene'] + item['scenes'] - 1}" for item in runs]
+    ranges = [
+        f"{item['first_scene']} to {item['first_scene'] + item['scenes'] - 1} ({item.get('framing', 'wide')})"
+        for item in runs
+    ]
     return {
         "data": f"toyref scenes of seeds {' and '.join(ranges)}, which no split uses",
         "command": " && ".join(item["command"] for item in runs),
@@ -56,7 +64,14 @@ class Train(Protocol):
     """The `train` of a training script."""
 
     def __call__(
-        self, out: Path, *, minutes: float, seed: int = 0, start: Path | None = None, log: Callable[[str], None]
+        self,
+        out: Path,
+        *,
+        minutes: float,
+        seed: int = 0,
+        start: Path | None = None,
+        framing: Framing = "wide",
+        log: Callable[[str], None],
     ) -> dict[str, float]:
         """Write the model's folder and return its scores; `start` is the folder of an earlier run to go on from."""
         ...
@@ -69,8 +84,21 @@ def run_script(train: Train, *, minutes: float, description: str) -> None:
     parser.add_argument("--minutes", type=float, default=minutes, help="training time, scoring not counted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="folder of an earlier run to go on from")
+    add_framing(parser)
     options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, start=options.start, log=write_line)
+    train(
+        options.out,
+        minutes=options.minutes,
+        seed=options.seed,
+        start=options.start,
+        framing=options.framing,
+        log=write_line,
+    )
+
+
+def add_framing(parser: argparse.ArgumentParser) -> None:
+    """The option of every training script that says which scenes it renders."""
+    parser.add_argument("--framing", choices=FRAMINGS, default="wide", help="how large objects are in the scenes")
 
 
 def write_line(line: str) -> None:

@@ -100,7 +100,7 @@ def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[Pap
 
 def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
     """The (experiment, stage) pairs that the tables read, without repeats."""
-    return list(dict.fromkeys((row.experiment, row.stage) for table in tables for row in table.rows))
+    return list(dict.fromkeys(run for table in tables for run in table.runs))
 
 
 def run_rows(
@@ -161,7 +161,7 @@ def markdown(
     sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
         worlds = [world(style, seed) for seed in seeds]
-        for table in tables:
+        for table in (one.scoring(ToyWorld.model_validate({"style": style}).scored) for one in tables):
             section, title = f"{style}, Table {table.number}", f": {table.title}"
             cells = [[cells_of(instances, name, row, table.measures) for name in worlds] for row in table.rows]
             if any(map(any, cells)):

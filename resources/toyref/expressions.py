@@ -7,6 +7,7 @@ Styles: "toyref" is short and may use positions, "toyref+" has no absolute posit
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,10 +58,22 @@ class Expression:
     text: str
     """Lower-case words separated by single spaces."""
     kinds: frozenset[PredicateKind]
+    cue: frozenset[str] = frozenset()
+    """What tells the referent apart, however it is worded, see `realisation.Draft.cue`."""
 
 
-def describe(scene: Scene, index: int, *, style: Style, rng: np.random.Generator) -> list[Expression]:
+def describe(
+    scene: Scene, index: int, *, style: Style, rng: np.random.Generator, shared: float = 0.0
+) -> list[Expression]:
     """About three different expressions that single out object `index`; fewer, perhaps none, where the style cannot.
+
+    Args:
+        scene: with the object.
+        index: of the object.
+        style: of the expressions.
+        rng: what is said follows from it.
+        shared: chance that an expression takes up the cue of an earlier one in other words, where it has some; 0: they
+            differ in what they say.
 
     Raises:
         ValueError: for an unknown style.
@@ -68,30 +81,48 @@ def describe(scene: Scene, index: int, *, style: Style, rng: np.random.Generator
     if style not in STYLES:
         raise ValueError(f"style is {style!r}; use one of {', '.join(STYLES)}")
     found: dict[str, Expression] = {}
-    keys: set[frozenset[str]] = set()
-    for attempt in range(TRIES):
-        draft = draft_expression(scene, scene.objects[index], style=style, rng=rng)
-        if draft is None or (draft.key in keys and attempt < TRIES // 2):
+    drafts: list[Draft] = []
+    like: Draft | None = None
+    for attempt in range(TRIES if not shared else 2 * TRIES):
+        draft = draft_expression(scene, scene.objects[index], style=style, rng=rng, like=like)
+        if draft is None or (attempt < TRIES // 2 and not _is_wanted(draft, drafts, like, by_cue=shared > 0)):
             continue
         text = misspell(realise(draft, style=style, rng=rng), rng)
         if text.removeprefix("the ") not in found:
-            found[text.removeprefix("the ")] = Expression(text=text, kinds=draft.kinds)
-            keys.add(draft.key)
+            found[text.removeprefix("the ")] = Expression(text=text, kinds=draft.kinds, cue=draft.cue)
+            drafts.append(draft)
+            like = chosen(rng, drafts) if shared and rng.random() < shared else None
         if len(found) == EXPRESSIONS_PER_OBJECT:
             break
     return list(found.values())
 
 
-def draft_expression(scene: Scene, target: SceneObject, *, style: Style, rng: np.random.Generator) -> Draft | None:
-    """Choose predicates that single out `target`, or None where this attempt did not."""
+def _is_wanted(draft: Draft, earlier: Sequence[Draft], like: Draft | None, *, by_cue: bool) -> bool:
+    """Whether a draft says the same as `like`, or, where nothing is to be taken up, something new."""
+    if like is not None:
+        return draft.cue == like.cue
+    if by_cue:
+        return draft.cue not in [one.cue for one in earlier]
+    return draft.key not in [one.key for one in earlier]
+
+
+def draft_expression(
+    scene: Scene, target: SceneObject, *, style: Style, rng: np.random.Generator, like: Draft | None = None
+) -> Draft | None:
+    """Choose predicates that single out `target`, or None where this attempt did not.
+
+    With `like`, an earlier draft for it, only predicates of the same kinds and features are tried.
+    """
     terse = style != "toyrefg"
     headless = terse and target.category == "person" and rng.random() < 0.15
     noun = "" if headless else chosen(rng, nouns(target))
     rivals = [thing for thing in scene.objects if named_by(noun, thing)]
-    plan = _plan(rng, style)
-    draft, left = _add_properties(
-        rng, Draft(noun=noun), target, rivals, count=_count(rng, plan, terse, headless, len(rivals))
-    )
+    plan = like.plan if like else _plan(rng, style)
+    count = len(like.properties) if like else _count(rng, plan, terse, headless, len(rivals))
+    if headless and count != 1:
+        return None
+    features = {item.feature for item in like.properties} if like else None
+    draft, left = _add_properties(rng, Draft(noun=noun), target, rivals, count=count, features=features)
     if headless and not draft.properties:
         return None
     if plan == "position":
@@ -127,11 +158,17 @@ def _count(rng: np.random.Generator, plan: str, terse: bool, headless: bool, riv
 
 
 def _add_properties(
-    rng: np.random.Generator, draft: Draft, target: SceneObject, rivals: list[SceneObject], *, count: int
+    rng: np.random.Generator,
+    draft: Draft,
+    target: SceneObject,
+    rivals: list[SceneObject],
+    *,
+    count: int,
+    features: Collection[str] | None,
 ) -> tuple[Draft, list[SceneObject]]:
-    """Say `count` properties of different features; if the plan is to say some, they should tell apart."""
+    """Say `count` properties of different features, of these if given; if the plan is to say some, they should tell."""
     picked: list[Property] = []
-    options = properties(target)
+    options = [item for item in properties(target) if features is None or item.feature in features]
     for place in rng.permutation(len(options)):
         item = options[int(place)]
         if len(picked) == count:

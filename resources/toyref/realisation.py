@@ -60,6 +60,22 @@ TYPOS: dict[str, str] = {
     "standing": "standng",
     "second": "secound",
 }
+DIRECTIONS: dict[str, str] = {
+    **{word: word for word in ("left", "right", "top", "bottom", "middle", *ORDINALS)},
+    "leftmost": "left",
+    "rightmost": "right",
+    "upper": "top",
+    "lower": "bottom",
+    "center": "middle",
+}
+"""Word of position -> what it means; other words of a position mean nothing more."""
+ALIKE: dict[str, str] = {
+    **dict.fromkeys(("next to", "beside", "close to"), "near"),
+    "partly hidden by": "behind",
+    "to the left of": "left of",
+    "to the right of": "right of",
+}
+"""Relation -> another wording of it."""
 UNCOUNTED = (*PALETTE, "pants", "stripes", "dots", "spots", "luggage", "up")
 """Last words of phrases that take no article."""
 LINKS: dict[str, tuple[str, ...]] = {
@@ -97,10 +113,31 @@ class Draft:
         return frozenset(kinds or {"class"})
 
     @property
+    def plan(self) -> str:
+        """What the expression is built around, see `expressions.PREDICATE_SHARES`."""
+        built = (("relation", self.relation), ("position", any(self.position)), ("size", self.size))
+        return next((name for name, holds in built if holds), "property")
+
+    @property
+    def cue(self) -> frozenset[str]:
+        """What tells the referent apart, however it is worded: "guy on left" and "leftmost man" have one cue."""
+        where = {DIRECTIONS[word] for text in self.position for word in text.split() if word in DIRECTIONS}
+        beside = {ALIKE.get(self.relation, self.relation), *(name_of(self.anchor) if self.anchor else ())}
+        return frozenset(
+            {item.feature for item in self.properties} | {"size" if self.size else ""} | where | beside
+        ) - {""}
+
+    @property
     def key(self) -> frozenset[str]:
         """What two expressions for one referent should not share entirely."""
         parts = {item.feature for item in self.properties} | {self.relation, self.anchor, "size" if self.size else ""}
         return frozenset(parts | {word for text in self.position for word in text.split()} - {""})
+
+
+def name_of(words: str) -> tuple[str, ...]:
+    """The class that a name such as "brown puppy" or "man in red" speaks of; nothing where it names none."""
+    spoken = words.split()
+    return tuple(name for name, nouns in SYNONYMS.items() if any(noun.split()[-1] in spoken for noun in nouns))[:1]
 
 
 def realise(draft: Draft, *, style: Style, rng: np.random.Generator) -> str:

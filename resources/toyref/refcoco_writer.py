@@ -23,7 +23,7 @@ from pycocotools import mask as rle
 from ops.refusal import Refused
 from resources.datasets.plain_json import read_json_object
 from resources.toyref.expressions import STYLES, Expression, Style, describe
-from resources.toyref.scenes import CLASSES, Focus, Scene, SceneObject, render_scene
+from resources.toyref.scenes import CLASSES, FRAMINGS, Focus, Framing, Scene, SceneObject, render_scene
 
 Size = Literal["tiny", "small", "base"]
 Record = dict[str, Any]
@@ -49,6 +49,8 @@ MAX_SEED = min(len(seeds) for seeds in SPLIT_SEED_RANGES.values()) // SEED_STRID
 FOCUS: dict[str, Focus] = {"train": "any", "val": "any", "testA": "people", "testB": "things"}
 SINGLE_SHARE = 0.25
 """How often an object alone of its class is referred to in train and val."""
+SHARED_CUES: dict[Framing, float] = {"wide": 0.0, "close": 0.6}
+"""Chance that an expression takes up the cue of an earlier one of its referent; 0.6 makes half of all pairs alike."""
 SPLIT_BY: dict[Style, str] = {"toyref": "unc", "toyref+": "unc", "toyrefg": "umd"}
 IMAGE_FOLDER = Path("images/mscoco/images/train2014")
 JPEG_QUALITY = 92
@@ -80,6 +82,7 @@ class _Rendered:
     image_id: int
     split: str
     scene: Scene
+    framing: Framing
     first_ann: int
 
     @property
@@ -87,22 +90,24 @@ class _Rendered:
         return f"COCO_train2014_{self.image_id:012d}.jpg"
 
 
-def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, seed: int = 0) -> None:
+def write_toyref(
+    root: Path, *, styles: Sequence[Style] = STYLES, size: Size, seed: int = 0, framing: Framing = "wide"
+) -> None:
     """Write one folder per style and the images they share; the same arguments give the same bytes.
 
     Everything is written beside `root` first and moved there at the end, so `root` is whole or absent.
 
     Raises:
-        Refused: for an unknown style or size, a seed outside [0, MAX_SEED], or a `root` that is not empty.
+        Refused: for an unknown style, size or framing, a seed outside [0, MAX_SEED], or a `root` that is not empty.
     """
-    _check(root, styles, size, seed)
+    _check(root, styles, size, seed, framing)
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / IMAGE_FOLDER).mkdir(parents=True)
     images: list[Record] = []
     annotations: list[Record] = []
     refs: dict[Style, list[Record]] = {style: [] for style in styles}
-    for rendered in _rendered(size, seed):
+    for rendered in _rendered(size, seed, framing):
         image = Image.fromarray(rendered.scene.image_HW3)
         image.save(partial / IMAGE_FOLDER / rendered.file_name, quality=JPEG_QUALITY)
         images.append(
@@ -112,6 +117,7 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
         for style in styles:
             refs[style] += _refs(rendered, style, seen=refs[style])
     info = {"description": "toyref: scenes drawn by code", "version": "1", "size": size, "seed": seed}
+    info |= {} if framing == "wide" else {"framing": framing}
     categories = [{"id": CATEGORY_IDS[name], "name": name} for name in CLASSES]
     instances = {"info": info, "images": images, "annotations": annotations, "categories": categories}
     for style in styles:
@@ -119,21 +125,21 @@ def write_toyref(root: Path, *, styles: Sequence[Style] = STYLES, size: Size, se
     partial.replace(root)
 
 
-def require_world(folder: Path, *, size: Size, seed: int) -> None:
-    """Refuse a style's folder that was written for another size or seed, or by something else.
+def require_world(folder: Path, *, size: Size, seed: int, framing: Framing = "wide") -> None:
+    """Refuse a style's folder that was written for another size, seed or framing, or by something else.
 
     Raises:
         Refused: says what to do.
     """
     info = read_json_object(folder / "instances.json").get("info")
     of_world = info if isinstance(info, dict) else {}
-    found = of_world.get("size"), of_world.get("seed")
-    if found != (size, seed):
-        known = found[0] in tuple(COUNTS) and type(found[1]) is int
-        held = f"a world of size {found[0]} and seed {found[1]}" if known else "no world of this project"
+    found = of_world.get("size"), of_world.get("seed"), of_world.get("framing", "wide")
+    if found != (size, seed, framing):
+        known = found[0] in tuple(COUNTS) and type(found[1]) is int and found[2] in FRAMINGS
+        held = f"a {found[2]} world of size {found[0]} and seed {found[1]}" if known else "no world of this project"
         raise Refused(
-            f"{folder.parent} holds {held}, asked for are {size} and {seed}: delete that folder, or give the data set "
-            "another name"
+            f"{folder.parent} holds {held}, asked for are {framing}, {size} and {seed}: delete that folder, or give "
+            "the data set another name"
         )
 
 
@@ -143,24 +149,26 @@ def scene_seeds(split: str, *, count: int, seed: int) -> range:
     return range(start, start + count)
 
 
-def _check(root: Path, styles: Sequence[Style], size: str, seed: int) -> None:
+def _check(root: Path, styles: Sequence[Style], size: str, seed: int, framing: str) -> None:
     unknown = sorted(set(styles) - set(STYLES))
     if unknown or not styles:
         raise Refused(f"styles are {', '.join(unknown) or 'empty'}; use some of {', '.join(STYLES)}")
     if size not in COUNTS:
         raise Refused(f"size is {size!r}; use one of {', '.join(COUNTS)}")
+    if framing not in FRAMINGS:
+        raise Refused(f"framing is {framing!r}; use one of {', '.join(FRAMINGS)}")
     if not 0 <= seed <= MAX_SEED:
         raise Refused(f"seed is {seed}; use one from 0 to {MAX_SEED}, beyond it splits would share scenes")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise Refused(f"{root} already holds something; remove it or name a new folder")
 
 
-def _rendered(size: Size, seed: int) -> Iterator[_Rendered]:
+def _rendered(size: Size, seed: int, framing: Framing) -> Iterator[_Rendered]:
     image_id, first_ann = 1, 1
     for split, count in COUNTS[size].items():
         for scene_seed in scene_seeds(split, count=count, seed=seed):
-            scene = render_scene(scene_seed, focus=FOCUS[split])
-            yield _Rendered(image_id=image_id, split=split, scene=scene, first_ann=first_ann)
+            scene = render_scene(scene_seed, focus=FOCUS[split], framing=framing)
+            yield _Rendered(image_id=image_id, split=split, scene=scene, framing=framing, first_ann=first_ann)
             image_id, first_ann = image_id + 1, first_ann + len(scene.objects)
 
 
@@ -200,7 +208,8 @@ def _refs(rendered: _Rendered, style: Style, *, seen: list[Record]) -> list[Reco
     sent_id = seen[-1]["sent_ids"][-1] + 1 if seen else 0
     refs: list[Record] = []
     for index in chosen:
-        expressions = describe(rendered.scene, index, style=style, rng=rng)
+        shared = SHARED_CUES[rendered.framing]
+        expressions = describe(rendered.scene, index, style=style, rng=rng, shared=shared)
         if not expressions:
             continue
         refs.append(_ref(rendered, index, style, expressions, ref_id=ref_id, sent_id=sent_id))

@@ -6,7 +6,7 @@ Belongs here: composing one image from one seed. Shapes: H x W pixels of the ima
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
@@ -19,12 +19,13 @@ from resources.toyref.renderers import RENDERERS
 from resources.toyref.renderers.canvas import Canvas
 
 Focus = Literal["any", "people", "things"]
+Framing = Literal["wide", "close"]
 Box = tuple[int, int, int, int]
 
 CLASSES: tuple[str, ...] = tuple(VARIATIONS)
 """COCO names of everything that is ever rendered, in COCO's order."""
-SIZES: tuple[tuple[int, int], ...] = ((192, 160), (160, 192), (176, 176))
-"""(width, height) of the images."""
+FRAMINGS: tuple[Framing, ...] = ("wide", "close")
+"""How much of an image an object covers: about 3 %, or about a tenth of fewer pixels."""
 MIN_VISIBLE = 0.5
 """Least visible fraction of an object's own pixels."""
 FOCUSES: tuple[Focus, ...] = ("any", "people", "things")
@@ -57,6 +58,53 @@ class Scene:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Frame:
+    """What a framing shows."""
+
+    sizes: tuple[tuple[int, int], ...]
+    """(width, height) of the images in pixels."""
+    alike: tuple[int, int]
+    """Fewest and most objects of the main class."""
+    others: tuple[int, int]
+    """Fewest and most objects of other classes."""
+    scales: Mapping[str, float] = field(default_factory=lambda: SCALES)
+    heights: Mapping[str, float] = field(default_factory=dict)
+    """Class -> height in pixels of a medium object; that of `VARIATIONS` where it is absent."""
+    attempts: int = 30
+    """Spots that are tried for an object before it is left out."""
+
+
+FRAMES: dict[Framing, _Frame] = {
+    "wide": _Frame(sizes=((192, 160), (160, 192), (176, 176)), alike=(2, 5), others=(0, 3)),
+    "close": _Frame(
+        sizes=((128, 112), (112, 128), (120, 120)),
+        alike=(2, 5),
+        others=(0, 2),
+        scales={"small": 0.74, "medium": 1.0, "large": 1.3},
+        heights={
+            "person": 76,
+            "bicycle": 50,
+            "car": 39,
+            "bus": 38,
+            "boat": 57,
+            "bird": 62,
+            "cat": 58,
+            "dog": 53,
+            "umbrella": 59,
+            "sports ball": 47,
+            "bottle": 75,
+            "cup": 51,
+            "banana": 60,
+            "apple": 50,
+            "chair": 72,
+            "clock": 44,
+        },
+        attempts=200,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Sprite:
     category: str
     attributes: dict[str, str]
@@ -75,21 +123,26 @@ class _Sprite:
         return slice(y0, y1), slice(x0, x1)
 
 
-def render_scene(seed: int, *, focus: Focus = "any") -> Scene:
-    """Render the scene of a seed: 2 to 5 objects of a main class and up to 3 of others, each at least half visible.
+def render_scene(seed: int, *, focus: Focus = "any", framing: Framing = "wide") -> Scene:
+    """Render the scene of a seed: objects of a main class and a few of others, each at least half visible.
 
     Args:
-        seed: any non-negative integer; the same seed and focus give the same scene.
+        seed: any non-negative integer; the same arguments give the same scene.
         focus: "people" makes person the main class, "things" any other class, "any" leaves it to the seed.
+        framing: "wide" shows 2 to 5 objects of the main class and up to 3 others, "close" 2 to 5 and up to 2, larger
+            ones in a smaller image.
 
     Raises:
-        ValueError: for an unknown focus.
+        ValueError: for an unknown focus or framing.
     """
     if focus not in FOCUSES:
         raise ValueError(f"focus is {focus!r}; use one of {', '.join(FOCUSES)}")
-    rng = np.random.default_rng([seed, FOCUSES.index(focus)])
-    size = SIZES[int(rng.integers(len(SIZES)))]
-    sprites = _compose(rng, size, focus)
+    if framing not in FRAMINGS:
+        raise ValueError(f"framing is {framing!r}; use one of {', '.join(FRAMINGS)}")
+    frame, number = FRAMES[framing], FRAMINGS.index(framing)
+    rng = np.random.default_rng([seed, FOCUSES.index(focus), *([number] if number else [])])
+    size = frame.sizes[int(rng.integers(len(frame.sizes)))]
+    sprites = _compose(rng, size, focus, frame)
     image_HW3 = _background(rng, size)
     for sprite in sprites:
         view = image_HW3[sprite.window]
@@ -101,16 +154,18 @@ def render_scene(seed: int, *, focus: Focus = "any") -> Scene:
     return Scene(image_HW3=image, objects=_objects(sprites, size), seed=seed)
 
 
-def _compose(rng: np.random.Generator, size: tuple[int, int], focus: Focus) -> list[_Sprite]:
+def _compose(rng: np.random.Generator, size: tuple[int, int], focus: Focus, frame: _Frame) -> list[_Sprite]:
     """Sprites from back to front, at least two of the main class."""
     while True:
         main = _main_class(rng, focus)
-        wanted = [main] * int(rng.integers(2, 6))
+        wanted = [main] * int(rng.integers(frame.alike[0], frame.alike[1] + 1))
         others = tuple(name for name in CLASSES if name != main)
-        wanted += [others[int(rng.integers(len(others)))] for _ in range(int(rng.integers(0, 4)))]
+        strangers = range(int(rng.integers(frame.others[0], frame.others[1] + 1)))
+        wanted += [others[int(rng.integers(len(others)))] for _ in strangers]
         sprites: list[_Sprite] = []
         for category in wanted:
-            sprite = _place(rng, _render(rng, category, crowded=len(wanted) > 5), sprites, size)
+            rendered = _render(rng, category, frame, crowded=len(wanted) > 5)
+            sprite = _place(rng, rendered, sprites, size, attempts=frame.attempts)
             if sprite is not None:
                 sprites.append(sprite)
         sprites.sort(key=lambda sprite: sprite.box[3])
@@ -126,11 +181,10 @@ def _main_class(rng: np.random.Generator, focus: Focus) -> str:
     return things[int(rng.integers(len(things)))]
 
 
-def _render(rng: np.random.Generator, category: str, *, crowded: bool) -> _Sprite:
+def _render(rng: np.random.Generator, category: str, frame: _Frame, *, crowded: bool) -> _Sprite:
     variations, attributes = VARIATIONS[category], sample_attributes(rng, category)
-    height = (
-        variations.height * SCALES[attributes["size"]] * float(rng.uniform(0.95, 1.05)) * (0.93 if crowded else 1.0)
-    )
+    medium = frame.heights.get(category, variations.height)
+    height = medium * frame.scales[attributes["size"]] * float(rng.uniform(0.95, 1.05)) * (0.93 if crowded else 1.0)
     if category == "person" and attributes["size"] == "large":
         height *= 0.9  # 80 pixels are half of the image
     canvas = Canvas(height, variations.aspect, tint=[int(v) for v in rng.integers(-9, 10, 3)])
@@ -143,11 +197,13 @@ def _render(rng: np.random.Generator, category: str, *, crowded: bool) -> _Sprit
     )
 
 
-def _place(rng: np.random.Generator, sprite: _Sprite, placed: list[_Sprite], size: tuple[int, int]) -> _Sprite | None:
-    """The sprite at a spot where no box covers more than two fifths of a smaller one, or None if 30 tries find none."""
+def _place(
+    rng: np.random.Generator, sprite: _Sprite, placed: list[_Sprite], size: tuple[int, int], *, attempts: int
+) -> _Sprite | None:
+    """The sprite at a spot where no box covers more than two fifths of a smaller one, or None if none was found."""
     height, width = sprite.cover_HW.shape
     limit = 0.4 if rng.random() < 0.4 else 0.12
-    for _ in range(30):
+    for _ in range(attempts):
         at = int(rng.integers(1, size[0] - width)), int(rng.integers(1, size[1] - height))
         box = at[0], at[1], at[0] + width, at[1] + height
         if all(_overlap(box, other.box) <= limit for other in placed):

@@ -13,13 +13,15 @@ from assets.data.dataset_index import raw_fingerprint
 from assets.data.source import Source, ToyWorld
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.stages import STAGES
+from pipelines.config.dataset_files import read_datasets
 from resources.dagster_resources import ArtifactStore, RuntimeResource
-from resources.datasets import DatasetConfig
+from resources.datasets import DatasetConfig, open_dataset
 from resources.runtime import Runtime
 from resources.toyref.refcoco_writer import COUNTS
 from storage.artifact import Artifact, Store
 from storage.masks import decode
 from tests.assets.toy import data_version, key_of, metadata_of, planned
+from tests.pipelines.planning import write_files
 
 CORPUS = ("dataset_index", "references", "ground_truth")
 
@@ -41,6 +43,9 @@ class Corpus:
 
     def artifact(self, name: str) -> Artifact:
         return self.store.resolve(key_of(name))
+
+
+CLOSE = ToyWorld(size="tiny", framing="close")
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +144,26 @@ def test_a_broken_picture_is_left_out_with_a_reason_and_the_rest_goes_on(mine: C
     assert metadata_of(result, "references")["expressions: quarantined"] == 1
 
 
-def test_a_world_of_another_size_or_seed_is_not_taken_for_the_one_that_is_asked_for(
+def test_a_world_in_the_style_of_refcocog_is_read_as_its_file_says(toyref: Corpus, tmp_path: Path) -> None:
+    toy = {"style": "toyrefg", "size": "tiny", "framing": "close"}
+    folder = write_files(tmp_path / "sets", {"g": {"kind": "toyref", "root": str(tmp_path / "world"), "toy": toy}})
+    source = read_datasets([folder])["g"].source
+    index = next(iter(toyref.planned.values()))
+    assert raw_fingerprint(replace(index, source=source))
+    assert open_dataset(source.config).corpus().splits == source.splits == ("train", "val", "test")
+
+
+def test_a_world_of_another_size_seed_or_framing_is_not_taken_for_the_one_that_is_asked_for(
     toyref: Corpus, first: dg.ExecuteInProcessResult
 ) -> None:
     assert first.success
     (index,) = [one for one in toyref.planned.values() if one.stage.name == "dataset_index"]
-    asked = replace(index, source=replace(index.source, toy=ToyWorld(size="tiny", seed=5)))
-    with pytest.raises(ValueError, match="holds a world of size tiny and seed 0, asked for are tiny and 5: delete"):
-        raw_fingerprint(asked)
+    for world, told in ((ToyWorld(size="tiny", seed=5), "wide, tiny and 5"), (CLOSE, "close, tiny and 0")):
+        asked = replace(index, source=replace(index.source, toy=world))
+        with pytest.raises(
+            ValueError, match=f"holds a wide world of size tiny and seed 0, asked for are {told}: delete"
+        ):
+            raw_fingerprint(asked)
 
 
 @pytest.mark.parametrize("stage", ["references", "ground_truth"])

@@ -18,6 +18,7 @@ from pipelines.config.paper_tables import PaperTable, Row, paper_tables
 from pipelines.graph.load import in_use, leading_to, load_plan, planned
 from pipelines.graph.state import StageState
 from resources.paths import PROJECT
+from resources.toyref.refcoco_writer import SPLIT_BY
 from storage.artifact import Artifact
 
 TABLES = paper_tables()
@@ -31,6 +32,17 @@ def test_worlds_are_registered_for_every_experiment_of_the_tables() -> None:
             assert stage in {one.stage.name for one in in_use(instances, dataset, experiment)}
     toys = {one.dataset: one.source.toy for one in instances}
     assert toys["toyrefplus_seed1"] == ToyWorld(style="toyref+", seed=1)
+
+
+def test_the_style_of_refcocog_is_read_and_scored_in_its_own_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(["toyrefg"], [0], TABLES)
+    source = planned("toyrefg_seed0", "base")[-1].source
+    assert source.toy == ToyWorld(style="toyrefg")
+    assert (source.config.split_by, source.splits) == (SPLIT_BY["toyrefg"], ("train", "val", "test"))
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.3, 0.5), "test": (0.4, 0.6)})
+    page = markdown(["toyrefg"], range(1), [table for table in TABLES if table.number in (1, 2, 23)])
+    assert re.findall("masks: [^|]* [|] (.*) [|]", page) == ["val | test", "train | val | test", "train | val"]
+    assert "| S+S+C | 30.0 / 50.0 | 40.0 / 60.0 |" in page
 
 
 def test_a_fresh_graph_has_one_world() -> None:

@@ -1,10 +1,11 @@
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from resources.toyref.expressions import POSITION_WORDS, STYLES, SYNONYMS, Expression, Style, describe, vocabulary
-from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
+from resources.toyref.scenes import CLASSES, FRAMINGS, Framing, Scene, SceneObject, render_scene
 from tests.resources.toyref.reading import meant
 
 Said = tuple[Style, Scene, SceneObject, list[Expression]]
@@ -15,16 +16,18 @@ def said() -> list[Said]:
     return list(_said(range(80)))
 
 
-def _said(seeds: range) -> Iterator[Said]:
+def _said(seeds: range, framing: Framing = "wide", shared: float = 0.0) -> Iterator[Said]:
     for seed in seeds:
-        scene = render_scene(seed, focus=("any", "people", "things")[seed % 3])
+        scene = render_scene(seed, focus=("any", "people", "things")[seed % 3], framing=framing)
         rng = np.random.default_rng(seed)
         for style in STYLES:
             for index, thing in enumerate(scene.objects):
-                yield style, scene, thing, describe(scene, index, style=style, rng=rng)
+                yield style, scene, thing, describe(scene, index, style=style, rng=rng, shared=shared)
 
 
-def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said]) -> None:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said], framing: Framing) -> None:
+    said = said if framing == "wide" else list(_said(range(80), framing, shared=0.6))
     wrong = [
         (scene.seed, style, item.text)
         for style, scene, thing, expressions in said
@@ -32,6 +35,13 @@ def test_a_second_reader_finds_exactly_the_object_that_was_meant(said: list[Said
         if (found := meant(item.text, scene)) != [thing] or not found
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("shared", "least", "most"), [(0.0, 0.0, 0.15), (0.6, 0.42, 0.58)])
+def test_siblings_share_their_cue_as_often_as_is_asked_for(shared: float, least: float, most: float) -> None:
+    pairs = [pair for *_, found in _said(range(60), "close", shared) for pair in combinations(found, 2)]
+    assert least < np.mean([one.cue == two.cue for one, two in pairs]) < most
+    assert all(one.text != two.text for one, two in pairs)
 
 
 def test_the_second_reader_can_disagree(said: list[Said]) -> None:

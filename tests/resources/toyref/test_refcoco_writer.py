@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import pickle
@@ -18,6 +19,7 @@ from resources.toyref.refcoco_writer import (
     MAX_SEED,
     PRETRAINING_SEEDS_START,
     SPLIT_SEED_RANGES,
+    require_world,
     scene_seeds,
     write_toyref,
 )
@@ -53,6 +55,22 @@ def _bytes(root: Path) -> dict[str, bytes]:
 def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
     write_toyref(tmp_path / "again", size="tiny")
     assert _bytes(tmp_path / "again") == _bytes(root)
+
+
+def test_a_world_from_before_framings_keeps_its_bytes(root: Path) -> None:
+    """JPEG's bytes depend on the library; those of the scene and of all sentences do not."""
+    files = {name: content for name, content in _bytes(root).items() if not name.endswith(".jpg")}
+    total = hashlib.sha256(b"".join(files[name] for name in sorted(files)))
+    assert total.hexdigest() == "c517d2dee51181cf225301fd2d88e0fac9c57b5a4b85723e5dd0c4779cb49b91"
+
+
+def test_a_close_world_says_so_and_is_the_same_again(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_toyref(tmp_path / name, styles=["toyref"], size="tiny", framing="close")
+    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
+    require_world(tmp_path / "one/toyref", size="tiny", seed=0, framing="close")
+    with pytest.raises(ValueError, match="holds a close world of size tiny and seed 0, asked for are wide"):
+        require_world(tmp_path / "one/toyref", size="tiny", seed=0)
 
 
 def test_another_seed_gives_other_images(root: Path, tmp_path: Path) -> None:
@@ -161,6 +179,7 @@ def test_a_failed_write_leaves_nothing_and_the_next_one_succeeds(
     ("arguments", "says"),
     [
         ({"size": "huge"}, "small"),
+        ({"size": "tiny", "framing": "far"}, "close"),
         ({"size": "tiny", "styles": ["refcoco"]}, "toyrefg"),
         ({"size": "tiny", "seed": MAX_SEED + 1}, "share scenes"),
         ({"size": "tiny", "seed": -1}, "from 0"),

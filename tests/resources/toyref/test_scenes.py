@@ -1,9 +1,11 @@
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
 
 from resources.toyref.renderers.canvas import PALETTE
-from resources.toyref.scenes import CLASSES, SIZES, Scene, render_scene
+from resources.toyref.scenes import CLASSES, FOCUSES, FRAMES, FRAMINGS, Focus, Framing, Scene, render_scene
 
 SEEDS = range(40)
 
@@ -24,9 +26,29 @@ def test_seeds_and_focuses_give_different_scenes(scenes: list[Scene]) -> None:
     assert render_scene(3, focus="people").image_HW3.tobytes() != render_scene(3, focus="things").image_HW3.tobytes()
 
 
-def test_images_are_rgb_in_the_three_sizes(scenes: list[Scene]) -> None:
-    assert {scene.image_HW3.shape[1::-1] for scene in scenes} == set(SIZES)
-    assert all(scene.image_HW3.dtype == np.uint8 and scene.image_HW3.shape[2] == 3 for scene in scenes)
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_images_are_rgb_in_the_three_sizes(scenes: list[Scene], framing: Framing) -> None:
+    some = scenes if framing == "wide" else [render_scene(seed, framing=framing) for seed in range(20)]
+    assert {scene.image_HW3.shape[1::-1] for scene in some} == set(FRAMES[framing].sizes)
+    assert all(scene.image_HW3.dtype == np.uint8 and scene.image_HW3.shape[2] == 3 for scene in some)
+
+
+@pytest.mark.parametrize("focus", FOCUSES)
+def test_a_close_scene_shows_large_objects_of_which_half_is_seen(focus: Focus) -> None:
+    scenes = [render_scene(seed, focus=focus, framing="close") for seed in range(30)]
+    things = [thing for scene in scenes for thing in scene.objects]
+    areas = [
+        thing.mask_HW.mean()
+        for scene in scenes
+        for thing in scene.objects
+        if sum(other.category == thing.category for other in scene.objects) > 1
+    ]
+    assert 0.08 <= np.median(areas) <= 0.12
+    assert np.percentile(areas, 10) > 0.03
+    assert min(thing.visible for thing in things) >= 0.5
+    counts = [max(Counter(thing.category for thing in scene.objects).values()) for scene in scenes]
+    assert (min(counts), max(counts)) >= (2, 4)
+    assert max(counts) <= 5
 
 
 def test_boxes_are_those_of_the_visible_masks(scenes: list[Scene]) -> None:
@@ -73,6 +95,8 @@ def test_the_focus_names_the_class_with_several_objects(focus: str, people: bool
 def test_an_unknown_focus_is_refused() -> None:
     with pytest.raises(ValueError, match="people"):
         render_scene(0, focus="animals")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="wide, close"):
+        render_scene(0, framing="far")  # type: ignore[arg-type]
 
 
 def test_every_class_is_drawn_and_there_are_enough(scenes: list[Scene]) -> None:
