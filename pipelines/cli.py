@@ -4,6 +4,7 @@ What a command does stands in the module of its name below `pipelines.commands`.
 """
 
 import time
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,8 @@ from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, say
-from pipelines.data_commands import worlds
+from pipelines.listing_commands import listings
+from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from resources.paths import home
 from resources.processes import for_others, keep_private
@@ -41,23 +43,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(listings)
+app.add_typer(measuring)
 app.add_typer(models, name="models")
-app.command()(worlds)
 
 
-class NounRule(StrEnum):
-    """Choices of `--rule`."""
+class Style(StrEnum):
+    """Choices of `results --style`."""
 
-    spacy = "spacy"
-    nltk = "nltk"
-    chunk = "chunk"
-
-
-class Size(StrEnum):
-    """Choices of `--size`."""
-
-    full = "full"
-    embedded = "embedded"
+    toyref = "toyref"
+    toyref_plus = "toyref+"
+    toyrefg = "toyrefg"
 
 
 class Format(StrEnum):
@@ -97,16 +93,39 @@ def demo() -> None:
 
 @app.command()
 def run(
-    experiment: Experiment = "base",
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="Experiment file to follow.", show_default="base")
+    ] = None,
     dataset: Dataset = "toyref",
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
+    settings: Annotated[
+        list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
+    ] = [],  # noqa: B006  read only
+    suite: Annotated[
+        str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")
+    ] = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _run(dataset, experiment, until=until, train=train, force=force, processes=processes)
-    console.print(f"done; see `wordmask {'status' if until else 'report'} -d {dataset} -e {experiment}`")
+    if suite is not None and (experiment or until):
+        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
+    from pipelines.commands.wanted import wanted_runs
+
+    with clear_errors():
+        runs = wanted_runs(dataset, experiment or "base", until=until, settings=settings, suite=suite)
+    failed = 0
+    for number, (name, stage) in enumerate(runs, 1):
+        if suite is not None:
+            say(f"run {number} of {len(runs)}:", f"{name}, until {stage}", "bold")
+        try:
+            _run(dataset, name, until=stage, train=train, force=force, processes=processes)
+            console.print(f"done; see `wordmask {'status' if stage else 'report'} -d {dataset} -e {name}`")
+        except typer.Exit:  # it said why; the rest of a suite does not wait for it
+            failed += 1
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -174,6 +193,15 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
 
 @app.command()
+def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Until = None) -> None:
+    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
+    from pipelines.commands.plan import plan_table
+
+    with clear_errors():
+        console.print(plan_table(dataset, experiment, until=until))
+
+
+@app.command()
 def report(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
@@ -195,6 +223,20 @@ def report(
 
     with clear_errors():
         console.print(comparison(dataset, baseline=experiment))
+
+
+@app.command()
+def gallery(
+    ctx: typer.Context,
+    dataset: Dataset = "toyref",
+    to: Annotated[Path | None, typer.Option(help="Folder to write into; default: gallery in the home.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Write a page with every expression of a data set and what all finished stages made of it."""
+    from pipelines.commands.gallery import gallery
+
+    with clear_errors(), for_others(ctx.obj) if to else nullcontext():
+        console.print(gallery(dataset, to, show=show))
 
 
 @app.command()
@@ -288,7 +330,7 @@ def serve(
 def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
-    style: Annotated[list[str], typer.Option(help="Styles of expressions.")] = ["toyref"],  # noqa: B006  read only
+    style: Annotated[list[Style], typer.Option(help="Styles of expressions.")] = [Style.toyref],  # noqa: B006  read only
     table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
@@ -299,53 +341,11 @@ def results(
     from pipelines.commands.results import write_results
 
     with clear_errors():
-        failed = write_results(out, style, range(seeds), table, show=show)
+        failed = write_results(out, [one.value for one in style], range(seeds), table, show=show)
     console.print(f"wrote {out}")
     for command in failed:
         say("failed:", command, "red")
     raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def cost(
-    size: Annotated[Size, typer.Option(help="Published networks, or those that ship with the project.")] = Size.full,
-    repeats: Annotated[int, typer.Option(min=0, help="Passes to time; 0 only counts.")] = 5,
-) -> None:
-    """Count parameters and multiply-adds of TRIS, LAVT and MERES, and time them with random weights."""
-    from pipelines.commands.costs import cost_table
-
-    with clear_errors():
-        console.print(cost_table(size, repeats=repeats))
-
-
-@app.command()
-def nouns(
-    pairs: Annotated[Path, typer.Option(help="CSV of expression and true class.")],
-    synonyms: Annotated[
-        Path | None, typer.Option(help="Words of each class; default: coco_synonyms.txt beside the pairs.")
-    ] = None,
-    rule: Annotated[NounRule, typer.Option(help="How nouns are found.")] = NounRule.spacy,
-    parser: Annotated[str, typer.Option(help="Parser: embedded or en_core_web_md.")] = "embedded",
-) -> None:
-    """Measure noun extraction on real expressions whose class is known, and show the failures by kind."""
-    from pipelines.commands.nouns import noun_table
-
-    with clear_errors():
-        console.print(noun_table(pairs, synonyms=synonyms, rule=rule.value, parser=parser))
-
-
-@app.command()
-def places(
-    refs: Annotated[Path, typer.Option(help="CSV of sentences, boxes and images, such as those of RefCOCO.")],
-    parser: Annotated[str, typer.Option(help="Parser: embedded, en_core_web_md, or none.")] = "embedded",
-    kind: Annotated[str | None, typer.Option(help="Show one kind of place in detail: ordinal, side ...")] = None,
-    failures: Annotated[int, typer.Option(min=0, help="How many failures to list.")] = 0,
-) -> None:
-    """Measure what place words alone tell of real sentences and boxes, and show the failures by kind."""
-    from pipelines.commands.places import place_tables
-
-    with clear_errors():
-        console.print(place_tables(refs, parser=parser, kind=kind, failures=failures))
 
 
 @app.command()
@@ -374,3 +374,7 @@ def _print_report(dataset: str, experiment: str) -> None:
 
     with clear_errors():
         console.print(report_table(dataset, experiment))
+
+
+if __name__ == "__main__":
+    app()

@@ -272,6 +272,10 @@ class Store:
                 stack.enter_context(shared(reading_lock(self.root, artifact.path)))
             yield
 
+    def holds(self, stage: str, fingerprint: str) -> bool:
+        """Whether an object exists."""
+        return self._object(stage, fingerprint).is_dir()
+
     def siblings(self, stage: str, own_recipe: str) -> list[Artifact]:
         """Artifacts of a stage made by the same own recipe from whatever inputs, newest first: rows to reuse."""
         found = []

@@ -6,7 +6,7 @@ wrote, that a person changed or put there stays as it is, and what would have ha
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -48,6 +48,18 @@ class Outputs:
             _note(self.folder, name, origin)  # before the file is there: a kill in between leaves nothing of nobody
         write_bytes(path, content)
         return path
+
+    def keep_only(self, endings: Collection[str]) -> None:
+        """Delete what this input wrote under its name before and now no longer does; what a person changed stays."""
+        kept = {f"{self.base}{ending}" for ending in endings}
+        for name, origins in self.known.items():
+            parts = name.split("/")
+            if parts[0] != self.base or name in kept or not {"", ".", ".."}.isdisjoint(parts):
+                continue
+            path = self.folder / name
+            if path.resolve() == self.folder.resolve() / name and _is_ours(path, origins, self.of):
+                with explain(path, act="delete"):
+                    path.unlink()
 
 
 @contextmanager

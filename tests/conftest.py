@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.pop("COLUMNS", None)  # workers of a run have it; a terminal that is made under it keeps to it
+
 from storage.locks import exclusive
 from tests.homes import CHOSEN, DESCRIBED, LITTLE, TRY, copy_home, finish, write_home, write_little_world
 

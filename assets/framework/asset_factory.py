@@ -5,6 +5,7 @@ One function makes every asset: caching, resume, refusal of stale inputs, metada
 
 import base64
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -184,7 +185,9 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
+    resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
     outcome = run_in_processes(work) if together else work.run_body()
+    seconds = round(time.monotonic() - started, 3)
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
     revisions = revisions_of(instance.models)
@@ -199,6 +202,8 @@ def _commit(work: Work, artifact_fingerprint: str) -> None:
             **({"revisions": revisions} if revisions else {}),
             "fingerprint": artifact_fingerprint,
             "machine": machine_of(work.runtime),
+            # of a training that resumed, its steps were not all made within them
+            **({} if resumed and instance.stage.trains else {"seconds": seconds}),
         },
     )
 

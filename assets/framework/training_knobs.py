@@ -13,9 +13,11 @@ class AdamWKnobs(Knobs):
     later: ClassVar[tuple[str, ...]] = ("precision",)
 
     epochs: Epochs
+    """Passes over the training samples."""
     batch_size: BatchSize
     """Samples of an optimizer step."""
     learning_rate: Rate = 5e-5
+    """The highest that AdamW steps with."""
     pretrained_rate: RateShare = 1.0
     """Share of the learning rate for what was pretrained."""
     warmup_steps: Steps = 0
@@ -23,6 +25,8 @@ class AdamWKnobs(Knobs):
     clip_norm: Norm | None = None
     """Largest norm of the gradient; the papers do not clip."""
     weight_decay: Decay = 0.01
+    """AdamW's, decoupled from the gradient."""
     precision: Precision = "device"
     """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
     seed: Seed = 0
+    """Of first weights, the order of samples, and all else that is drawn."""

@@ -73,6 +73,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     max_tokens: int | None = Field(default=None, ge=3, le=512)
     """T, tokens that BERT's output keeps; CLIP's text tower keeps 20 (spec 3.2)."""
     enhancement_layers: int = Field(default=2, ge=1, le=4)
+    """Layers in which words look at pixels (spec 3.3; the paper names no number)."""
     enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
     """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
     positions: Literal["sine", "none"] = "sine"

@@ -13,6 +13,7 @@ class ReportKnobs(Knobs):
     later = ("trained",)
 
     examples: int = Field(default=12, ge=0, le=1000)
+    """Objects that the page shows with pictures."""
     segmenters: tuple[Literal["corrected", "supervised", "meres", "meres_matched"], ...] = ()
     """Trained models to show beside ZSBootstrap."""
     trained: bool = True

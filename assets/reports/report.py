@@ -143,7 +143,7 @@ class ReferentFigures:
                 self._candidates(referent, pixels),
                 self._choice(referent, pixels),
                 *models,
-                ("ground truth", masked(pixels, truth.mask if truth else None)),
+                *((("ground truth", masked(pixels, truth.mask)),) if truth else ()),
             ),
             subject=f'"{expression}"',
             caption=f'"{expression}"  -  noun: {nouns}  -  {said}',

@@ -26,7 +26,9 @@ class BootstrapKnobs(TrainingKnobs):
     size: Literal["embedded", "swin_t", "swin_b"] = "embedded"
     """`swin_b` is the papers'; `swin_t` a student of some 50 million parameters with a narrow decoder."""
     swin: str = "embedded"
+    """Pretrained image tower: `embedded` or a published Swin."""
     bert: str = "embedded"
+    """Pretrained language tower: `embedded` or a published BERT."""
 
     def models(self) -> tuple[str, ...]:
         """The pretrained towers."""
@@ -51,6 +53,7 @@ class GroundTruthTrainingKnobs(BootstrapKnobs):
     later: ClassVar[tuple[str, ...]] = ("classes", "text", "freeze_backbone")
 
     classes: Classes = "all"
+    """Objects to learn from: all, or those of the seen classes (MERES Table 2)."""
     text: Literal["bert", "clip"] = "bert"
     """The language encoder; MERES's paper takes CLIP's for its Table 2, for a fair comparison."""
     clip: str = "embedded"

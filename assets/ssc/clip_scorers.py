@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from assets.data.images import Pixels
@@ -30,9 +31,12 @@ from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
 from resources.models.batches import passes
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
+from resources.models.refs import ModelRef
 from resources.models.spacy_parser import parse_all
 from resources.runtime import Runtime
 
+Shown = tuple[Pixels, Sequence[CandidateRow]]
+"""An image and candidates of it, of which there is one at least."""
 InPrecision = Callable[[], AbstractContextManager[None]]
 """Entered for each pass of a network."""
 
@@ -40,11 +44,15 @@ InPrecision = Callable[[], AbstractContextManager[None]]
 class Scorer(Protocol):
     """Embeds expressions and candidates in one space, to be compared by cosine similarity."""
 
+    @property
+    def at_once(self) -> int:
+        """Images whose candidates share passes; the embedded models see one at a time, so that none depends on it."""
+
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Features (S, D) of expressions."""
 
-    def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
-        """Features (N, D) of the candidates of an image, of which there is one at least."""
+    def images(self, shown: Sequence[Shown]) -> Sequence[Tensor]:
+        """Features (N, D) of the candidates of each image."""
 
 
 def open_scorer(
@@ -57,7 +65,8 @@ def open_scorer(
     """
     clip, in_precision = opened(knobs.clip, runtime), partial(passes, runtime, knobs.precision)
     if knobs.rule == "clip":
-        return PromptedScorer(knobs=knobs, clip=clip, in_precision=in_precision)
+        at_once = 1 if ModelRef("clip_vit", knobs.clip).is_embedded else runtime.batch()
+        return PromptedScorer(knobs=knobs, clip=clip, in_precision=in_precision, at_once=at_once)
     parse = partial(parse_all, open_parser(knobs.parser))
     return GlobalLocalScorer(clip=clip, parse=parse, share=knobs.global_share, in_precision=in_precision)
 
@@ -69,24 +78,29 @@ class PromptedScorer:
     knobs: ChoiceKnobs
     clip: Clip
     in_precision: InPrecision = nullcontext
+    at_once: int = 1
 
     def texts(self, expressions: Sequence[str]) -> Tensor:
         """Unit vectors (S, D) of the expressions as they are."""
         with self.in_precision():
             return self.clip.encode_texts(expressions)
 
-    def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
-        """Unit vectors (N, D) of the prompted images."""
+    def images(self, shown: Sequence[Shown]) -> Sequence[Tensor]:
+        """Unit vectors (N, D) of the prompted images, which are squares of one size before they share a pass."""
+        prepared = [self.clip.prepared(self._prompted(*image), crop=self.knobs.crop) for image in shown]
+        with self.in_precision():
+            together_ND = self.clip.encode_prepared(torch.cat(prepared))
+        return together_ND.split([len(part) for part in prepared])
+
+    def _prompted(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
+        """(N, 3, H, W) uint8: the image as each candidate's prompt shows it."""
         knobs = self.knobs
         masks_NHW, image_3HW = decoded(masks), to_tensor(pixels).to(self.clip.device)
         colours: Colours = "compat_swapped" if knobs.compat else "rgb"
         if knobs.prompt == "red_ellipse":
-            prompted = red_ellipse(image_3HW, masks_NHW, colours=colours)
-        else:
-            sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
-            prompted = reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
-        with self.in_precision():
-            return self.clip.encode_images(prompted, crop=knobs.crop)
+            return red_ellipse(image_3HW, masks_NHW, colours=colours)
+        sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
+        return reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +112,7 @@ class GlobalLocalScorer:
     share: float
     """v, of the whole image."""
     in_precision: InPrecision = nullcontext
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a CLIP without tokens once, before any image."""
@@ -110,8 +125,11 @@ class GlobalLocalScorer:
             whole, chunk = (self.clip.encode_texts(texts, unit=False) for texts in (expressions, chunks))
         return weighted_features(whole, chunk, share=EXPRESSION_SHARE)
 
-    def images(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
+    def images(self, shown: Sequence[Shown]) -> Sequence[Tensor]:
         """Weighted mean features (N, D) of the image with the other tokens masked, and of the cut-out candidate."""
+        return [self._seen(*image) for image in shown]
+
+    def _seen(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
         masks_NHW, image_3HW, side = decoded(masks), to_tensor(pixels), self.clip.image_size
         tower = self.clip.tower
         crops = masked_crops(image_3HW, masks_NHW, side=side, colour=self.clip.preparation.mean)

@@ -20,7 +20,9 @@ class NounKnobs(Knobs):
     later = ("compat",)
 
     parser: str = "embedded"
+    """Finds noun phrases: `embedded` or a spaCy model."""
     rule: Literal["spacy", "nltk", "chunk"] = "spacy"
+    """Words of spaCy's parse, phrases of nltk's tags (paper Table 2), or spaCy's words with their left modifiers."""
     compat: bool = False
     """The nltk rule glues a repeated phrase to the next one, as the authors' does."""
 
@@ -35,8 +37,11 @@ class ProjectionKnobs(Knobs):
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
     labels: Literal["coco80", "toyref"] | Annotated[tuple[str, ...], Field(min_length=1)] = "coco80"
+    """Classes that nouns are projected to: a known list, or your own."""
     clip: str = "embedded"
+    """Whose text tower compares nouns and classes."""
     vote: Literal["majority", "all"] = "majority"
+    """Of a referent's nouns: the class that most are projected to, or all classes."""
 
     @model_validator(mode="after")
     def _clip_serves(self) -> Self:
@@ -79,12 +84,15 @@ class CandidateKnobs(TeacherKnobs):
     asks SAM 3 for the masks of each class; its scores are held against `box_threshold`. `imported` takes the masks of
     `teacher`."""
     detector: str = "embedded"
+    """Draws boxes of the classes: `embedded`, or as `segmenter`."""
     segmenter: str = "embedded"
     """Both `embedded`, a published file, or a model of a hub as `owner/name`; docs/models.md lists what serves."""
     box_threshold: Share = 0.35
+    """Confidence from which on a box counts."""
     text_threshold: Share = 0.25
     """On the detector's own scale, which is Grounding DINO's in these defaults."""
     nms_iou: Share = 0.85
+    """Boxes that overlap so far are one, the more confident."""
     precision: Precision = "float32"
     """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
 
@@ -129,11 +137,15 @@ class ChoiceKnobs(TeacherKnobs):
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
     `imported` takes the candidate that the masks of `teacher` for the referent's expressions overlap most."""
     prompt: Literal["reverse_blur", "red_ellipse"] = "reverse_blur"
+    """What shows CLIP the candidate: all else blurred, or an ellipse around it (paper Table 3)."""
     clip: str = "embedded"
+    """Scores candidates, and under `global_local` whole images too."""
     sigma: Deviation = 50.0
     """Blur in pixels of the original image; below 1 a share of its longer side."""
     blur: Literal["fast", "exact"] = "fast"
+    """`exact` is OpenCV's to the bit; `fast` stays within three grey levels of it."""
     crop: Literal["center", "pad"] = "center"
+    """How the picture becomes CLIP's square: its middle, or all of it with borders."""
     min_area: float = Field(default=500.0, ge=0, le=1e9)
     """Pixels that a candidate must have; below 1 a share of the image."""
     assign: Literal["each", "greedy"] = "each"
@@ -159,7 +171,7 @@ class ChoiceKnobs(TeacherKnobs):
     plural_margin: float = Field(default=2.0, ge=0, le=200)
     """For `plural: all` without a number: what scores at most so much below the best (100 cosine) is meant, too."""
     precision: Precision = "float32"
-    """As in `CandidateKnobs`."""
+    """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
     least_iou: Share = 0.5
     """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
 
@@ -234,9 +246,11 @@ class GroundedKnobs(Knobs):
     later = ("precision",)
 
     detector: str = "embedded"
+    """Draws the box of the expression."""
     segmenter: str = "embedded"
+    """Makes the box a mask."""
     precision: Precision = "float32"
-    """As in `CandidateKnobs`."""
+    """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
 
     @model_validator(mode="after")
     def _models_serve(self) -> Self:

@@ -5,7 +5,7 @@ Shapes: S expressions of a referent, N its candidates, J referents of an image, 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assets.data.images import ImageTask, Pixels, per_image
+from assets.data.images import ImageTask, Pixels, per_batch, per_image
 from assets.data.tables import ImageRow, Referent, by_image, images_of, referents_of
 from assets.framework.stage import Outcome
+from assets.framework.tables import Table
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
 from assets.ssc.absent_objects import Absence, calibrated
@@ -50,12 +51,14 @@ from ops.ssc.mask_selection import (
 )
 from ops.ssc.matching import match
 from ops.ssc.plurals import Said, agreed, numbers_said, several_best
+from resources.models.batches import Batches
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.spacy_parser import parse_all
 from resources.runtime import Runtime
 from storage.digest import digest
 from storage.masks import Rle
+from storage.rows import Tally
 
 CountSaid = Callable[[Sequence[str]], list[Said]]
 """Expressions -> how many objects each asks for."""
@@ -76,7 +79,7 @@ def mask_choices(work: Work) -> Outcome:
     if absence is not None:
         decide = with_threshold(decide, absence.found.threshold)
     tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs)) for offer in offers]
-    tally = per_image(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
+    tally = fill(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(
@@ -84,6 +87,14 @@ def mask_choices(work: Work) -> Outcome:
         metrics={**reasons, **(absence.metrics() if absence else {})},
         preview=referent_preview(work, rows),
     )
+
+
+def fill(work: Work, table: Table[ChoiceRow], tasks: Sequence[ImageTask[Offered]], decide: Decide) -> Tally:
+    """The table of choices; several images share a pass where the CLIP is a published one."""
+    size = decide.scorer.at_once if isinstance(decide, ChoiceByScore) else 1
+    if size == 1 or not isinstance(decide, ChoiceByScore):
+        return per_image(work, table, tasks, decide)
+    return per_batch(work, table, tasks, Batches(decide.several, runtime=work.runtime, size=size), size=size)
 
 
 def decider(
@@ -160,7 +171,15 @@ class ChoiceByScore:
 
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""
-        scoring = self._scoring(offer, pixels)
+        (scoring,) = self._scorings([(offer, pixels)])
+        return self._rows(offer, scoring)
+
+    def several(self, shown: Sequence[tuple[Offered, Pixels]]) -> list[Callable[[], list[ChoiceRow]]]:
+        """The same for several images, encoded together; of each, what gives its rows."""
+        offers = [offer for offer, _ in shown]
+        return [partial(list, self._rows(*each)) for each in zip(offers, self._scorings(shown), strict=True)]
+
+    def _rows(self, offer: Offered, scoring: "Scoring") -> list[ChoiceRow]:
         choices = [scoring.choice(*each) for each in scoring.each]
         alone = [
             [
@@ -187,7 +206,20 @@ class ChoiceByScore:
             several.append(several_row(row, masks, choice, together, margin=self.knobs.plural_margin))
         return several
 
-    def _scoring(self, offer: Offered, pixels: Pixels) -> "Scoring":
+    def _scorings(self, shown: Sequence[tuple[Offered, Pixels]]) -> list["Scoring"]:
+        """What the scorer sees in each image; expressions, and the candidates that need a score, of all together."""
+        needs = [self._needs(offer, pixels) for offer, pixels in shown]
+        views = [(pixels, [*need.masks.values()]) for (_, pixels), need in zip(shown, needs, strict=True) if need.masks]
+        said = [[text for referent in offer.referents for text in referent.expressions] for offer, _ in shown]
+        texts = [text for texts in said for text in texts]
+        texts_D = self.scorer.texts(texts) if views else torch.empty(len(texts), 0)
+        seen = iter(self.scorer.images(views) if views else ())
+        return [
+            self._scoring(offer, need, texts_of_it, next(seen) if need.masks else ())
+            for (offer, _), need, texts_of_it in zip(shown, needs, texts_D.split([*map(len, said)]), strict=True)
+        ]
+
+    def _needs(self, offer: Offered, pixels: Pixels) -> "Needs":
         rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
         size = pixels.shape[0] * pixels.shape[1]
         areas = [[mask.area for mask in masks] for masks in offer.candidates]
@@ -199,20 +231,33 @@ class ChoiceByScore:
             for masks, rows in zip(offer.candidates, asked, strict=True)
             for row in rows
         }
-        texts = [text for referent in offer.referents for text in referent.expressions]
-        texts_D = self.scorer.texts(texts) if needed else torch.empty(len(texts), 0)
-        images_D = self.scorer.images(pixels, list(needed.values())) if needed else ()
+        return Needs(rule=rule, size=pixels.shape[:2], asked=asked, masks=needed)
+
+    def _scoring(self, offer: Offered, need: "Needs", texts_D: Tensor, seen: Iterable[Tensor]) -> "Scoring":
         said = [referent.expressions for referent in offer.referents]
         return Scoring(
-            rule=rule,
-            image_area=size,
+            rule=need.rule,
+            image_area=need.size[0] * need.size[1],
             candidates=offer.candidates,
-            asked=asked,
-            texts=texts_D.split([len(referent.expressions) for referent in offer.referents]),
-            terms=self.places(said, offer.candidates, asked, size=pixels.shape[:2]),
-            embedded=dict(zip(needed, images_D, strict=True)),
+            asked=need.asked,
+            texts=texts_D.split([*map(len, said)]),
+            terms=self.places(said, offer.candidates, need.asked, size=need.size),
+            embedded=dict(zip(need.masks, seen, strict=True)),
             threshold=self.threshold,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Which candidates of an image need a score."""
+
+    rule: Rule
+    size: tuple[int, int]
+    """Height and width."""
+    asked: Sequence[Sequence[int]]
+    """Rows of each referent's candidates."""
+    masks: Mapping[int, CandidateRow]
+    """Candidate -> its row, of all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

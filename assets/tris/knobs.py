@@ -37,8 +37,11 @@ class TrisTrainingKnobs(AdamWKnobs):
     image_size: int = Field(default=320, multiple_of=32, ge=32, le=8192)
     """Side of the square that pictures are squashed to, in pixels."""
     epochs: Epochs = 15
+    """Passes over the training samples."""
     batch_size: BatchSize = 48
+    """Samples of an optimizer step, negatives of each other."""
     pretrained_rate: RateShare = 0.1
+    """Share of the learning rate for CLIP."""
 
     def models(self) -> tuple[str, ...]:
         """The CLIP that is trained."""
@@ -53,16 +56,19 @@ class ResponseKnobs(TrisTrainingKnobs):
     width: Channels = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
     language_to_vision: bool = True
+    """Pixels look at texts: one direction of the bilateral prompt (paper Table 3)."""
     vision_to_language: bool = True
-    """The two directions of the bilateral prompt (paper Table 3)."""
+    """Texts look at pixels: the other one."""
     learn_tau: bool = False
     """The paper's temperature learns; in the authors' code it stays at 1 / 0.07."""
     losses: Literal["fixed", "paper", "first_release", "head"] = "fixed"
     """Weights of the loss parts (TRIS spec 0): the project's own, or those of the paper or of a release."""
     classification_weight: Weight | None = None
+    """Weight of the classification loss; null: as the losses say."""
     positive_weight: Weight | None = None
+    """Weight of the calibration of true pairs; null: as the losses say."""
     negative_weight: Weight | None = None
-    """Weight of one part; null: as the losses say."""
+    """Weight of the calibration of false pairs; null: as the losses say."""
     negatives: Count | None = None
     """K, calibration negatives of a sample; null: as the losses say."""
     clip_positive: bool | None = None
@@ -89,7 +95,9 @@ class SelectionKnobs(Knobs):
     mask: Literal["relu", "sigmoid"] = "relu"
     """What the frozen CLIP sees through: the authors' ReLU, or the sigmoid that Step 1 was calibrated with."""
     scorer: str = "embedded"
+    """Frozen CLIP that scores the maps."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
+    """As in the training: how expressions of more than 20 ids are cut."""
 
     def models(self) -> tuple[str, ...]:
         """The frozen CLIP, where it scores."""
@@ -104,22 +112,31 @@ class RefinementKnobs(Knobs):
     threshold: float = Field(default=0.25, gt=0, lt=1)
     """Share of an object's strongest response that makes a pixel its own."""
     foreground: Share = 0.30
+    """Responses above which seeds start as foreground."""
     background: Share = 0.10
-    """Responses above which seeds start as foreground, and below which as background."""
+    """Responses below which seeds start as background."""
     smooth_xy: Deviation = 3.0
+    """Standard deviation in pixels of the smoothness of the dense CRF that cleans seeds up."""
     colour_xy: Deviation = 50.0
-    """Standard deviations in pixels of the dense CRF that cleans seeds up."""
+    """Standard deviation in pixels of its colour kernel."""
     trunk: str = "embedded"
+    """Pretrained backbone of IRNet."""
     taught_images: Count | None = None
     """IRNet learns from the first so many images; null: from all, as the authors' does."""
     epochs: Epochs = 3
+    """Passes over the taught images."""
     batch_size: BatchSize = 24
+    """Images of an optimizer step."""
     crop: Side = 512
+    """Side in pixels of the square that an image is cut or padded to."""
     radius: int = Field(default=10, ge=1, le=1000)
     """Pixels of the quarter-size grid within which pairs are compared."""
     edge_rate: Rate = 0.1
+    """Learning rate of the boundary branch."""
     displacement_rate: Rate = 1.0
+    """Learning rate of the displacement branch."""
     seed: Seed = 0
+    """Of first weights, the order of images, and crops."""
 
     def models(self) -> tuple[str, ...]:
         """The backbone, where IRNet refines."""

@@ -10,6 +10,7 @@ Shapes: B samples of a batch, S samples and J referents of one image, K masks of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ops.ssc.pixel_sums import pixel_sums, weighted_loss
 from ops.training.dataset import Batch
 from ops.training.losses import sample_cross_entropy
 
@@ -28,6 +30,9 @@ Leftovers = Literal["drop", "fallback_best"]
 """Mask of a referent without any free candidate: none, or its best candidate, assigned to another one or not."""
 
 Scores = npt.NDArray[np.float64]
+ONE_PASS_FROM = 256 * 256
+"""Pixels of a map from which scores and losses are taken in one pass: they then differ from the plain ones by rounding.
+Maps of the embedded size stay below, and equal to the last bit."""
 NONE = -1
 """The candidate of a sample that has none."""
 
@@ -175,9 +180,13 @@ class MatchingLoss:
     leftovers: Leftovers = "drop"
     rivals: int | None = None
     """At most so many referents of an image compete (paper Figure 5); None: all."""
+    iou_stride: int = 1
+    """Soft IoU reads every so many rows and columns; the cross-entropy reads all."""
 
     def __call__(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
         """The loss, a scalar."""
+        if logits_B2HW[0, 0].numel() >= ONE_PASS_FROM:
+            return self._in_one_pass(logits_B2HW, batch)
         matched = self.match(logits_B2HW, batch)
         with_mask = [sample for sample, count in enumerate(matched.counts) if count]
         if not with_mask:
@@ -190,11 +199,40 @@ class MatchingLoss:
 
     def match(self, logits_B2HW: Tensor, batch: Batch) -> Matched:
         """Match every sample of the batch with a row of its image's stack of masks."""
-        images, referents = batch.image_of_B.tolist(), batch.referent_of_B.tolist()
-        masks = batch.masks
-        groups = [group for row in range(len(masks)) for group in self._groups(row, images, referents)]
-        foreground_BHW = (logits_B2HW[:, 1] - logits_B2HW[:, 0]).detach().float().sigmoid()
-        tables = [soft_iou(foreground_BHW[group], masks[images[group[0]]]) for group in groups]
+        images, groups = batch.image_of_B.tolist(), self._groups(batch)
+        every = slice(None, None, self.iou_stride)
+        logits_B2hw, masks = logits_B2HW[..., every, every], [mask_KHW[:, every, every] for mask_KHW in batch.masks]
+        foreground_Bhw = (logits_B2hw[:, 1] - logits_B2hw[:, 0]).detach().float().sigmoid()
+        return self._assign(
+            groups, [soft_iou(foreground_Bhw[group], masks[images[group[0]]]) for group in groups], batch
+        )
+
+    def _in_one_pass(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
+        """The loss of large maps: cross-entropy with all masks of the image is summed along with the scores."""
+        flat_B2P, images = logits_B2HW.detach().float().flatten(2), batch.image_of_B.tolist()
+        stacks = [stack_KHW.flatten(1) for stack_KHW in batch.masks]
+        if self.iou_stride == 1:
+            groups = self._groups(batch)
+            sums = [pixel_sums(flat_B2P[_rows(group)], stacks[images[group[0]]]) for group in groups]
+            matched = self._assign(groups, [one.soft_iou_SK for one in sums], batch)
+            pairs = [(one, row) for group, one in zip(groups, sums, strict=True) for row in range(len(group))]
+            sums_of = dict(zip(chain.from_iterable(groups), pairs, strict=True))
+        else:
+            matched, sums_of = self.match(logits_B2HW, batch), {}
+        given = {}
+        for sample, (candidate, count) in enumerate(zip(matched.candidates, matched.counts, strict=True)):
+            if count:
+                stack_KP = stacks[images[sample]]
+                if sample not in sums_of:  # only the matched mask's sums are needed
+                    stack_KP, candidate = stack_KP[candidate, None], 0
+                    sums_of[sample] = pixel_sums(flat_B2P[sample, None], stack_KP), 0
+                one, row = sums_of[sample]
+                given[sample] = one.given(row, candidate, stack_KP[candidate], share=count / len(batch))
+        return weighted_loss(logits_B2HW, given) if given else logits_B2HW.sum() * 0.0
+
+    def _assign(self, groups: Sequence[list[int]], tables: Sequence[Tensor], batch: Batch) -> Matched:
+        """Match the samples of every group by their scores (S, K)."""
+        referents = batch.referent_of_B.tolist()
         numbers = torch.cat([table.flatten() for table in tables]).cpu().double().numpy()
         candidates, counts, start = [NONE] * len(batch), [0] * len(batch), 0
         for group, table in zip(groups, tables, strict=True):
@@ -212,13 +250,24 @@ class MatchingLoss:
                 candidates[sample], counts[sample] = candidate, count
         return Matched(candidates=candidates, counts=counts)
 
-    def _groups(self, image: int, images: Sequence[int], referents: Sequence[int]) -> list[list[int]]:
+    def _groups(self, batch: Batch) -> list[list[int]]:
+        """Samples of each image, in groups of rivals."""
+        images, referents = batch.image_of_B.tolist(), batch.referent_of_B.tolist()
+        return [group for row in range(len(batch.masks)) for group in self._rivals(row, images, referents)]
+
+    def _rivals(self, image: int, images: Sequence[int], referents: Sequence[int]) -> list[list[int]]:
         """Samples of an image, in groups of rivals."""
         samples = [sample for sample, own in enumerate(images) if own == image]
         unique = list(dict.fromkeys(referents[sample] for sample in samples))
         step = self.rivals or max(len(unique), 1)
         groups = [set(unique[start : start + step]) for start in range(0, len(unique), step)]
         return [[sample for sample in samples if referents[sample] in rivals] for rivals in groups]
+
+
+def _rows(group: list[int]) -> slice | list[int]:
+    """Samples as an index that copies nothing where they are adjacent."""
+    adjacent = group == list(range(group[0], group[-1] + 1))
+    return slice(group[0], group[-1] + 1) if adjacent else group
 
 
 def _rng() -> np.random.Generator:

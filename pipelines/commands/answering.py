@@ -12,7 +12,7 @@ from assets.ssc.stages import MASK_CHOICES
 from assets.stages import SEGMENTERS, STAGES
 from ops.refusal import Refused
 from pipelines.config.experiment_files import Experiment
-from pipelines.graph.load import in_use, read_plan
+from pipelines.graph.load import in_use, read_plan, require_stage
 from pipelines.graph.planner import closure
 from pipelines.graph.state import raw_data_problem, ready
 from resources.runtime import Runtime
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHOICE = "choice"
 """The name of S1 and S2 where a model is named."""
+MODELS = (*(one.trained.name for one in SEGMENTERS), CHOICE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ def open_answering(
     artifacts = ready(used) if used else {}
     trained = {one.trained.name: one for one in SEGMENTERS if one.trained.name in artifacts}
     by = model or next(iter(trained), CHOICE)
+    require_stage(by, MODELS)
     if by in trained:
         segment = _open_trained(trained[by], used, artifacts, runtime)
         return Answering(dataset=dataset, experiment=experiment, by=by, segment=segment)

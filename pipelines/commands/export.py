@@ -11,7 +11,7 @@ from assets.exports.given import Export, given_masks, masks_table
 from assets.exports.writing import export_masks
 from ops.refusal import Refused
 from pipelines.commands.terminal import folding
-from pipelines.graph.load import planned
+from pipelines.graph.load import planned, require_stage
 from pipelines.graph.state import raw_data_problem, ready
 from resources.datasets import ImageChangedError, open_dataset
 from resources.datasets.reading import Dataset
@@ -39,6 +39,8 @@ def export(
     used = planned(dataset, experiment)
     artifacts = ready(used)
     tables = {name: table for name, artifact in artifacts.items() if (table := masks_table(artifact))}
+    for name in stages:
+        require_stage(name)
     lacking = sorted(set(stages) - set(tables))
     if lacking or not tables:
         raise Refused(

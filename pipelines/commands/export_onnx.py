@@ -11,9 +11,9 @@ from rich.table import Table
 from assets.framework.stage import resolved
 from assets.stages import SEGMENTERS
 from ops.refusal import Refused
-from pipelines.commands.answering import not_finished
+from pipelines.commands.answering import MODELS, not_finished
 from pipelines.commands.terminal import folding
-from pipelines.graph.load import planned
+from pipelines.graph.load import planned, require_stage
 from pipelines.graph.state import ready
 from storage.artifact import Artifact
 from storage.digest import digest
@@ -58,6 +58,8 @@ def _network(dataset: str, experiment: str, model: str | None) -> "tuple[str, Ar
     artifacts = ready(used)
     trained = {one.trained.name: one for one in SEGMENTERS if one.trained.name in artifacts}
     name = model or next(iter(trained), "")
+    if name:
+        require_stage(name, MODELS)
     if name not in trained:
         raise Refused(not_finished(dataset, experiment, name or "model", used, finished=trained))
     network: Callable[[Artifact], OnnxNetwork] = resolved(trained[name].network)

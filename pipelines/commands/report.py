@@ -12,7 +12,7 @@ from assets.reports.html import PAGE
 from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.config.paper_tables import IOUS
-from pipelines.graph.load import in_use, load_plan, planned
+from pipelines.graph.load import in_use, planned, read_plan
 from pipelines.graph.state import among, raw_data_problem, ready, states_of
 from resources.store import open_store
 from storage.artifact import Artifact
@@ -60,17 +60,16 @@ def comparison(dataset: str, *, baseline: str) -> RenderableType:
     """Every finished experiment on a data set, with the difference to the baseline in mIoU points.
 
     Raises:
-        Refused: nobody asked for the baseline there, or the raw data are not those that were read; says so.
+        Refused: a name is wrong, nobody asked for the baseline there, or the raw data are not those that were read.
     """
-    instances = [instance for instance in load_plan() if instance.dataset == dataset]
+    plan = read_plan()
+    plan.of(dataset, baseline)
+    instances = [instance for instance in plan.instances if instance.dataset == dataset]
     states = states_of(instances, open_store())
     summaries = {
         name: summary_of(among(states, in_use(instances, dataset, name)))
         for name in dict.fromkeys(name for instance in instances for name in instance.used_by)
     }
-    if baseline not in summaries:
-        names = ", ".join(summaries) or "none: nothing was asked for there"
-        raise Refused(f"no experiment {baseline} to compare with on data set {dataset}; its experiments: {names}")
     if problem := raw_data_problem(instances):
         raise Refused(f"{problem}Run `wordmask run -d {dataset} -e {baseline}`")
     splits = list(dict.fromkeys(split for cells in summaries.values() for split, _ in cells if split != "train"))

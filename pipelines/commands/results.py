@@ -100,7 +100,7 @@ def register(styles: Iterable[Style], seeds: Iterable[int], tables: Sequence[Pap
 
 def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
     """The (experiment, stage) pairs that the tables read, without repeats."""
-    return list(dict.fromkeys((row.experiment, row.stage) for table in tables for row in table.rows))
+    return list(dict.fromkeys(run for table in tables for run in table.runs))
 
 
 def run_rows(

@@ -14,11 +14,13 @@ from uuid import uuid4
 import dagster as dg
 
 from assets.framework.stage import AssetPath, StageInstance
+from ops.refusal import Refused
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
 from pipelines.graph.instance import instance_folder
 from pipelines.graph.load import leading_to, planned
+from resources.checkpoints import MISSING
 from resources.datasets import open_dataset
 from resources.paths import home
 from storage.locks import exclusive, is_free
@@ -101,6 +103,7 @@ def run_planned(
 ) -> bool:
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
+    demand_models(wanted, experiment)
     os.environ["DAGSTER_HOME"] = str(instance_folder())
     job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger})
     config: dict[str, object] = {
@@ -117,6 +120,16 @@ def run_planned(
         )
     _print_failures(result)
     return result.success
+
+
+def demand_models(wanted: Sequence[StageInstance], experiment: str) -> None:
+    """Refuse to begin what would end at a stage whose model is not there; says which are missing, all at once."""
+    known = {name: identity for instance in wanted for name, identity in instance.models.items()}
+    if missing := [name for name, identity in known.items() if identity == MISSING]:
+        raise Refused(
+            f"{len(missing)} of the models that {experiment} names are not there ({', '.join(missing)}): "
+            f"`wordmask models get --for {experiment}` fetches them"
+        )
 
 
 def _print_failures(result: dg.ExecuteInProcessResult) -> None:

@@ -2,6 +2,7 @@
 
 from rich.console import Group
 
+from pipelines.commands.listings import nowhere
 from pipelines.commands.terminal import coloured, folding
 from pipelines.graph.load import read_plan
 from pipelines.graph.state import states_of
@@ -11,7 +12,7 @@ COUNTS = ("rows", "reused", "computed", "quarantined")
 
 
 def status_table(dataset: str, experiment: str) -> Group:
-    """Which stages are ready, stale or missing, with how many rows, and which files were left out of the graph.
+    """Which stages are ready, stale or missing, with how many rows, and which files the graph has not.
 
     Raises:
         Refused: a file of this pair is left out, or nobody asked for it; says what asks for it.
@@ -25,4 +26,5 @@ def status_table(dataset: str, experiment: str) -> Group:
         tallies = list(artifact.manifest.rows.values()) if artifact else []
         counts = [str(sum(getattr(tally, name) for tally in tallies)) for name in COUNTS]
         table.add_row("/".join(instance.key), str(states[instance.key]), *counts)
-    return Group(table, *(coloured(f"left out: {file}", "red") for file in plan.left_out))
+    own = nowhere(plan.experiments, plan.datasets)
+    return Group(table, *own, *(coloured(f"left out: {file}", "red") for file in plan.left_out))

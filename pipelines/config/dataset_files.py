@@ -30,6 +30,12 @@ from storage.files import write_bytes
 from storage.locks import exclusive
 
 ASKED = "asked.yaml"
+ARRIVALS = "owners.yaml"
+NOTES = {
+    ASKED: "Data sets and the experiments that were asked for on them.",
+    ARRIVALS: "Data sets and their experiments as they came: the first of those that share an asset owns it.",
+}
+USES = {ASKED: "it only says what the graph shows", ARRIVALS: "it only says whose the assets are that several share"}
 
 
 class DatasetFile(BaseModel):
@@ -84,10 +90,18 @@ class PlannedDataset(NamedTuple):
     """Those that its file names."""
     asked: tuple[str, ...]
     """Those that were asked for since (`ask_for`)."""
+    arrived: tuple[str, ...] = ()
+    """Those that were in the graph before, the first to come first (`remember`)."""
 
     def has(self, experiment: str, datasets: Collection[str]) -> bool:
         """Whether an experiment is run here whose own file names these data sets."""
         return self.name in datasets or experiment in self.experiments or experiment in self.asked
+
+    def run_here(self, experiments: Iterable[Experiment]) -> list[Experiment]:
+        """Those that are run here as they came, and after them what never was in the graph, as it is given."""
+        places = {name: place for place, name in enumerate(self.arrived)}
+        here = [one for one in experiments if self.has(one.name, one.datasets)]
+        return sorted(here, key=lambda one: places.get(one.name, len(places)))
 
 
 def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
@@ -103,13 +117,20 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
             sources[path] = _source(path.stem, file, path.parent)
         except Refused as problem:
             left_out.append(LeftOut(path, str(problem)))
-    try:
-        asked = _asked()
-    except Refused as problem:
-        asked = {}
-        left_out.append(LeftOut(home() / ASKED, str(problem)))
+    remembered: dict[str, dict[str, list[str]]] = {}
+    for kind in (ASKED, ARRIVALS):
+        try:
+            remembered[kind] = _remembered(kind)
+        except Refused as problem:
+            remembered[kind] = {}
+            left_out.append(LeftOut(home() / kind, str(problem)))
     known = {
-        path.stem: PlannedDataset(path.stem, source, files[path].experiments, tuple(asked.get(path.stem, ())))
+        path.stem: PlannedDataset(
+            path.stem,
+            source,
+            files[path].experiments,
+            *(tuple(remembered[kind].get(path.stem, ())) for kind in (ASKED, ARRIVALS)),
+        )
         for path, source in sources.items()
     }
     paths = {path.stem: path for path in files}
@@ -159,15 +180,30 @@ def ask_for(dataset: str, experiments: Iterable[str]) -> list[str]:
     described, datasets = read_both()
     wanted = {name: described.named(name) for name in dict.fromkeys(experiments)}
     known = datasets.named(dataset)
-    new = [name for name, file in wanted.items() if not known.has(name, file.datasets)]
+    before = [one.name for one in known.run_here(described.values())]
+    new = [name for name in wanted if name not in before]
     if new:
-        path = home() / ASKED
-        with exclusive(path.with_suffix(".lock"), timeout=60):
-            asked = _asked()
-            asked[dataset] = list(dict.fromkeys((*asked.get(dataset, ()), *new)))
-            text = yaml.safe_dump(asked, allow_unicode=True)
-            write_bytes(path, f"# Data sets and the experiments that were asked for on them.\n{text}".encode())
+        _add(ASKED, {dataset: new})
+    remember({dataset: [*before, *(name for name in described if name in new)]})
     return new
+
+
+def remember(present: Mapping[str, Iterable[str]]) -> None:
+    """Keep in `<home>/owners.yaml` the order in which experiments came into the graph.
+
+    An experiment that comes later takes no shared asset away from one that has it, whatever both are called. What is
+    there keeps its place; a line whose experiment or data set is gone means nothing.
+
+    Args:
+        present: data set -> experiments that are run on it now.
+
+    Raises:
+        Refused: the file is broken.
+        StoreError: the disk refuses.
+    """
+    known = _remembered(ARRIVALS)
+    if any(set(names) - set(known.get(dataset, ())) for dataset, names in present.items()):
+        _add(ARRIVALS, present)
 
 
 def write_dataset(name: str, *, folder: Path, manifest: str | None, experiment: str) -> Path:
@@ -275,11 +311,24 @@ def write_once(name: str, file: DatasetFile, comment: str) -> Path:
     return path
 
 
-def _asked() -> dict[str, list[str]]:
-    path = home() / ASKED
+def _remembered(kind: str) -> dict[str, list[str]]:
+    """Data set -> experiments, of `ASKED` or `ARRIVALS`."""
+    path = home() / kind
     try:
         content = read_yaml(path) if path.exists() else None
         return TypeAdapter(dict[str, list[str]]).validate_python({} if content is None else content)
     except (ValidationError, Refused) as error:
         why = told(error) if isinstance(error, ValidationError) else error
-        raise Refused(f"{why}. Mend {ASKED} or delete it; it only says what the graph shows.") from error
+        raise Refused(f"{why}. Mend {kind} or delete it; {USES[kind]}.") from error
+
+
+def _add(kind: str, more: Mapping[str, Iterable[str]]) -> None:
+    """Put experiments behind those that are remembered, while others do the same."""
+    path = home() / kind
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.with_suffix(".lock"), timeout=60):
+        known = _remembered(kind)
+        for dataset, names in more.items():
+            known[dataset] = list(dict.fromkeys((*known.get(dataset, ()), *names)))
+        text = yaml.safe_dump(known, allow_unicode=True)
+        write_bytes(path, f"# {NOTES[kind]}\n{text}".encode())

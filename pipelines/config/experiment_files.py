@@ -63,7 +63,7 @@ def read_experiments(folders: Iterable[Path], stages: Mapping[str, Stage]) -> De
         for path in ready:
             file = waiting.pop(path)
             try:
-                settled[path.stem] = _settle(path.stem, file, settled, stages)
+                settled[path.stem] = settle(path.stem, file, settled, stages)
             except Refused as problem:
                 left_out.append(LeftOut(path, str(problem)))
     names = {path.stem for path in (*waiting, *(file.path for file in left_out))}
@@ -79,9 +79,20 @@ def _orphaned(file: ExperimentFile, left_out: Collection[str], settled: Collecti
     return unknown("its parent does not exist: no experiment is called", str(file.extends), settled, "mend `extends`")
 
 
-def _settle(
+def settle(
     name: str, file: ExperimentFile, settled: Mapping[str, Experiment], stages: Mapping[str, Stage]
 ) -> Experiment:
+    """An experiment with what it inherits.
+
+    Args:
+        name: its own.
+        file: as written; what it extends is among `settled`.
+        settled: experiments by name.
+        stages: all there are.
+
+    Raises:
+        Refused: a stage, knob or model is not known, or a value is wrong.
+    """
     parent = settled[file.extends] if file.extends else None
     for stage in (*file.knobs, *(file.targets or ())):
         if stage not in stages:

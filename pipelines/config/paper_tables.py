@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ops.refusal import Refused
+from pipelines.config.described import unknown
 from pipelines.config.yaml_files import SHIPPED, read_files
 
 FOLDER = SHIPPED / "paper_tables"
@@ -39,6 +40,11 @@ class PaperTable(BaseModel):
     splits: tuple[str, ...] = SCORED
     measures: tuple[str, ...] = IOUS
     """Columns of `summary` that a cell shows."""
+
+    @property
+    def runs(self) -> tuple[tuple[str, str], ...]:
+        """The (experiment, stage) pairs that its rows read, without repeats."""
+        return tuple(dict.fromkeys((row.experiment, row.stage) for row in self.rows))
 
     def scoring(self, scored: Sequence[str]) -> "PaperTable":
         """The table with other scored splits: RefCOCOg has one test split for two."""
@@ -73,8 +79,31 @@ def paper_tables(folder: Path = FOLDER) -> tuple[PaperTable, ...]:
     Raises:
         Refused: a file is not valid.
     """
+    return tuple(sorted(suites(folder).values(), key=lambda table: table.number))
+
+
+@cache
+def suites(folder: Path = FOLDER) -> dict[str, PaperTable]:
+    """Tables by names such as `ssc_table3`: the paper's file, and the last digit of the table's number.
+
+    Raises:
+        Refused: a file is not valid.
+    """
     files = read_files([folder], TablesFile)
-    return tuple(sorted((table for file in files.values() for table in file.tables), key=lambda table: table.number))
+    return {f"{path.stem}_table{table.number % 10}": table for path, file in files.items() for table in file.tables}
+
+
+def suite(name: str) -> PaperTable:
+    """The table of that name.
+
+    Raises:
+        Refused: there is none; says which there are.
+    """
+    known = suites()
+    if name not in known:
+        listed = "; ".join(f"{one}: {table.title}" for one, table in known.items())
+        raise Refused(unknown("no suite is called", name, known, f"suites: {listed}"))
+    return known[name]
 
 
 def numbered(numbers: Sequence[int]) -> tuple[PaperTable, ...]:
@@ -84,9 +113,9 @@ def numbered(numbers: Sequence[int]) -> tuple[PaperTable, ...]:
         Refused: a number means none; says which there are.
     """
     known = [table.number for table in paper_tables()]
-    unknown = sorted(set(numbers) - set(known))
-    if unknown:
-        raise Refused(f"there is no table {unknown}; choose from {known}")
+    strange = sorted(set(numbers) - set(known))
+    if strange:
+        raise Refused(f"there is no table {strange}; choose from {known}")
     return tuple(table for table in paper_tables() if table.number in numbers)
 
 

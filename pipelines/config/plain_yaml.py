@@ -43,16 +43,30 @@ def read_yaml(path: Path) -> Any:
         Refused: in one line: no regular file of UTF-8, no YAML, more than a description needs, a key twice, or a value
             of a kind that none of our files has.
     """
-    text = _text(path)
+    return plain(_text(path), path.name)
+
+
+def plain(text: str, name: str) -> Any:
+    """Plain data of a text, as `read_yaml`.
+
+    Raises:
+        Refused: likewise; begins with the name.
+    """
     try:
         _demand_bounded(text)
         content = _built(text)
         _demand_usable(content)
     except Refused as problem:
-        raise Refused(f"{path.name}: {problem}") from problem
+        raise Refused(f"{name}: {problem}") from problem
     except yaml.YAMLError as problem:
-        raise Refused(f"{path.name} is no YAML: {_said(problem)}") from problem
+        raise Refused(f"{name} is no YAML: {_said(problem)}") from problem
     return content
+
+
+def flow(value: object) -> str:
+    """Plain data as YAML in one line: `plain` of it is the value."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return text.removesuffix("...\n").strip()
 
 
 def told(error: ValidationError, kind: type[BaseModel] | None = None, *, stage: str = "", most: int = 3) -> str:

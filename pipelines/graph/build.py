@@ -5,20 +5,25 @@ Nothing that this module reaches imports torch or spaCy.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
 
 from assets.framework.asset_factory import build_stage_asset
 from assets.framework.stage import StageInstance
+from ops.refusal import Refused
+from pipelines.config.dataset_files import remember
 from pipelines.config.described import LeftOut
 from pipelines.escaping import as_markdown, escaped
 from pipelines.graph.automation import automations
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
-from pipelines.graph.load import read_plan
+from pipelines.graph.load import Plan, read_plan
 from pipelines.graph.maintenance import MAINTENANCE
 from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.paths import home
 from resources.store import store_folder
+from storage.files import StoreError
 
 LEFT_OUT = "left_out"
 """Group of the files that are broken."""
@@ -26,7 +31,7 @@ LEFT_OUT = "left_out"
 
 def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitions:
     """All that Dagster shows of a plan; None: of all that is asked for, broken files among it as `left_out`."""
-    plan = read_plan() if instances is None else None
+    plan = _present_plan() if instances is None else None
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
@@ -37,6 +42,16 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
         sensors=sensors,
         schedules=schedules,
     )
+
+
+def _present_plan() -> Plan:
+    """The plan, which is remembered: what the pages have shown keeps its owner."""
+    plan = read_plan()
+    if not home().is_dir():  # no one has experiments of their own
+        return plan
+    with suppress(StoreError, Refused):  # pages open on a full disk, too, and name what is broken
+        remember(plan.arrivals)
+    return plan
 
 
 def build_job(

@@ -1,6 +1,6 @@
 """The plan as files ask for it: every stage instance, and those of one experiment. Without Dagster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from assets.framework.stage import AssetPath, StageInstance
 from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.config.dataset_files import ASKED, PlannedDataset, read_both
-from pipelines.config.described import Described, LeftOut
+from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.experiment_files import Experiment, read_experiments
 from pipelines.config.yaml_files import experiment_folders
 from pipelines.graph.planner import Shared, closure, with_pair
@@ -28,6 +28,13 @@ class Plan:
     def left_out(self) -> tuple[LeftOut, ...]:
         """Broken files, of both kinds."""
         return (*self.experiments.left_out, *self.datasets.left_out)
+
+    @property
+    def arrivals(self) -> dict[str, list[str]]:
+        """Data set -> experiments that are run on it, as they came."""
+        return {
+            name: [one.name for one in data.run_here(self.experiments.values())] for name, data in self.datasets.items()
+        }
 
     def of(self, dataset: str, experiment: str) -> list[StageInstance]:
         """What an experiment uses on a data set, inputs first.
@@ -73,9 +80,9 @@ def read_plan(*, experiments: Sequence[Path] | None = None, datasets: Sequence[P
     sound, known = read_both(experiments, datasets)
     planned: dict[Shared, StageInstance] = {}
     unplanned: dict[str, str] = {}
-    for experiment in sound.values():
-        for name, dataset in known.items():
-            if dataset.has(experiment.name, experiment.datasets) and experiment.name not in unplanned:
+    for name, dataset in known.items():
+        for experiment in dataset.run_here(sound.values()):  # the first owns what it shares with later ones
+            if experiment.name not in unplanned:
                 try:
                     planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
                 except (Refused, OSError) as problem:  # weights that can not be looked at
@@ -104,9 +111,29 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     return read_plan().of(dataset, experiment)
 
 
+def possible(dataset: str, experiment: str) -> list[StageInstance]:
+    """What an experiment uses on a data set, or would use if it were asked for; inputs first.
+
+    Raises:
+        Refused: no file describes the experiment or the data set, or it was left out.
+    """
+    plan = read_plan()
+    wanted, source = plan.experiments.named(experiment), plan.datasets.named(dataset).source
+    known = {(instance.dataset, instance.recipe): instance for instance in plan.instances}
+    return list(with_pair(known, (dataset, source, wanted), STAGES, identify).values())
+
+
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
     """The instances of one experiment on one data set, inputs first."""
     return [instance for instance in instances if instance.dataset == dataset and experiment in instance.used_by]
+
+
+def require_stage(name: str, among: Iterable[str] = STAGES) -> None:
+    """Refuse a stage that is not there, with what it may have meant."""
+    known = list(among)
+    if name not in known:
+        complaint = "there is no stage here that is called" if name in STAGES else "no stage is called"
+        raise Refused(unknown(complaint, name, known, f"stages: {', '.join(known)}"))
 
 
 def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[StageInstance]:
@@ -117,9 +144,7 @@ def leading_to(stage: str | None, instances: Sequence[StageInstance]) -> list[St
     """
     if stage is None:
         return list(instances)
-    names = [instance.stage.name for instance in instances]
-    if stage not in names:
-        raise Refused(f"no stage is called {stage} here; stages: {', '.join(names)}")
+    require_stage(stage, (instance.stage.name for instance in instances))
     wanted: set[AssetPath] = set()
     for instance in reversed(instances):  # readers come after their inputs
         if instance.stage.name == stage or instance.key in wanted:

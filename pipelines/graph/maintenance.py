@@ -82,9 +82,8 @@ def register(new: NewExperiment) -> Path:
         raise Refused(f"experiment {new.name}: {told(error)}") from error
     if parent and not file.datasets:
         raise Refused(f"nobody asked for {new.extends} on a data set; say in `datasets` where to run {new.name}")
-    unknown = sorted(set(file.datasets) - set(datasets))
-    if unknown:
-        raise Refused(f"no data set is called {', '.join(unknown)}; known are {', '.join(datasets)}")
+    for dataset in file.datasets:
+        datasets.named(dataset)
     experiments.require_whole(new.name)
     if new.name in experiments:
         return _equal_one(new.name, file)

@@ -1,7 +1,8 @@
 """From experiments and data sets to distinct stage instances with Merkle recipes.
 
 A recipe digests a stage's name, version, knobs, weights and the recipes of its inputs. Two experiments that agree so
-far share one instance, owned by the first; a changed knob gives new instances from its stage on, and nothing else.
+far share one instance, owned by the first, which is who came first (`pipelines.config.dataset_files.remember`); a
+changed knob gives new instances from its stage on, and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Mapping

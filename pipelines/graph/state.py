@@ -97,7 +97,7 @@ def _judged(instance: StageInstance, artifact: Artifact, states: Mapping[AssetPa
             return state
         if state.state != "ready":
             return StageState(state="stale", reason=f"{name} is {state.state}")
-    raw, problem = _raw_data(instance)
+    raw, problem = raw_data_now(instance)
     if problem:
         return StageState(state="stale", reason=problem, of_raw_data=instance.stage.raw is not None)
     read = {name: state.artifact.manifest.fingerprint for name, state in inputs.items() if state.artifact}
@@ -109,7 +109,7 @@ def _judged(instance: StageInstance, artifact: Artifact, states: Mapping[AssetPa
     return StageState(state="stale", reason="made from earlier inputs")
 
 
-def _raw_data(instance: StageInstance) -> tuple[str | None, str]:
+def raw_data_now(instance: StageInstance) -> tuple[str | None, str]:
     """The fingerprint of the raw data or imports on disk, of a stage that reads them, and why there is none."""
     try:
         if instance.stage.raw is None:

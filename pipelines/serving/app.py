@@ -72,7 +72,7 @@ class Server:
 
     async def segment(
         self,
-        image: Annotated[UploadFile, File(description="JPEG, PNG, WebP, BMP, GIF or TIFF")],
+        image: Annotated[UploadFile, File(description="JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF")],
         sentences: Annotated[list[str], Form(description="what to segment; repeat the field for each sentence")],
         masks: Annotated[Masks, Form(description="how masks are given")] = Masks.rle,
     ) -> Any:

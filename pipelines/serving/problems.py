@@ -19,5 +19,5 @@ class Problem(Exception):  # noqa: N818  what happened, not a mistake in the cod
         return json.dumps(self.content(), ensure_ascii=False).encode()
 
 
-NO_IMAGE = "send a JPEG, PNG, WebP, BMP, GIF or TIFF file as the form field `image`"
+NO_IMAGE = "send a JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF file as the form field `image`"
 FORM = "send multipart/form-data with the file `image` and the text `sentences`, once for each sentence"

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ops.refusal import Refused
+from resources.datasets.heif import hdr_curve
 
 SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 OPAQUE_MODES = frozenset({"RGB", "RGBX", "L", "1", "P", "CMYK", "YCbCr", "LAB"})
 CLEAR_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
-LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP"})
+LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "HEIF", "AVIF"})
 DARKEST = 0.25
 """An image of more than 8 bits whose brightest sample is below this share of white has unused bits on top."""
 SRGB_TOLERANCE = 3
@@ -72,8 +73,8 @@ def described(image: Image.Image) -> Samples:
 
 def _bits(image: Image.Image) -> int:
     """By the name of what unpacks the samples, such as I;16B, RGB;16N or L;2."""
-    if image.mode == "I":
-        return 16  # of a PGM: Pillow scales whatever the file calls white to 65535
+    if image.mode == "I" or image.format == "HEIF":
+        return 16 if image.mode in SIXTEEN_BIT_MODES | {"I"} else 8  # scaled so that 65535 is what the file calls white
     tiles = getattr(image, "tile", None)
     arguments = tiles[0].args if tiles else None
     raw = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
@@ -86,6 +87,8 @@ def mode_problem(image: Image.Image, samples: Samples) -> str | None:
         return None
     if image.mode == "P" and image.palette is None:
         return "has no palette; save it as 8-bit RGB or grey"
+    if curve := hdr_curve(image):
+        return f"has the brightness of HDR ({curve}); save it as 8-bit RGB"
     if samples.signed:
         return "has samples below 0; save it as 8-bit RGB or grey"
     if image.mode not in OPAQUE_MODES | CLEAR_MODES:

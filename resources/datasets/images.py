@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from ops.refusal import Refused
+from resources.datasets.heif import BOXED, boxed_kind, let_pillow_read_heif, undo_no_orientation_twice
 from resources.datasets.image_colours import Samples, described, mode_problem, to_rgb
 from resources.datasets.painted_masks import painted
 from resources.mistaken import HEAD, mistaken_for
@@ -35,8 +36,9 @@ FORMATS = (
     "PPM",
     TiffImagePlugin.TiffImageFile.format,
     WebPImagePlugin.WebPImageFile.format,
+    *BOXED,
 )
-"""Formats that are decoded by Pillow itself; others (EPS, WMF, ...) would start foreign programs."""
+"""Formats that are decoded in this process; others (EPS, WMF, ...) would start foreign programs."""
 SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
@@ -63,6 +65,7 @@ SWAPPING = (5, 6, 7, 8)
 REDUCED_OR_MASK = 1 | 4
 """Bits of TIFF's tag NewSubfileType: the page is a smaller copy of another one, or its transparency."""
 _SUBFILE_TAG = 254
+WHICH = ", and nothing says which of them is meant; save that one as an image of its own"
 DAMAGED = ("is truncated or damaged", "; copy it again, or save it anew")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT"})
@@ -193,15 +196,21 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _identified(file: BinaryIO, path: Path) -> Image.Image:
-    start = file.read(4)
+    start = file.read(HEAD)
     file.seek(0)
     if not start:
         raise ImageProblem(f"{path.name} has 0 bytes; copy it again")
+    boxes = boxed_kind(start)
+    if boxes == "sequence":
+        raise ImageProblem(f"{path.name} is a sequence of images{WHICH}")
+    if boxes == "HEIF":
+        let_pillow_read_heif()
+    formats = [name for name in FORMATS if (name == boxes if boxes else name not in BOXED)]
     with _explained(path, "can not be opened"):
         try:
-            return Image.open(file, formats=FORMATS)
+            return Image.open(file, formats=formats)
         except UnidentifiedImageError as problem:
-            kind = next((kind for first, kind in SIGNATURES.items() if start.startswith(first)), None)
+            kind = boxes or next((kind for first, kind in SIGNATURES.items() if start.startswith(first)), None)
             if kind is None:
                 file.seek(0)
                 other = mistaken_for(file.read(HEAD))
@@ -237,10 +246,7 @@ def _check_promise(image: Image.Image, samples: Samples, path: Path, *, max_pixe
     if problem := mode_problem(image, samples):
         raise ImageProblem(f"{path.name} {problem}")
     if _has_rivals(image):
-        raise ImageProblem(
-            f"{path.name} is an animation or has several pages, and nothing says which of them is meant; "
-            "save that one as an image of its own"
-        )
+        raise ImageProblem(f"{path.name} is an animation or has several pages{WHICH}")
 
 
 def _header(image: Image.Image, path: Path, *, expected_size: tuple[int, int] | None) -> ImageHeader:
@@ -258,6 +264,7 @@ def _header(image: Image.Image, path: Path, *, expected_size: tuple[int, int] | 
 
 
 def _orientation(image: Image.Image) -> int:
+    undo_no_orientation_twice(image)
     try:
         value = image.getexif().get(ORIENTATION_TAG, 1)
         return int(value) if value in UPRIGHT else 1
@@ -273,8 +280,8 @@ def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
 
 def _has_rivals(image: Image.Image) -> bool:
     """Whether the file holds further images of equal standing: frames or pages, not previews or smaller copies."""
-    if image.format == "MPO":
-        return False  # the format says that the first is the photo
+    if image.format in ("MPO", "HEIF"):
+        return False  # the format says that the first is the photo, or which one is
     try:
         if not getattr(image, "is_animated", False):
             return False

@@ -9,6 +9,7 @@ Shapes: N texts, images or masks, L tokens, D embedding width, S the model's ima
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,15 +171,26 @@ class Clip:
             Refused: the images are too narrow, see `prepare_images`.
             ValueError: not a batch of RGB images.
         """
+        return self.encode_prepared(self.prepared(images_N3HW, crop=crop), unit=unit)
+
+    @torch.inference_mode()
+    def prepared(self, images_N3HW: Tensor, *, crop: Crop) -> Tensor:
+        """Images of one size as the network wants them, images_N3SS, float32, on its device; raises as above."""
         if images_N3HW.ndim != 4 or images_N3HW.shape[1] != 3:
             raise ValueError(f"images must be N x 3 x H x W, not {tuple(images_N3HW.shape)}")
         if len(images_N3HW) == 0:
+            return torch.zeros(0, 3, self.image_size, self.image_size)
+        prepare = partial(prepare_images, size=self.image_size, crop=crop, preparation=self.preparation)
+        return torch.cat([prepare(part.to(self.device)) for part in images_N3HW.split(IMAGES_PER_BATCH)])
+
+    @torch.inference_mode()
+    def encode_prepared(self, images_N3SS: Tensor, *, unit: bool = True) -> Tensor:
+        """Vectors features_ND, as `encode_images`, of images that are `prepared`, whatever their sizes were."""
+        if len(images_N3SS) == 0:
             return torch.zeros(0, self.width)
-        self.image_passes += len(images_N3HW)
-        parts = images_N3HW.split(IMAGES_PER_BATCH)
-        return torch.cat(
-            [self.model.encode_image(self._prepared(part, crop), normalize=unit).float().cpu() for part in parts]
-        )
+        self.image_passes += len(images_N3SS)
+        parts = images_N3SS.split(IMAGES_PER_BATCH)
+        return torch.cat([self.model.encode_image(part, normalize=unit).float().cpu() for part in parts])
 
     @torch.inference_mode()
     def encode_token_masked(self, image_3SS: Tensor, weights_NGG: Tensor, *, first: int) -> Tensor:
@@ -211,12 +223,7 @@ class Clip:
         with ExitStack() as hooks:
             for block in tower.transformer.resblocks[first:]:
                 hooks.enter_context(block.register_forward_pre_hook(weigh))
-            prepared_13SS = self._prepared(image_3SS[None], "center")
-            return self.model.encode_image(prepared_13SS).float().cpu()
-
-    def _prepared(self, images_N3HW: Tensor, crop: Crop) -> Tensor:
-        images_N3HW = images_N3HW.to(self.device)
-        return prepare_images(images_N3HW, size=self.image_size, crop=crop, preparation=self.preparation)
+            return self.model.encode_image(self.prepared(image_3SS[None], crop="center")).float().cpu()
 
 
 def load_clip(

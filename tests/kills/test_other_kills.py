@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.victim import HOW_OFTEN, TRIS_STAGES, Victim, compare
+from tests.kills.victim import OFTEN, TRIS_STAGES, Victim, compare
 
 TRAINED = ("tris_response_model", "refined_labels", "tris_segmenter")
 ROUGHLY = (
-    *((stage, 2) for stage in TRAINED),
+    ("refined_labels", 2),
     *(pytest.param(stage, 10, marks=pytest.mark.slow) for stage in (*TRAINED, "selected_responses")),
     pytest.param("response_maps", 2, marks=pytest.mark.slow),
 )
 """Response maps of a tiny world are over after a few kills."""
 
 
-@pytest.mark.parametrize("kills", HOW_OFTEN)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [OFTEN])
 def test_training_of_meres_survives_kills(victims: dict[int, Victim], tmp_path: Path, kills: int) -> None:
     compare(victims, tmp_path, "meres", kills=kills, before=())
 

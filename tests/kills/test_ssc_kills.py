@@ -18,7 +18,8 @@ def test_training_survives_kills(victims: dict[int, Victim], tmp_path: Path, kil
     compare(victims, tmp_path, "zs_bootstrap", kills=kills, before=before)
 
 
-@pytest.mark.parametrize("kills", HOW_OFTEN)
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [OFTEN])
 def test_correction_survives_kills(victims: dict[int, Victim], tmp_path: Path, kills: int) -> None:
     before = ("candidate_masks", "mask_choices", "zs_bootstrap")
     compare(victims, tmp_path, "corrected", kills=kills, before=before)

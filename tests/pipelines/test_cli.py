@@ -27,6 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     _, said = run("--help")
     names = "demo run add ui status report export segment serve results cost nouns places models doctor"
+    names += " experiments datasets knobs"
     for command in re.findall(r"\w+", names):
         assert f" {command} " in said
 
@@ -46,6 +47,27 @@ def test_an_unknown_experiment_is_refused_with_exit_code_1(run: Run, command: st
     assert code == 1
     assert "bsae" in said
     assert "Traceback" not in said
+
+
+def test_a_suite_takes_no_experiment_beside_it(run: Run) -> None:
+    code, said = run("run", "--suite", "ssc_table3", "-e", "base")
+    assert code == 2
+    assert "a suite says itself which experiments it runs" in said
+
+
+def test_a_suite_goes_on_behind_a_run_that_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def record(dataset: str, experiment: str, **_: object) -> bool:
+        ran.append(experiment)
+        return experiment != "base"
+
+    monkeypatch.setattr("pipelines.commands.run.run_experiment", record)
+    code, said = run("run", "--suite", "ssc_table3")
+    assert code == 1
+    assert ran == ["base", "red_ellipse", "gl_clip_detector", "small_clip"]
+    assert "run 2 of 4: red_ellipse, until choice_scores" in said
+    assert said.count("done; see") == 3
 
 
 def test_a_pair_that_nobody_asked_for_is_told_how_to_ask(run: Run) -> None:
@@ -110,7 +132,9 @@ def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkey
 def test_a_comparison_with_what_nobody_asked_for_is_refused(run: Run) -> None:
     code, said = run("report", "--compare", "-e", "red_ellipse")
     assert code == 1
-    assert "no experiment red_ellipse to compare with on data set toyref; its experiments: base" in said
+    assert (
+        "experiment red_ellipse was not asked for on data set toyref: `wordmask run -d toyref -e red_ellipse`" in said
+    )
 
 
 def test_an_unknown_table_is_told_which_there_are(run: Run) -> None:

@@ -40,14 +40,25 @@ def test_a_help_text_and_a_wrong_option_wait_for_nothing(words: list[str], expec
     assert not modules & (HEAVY | {"pydantic", "yaml", "pipelines.config.yaml_files"})
 
 
-@pytest.mark.parametrize(("words", "expected"), [(["status"], 0), (["status", "-e", "bsae"], 1)])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["status"], 0),
+        (["status", "-e", "bsae"], 1),
+        (["run", "-e", "bsae"], 1),
+        (["run", "--set", "mask_choices.sigma=-1"], 1),
+        (["experiments"], 0),
+        (["datasets"], 0),
+        (["knobs", "mask_choices"], 0),
+    ],
+)
 def test_the_state_of_an_experiment_is_told_without_dagster_and_without_tables(words: list[str], expected: int) -> None:
     code, modules = modules_after(*words)
     assert code == expected
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("words", [["report", "--compare"], ["results", "--table", "9"]])
+@pytest.mark.parametrize("words", [["report", "--compare"], ["results", "--table", "9"], ["plan"]])
 def test_what_is_only_read_does_without_dagster_and_torch(words: list[str]) -> None:
     _, modules = modules_after(*words)
     assert not modules & {"dagster", "torch", "spacy", "transformers", "sqlalchemy"}

@@ -218,6 +218,7 @@ def test_the_manifest_says_what_made_the_artifact_and_its_content_digest_does_no
     toy.run("seeds", accumulate=4)
     artifact = toy.store.resolve(key_of("seeds"))
     machine, content = artifact.manifest.extra["machine"], artifact.content_digest
+    assert 0 <= artifact.manifest.extra["seconds"] < 60
     assert (machine["device"], machine["precision"], machine["accumulate"]) == (None, None, 4)
     assert {"python", "torch", "numpy", "pyarrow", "spacy"} <= set(artifact.manifest.versions)
     toy.run("seeds", accumulate=2, force=True)

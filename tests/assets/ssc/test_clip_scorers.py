@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from assets.data.tables import ImageRow, Referent
 from assets.framework.stage import own_recipe
 from assets.ssc.candidate_masks import candidate_row
-from assets.ssc.clip_scorers import GlobalLocalScorer, PromptedScorer, Scorer, open_scorer
+from assets.ssc.clip_scorers import GlobalLocalScorer, PromptedScorer, Scorer, Shown, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.mask_choices import ChoiceByScore
 from assets.ssc.offers import Offered
@@ -42,7 +42,7 @@ def scorer() -> GlobalLocalScorer:
 
 def test_a_candidate_is_seen_in_its_picture_and_cut_out(scorer: GlobalLocalScorer) -> None:
     clip, image, side = scorer.clip, to_tensor(SCENE), scorer.clip.image_size
-    seen_ND = scorer.images(SCENE, MASKS)
+    (seen_ND,) = scorer.images([(SCENE, MASKS)])
     whole_1D = clip.encode_images(resized_to_square(image, side=side)[None], crop="center", unit=False)
     crops_ND = clip.encode_images(
         masked_crops(image, np.stack([mask.mask.decode() for mask in MASKS]), side=side), crop="center", unit=False
@@ -50,7 +50,7 @@ def test_a_candidate_is_seen_in_its_picture_and_cut_out(scorer: GlobalLocalScore
     # the first mask covers all, so that nothing is masked in its picture
     torch.testing.assert_close(seen_ND[0], 0.95 * whole_1D[0] + 0.05 * crops_ND[0], atol=1e-4, rtol=1e-4)
     only_crops = GlobalLocalScorer(clip=clip, parse=scorer.parse, share=0.0)
-    torch.testing.assert_close(only_crops.images(SCENE, MASKS), crops_ND, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(only_crops.images([(SCENE, MASKS)])[0], crops_ND, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(normalize(seen_ND[1], dim=0), normalize(seen_ND[2], dim=0), atol=1e-3)
 
 
@@ -68,8 +68,8 @@ class Fixed:
     def texts(self, expressions: Sequence[str]) -> torch.Tensor:
         return torch.tensor([self.embedded[text] for text in expressions])
 
-    def images(self, _: Any, masks: Sequence[CandidateRow]) -> torch.Tensor:
-        return torch.eye(3)[[mask.candidate for mask in masks]]
+    def images(self, shown: Sequence[Shown]) -> list[torch.Tensor]:
+        return [torch.eye(3)[[mask.candidate for mask in masks]] for _, masks in shown]
 
 
 def test_each_sentence_takes_its_own_best_and_the_object_the_best_of_the_mean() -> None:
@@ -118,7 +118,7 @@ def test_a_knob_may_name_the_smaller_clip_which_has_no_tokens_to_mask() -> None:
     small = ChoiceKnobs(clip="embedded/clip_rn")
     assert small.models() == ("embedded/clip_rn",)
     scorer, usual = (open_scorer(knobs, Runtime(threads=1)) for knobs in (small, ChoiceKnobs()))
-    assert scorer.images(SCENE, MASKS).shape[1] == scorer.texts(["a cup"]).shape[1]
+    assert scorer.images([(SCENE, MASKS)])[0].shape[1] == scorer.texts(["a cup"]).shape[1]
     assert not torch.allclose(scorer.texts(["a cup"]), usual.texts(["a cup"]), atol=1e-2)
     with pytest.raises(ValueError, match="vision transformer"):
         open_scorer(small.model_copy(update={"rule": "global_local"}), Runtime(threads=1))

@@ -54,7 +54,7 @@ def test_an_object_with_one_large_candidate_takes_it_from_others() -> None:
     texts = {"first": torch.tensor([1.0, 0.0]), "second": torch.tensor([0.8, 0.6])}
     scorer = SimpleNamespace(
         texts=lambda said: torch.stack([texts[one] for one in said]),
-        images=lambda _, masks: [views[mask.candidate] for mask in masks],
+        images=lambda shown: [[views[mask.candidate] for mask in masks] for _, masks in shown],
     )
     competing = offer((4, 7), (4, 8))
     small = [replace(one, area=1 if one.candidate == 7 else 9) for one in competing.candidates[0]]

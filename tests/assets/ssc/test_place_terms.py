@@ -34,8 +34,9 @@ def scorer(**similar: float) -> Any:
     views = {4: 0.20, 7: 0.21, 9: 0.20, 11: 0.0}
     return SimpleNamespace(
         texts=lambda said: torch.tensor([[1.0, 0.0]] * len(said)),
-        images=lambda _, masks: [
-            torch.tensor([views[mask.candidate], (1 - views[mask.candidate] ** 2) ** 0.5]) for mask in masks
+        images=lambda shown: [
+            [torch.tensor([views[mask.candidate], (1 - views[mask.candidate] ** 2) ** 0.5]) for mask in masks]
+            for _, masks in shown
         ],
     )
 

@@ -57,6 +57,7 @@ def last(experiment: str) -> StageInstance:
     return planned("little", experiment)[-1]
 
 
+@pytest.mark.slow
 def test_a_simulated_teacher_goes_into_candidates_and_choices(finish: Finish, run: Run, home: Path) -> None:
     config = last("taught").source.config
     choices, candidates = simulate(config, home / "simulated", wrong=0.3)

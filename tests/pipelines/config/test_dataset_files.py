@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.refusal import Refused
 from pipelines.config.dataset_files import PlannedDataset, ask_for, read_datasets, write_dataset
 from pipelines.config.yaml_files import dataset_folders
-from pipelines.graph.load import load_plan, planned
+from pipelines.graph.build import build_defs
+from pipelines.graph.load import load_plan, planned, read_plan
 from tests.pipelines.planning import write_files
 
 Pictures = Callable[[Sequence[str]], Path]
@@ -223,6 +225,39 @@ def test_a_broken_memory_of_what_was_asked_for_is_named(home: Path) -> None:
         with pytest.raises(Refused, match=r"(?s)Mend asked\.yaml or delete it"):
             refused()
     assert (home / "asked.yaml").read_bytes() == written
+
+
+FINER: dict[str, Any] = {"extends": "base", "targets": ["choice_scores"], "knobs": {"mask_choices": {"sigma": 0.01}}}
+
+
+def owners(stage: str) -> set[str]:
+    return {one.experiment for one in load_plan() if one.stage.name == stage and "finer" in one.used_by}
+
+
+@pytest.mark.parametrize("came_by", ["asking", "pages"])
+def test_who_comes_later_takes_no_asset_away_whatever_it_is_called(home: Path, came_by: str) -> None:
+    for name in ("finer", "aaa"):
+        write_files(home / "experiments", {name: {**FINER, "datasets": ["toyref"]}})
+        if came_by == "asking":
+            ask_for("toyref", [name])
+        else:  # as they are opened
+            build_defs()
+    assert owners("mask_choices") == {"finer"}
+    assert owners("candidate_masks") == {"base"}
+    write_files(home / "experiments", {"a_parent": FINER, "finer": {"extends": "a_parent", "datasets": ["toyref"]}})
+    ask_for("toyref", ["a_parent"])
+    assert owners("mask_choices") == {"finer"}
+    (home / "owners.yaml").unlink()
+    assert owners("mask_choices") == {"a_parent"}  # nobody came first: parents before children, else by name
+
+
+def test_a_broken_memory_of_who_came_first_is_named_and_the_rest_loads(home: Path) -> None:
+    write_files(home, {"owners": {"toyref": 3}})
+    assert wanted() == {"base", "correct", "tris", "meres"}
+    assert "owners.yaml" in str(read_plan().left_out)
+    build_defs()
+    with pytest.raises(Refused, match=r"Mend owners\.yaml or delete it; it only says whose the assets are"):
+        ask_for("toyref", ["red_ellipse"])
 
 
 def test_a_data_set_that_asks_for_an_unknown_experiment_is_refused(home: Path) -> None:

@@ -27,5 +27,7 @@ def test_a_run_may_end_in_a_stage_with_what_it_needs(tmp_path: Path) -> None:
     names = [instance.stage.name for instance in leading_to("noun_phrases", instances)]
     assert names == ["dataset_index", "references", "noun_phrases"]
     assert leading_to(None, instances) == instances
-    with pytest.raises(Refused, match="no stage is called report"):
+    with pytest.raises(Refused, match="there is no stage here that is called report"):
         leading_to("report", instances)
+    with pytest.raises(Refused, match="no stage is called noun_phrase; did you mean noun_phrases"):
+        leading_to("noun_phrase", instances)

@@ -1,0 +1,130 @@
+"""The gallery as a folder that a browser opens from the disk: a page, its script, data as scripts, small pictures.
+
+A browser lets a page on the disk neither fetch files nor load modules: data are classic scripts that call a function.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from assets.data.images import READERS, Pixels, ahead
+from assets.data.tables import ImageRow
+from assets.reports.gallery.chunks import IMAGES, chunks_of, count_of
+from assets.reports.gallery.index import Places, index_columns, places_of
+from assets.reports.gallery.reading import Gallery
+from assets.reports.html import render
+from resources.datasets import ImageChangedError
+from storage.digest import digest
+from storage.outputs import Outputs, outputs
+
+SIDE = 320
+"""Of a small picture, the longer one, pixels."""
+QUALITY = 80
+"""Of its JPEG."""
+SHELL = ("gallery.js", "gallery.css")
+INDEX, PAGE = "/data/index.js", "/index.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What was written."""
+
+    page: Path
+    expressions: int
+    images: int
+    drawn: int
+    """Small pictures that were not there yet."""
+    lost: tuple[str, ...]
+    """Images that cannot be shown, since they changed."""
+
+
+def write_gallery(gallery: Gallery, folder: Path, read: Callable[[ImageRow], Pixels]) -> Written:
+    """Write a folder of the data set's name into `folder`; small pictures that are there are kept.
+
+    Args:
+        gallery: what is shown.
+        folder: a person's own; what lies there and is not of this gallery stays, and one beside it is taken.
+        read: the pixels of an image as the stages saw it.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    places = places_of(gallery)
+    images = {f"/{_thumb(image)}": image for image in map(gallery.images.__getitem__, places.images)}
+    chunks = [_chunk_name(number) for number in range(count_of(places))]
+    endings = [PAGE, *(f"/{name}" for name in SHELL), INDEX, *chunks, *images]
+    with outputs(folder, gallery.dataset, endings, of=digest(["gallery", gallery.dataset])) as out:
+        lacking = {ending: image for ending, image in images.items() if not out.path(ending).exists()}
+        lost = _draw(out, lacking, read)
+        _write_data(out, gallery, places, lost)
+        out.keep_only(endings)
+        return Written(
+            page=out.path(PAGE),
+            expressions=len(gallery.rows),
+            images=len(places.images),
+            drawn=len(lacking) - len(lost),
+            lost=tuple(lost.values()),
+        )
+
+
+def _chunk_name(number: int) -> str:
+    return f"/data/masks-{number:05}.js"
+
+
+def _thumb(image: ImageRow) -> str:
+    """Named by content, never by the file: another image, or another size, is another picture."""
+    return f"thumbs/{image.sha256}-{SIDE}.jpg"
+
+
+def _write_data(out: Outputs, gallery: Gallery, places: Places, lost: Mapping[str, str]) -> None:
+    """Everything but pictures; the page at last, so that it is there when all is."""
+    for number, content in enumerate(chunks_of(gallery, places)):
+        out.write(_chunk_name(number), _script("chunk", number, content))
+    shown = {image_id: gallery.images[image_id] for image_id in places.images}
+    thumbs = {image_id: None if image.sha256 in lost else _thumb(image) for image_id, image in shown.items()}
+    index = {**index_columns(gallery, places, thumbs), "imagesPerChunk": IMAGES, "side": SIDE}
+    out.write(INDEX, _script("index", index))
+    for name in SHELL:
+        out.write(f"/{name}", files("assets.reports").joinpath("gallery", name).read_bytes())
+    out.write(PAGE, render("gallery.html.j2", index=index).encode())
+
+
+def _script(function: str, *arguments: Any) -> bytes:
+    """A call of the page's function. All but ASCII is escaped; the data are no markup, whatever they hold."""
+    given = ", ".join(json.dumps(one, separators=(",", ":"), allow_nan=False) for one in arguments)
+    return f"wordmask.{function}({given.replace('<', chr(92) + 'u003c')});\n".encode()
+
+
+def _draw(out: Outputs, lacking: Mapping[str, ImageRow], read: Callable[[ImageRow], Pixels]) -> dict[str, str]:
+    """Small pictures; hash -> name of the images that changed, of which there is none."""
+    lost: dict[str, str] = {}
+
+    def small(item: tuple[str, ImageRow]) -> tuple[str, ImageRow, bytes | None]:
+        try:
+            return (*item, thumbnail(read(item[1])))
+        except ImageChangedError:
+            return (*item, None)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        drawn: Iterator[tuple[str, ImageRow, bytes | None]] = ahead(pool, small, lacking.items(), at_most=2 * READERS)
+        for ending, image, content in drawn:
+            if content is None:
+                lost[image.sha256] = image.image_file
+            else:
+                out.write(ending, content)
+    return lost
+
+
+def thumbnail(pixels: Pixels) -> bytes:
+    """A JPEG without anything of the file that the pixels came from."""
+    picture, buffer = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return buffer.getvalue()
