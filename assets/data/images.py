@@ -66,8 +66,9 @@ def per_image(
         How the tasks came about.
     """
 
-    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Callable[[], list[R]]]:
-        rows = [row for payload, pixels in asked for row in compute(payload, pixels)]
+    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Found[R]]:
+        ((payload, pixels),) = asked
+        rows = list(compute(payload, pixels))
         return [lambda: rows]
 
     return per_batch(work, table, tasks, found, size=1)
@@ -90,8 +91,12 @@ def per_batch(
         compute: (payload, pixels) of up to `size` tasks -> for each of them what gives its rows, called in a thread of
             its own while the next batch is computed. Both may raise `Refused`; tasks that are refused together are
             asked for one by one.
-        size: tasks of a batch, in their order.
+        size: tasks of a batch, in their order; halved where the device's memory does not hold them.
     """
+    if size > 1:
+        from resources.models.batches import Batches  # brings torch, which stages that only read do without
+
+        compute = Batches(compute, runtime=work.runtime, size=size)
 
     def rows(asked: Sequence[ImageTask[T]]) -> Iterator[Rows | Quarantined]:
         dataset = work.dataset

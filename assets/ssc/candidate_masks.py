@@ -19,7 +19,7 @@ from assets.ssc.tables import CANDIDATES, QUERIES, REWORDED, CandidateRow, Query
 from assets.ssc.teacher_candidates import candidates_of_teacher
 from ops.refusal import Refused
 from ops.ssc.detections import Detections, best_of_three, mask_nms
-from resources.models.batches import Batches, passes
+from resources.models.batches import passes
 from resources.models.concepts import ConceptSegmenter
 from resources.models.detection import Detector, Found, Thresholds
 from resources.models.loading import open_concepts, open_detector, open_segmenter
@@ -95,10 +95,9 @@ def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Everything | D
 
 def fill(work: Work, tasks: Sequence[ImageTask[Query]], find: "Everything | Detected | OfConcepts") -> Tally:
     """The table of candidates; several images share a pass where the models are published ones."""
-    size = find.images_at_once() if isinstance(find, Detected) else 1
-    if size == 1 or not isinstance(find, Detected):
-        return per_image(work, CANDIDATES, tasks, find)
-    return per_batch(work, CANDIDATES, tasks, Batches(find.several, runtime=work.runtime, size=size), size=size)
+    if isinstance(find, Detected):
+        return per_batch(work, CANDIDATES, tasks, find.several, size=find.images_at_once())
+    return per_image(work, CANDIDATES, tasks, find)
 
 
 @dataclass(frozen=True, kw_only=True)

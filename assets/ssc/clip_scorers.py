@@ -4,7 +4,7 @@ Shapes: N candidates, S expressions, D embedding width.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -28,7 +28,7 @@ from ops.ssc.gl_clip import (
 )
 from ops.ssc.nouns import Parse
 from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
-from resources.models.batches import passes
+from resources.models.batches import InPrecision, passes
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.refs import ModelRef
@@ -37,8 +37,6 @@ from resources.runtime import Runtime
 
 Shown = tuple[Pixels, Sequence[CandidateRow]]
 """An image and candidates of it, of which there is one at least."""
-InPrecision = Callable[[], AbstractContextManager[None]]
-"""Entered for each pass of a network."""
 
 
 class Scorer(Protocol):

@@ -1,7 +1,7 @@
 """Baseline "G-DINO + SAM": the detector is asked for the expression itself (S+S+C spec 3.6)."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from assets.ssc.knobs import GroundedKnobs
 from assets.ssc.tables import GROUNDED, GroundedRow
 from ops.refusal import Refused
 from ops.ssc.detections import best_of_three
-from resources.models.batches import passes
+from resources.models.batches import InPrecision, passes
 from resources.models.detection import Detector
 from resources.models.loading import open_detector, open_segmenter
 from resources.models.segmentation import Segmenter
@@ -50,8 +50,7 @@ class Grounding:
     detector: Detector
     segmenter: Segmenter
     log: Callable[[str], None]
-    in_precision: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Entered for each pass of the networks."""
+    in_precision: InPrecision = nullcontext
 
     def __call__(self, referent: Referent, pixels: Pixels) -> list[GroundedRow]:
         """A mask for each expression of a referent; an empty one where the detector cannot be asked for it."""

@@ -51,7 +51,6 @@ from ops.ssc.mask_selection import (
 )
 from ops.ssc.matching import match
 from ops.ssc.plurals import Said, agreed, numbers_said, several_best
-from resources.models.batches import Batches
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.spacy_parser import parse_all
@@ -91,10 +90,9 @@ def mask_choices(work: Work) -> Outcome:
 
 def fill(work: Work, table: Table[ChoiceRow], tasks: Sequence[ImageTask[Offered]], decide: Decide) -> Tally:
     """The table of choices; several images share a pass where the CLIP is a published one."""
-    size = decide.scorer.at_once if isinstance(decide, ChoiceByScore) else 1
-    if size == 1 or not isinstance(decide, ChoiceByScore):
-        return per_image(work, table, tasks, decide)
-    return per_batch(work, table, tasks, Batches(decide.several, runtime=work.runtime, size=size), size=size)
+    if isinstance(decide, ChoiceByScore):
+        return per_batch(work, table, tasks, decide.several, size=decide.scorer.at_once)
+    return per_image(work, table, tasks, decide)
 
 
 def decider(

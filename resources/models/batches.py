@@ -1,10 +1,12 @@
 """Passes of published networks that several images share: as many as the memory holds, in the precision asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from resources.runtime import Precision, Runtime
@@ -19,6 +21,10 @@ ENCODERS = (
     "owlvit.vision_model",
 )
 """What the packages call the part that reads images."""
+Image = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+InPrecision = Callable[[], AbstractContextManager[None]]
+"""Entered for each pass of a network, see `passes`."""
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -56,6 +62,20 @@ class Batches(Generic[T, R]):
         torch.cuda.empty_cache()
         self.size = (tried + 1) // 2
         self._runtime.note({"batch": str(self.size)})
+
+
+def in_shapes(
+    compute: Callable[[Sequence[Image], Sequence[T]], Sequence[R]], images: Sequence[Image], asked: Sequence[T]
+) -> list[R]:
+    """What `compute` gives for each image and what is asked of it, called once for all images of a shape."""
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(images):
+        rows.setdefault(image.shape, []).append(row)
+    found: dict[int, R] = {}
+    for alike in rows.values():
+        part = compute([images[row] for row in alike], [asked[row] for row in alike])
+        found |= dict(zip(alike, part, strict=True))
+    return [found[row] for row in range(len(images))]
 
 
 @contextmanager

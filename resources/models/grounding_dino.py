@@ -26,9 +26,9 @@ from transformers import BertTokenizer
 
 from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
+from resources.models.batches import in_shapes
 from resources.models.detection import RawDetections
 from resources.models.grounding_text import build_phrase_bert, read_bert_sizes, read_tokenizer
-from resources.models.image_batches import by_shape
 from resources.models.pixel_boxes import pixel_corners
 from resources.models.refs import ModelRef
 from resources.models.weights import building, load_strictly, named, read_torch, renamed
@@ -123,11 +123,7 @@ class GroundingDino:
         """As `CaptionModel.score`."""
         if not self.together:
             return [self.detect(image, text) for image, text in zip(images, captions, strict=True)]
-        found: dict[int, RawDetections] = {}
-        for rows in by_shape(images):
-            part = self._score_alike([images[row] for row in rows], [captions[row] for row in rows])
-            found |= dict(zip(rows, part, strict=True))
-        return [found[row] for row in range(len(images))]
+        return in_shapes(self._score_alike, images, captions)
 
     def detect(self, image_HW3: NDArray[np.uint8], caption_text: str) -> RawDetections:
         """Score every query of the network against every token of the caption.

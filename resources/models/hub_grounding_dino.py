@@ -15,9 +15,9 @@ from transformers import GroundingDinoForObjectDetection, MMGroundingDinoForObje
 from transformers.models.grounding_dino.modeling_grounding_dino import SPECIAL_TOKENS
 
 from ops.refusal import Refused
+from resources.models.batches import in_shapes
 from resources.models.detection import Image, RawDetections
 from resources.models.hub_kinds import GROUNDING_DINO, MM_GROUNDING_DINO, model_type
-from resources.models.image_batches import by_shape
 from resources.models.pixel_boxes import pixel_corners
 from resources.models.pretrained_folder import (
     demand_wide,
@@ -49,11 +49,7 @@ class HubGroundingDino:
 
     def score(self, images: Sequence[Image], captions: Sequence[str]) -> list[RawDetections]:
         """As `CaptionModel.score`."""
-        found: dict[int, RawDetections] = {}
-        for rows in by_shape(images):
-            part = self._score_alike([images[row] for row in rows], [captions[row] for row in rows])
-            found |= dict(zip(rows, part, strict=True))
-        return [found[row] for row in range(len(images))]
+        return in_shapes(self._score_alike, images, captions)
 
     @torch.inference_mode()
     def _score_alike(self, images: Sequence[Image], captions: Sequence[str]) -> list[RawDetections]:

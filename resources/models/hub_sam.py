@@ -23,6 +23,7 @@ from transformers import EdgeTamModel, Sam2Model, SamHQModel, SamModel
 from resources.models.hub_kinds import EDGETAM, SAM, SAM_2, SAM_HQ, demand_served
 from resources.models.pretrained_folder import demand_wide, read_image_processor, read_pretrained
 from resources.models.segmentation import (
+    BOXES_AT_ONCE,
     Boxes,
     EverythingSettings,
     Image,
@@ -35,8 +36,6 @@ from resources.models.segmentation import (
 
 CLASSES: Mapping[tuple[str, ...], Any] = {SAM: SamModel, SAM_HQ: SamHQModel, SAM_2: Sam2Model, EDGETAM: EdgeTamModel}
 """Values of `model_type` -> transformers' class."""
-BOXES_AT_ONCE = 32
-"""Prompts of one call of the decoder; masks at SAM's 1024 pixels take 12 MB each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from transformers import Owlv2ForObjectDetection, OwlViTForObjectDetection
 from ops.refusal import Refused
 from ops.ssc.captions import Reworded, canonical_name
 from ops.ssc.detections import keep_detections, top_box
+from resources.models.batches import in_shapes
 from resources.models.detection import Found, Image, Thresholds, nothing_found
 from resources.models.hub_kinds import QUERIES, demand_served
-from resources.models.image_batches import by_shape
 from resources.models.pixel_boxes import pixel_corners
 from resources.models.pretrained_folder import (
     demand_wide,
@@ -106,11 +106,7 @@ class Queried:
         self, images: Sequence[Image], queries: Sequence[Sequence[str]]
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Boxes in pixels and the scores of each query for them, for each image."""
-        found: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        for rows in by_shape(images):
-            part = self._scores_alike([images[row] for row in rows], [queries[row] for row in rows])
-            found |= dict(zip(rows, part, strict=True))
-        return [found[row] for row in range(len(images))]
+        return in_shapes(self._scores_alike, images, queries)
 
     @torch.inference_mode()
     def _scores_alike(

@@ -24,6 +24,7 @@ from ops.refusal import Refused
 from resources.embedded.cards import load_embedded
 from resources.models.refs import EMBEDDED, ModelRef
 from resources.models.segmentation import (
+    BOXES_AT_ONCE,
     Boxes,
     EverythingSettings,
     Image,
@@ -36,8 +37,6 @@ from resources.models.segmentation import (
 from resources.models.weights import building, load_strictly, read_torch
 
 FULL_SIZES = ("vit_h", "vit_l", "vit_b")
-BOXES_AT_ONCE = 32
-"""Prompts of one call of a published decoder; masks at 1024 pixels take 12 MB each."""
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 

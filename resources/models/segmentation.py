@@ -20,6 +20,8 @@ Boxes = NDArray[np.float32]
 """(N, 4): x0, y0, x1, y1 in pixels."""
 Masks = tuple[NDArray[np.bool_], NDArray[np.float32]]
 """Masks and, of each, the IoU that the model predicts."""
+BOXES_AT_ONCE = 32
+"""Prompts of one call of a published decoder; masks at SAM's 1024 pixels take 12 MB each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from assets.data.tables import ExpressionRow
+from assets.reports.gallery.reading import Gallery
 from assets.reports.gallery.writing import write_gallery
 from tests.browser.test_ui import CHROMIUM, page  # noqa: F401  a fixture
 from tests.galleries import OBJECTS, grey, simulated
@@ -50,29 +52,8 @@ def until(page: Any, condition: str) -> None:  # noqa: F811
         time.sleep(0.03)
 
 
-@pytest.mark.timeout(200)
-def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_path: Path) -> None:  # noqa: F811
-    gallery = simulated(IMAGES)
-    attacked = gallery.rows[4]
-    gallery = replace(
-        gallery, rows=[replace(row, expression=ATTACK) if row is attacked else row for row in gallery.rows]
-    )
-    written = write_gallery(gallery, tmp_path, grey)
-    next(written.page.parent.glob("thumbs/*")).unlink()  # nor does the page fall over a picture that is gone
-    problems: list[str] = []
-    page.on("pageerror", lambda problem: problems.append(str(problem)))
-    page.set_viewport_size({"width": 1300, "height": 900})
-    page.add_init_script(f"({SHIFTS})()")
-    address = written.page.as_uri()
-    page.goto(address)
-    page.get_by_text(f"{IMAGES * OBJECTS**2} expressions").wait_for()
-    assert texts(page)[:5] == [row.expression for row in gallery.rows[:5]]
-    until(page, f"({PAINTED})('.row[id] canvas') > 5")
-    assert len(page.query_selector_all(".row")) < 30
-    assert page.evaluate("window.shifts") < 0.01
-    page.screenshot(path=tmp_path / "light.png")
-
-    # keyboard: the search, the list, one expression, the next, and back
+def read_by_keyboard(page: Any, gallery: Gallery) -> None:  # noqa: F811
+    """The search, the list, one expression, the next, and back."""
     page.keyboard.press("/")
     page.keyboard.type("herring")
     page.get_by_text(f"1 of {IMAGES * OBJECTS**2} expressions").wait_for()
@@ -104,7 +85,9 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.go_back()
     until(page, "!document.getElementById('one').open")
 
-    # filters, order, and an address that says all of it
+
+def filtered(page: Any, gallery: Gallery) -> tuple[str, ExpressionRow]:  # noqa: F811
+    """Filters, order, and an address that says all of it; with the row that it opens."""
     page.get_by_label("Split").select_option("val")
     page.get_by_label("Class").select_option("cup")
     page.get_by_label("Sort by").select_option("margin")
@@ -122,17 +105,22 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     page.get_by_role("button", name="Numbers").click()
     page.get_by_role("cell", name="model 0").wait_for()
     page.keyboard.press("Escape")
+    return linked, wanted[3]
 
+
+def linked_to_in_the_dark(page: Any, linked: str, opened: ExpressionRow, folder: Path) -> None:  # noqa: F811
     page.goto("about:blank")
     page.emulate_media(color_scheme="dark")
     page.goto(linked)
-    page.get_by_role("heading", name=wanted[3].expression).wait_for()
-    page.get_by_text(f"expression {wanted[3].sent_id},").wait_for()
+    page.get_by_role("heading", name=opened.expression).wait_for()
+    page.get_by_text(f"expression {opened.sent_id},").wait_for()
     assert page.get_by_label("Sort by").input_value() == "margin"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 23, 26)"
-    page.screenshot(path=tmp_path / "dark.png")
+    page.screenshot(path=folder / "dark.png")
     page.keyboard.press("Escape")
 
+
+def emptied_and_read_to_the_end(page: Any, gallery: Gallery) -> None:  # noqa: F811
     page.get_by_label("Reason").select_option("no candidate")
     page.get_by_text("No expression fits").wait_for()
     page.get_by_role("button", name="Clear all filters").click()
@@ -142,9 +130,39 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_p
     assert texts(page)[-1] == gallery.rows[-1].expression
     until(page, "[...document.querySelectorAll('.row[id] small')].some((one) => /no candidate/.test(one.textContent))")
 
+
+def fits_a_phone(page: Any, folder: Path) -> None:  # noqa: F811
     for width in (390, 320):
         page.set_viewport_size({"width": width, "height": 844})
-        page.screenshot(path=tmp_path / f"phone_{width}.png")
+        page.screenshot(path=folder / f"phone_{width}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate("[...document.querySelectorAll('.row[id]')].every((row) => row.scrollWidth <= innerWidth)")
+
+
+@pytest.mark.timeout(200)
+def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(page: Any, tmp_path: Path) -> None:  # noqa: F811
+    gallery = simulated(IMAGES)
+    attacked = gallery.rows[4]
+    gallery = replace(
+        gallery, rows=[replace(row, expression=ATTACK) if row is attacked else row for row in gallery.rows]
+    )
+    written = write_gallery(gallery, tmp_path, grey)
+    next(written.page.parent.glob("thumbs/*")).unlink()  # nor does the page fall over a picture that is gone
+    problems: list[str] = []
+    page.on("pageerror", lambda problem: problems.append(str(problem)))
+    page.set_viewport_size({"width": 1300, "height": 900})
+    page.add_init_script(f"({SHIFTS})()")
+    address = written.page.as_uri()
+    page.goto(address)
+    page.get_by_text(f"{IMAGES * OBJECTS**2} expressions").wait_for()
+    assert texts(page)[:5] == [row.expression for row in gallery.rows[:5]]
+    until(page, f"({PAINTED})('.row[id] canvas') > 5")
+    assert len(page.query_selector_all(".row")) < 30
+    assert page.evaluate("window.shifts") < 0.01
+    page.screenshot(path=tmp_path / "light.png")
+    read_by_keyboard(page, gallery)
+    linked, opened = filtered(page, gallery)
+    linked_to_in_the_dark(page, linked, opened, tmp_path)
+    emptied_and_read_to_the_end(page, gallery)
+    fits_a_phone(page, tmp_path)
     assert not problems
