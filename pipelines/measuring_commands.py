@@ -94,7 +94,7 @@ def worlds(
     ],
     beside: Annotated[list[str], typer.Option(help="Further ones, to compare with.")] = [],  # noqa: B006  read only
     size: Annotated[WorldSize, typer.Option(help="Of what is rendered for a style.")] = WorldSize.small,
-    framing: Annotated[Framing, typer.Option(help="How large objects are in it.")] = Framing.wide,
+    framing: Annotated[Framing, typer.Option(help="How large objects are in it.")] = Framing.close,
     seed: Annotated[int, typer.Option(min=0, help="Of its scenes.")] = 0,
 ) -> None:
     """Describe data sets in figures: areas, referents, sentences, place words, and how alike siblings are."""

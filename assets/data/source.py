@@ -15,7 +15,7 @@ class ToyWorld(Settings):
     style: Literal["toyref", "toyref+", "toyrefg"] = "toyref"
     size: Literal["tiny", "small", "base"] = "small"
     seed: Seed = 0
-    framing: Literal["wide", "close"] = "wide"
+    framing: Literal["wide", "close"] = "close"
     """Objects of about 3 % of the image, or of about a tenth of fewer pixels."""
 
     @property

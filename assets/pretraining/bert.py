@@ -1,6 +1,6 @@
 """Train the embedded BERT: masked words in sentences about toy scenes, and what a sentence says of its object.
 
-    python -m assets.pretraining.bert --out resources/embedded/bert --minutes 5
+    python -m assets.pretraining.bert
 
 From every word the attributes of the object that is meant are guessed, as far as the sentence lets on; no picture is
 seen. The vocabulary is every word of the toy sentences plus single characters, so that any text can be tokenised.
@@ -8,12 +8,8 @@ seen. The vocabulary is every word of the toy sentences plus single characters, 
 Shapes: N sentences, B of a batch, T word pieces, A attributes.
 """
 
-import argparse
-import shlex
 import string
-import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +25,17 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.training_script import add_framing, write_line
-from assets.pretraining.wall_clock_schedule import timed_steps
+from assets.pretraining.small_training import Budget, Log, card_of, finish, run_script, take_steps
 from ops.segmenters.lavt import EMBEDDED
-from resources.embedded.cards import save_embedded
+from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.swin_bert import Tokenizer, new_bert
 from resources.toyref.expressions import STYLES, describe, vocabulary
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing, Scene, render_scene
+from resources.toyref.scenes import Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 60_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 69_000_000
-SCENES_PER_MINUTE = 1000
-MOST_SCENES = 6000
+BUDGET = Budget(steps=4000, scenes=6000, held_out=200)
 BATCH = 96
 MASKED_SHARE = 0.2
 """Share of words to be guessed; of these 80 % are masked, 10 % replaced, 10 % left, as in BERT."""
@@ -120,70 +114,51 @@ def evaluate(model: Guesses, ids_NT: Tensor, mask_NT: Tensor, rows_NA: Tensor, l
     }
 
 
-def train(
-    out: Path, *, minutes: float, seed: int = 0, framing: Framing = "wide", log: Callable[[str], None]
-) -> dict[str, float]:
-    """Train for `minutes` (writing sentences and scoring come on top), write the folder `out`, return the scores."""
-    torch.manual_seed(seed)
-    start = time.monotonic()
-    rng = torch.Generator().manual_seed(seed)
+def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> None:
+    """Train, then write weights, card and vocabulary into `out`; `start` is the folder of a model to go on from."""
+    torch.manual_seed(budget.seed)
     tokenizer = Tokenizer(word_pieces(), max_tokens=EMBEDDED.max_tokens)
-    count = int(np.clip(SCENES_PER_MINUTE * minutes, 20, MOST_SCENES))
-    scenes = [(number, render_scene(number, framing=framing)) for number in range(FIRST_SEED, FIRST_SEED + count)]
+    scenes = [(number, render_scene(number)) for number in range(FIRST_SEED, FIRST_SEED + budget.scenes)]
     labels = label_lists([scene for _, scene in scenes])
     texts, rows_NA = sentences(scenes, labels)
     ids_NT, mask_NT = tokenizer.encode(texts)
-    log(f"{len(ids_NT)} sentences about {count} scenes in {time.monotonic() - start:.0f} s")
+    log(f"{len(ids_NT)} sentences about {len(scenes)} scenes")
     architecture = {"vocab_size": len(tokenizer.vocabulary), **ARCHITECTURE}
-    model = Guesses(new_bert(BertConfig(**architecture)), labels).train()
+    model = Guesses(new_bert(BertConfig(**architecture)), labels)
+    if start:
+        model.bert.load_state_dict(load_embedded(start)[0])
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    for tick in timed_steps(optimiser, minutes=minutes):
-        picks = torch.randint(len(ids_NT), (BATCH,), generator=rng)
-        hidden_BT, chosen_BT = hide(ids_NT[picks], rng, words=len(tokenizer.vocabulary))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        picks = torch.from_numpy(rng.integers(len(ids_NT), size=BATCH))
+        draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        hidden_BT, chosen_BT = hide(ids_NT[picks], draws, words=len(tokenizer.vocabulary))
         real_BT = mask_NT[picks].bool()
         with torch.autocast("cpu", torch.bfloat16):
             words, attributes = model(hidden_BT, mask_NT[picks])
         rows_MA = rows_NA[picks, None].expand(*real_BT.shape, -1)[real_BT]
         word_loss = F.cross_entropy(words[chosen_BT], ids_NT[picks][chosen_BT])
-        attributes_loss = attribute_loss([logit[real_BT] for logit in attributes], rows_MA, labels)
-        optimiser.zero_grad()
-        (word_loss + attributes_loss).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if tick.report:
-            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  words {word_loss:.3f}  attributes {attributes_loss:.2f}")
-    seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (200 if minutes >= 1 else 4))
-    texts, rows_NA = sentences([(number, render_scene(number, framing=framing)) for number in seeds], labels)
+        return word_loss + attribute_loss([logit[real_BT] for logit in attributes], rows_MA, labels)
+
+    history = take_steps(model, optimiser, loss, budget, folder=out, log=log)
+    seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + budget.held_out)
+    texts, rows_NA = sentences([(number, render_scene(number)) for number in seeds], labels)
     scores = evaluate(model, *tokenizer.encode(texts), rows_NA, labels)
-    log(f"{scores}")
     card = {
         "name": "embedded BERT",
         "model": "transformers' BertModel, small, without pooler",
-        "data": f"toyref sentences of all styles, scene seeds {FIRST_SEED} to {FIRST_SEED + count - 1}, "
+        "data": f"toyref sentences of all styles, scene seeds {FIRST_SEED} to {FIRST_SEED + budget.scenes - 1}, "
         "which no split uses",
+        **card_of("bert", budget, history, scores, start=start),
         "objective": "masked words; class, looks and standing of the object that a sentence means (no pictures)",
-        "command": shlex.join(["python", "-m", "assets.pretraining.bert", *sys.argv[1:]]),
-        "minutes": minutes,
-        "framing": framing,
-        "seed": seed,
-        "steps": tick.step + 1,
-        "seconds": round(time.monotonic() - start),
-        "scores": {name: round(value, 4) for name, value in scores.items()},
         "scored_on": f"sentences of scenes from seed {FIRST_HELD_OUT_SEED} on, attributes as far as they are said",
         "limits": "Knows the words of the toy sentences; other words fall into single letters.",
         "architecture": architecture,
-        "licence": "Apache-2.0",
     }
     save_embedded(out, model.bert.state_dict(), card)
     (out / "vocab.txt").write_text("\n".join(tokenizer.vocabulary) + "\n", encoding="utf-8")
-    return scores
+    finish(out, log=log)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Train the embedded BERT.")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    add_framing(parser)
-    options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, framing=options.framing, log=write_line)
+    run_script("bert", train, BUDGET)

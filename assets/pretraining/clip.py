@@ -1,6 +1,6 @@
 """Train the embedded CLIP: words and pictures of the toy world in one space, seen as the pipeline shows them.
 
-    python -m assets.pretraining.clip --out resources/embedded/clip_vit --minutes 15
+    python -m assets.pretraining.clip
 
 The views are objects under reverse blur (with the others of their class in the scene as hard negatives), crops, and
 whole scenes; the texts are toyref's sentences and "a photo of a <word>". How views are made is in `clip_views`.
@@ -8,7 +8,6 @@ whole scenes; the texts are toyref's sentences and "a photo of a <word>". How vi
 Shapes: B pairs of a batch, L tokens, S the model's image side.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,19 +22,18 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip_views import Picture, View, draw_picture, draw_views, prompted
-from assets.pretraining.training_script import SIDES, TrainingRun, run_script, with_earlier_runs
-from assets.pretraining.wall_clock_schedule import timed_steps
+from assets.pretraining.small_training import Budget, Log, card_of, finish, run_script, take_steps
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.clip import VOCABULARY, Clip, WordTokenizer, build_small_clip
 from resources.models.clip_images import prepare_images
 from resources.toyref.expressions import vocabulary
 from resources.toyref.predicates import SYNONYMS
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing
 
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 39_000_000
-SCENES_PER_MINUTE = 400
-MOST_SCENES = 4800
+BUDGET = Budget(steps=3200, scenes=5000, held_out=100)
+SIDE = 128
+"""Pixels along a side of what it sees, near those of the scenes."""
 UNKNOWN_RATE = 0.02
 """Share of words of a sentence that the model sees as unknown, so that it learns what to do about them."""
 
@@ -49,28 +47,31 @@ class Tower:
     """The network that reads pictures, and the scenes that it sees."""
 
     title: str
+    script: str
+    """Module of `assets.pretraining` that trains it."""
     vision: Mapping[str, Any]
     """open_clip's `vision_cfg`."""
     first_seed: int
-    """Of the toyref scenes of run 0."""
+    """Of its toyref scenes."""
     lesson: Lesson | None = None
     """What else it learns at every step."""
-    exams: Mapping[str, Callable[[Clip, Framing], float]] = field(default_factory=dict)
-    """Name -> further score in scenes of a framing: what the lesson is for."""
+    exams: Mapping[str, Callable[[Clip, int], float]] = field(default_factory=dict)
+    """Name -> further score on so many held-out scenes: what the lesson is for."""
 
 
 VIT = Tower(
     title="embedded CLIP with a ViT tower",
+    script="clip",
     vision={"patch_size": 16, "width": 128, "layers": 4, "head_width": 32},
     first_seed=PRETRAINING_SEEDS_START + 30_000_000,
 )
 
 
-def architecture(words: int, tower: Tower, framing: Framing = "wide") -> Architecture:
+def architecture(words: int, tower: Tower) -> Architecture:
     """The sizes of open_clip's `CLIP` for a vocabulary of that many ids."""
     return {
         "embed_dim": 128,
-        "vision_cfg": {"image_size": SIDES[framing], **tower.vision},
+        "vision_cfg": {"image_size": SIDE, **tower.vision},
         "text_cfg": {"context_length": 24, "vocab_size": words, "width": 128, "heads": 4, "layers": 2},
     }
 
@@ -134,11 +135,11 @@ def train_step(
     )
 
 
-def evaluate(clip: Clip, *, scenes: int, framing: Framing = "wide") -> dict[str, float]:
+def evaluate(clip: Clip, *, scenes: int) -> dict[str, float]:
     """Held-out scenes: which of the objects of one class does a sentence mean? And do words find their class?"""
     right, chance = defaultdict(list), []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed, framing=framing)
+        picture = draw_picture(seed)
         for members in picture.groups():
             images_NHW3 = np.stack([prompted(picture, index) for index in members])
             images_ND = clip.encode_images(torch.from_numpy(images_NHW3).permute(0, 3, 1, 2), crop="pad")
@@ -174,92 +175,48 @@ def projection_accuracy(clip: Clip) -> float:
     return float(np.mean([labels[i] == label for i, (_, label) in zip(nearest_W, words, strict=True)]))
 
 
-def train(
-    out: Path,
-    *,
-    minutes: float,
-    seed: int = 0,
-    start: Path | None = None,
-    framing: Framing = "wide",
-    log: Callable[[str], None],
-    tower: Tower = VIT,
-) -> dict[str, float]:
-    """Train for `minutes` (drawing and scoring come on top), write weights, card and vocabulary, return the scores.
-
-    Each seed has scenes of its own; `start` is the folder of an earlier run to go on from.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    began = time.monotonic()
+def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log, tower: Tower = VIT) -> None:
+    """Train, then write weights, card and vocabulary into `out`; `start` is the folder of a model to go on from."""
+    torch.manual_seed(budget.seed)
     words = training_words()
-    sizes = architecture(len(words) + 4, tower, framing)
+    sizes = architecture(len(words) + 4, tower)
     tokenizer = WordTokenizer(words, context_length=sizes["text_cfg"]["context_length"])
-    model = build_small_clip(sizes).train().to(memory_format=torch.channels_last)
+    model = build_small_clip(sizes).to(memory_format=torch.channels_last)
     if start:
         if (start / VOCABULARY).read_text(encoding="utf-8").split() != list(words):
             raise ValueError(f"{start} was trained with other words: train from the beginning")
         model.load_state_dict(load_embedded(start)[0])
-    count = int(np.clip(SCENES_PER_MINUTE * minutes, 12, MOST_SCENES))
-    first_scene = tower.first_seed + seed * MOST_SCENES
-    pictures = [draw_picture(first_scene + i, framing=framing) for i in range(count)]
-    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
-    steps = optimise(model, pictures, tokenizer, rng, minutes=minutes, lesson=tower.lesson, log=log)
-    scores = evaluate(Clip(model, tokenizer), scenes=200 if minutes >= 1 else 4, framing=framing)
-    scores |= {name: exam(Clip(model, tokenizer), framing) for name, exam in tower.exams.items()}
-    log(f"{scores}")
-    seconds = round(time.monotonic() - began)
-    run = TrainingRun(
-        minutes=minutes,
-        seed=seed,
-        first_scene=first_scene,
-        scenes=count,
-        steps=steps,
-        seconds=seconds,
-        framing=framing,
-    )
+    pictures = [draw_picture(tower.first_seed + number) for number in range(budget.scenes)]
+    log(f"{len(pictures)} scenes rendered")
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": 0.05},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        of_views = train_step(model, draw_views(pictures, rng), tokenizer, rng)
+        return of_views + tower.lesson(model, pictures, tokenizer, rng) if tower.lesson else of_views
+
+    history = take_steps(model, optimiser, loss, budget, folder=out, log=log)
+    clip = Clip(model.eval(), tokenizer)
+    scores = evaluate(clip, scenes=2 * budget.held_out)
+    scores |= {name: exam(clip, budget.held_out) for name, exam in tower.exams.items()}
     card = {
         "name": tower.title,
         "model": "open_clip's CLIP, small",
-        **with_earlier_runs(run, start=start),
-        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "data": f"toyref scenes of seeds {tower.first_seed} to {tower.first_seed + budget.scenes - 1}, "
+        "which no split uses",
+        **card_of(tower.script, budget, history, scores, start=start),
         "scored_on": f"toyref scenes from seed {FIRST_HELD_OUT_SEED} on: reverse blur with the objects' own masks, "
         "one decision per sentence among the objects of one class",
         "limits": "Knows toyref's words and drawings only; weak at positions and relations, as the published ones are.",
         "architecture": sizes,
-        "licence": "Apache-2.0",
     }
     save_embedded(out, model.state_dict(), card)
     (out / VOCABULARY).write_text("\n".join(words) + "\n", encoding="utf-8")
-    return scores
-
-
-def optimise(
-    model: open_clip.CLIP,
-    pictures: Sequence[Picture],
-    tokenizer: WordTokenizer,
-    rng: np.random.Generator,
-    *,
-    minutes: float,
-    lesson: Lesson | None,
-    log: Callable[[str], None],
-) -> int:
-    """Train until the time is over; returns the number of steps."""
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
-    for tick in timed_steps(optimiser, minutes=minutes):
-        loss = train_step(model, draw_views(pictures, rng), tokenizer, rng)
-        if lesson:
-            loss = loss + lesson(model, pictures, tokenizer, rng)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if tick.report:
-            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  loss {loss.item():.3f}")
-    return tick.step + 1
+    finish(out, log=log)
 
 
 if __name__ == "__main__":
-    run_script(train, minutes=15, description="Train the embedded CLIP with a ViT tower.")
+    run_script("clip_vit", train, BUDGET)

@@ -1,10 +1,9 @@
 """Train the embedded CLIP with a ResNet tower, which TRIS fine-tunes: the ViT's words, views and loss, and regions.
 
-    python -m assets.pretraining.clip_rn --out resources/embedded/clip_rn --minutes 9
+    python -m assets.pretraining.clip_rn
 
-The shipped one learned without regions for 9 minutes, then with them for 16 (`--start`, `--seed 1`). CLIP has
-seen so many pictures that the cells of its last map know what they show. The small one is told: in whole scenes the
-cells of an object, through the attention pool's value path, should match the object's sentences.
+CLIP has seen so many pictures that the cells of its last map know what they show. The small one is told: in whole
+scenes the cells of an object, through the attention pool's value path, should match the object's sentences.
 
 Shapes: B scenes, R objects of them, L tokens, D embedding width, C channels, S pixels a side, h x w cells.
 """
@@ -20,13 +19,13 @@ from torch.nn import functional as F
 
 from assets.pretraining.clip import FIRST_HELD_OUT_SEED, Tower, train
 from assets.pretraining.clip_views import Picture, Thing, draw_picture
-from assets.pretraining.training_script import run_script
+from assets.pretraining.small_training import Budget, run_script
 from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise, resize_image, to_tensor
 from resources.models.clip import Clip, Tokenizer
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing
 
+BUDGET = Budget(steps=1200, scenes=4000, held_out=100)
 SCENES, SIDE = 12, 256
 """Whole scenes of a step, squashed to squares as TRIS does."""
 NAME_SHARE = 0.3
@@ -79,11 +78,11 @@ def _means(masks_RHW: np.ndarray, cells_Chw: Tensor) -> Tensor:
     return weights_Rhw.flatten(1) @ cells_Chw.flatten(1).T.float()
 
 
-def pointing_accuracy(clip: Clip, framing: Framing = "wide", *, scenes: int) -> float:
+def pointing_accuracy(clip: Clip, scenes: int) -> float:
     """Share of sentences whose best cell has its centre in the object, on held-out scenes and without any training."""
     pool, hits = clip.model.visual.attnpool, []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed, framing=framing)
+        picture = draw_picture(seed)
         image_3SS = resize_image(to_tensor(picture.image_HW3), height=SIDE, width=SIDE)
         with torch.inference_mode():
             cells_Chw = image_maps(clip.model, normalise(image_3SS)[None])[-1][0]
@@ -102,11 +101,12 @@ def _centre(place: int, cells: Sequence[int], pixels: Sequence[int]) -> tuple[in
 
 RESNET = Tower(
     title="embedded CLIP with a ResNet tower",
+    script="clip_rn",
     vision={"patch_size": None, "width": 16, "layers": [1, 1, 1, 1]},
     first_seed=PRETRAINING_SEEDS_START + 70_000_000,
     lesson=region_loss,
-    exams={"pointing": partial(pointing_accuracy, scenes=60)},
+    exams={"pointing": pointing_accuracy},
 )
 
 if __name__ == "__main__":
-    run_script(partial(train, tower=RESNET), minutes=9, description="Train the embedded CLIP with a ResNet tower.")
+    run_script("clip_rn", partial(train, tower=RESNET), BUDGET)

@@ -1,10 +1,8 @@
 """Train the embedded CLIP that scores response maps in TRIS: the ViT that S+S has, gone on with masked images.
 
-    python -m assets.pretraining.clip_scorer --start resources/embedded/clip_vit \
-        --out resources/embedded/clip_judge --minutes 13
+    python -m assets.pretraining.clip_scorer --start resources/embedded/clip_vit
 
 Its folder and its name in the registry, `embedded/clip_judge`, stand in recipes and stay as they are.
-The shipped one first learned that whole scenes and pairs of objects are wrong, for 13 minutes, then as here for 7 more.
 
 TRIS hides pixels behind the mean colour, which the small ViT of S+S never saw. Here it sees whole scenes through masks,
 sharp or as coarse as a response map, and each sentence must find its object's mask among those of the other objects,
@@ -25,14 +23,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assets.pretraining.clip import FIRST_HELD_OUT_SEED, VIT, Tower, train
 from assets.pretraining.clip_views import Picture, draw_picture
-from assets.pretraining.training_script import run_script
+from assets.pretraining.small_training import Budget, run_script
 from ops.images import normalise, to_tensor
 from ops.segmenters.lavt_decoder import upsample
 from ops.tris.calibration import Scorer
 from resources.models.clip import Clip, Tokenizer
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing
 
+BUDGET = Budget(steps=400, scenes=3000, held_out=100)
 SCENES = 8
 GRIDS = (6, 8, 10)
 """Cells along a side of a coarse mask."""
@@ -87,11 +85,11 @@ def _seen(model: open_clip.CLIP, one: Picture, masks: Sequence[np.ndarray], rng:
     return F.normalize(found_VE.float(), dim=-1)
 
 
-def masked_choice(clip: Clip, framing: Framing = "wide", *, scenes: int) -> float:
+def masked_choice(clip: Clip, scenes: int) -> float:
     """Share of sentences that find their object among all of their scene, each behind its own mask; held-out scenes."""
     scorer, hits = Scorer(clip.model), []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        picture = draw_picture(seed, framing=framing)
+        picture = draw_picture(seed)
         labels = range(1, 1 + len(picture.things))
         masks_V1HW = torch.from_numpy(np.stack([picture.labels_HW == label for label in labels])).float()[:, None]
         with torch.inference_mode():
@@ -105,11 +103,12 @@ def masked_choice(clip: Clip, framing: Framing = "wide", *, scenes: int) -> floa
 
 JUDGE = Tower(
     title="embedded CLIP with a ViT tower, used to masked pictures",
+    script="clip_scorer",
     vision=VIT.vision,
     first_seed=PRETRAINING_SEEDS_START + 90_000_000,
     lesson=masked_loss,
-    exams={"masked choice": partial(masked_choice, scenes=60)},
+    exams={"masked choice": masked_choice},
 )
 
 if __name__ == "__main__":
-    run_script(partial(train, tower=JUDGE), minutes=12, description="Teach the embedded CLIP masked pictures.")
+    run_script("clip_judge", partial(train, tower=JUDGE), BUDGET)

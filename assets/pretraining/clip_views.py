@@ -16,7 +16,7 @@ import numpy.typing as npt
 from resources.toyref.expressions import Expression, describe
 from resources.toyref.predicates import SYNONYMS, named_by, nouns
 from resources.toyref.realisation import STYLES, TYPOS
-from resources.toyref.scenes import Framing, Scene, render_scene
+from resources.toyref.scenes import Scene, render_scene
 
 BLUR_VIEWS, CROP_VIEWS, SCENE_VIEWS = 29, 10, 9
 """Views of a batch by kind: about 60, 20 and 20 of a hundred."""
@@ -79,9 +79,9 @@ class View:
     """Every class word that is true of the view."""
 
 
-def draw_picture(seed: int, *, framing: Framing = "wide") -> Picture:
+def draw_picture(seed: int) -> Picture:
     """The toy scene of a seed, described in every style."""
-    scene = render_scene(seed, framing=framing)
+    scene = render_scene(seed)
     rng = np.random.default_rng([seed, 1])
     labels_HW = np.zeros(scene.image_HW3.shape[:2], np.uint8)
     for label, item in enumerate(scene.objects, start=1):

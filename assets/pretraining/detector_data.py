@@ -8,7 +8,7 @@ Shapes: B images, M objects, T tokens, h x w pixels after resizing.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,7 @@ from ops.ssc.captions import token_spans
 from resources.models.grounding_dino import DetectorSizes, normalise, resized_shape
 from resources.toyref.expressions import describe
 from resources.toyref.predicates import SYNONYMS, named_by
-from resources.toyref.scenes import CLASSES, Framing, Scene, SceneObject, render_scene
+from resources.toyref.scenes import CLASSES, Scene, SceneObject, render_scene
 
 SENTENCE_SHARE = 0.10
 SINGLE_SHARE = 0.20
@@ -129,19 +129,30 @@ class Asker:
         return Question(text=text, phrases=tuple((m.start(), m.end(), WORDS.index(m.group())) for m in found))
 
 
-def batches(
-    samples: Sequence[Sample], asker: Asker, tokenizer: BertTokenizer, *, size: int, seed: int
-) -> Iterator[Batch]:
-    """Endless augmented batches; every epoch visits each image once (but for incomplete batches), grouped by shape."""
-    for epoch in itertools.count():
-        rng = np.random.default_rng([seed, epoch])
-        groups: list[NDArray[np.int64]] = []
-        for shape in sorted({sample.pixels_hw3.shape for sample in samples}):
-            members = np.array([i for i, sample in enumerate(samples) if sample.pixels_hw3.shape == shape])
-            members = rng.permutation(members)[: len(members) // size * size]
-            groups += list(members.reshape(-1, size))
-        for index in rng.permutation(len(groups)):
-            yield make_batch([samples[i] for i in groups[index]], asker, tokenizer, rng)
+class BatchDrawer:
+    """Augmented batches of samples of one shape, which are drawn in proportion to how many there are."""
+
+    def __init__(self, samples: Sequence[Sample], tokenizer: BertTokenizer, *, size: int) -> None:
+        """Sort the samples by shape.
+
+        Raises:
+            ValueError: no shape has enough samples for a batch.
+        """
+        self.samples, self.tokenizer, self.size = samples, tokenizer, size
+        self.asker = Asker()
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for number, sample in enumerate(samples):
+            groups.setdefault(sample.pixels_hw3.shape, []).append(number)
+        self.groups = [np.array(members) for _, members in sorted(groups.items()) if len(members) >= size]
+        if not self.groups:
+            raise ValueError(f"{len(samples)} samples, of which no {size} share a shape: draw more")
+
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """A batch without repeated samples."""
+        counts = np.array([len(members) for members in self.groups])
+        members = self.groups[int(rng.choice(len(counts), p=counts / counts.sum()))]
+        chosen = rng.choice(members, self.size, replace=False)
+        return make_batch([self.samples[i] for i in chosen], self.asker, self.tokenizer, rng)
 
 
 def make_batch(samples: Sequence[Sample], asker: Asker, tokenizer: BertTokenizer, rng: np.random.Generator) -> Batch:
@@ -193,11 +204,11 @@ def _augment(sample: Sample, rng: np.random.Generator) -> tuple[NDArray[np.uint8
     return np.ascontiguousarray(pixels_hw3.clip(0, 255).astype(np.uint8)), boxes_M4
 
 
-def draw_samples(seeds: Sequence[int], *, sizes: DetectorSizes, framing: Framing = "wide") -> list[Sample]:
+def draw_samples(seeds: Sequence[int], *, sizes: DetectorSizes) -> list[Sample]:
     """Draw the scenes of `seeds`, each with some sentences about its objects."""
     samples = []
     for seed in seeds:
-        scene = render_scene(seed, framing=framing)
+        scene = render_scene(seed)
         rng = np.random.default_rng(seed)
         style = STYLES[seed % len(STYLES)]
         sentences = [

@@ -1,14 +1,13 @@
 """Train the embedded segmenter: a Sam of 0.7 million parameters that masks the objects of the toy world.
 
-    python -m assets.pretraining.segmenter --out resources/embedded/segmenter --minutes 14
+    python -m assets.pretraining.segmenter
 
 Targets are the visible parts of the objects. Prompts are boxes, moved as a detector's are, and some points.
 
 Shapes: B images and P prompts of a batch, M = 4 masks of a prompt, S the model's image side, G = S / 2 its mask side.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,19 +20,19 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 from torch.nn import functional as F
 
-from assets.pretraining.training_script import SIDES, TrainingRun, run_script, with_earlier_runs
-from assets.pretraining.wall_clock_schedule import timed_steps
+from assets.pretraining.small_training import Budget, Log, card_of, finish, run_script, take_steps
 from ops.boxes import tight_box
 from resources.embedded.cards import load_embedded, save_embedded
 from resources.models.sam import EMBEDDED_EVERYTHING, PIXEL_MEAN, PackageSam, SamShape, build_small_sam
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing, Scene, render_scene
+from resources.toyref.scenes import Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 20_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 29_000_000
-SCENES_PER_MINUTE = 500
-MOST_SCENES = 6000
+BUDGET = Budget(steps=3000, scenes=6000, held_out=100)
 BATCH = 8
+SIDE = 128
+"""Pixels along a side of what it sees, near those of the scenes."""
 POINT_SHARE = 0.2
 """Share of prompts that are one point inside the mask, as `SamAutomaticMaskGenerator` asks."""
 
@@ -172,12 +171,12 @@ def loss_of(logits_PMGG: Tensor, scores_PM: Tensor, targets_PGG: Tensor) -> Tens
     return (masks + (scores_PM - iou_PM).square().mean(1)).mean()
 
 
-def evaluate(segmenter: PackageSam, *, scenes: int, framing: Framing = "wide") -> dict[str, float]:
+def evaluate(segmenter: PackageSam, *, scenes: int) -> dict[str, float]:
     """Scores on held-out scenes: choice among the three masks by predicted IoU, or by the truth ("oracle")."""
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + scenes):
-        scene = render_scene(seed, framing=framing)
+        scene = render_scene(seed)
         true_N1HW = np.stack([item.mask_HW for item in scene.objects])[:, None]
         boxes_N4 = np.array([item.box for item in scene.objects], np.float32)
         for moved, boxes in enumerate((boxes_N4, boxes_N4 + rng.uniform(-3, 3, boxes_N4.shape).astype(np.float32))):
@@ -196,90 +195,39 @@ def evaluate(segmenter: PackageSam, *, scenes: int, framing: Framing = "wide") -
     }
 
 
-def train(
-    out: Path,
-    *,
-    minutes: float,
-    seed: int = 0,
-    start: Path | None = None,
-    framing: Framing = "wide",
-    log: Callable[[str], None],
-) -> dict[str, float]:
-    """Train for `minutes` (drawing and scoring come on top), write weights and card into `out`, return the scores.
+def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> None:
+    """Train, then write weights and card into `out`; `start` is the folder of a model to go on from."""
+    torch.manual_seed(budget.seed)
+    shape = SamShape(image_size=SIDE, window=SIDE // SamShape.patch_size // 4)
+    sam = build_small_sam(shape).train()
+    if start:
+        sam.load_state_dict(load_embedded(start)[0])
+    examples = [prepare(render_scene(FIRST_SEED + number), size=SIDE) for number in range(budget.scenes)]
+    log(f"{len(examples)} scenes rendered")
+    optimiser = torch.optim.AdamW(sam.parameters(), lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
 
-    Each seed has scenes of its own; `start` is the folder of an earlier run to go on from.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    began = time.monotonic()
-    shape = shape_for(framing)
-    sam = _fresh_or_from(start, shape).train()
-    count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    first_scene = FIRST_SEED + seed * MOST_SCENES
-    examples = [
-        prepare(render_scene(first_scene + i, framing=framing), size=sam.image_encoder.img_size) for i in range(count)
-    ]
-    log(f"{count} scenes rendered in {time.monotonic() - began:.0f} s")
-    steps = optimise(sam, examples, rng, minutes=minutes, log=log)
-    scores = evaluate(PackageSam(sam.eval()), scenes=100 if minutes >= 1 else 4, framing=framing)
-    log(f"{scores}")
-    seconds = round(time.monotonic() - began)
-    run = TrainingRun(
-        minutes=minutes,
-        seed=seed,
-        first_scene=first_scene,
-        scenes=count,
-        steps=steps,
-        seconds=seconds,
-        framing=framing,
-    )
+    def loss(rng: np.random.Generator) -> Tensor:
+        picks = rng.choice(len(examples), BATCH, replace=False)
+        batch = make_batch([examples[i] for i in picks], rng, size=SIDE)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits_PMGG, scores_PM = predict(sam, batch)
+        return loss_of(logits_PMGG, scores_PM, batch.targets_PGG)
+
+    history = take_steps(sam, optimiser, loss, budget, folder=out, log=log)
+    scores = evaluate(PackageSam(sam.eval()), scenes=budget.held_out)
     card = {
         "name": "embedded segmenter",
         "model": "segment_anything's Sam, small",
-        **with_earlier_runs(run, start=start),
-        "scores": {name: round(value, 4) for name, value in scores.items()},
+        "data": f"toyref scenes of seeds {FIRST_SEED} to {FIRST_SEED + budget.scenes - 1}, which no split uses",
+        **card_of("segmenter", budget, history, scores, start=start),
         "scored_on": f"toyref scenes from seed {FIRST_HELD_OUT_SEED} on, the boxes of the objects as prompts",
         "limits": "Knows rendered scenes only; thin parts such as spokes and legs are coarse (masks of half its side).",
         "architecture": asdict(shape),
         "everything": asdict(EMBEDDED_EVERYTHING),
-        "licence": "Apache-2.0",
     }
     save_embedded(out, sam.state_dict(), card)
-    return scores
-
-
-def optimise(
-    sam: Sam, examples: Sequence[Example], rng: np.random.Generator, *, minutes: float, log: Callable[[str], None]
-) -> int:
-    """Train until the time is over; returns the number of steps."""
-    optimiser = torch.optim.AdamW(sam.parameters(), lr=1.5e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    for tick in timed_steps(optimiser, minutes=minutes):
-        picks = rng.choice(len(examples), BATCH, replace=False)
-        batch = make_batch([examples[i] for i in picks], rng, size=sam.image_encoder.img_size)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits_PMGG, scores_PM = predict(sam, batch)
-        loss = loss_of(logits_PMGG, scores_PM, batch.targets_PGG)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(sam.parameters(), 1.0)
-        optimiser.step()
-        if tick.report:
-            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  loss {loss.item():.3f}")
-    return tick.step + 1
-
-
-def shape_for(framing: Framing) -> SamShape:
-    """Its windows fit into the tokens of the image: 5 into 20, 4 into 16."""
-    tokens = SIDES[framing] // SamShape.patch_size
-    return SamShape(image_size=SIDES[framing], window=tokens // 4)
-
-
-def _fresh_or_from(start: Path | None, shape: SamShape) -> Sam:
-    sam = build_small_sam(shape)
-    if start:
-        sam.load_state_dict(load_embedded(start)[0])
-    return sam
+    finish(out, log=log)
 
 
 if __name__ == "__main__":
-    run_script(train, minutes=14, description="Train the embedded segmenter.")
+    run_script("segmenter", train, BUDGET)

@@ -1,6 +1,6 @@
 """Train the embedded Swin: what ImageNet is to the published one, rendered scenes with labelled boxes are to this one.
 
-    python -m assets.pretraining.swin --out resources/embedded/swin --minutes 10
+    python -m assets.pretraining.swin
 
 From the second stage on, every token inside an object's box (the ellipse in it) learns the object's class, looks and
 box, as in detection; all others learn that they are background. No mask and no sentence is used; the heads are thrown
@@ -9,11 +9,7 @@ away.
 Shapes: N scenes, B images of a batch, S their side, H x W tokens of a stage, C channels, A attributes.
 """
 
-import argparse
-import shlex
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -33,19 +29,17 @@ from assets.pretraining.auxiliary_heads import (
     attribute_rows,
     label_lists,
 )
-from assets.pretraining.training_script import add_framing, write_line
-from assets.pretraining.wall_clock_schedule import timed_steps
+from assets.pretraining.small_training import Budget, Log, card_of, finish, run_script, take_steps
 from ops.backbones.swin import Swin, SwinConfig
 from ops.images import normalise
 from ops.segmenters.lavt import EMBEDDED
-from resources.embedded.cards import save_embedded
+from resources.embedded.cards import load_embedded, save_embedded
 from resources.toyref.refcoco_writer import PRETRAINING_SEEDS_START
-from resources.toyref.scenes import Framing, Scene, render_scene
+from resources.toyref.scenes import Scene, render_scene
 
 FIRST_SEED = PRETRAINING_SEEDS_START + 50_000_000
 FIRST_HELD_OUT_SEED = PRETRAINING_SEEDS_START + 59_000_000
-SCENES_PER_MINUTE = 1000
-MOST_SCENES = 40000
+BUDGET = Budget(steps=9000, scenes=24000, held_out=100)
 LABELLED_SCENES = 2000
 """Scenes in which every value of every attribute occurs."""
 BATCH = 16
@@ -157,61 +151,47 @@ def evaluate(backbone: Swin, head: Heads, examples: Sequence[Example]) -> dict[s
     }
 
 
-def train(
-    out: Path, *, minutes: float, seed: int = 0, framing: Framing = "wide", log: Callable[[str], None]
-) -> dict[str, float]:
-    """Train for `minutes` (drawing and scoring come on top), write the folder `out`, return the scores."""
-    torch.manual_seed(seed)
-    rng, start = np.random.default_rng(seed), time.monotonic()
-    count = int(np.clip(SCENES_PER_MINUTE * minutes, 2 * BATCH, MOST_SCENES))
-    scenes = (render_scene(FIRST_SEED + number, framing=framing) for number in range(count))
+def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> None:
+    """Train, then write weights and card into `out`; `start` is the folder of a model to go on from."""
+    torch.manual_seed(budget.seed)
+    scenes = (render_scene(FIRST_SEED + number) for number in range(budget.scenes))
     first = list(islice(scenes, LABELLED_SCENES))
     labels = label_lists(first)
-    examples = [prepare(scene, labels) for scene in chain(first, scenes)]
     across = list(labels).index("across")
-    log(f"{count} scenes rendered in {time.monotonic() - start:.0f} s")
+    examples = [prepare(scene, labels) for scene in chain(first, scenes)]
+    log(f"{len(examples)} scenes rendered")
     config = replace(EMBEDDED.swin, drop_path=0.0)
-    backbone = Swin(config).train()
-    heads = [Heads(width, labels) for width in config.widths[1:]]
-    parameters = [*backbone.parameters(), *(one for head in heads for one in head.parameters())]
-    optimiser = torch.optim.AdamW(parameters, lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
-    for tick in timed_steps(optimiser, minutes=minutes):
-        chosen = [examples[pick] for pick in rng.choice(count, BATCH, replace=False)]
+    backbone = Swin(config)
+    if start:
+        backbone.load_state_dict(load_embedded(start)[0])
+    heads = nn.ModuleList(Heads(width, labels) for width in config.widths[1:])
+    everything = nn.ModuleList([backbone, heads])
+    optimiser = torch.optim.AdamW(everything.parameters(), lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
+
+    def loss(rng: np.random.Generator) -> Tensor:
+        chosen = [examples[pick] for pick in rng.choice(len(examples), BATCH, replace=False)]
         chosen = [mirrored(one, across) if rng.random() < 0.5 else one for one in chosen]
         images = normalise(torch.from_numpy(np.stack([one.image_3SS for one in chosen])))
         with torch.autocast("cpu", torch.bfloat16):
             maps = backbone(images * (1 + 0.1 * torch.randn(BATCH, 1, 1, 1)))
             losses = [loss_of(head, tokens, chosen) for head, tokens in zip(heads, maps[1:], strict=True)]
-        loss = torch.stack(losses).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        if tick.report:
-            log(f"{tick.elapsed:6.0f} s  step {tick.step:5d}  losses {[round(one.item(), 2) for one in losses]}")
-    held_out_seeds = range(FIRST_HELD_OUT_SEED, FIRST_HELD_OUT_SEED + (100 if minutes >= 1 else 4))
-    held_out = [render_scene(number, framing=framing) for number in held_out_seeds]
+        return torch.stack(losses).mean()
+
+    history = take_steps(everything, optimiser, loss, budget, folder=out, log=log)
+    held_out = [render_scene(FIRST_HELD_OUT_SEED + number) for number in range(budget.held_out)]
     scores = evaluate(backbone, heads[1], [prepare(scene, labels) for scene in held_out])
-    log(f"{scores}")
     card = {
         "name": "embedded Swin",
         "model": "the project's own Swin, small",
-        "data": f"toyref scenes of seeds {FIRST_SEED} to {FIRST_SEED + count - 1}, which no split uses",
+        "data": f"toyref scenes of seeds {FIRST_SEED} to {FIRST_SEED + budget.scenes - 1}, which no split uses",
+        **card_of("swin", budget, history, scores, start=start),
         "objective": "class, looks and box of the object at every token (boxes only: no masks, no sentences)",
-        "command": shlex.join(["python", "-m", "assets.pretraining.swin", *sys.argv[1:]]),
-        "minutes": minutes,
-        "framing": framing,
-        "seed": seed,
-        "steps": tick.step + 1,
-        "seconds": round(time.monotonic() - start),
-        "scores": {name: round(value, 4) for name, value in scores.items()},
-        "scored_on": f"tokens of the third stage on objects of 100 scenes from seed {FIRST_HELD_OUT_SEED} on",
+        "scored_on": f"tokens of the third stage on objects of scenes from seed {FIRST_HELD_OUT_SEED} on",
         "limits": "Knows rendered scenes only.",
         "architecture": architecture(config),
-        "licence": "Apache-2.0",
     }
     save_embedded(out, backbone.state_dict(), card)
-    return scores
+    finish(out, log=log)
 
 
 def architecture(config: SwinConfig) -> dict[str, object]:
@@ -220,10 +200,4 @@ def architecture(config: SwinConfig) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Train the embedded Swin.")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    add_framing(parser)
-    options = parser.parse_args()
-    train(options.out, minutes=options.minutes, seed=options.seed, framing=options.framing, log=write_line)
+    run_script("swin", train, BUDGET)

@@ -20,6 +20,7 @@ from pipelines.graph.automation import automations
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
 from pipelines.graph.load import Plan, read_plan
 from pipelines.graph.maintenance import MAINTENANCE
+from pipelines.graph.pretraining import pretraining_assets
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.paths import home
 from resources.store import store_folder
@@ -35,7 +36,7 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
-    runnable["assets"] += _left_out(plan.left_out if plan else ())
+    runnable["assets"] += [*_left_out(plan.left_out if plan else ()), *pretraining_assets()]
     return dg.Definitions(
         **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],

@@ -91,7 +91,7 @@ class _Rendered:
 
 
 def write_toyref(
-    root: Path, *, styles: Sequence[Style] = STYLES, size: Size, seed: int = 0, framing: Framing = "wide"
+    root: Path, *, styles: Sequence[Style] = STYLES, size: Size, seed: int = 0, framing: Framing = "close"
 ) -> None:
     """Write one folder per style and the images they share; the same arguments give the same bytes.
 
@@ -125,7 +125,7 @@ def write_toyref(
     partial.replace(root)
 
 
-def require_world(folder: Path, *, size: Size, seed: int, framing: Framing = "wide") -> None:
+def require_world(folder: Path, *, size: Size, seed: int, framing: Framing = "close") -> None:
     """Refuse a style's folder that was written for another size, seed or framing, or by something else.
 
     Raises:

@@ -123,7 +123,7 @@ class _Sprite:
         return slice(y0, y1), slice(x0, x1)
 
 
-def render_scene(seed: int, *, focus: Focus = "any", framing: Framing = "wide") -> Scene:
+def render_scene(seed: int, *, focus: Focus = "any", framing: Framing = "close") -> Scene:
     """Render the scene of a seed: objects of a main class and a few of others, each at least half visible.
 
     Args:

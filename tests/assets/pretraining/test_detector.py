@@ -11,7 +11,7 @@ from torchvision.ops import box_convert, generalized_box_iou, sigmoid_focal_loss
 from transformers import BertTokenizer
 
 from assets.pretraining import detector as script
-from assets.pretraining.detector_data import WORDS, Asker, batches, draw_samples, make_batch
+from assets.pretraining.detector_data import WORDS, Asker, BatchDrawer, draw_samples, make_batch
 from assets.pretraining.detector_losses import (
     Outputs,
     Tap,
@@ -22,6 +22,7 @@ from assets.pretraining.detector_losses import (
     generalised_iou,
     match,
 )
+from assets.pretraining.small_training import Budget
 from resources.embedded.cards import load_embedded
 from resources.models.grounding_dino import build_grounding_dino, quiet
 from resources.models.grounding_text import read_tokenizer
@@ -111,7 +112,7 @@ def test_the_tap_sees_what_the_model_returns(tokenizer: BertTokenizer) -> None:
     script.start_from_prior(model)
     tap = Tap(model)
     with quiet(), torch.no_grad():
-        returned = model(torch.randn(2, 3, 128, 153), captions=["dog . cat .", "sports ball ."])
+        returned = model(torch.randn(2, 3, 112, 134), captions=["dog . cat .", "sports ball ."])
         seen = tap.outputs()
     count = seen.tokens_BT.shape[1]
     hidden = ~seen.tokens_BT[:, None].expand_as(seen.logits_LBQT[-1])
@@ -134,42 +135,38 @@ def test_questions_name_words_and_targets_are_what_they_name(tokenizer: BertToke
             assert {tokenizer.convert_ids_to_tokens(ids[i]) for i in positive.nonzero().flatten()} <= words
 
 
-def test_an_epoch_shows_each_image_once_and_batches_share_a_shape(tokenizer: BertTokenizer) -> None:
+def test_a_batch_repeats_no_sample_and_shares_a_shape(tokenizer: BertTokenizer) -> None:
     samples = draw_samples(range(PRETRAINING_SEEDS_START, PRETRAINING_SEEDS_START + 24), sizes=script.SIZES)
-    groups = {
-        shape: [s for s in samples if s.pixels_hw3.shape == shape] for shape in {s.pixels_hw3.shape for s in samples}
-    }
-    count = sum(len(group) // 4 for group in groups.values())
-    epoch = [
-        batch for batch, _ in zip(batches(samples, Asker(), tokenizer, size=4, seed=0), range(count), strict=False)
-    ]
-    assert sum(batch.pixels_B3hw.shape[-1] == 153 for batch in epoch) == len(groups.get((128, 153, 3), [])) // 4
-    assert all(batch.pixels_B3hw.shape[0] == len(batch.captions) == 4 for batch in epoch)
+    drawer = BatchDrawer(samples, tokenizer, size=4)
+    drawn = [drawer.draw(np.random.default_rng(number)) for number in range(12)]
+    assert all(batch.pixels_B3hw.shape[0] == len(batch.captions) == 4 for batch in drawn)
+    assert len({batch.pixels_B3hw.shape for batch in drawn}) > 1
+    again = drawer.draw(np.random.default_rng(3))
+    assert torch.equal(again.pixels_B3hw, drawn[3].pixels_B3hw)
+    with pytest.raises(ValueError, match="draw more"):
+        BatchDrawer(samples[:3], tokenizer, size=4)
 
 
 def test_scenes_of_the_training_script_belong_to_no_split_and_the_held_out_ones_to_no_training() -> None:
-    trained = range(script.FIRST_SEED, script.FIRST_SEED + script.SCENES)
-    held_out = range(script.FIRST_HELD_OUT_SEED, script.FIRST_HELD_OUT_SEED + script.HELD_OUT_SCENES)
+    trained = range(script.FIRST_SEED, script.FIRST_SEED + script.BUDGET.scenes)
+    held_out = range(script.FIRST_HELD_OUT_SEED, script.FIRST_HELD_OUT_SEED + script.BUDGET.held_out)
     ranges = sorted([trained, held_out, *SPLIT_SEED_RANGES.values()], key=lambda seeds: seeds.start)
     assert all(one.stop <= two.start for one, two in itertools.pairwise(ranges))
 
 
-def test_the_rate_rises_stays_and_falls() -> None:
-    assert script.rate(0, 0.0) == pytest.approx(1 / script.WARM_UP_STEPS)
-    assert script.rate(10_000, 0.5) == pytest.approx(1.0)
-    assert script.rate(10_000, 0.75) == pytest.approx((1 + script.LAST_RATE) / 2)
-    assert script.rate(10_000, 1.0) == pytest.approx(script.LAST_RATE)
-
-
-def test_the_script_runs_and_can_go_on_from_its_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "SCENES", 60)
-    monkeypatch.setattr(script, "HELD_OUT_SCENES", 2)
+def test_the_script_runs_and_can_go_on_from_its_result(tmp_path: Path, tiny: Budget) -> None:
     lines: list[str] = []
     first, second = tmp_path / "one", tmp_path / "two"
-    script.train(first, minutes=0.001, log=lines.append)
-    scores = script.train(second, minutes=0.001, log=lines.append, start=first)
+    script.train(first, tiny, log=lines.append)
+    script.train(second, tiny, log=lines.append, start=first)
     state, card = load_embedded(second)
-    assert card["scores"] == scores
-    assert card["continues"]["images_seen"] == script.BATCH
+    assert card["started_from"]["sha256"] == load_embedded(first)[1]["sha256"]
+    assert card["command"].endswith("--start one")
     assert sum(value.numel() for value in state.values()) > 2_000_000
     assert (second / "weights.safetensors").stat().st_size < 6_000_000
+    assert not (second / "checkpoints").exists()
+
+
+@pytest.fixture
+def tiny() -> Budget:
+    return Budget(steps=1, scenes=60, held_out=2)

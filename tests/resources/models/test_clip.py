@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from assets.pretraining import clip as script
 from assets.pretraining import clip_views
+from assets.pretraining.small_training import Budget
 from ops.refusal import Refused
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, load_embedded
 from resources.models.clip import (
@@ -401,11 +402,11 @@ class TestRecipe:
 
     def test_a_moment_of_training_writes_a_model_that_loads(self, tmp_path: Path) -> None:
         lines: list[str] = []
-        scores = script.train(tmp_path, minutes=0.0, log=lines.append)
+        script.train(tmp_path, Budget(steps=1, scenes=12, held_out=2), log=lines.append)
         clip = load_embedded_clip(tmp_path)
         assert clip.encode_texts(["left man"]).shape == (1, 128)
         _, card = load_embedded(tmp_path)
-        assert card["scores"].keys() == scores.keys()
+        assert 0 <= card["scores"]["choice_all"] <= 1
         assert card["architecture"]["text_cfg"]["vocab_size"] == clip.tokenizer.size  # type: ignore[attr-defined]
 
 
