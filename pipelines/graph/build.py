@@ -31,12 +31,13 @@ LEFT_OUT = "left_out"
 
 
 def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitions:
-    """All that Dagster shows of a plan; None: of all that is asked for, broken files among it as `left_out`."""
+    """All that Dagster shows of a plan; None: of all that is asked for, with broken files and the embedded models."""
     plan = _present_plan() if instances is None else None
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
-    runnable["assets"] += [*_left_out(plan.left_out if plan else ()), *pretraining_assets()]
+    if plan:
+        runnable["assets"] += [*_left_out(plan.left_out), *pretraining_assets()]
     return dg.Definitions(
         **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],

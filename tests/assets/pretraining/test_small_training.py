@@ -78,7 +78,9 @@ def test_the_end_says_how_far_the_scores_are_from_those_of_the_model_that_ships(
     assert f"miou {miou:.4f}, {miou - shipped:+.4f} from the one that ships" in lines
 
 
-@pytest.mark.parametrize("name", ["detector", "segmenter", "clip_vit", "clip_judge", "clip_rn", "swin", "irn_trunk", "bert"])
+@pytest.mark.parametrize(
+    "name", ["detector", "segmenter", "clip_vit", "clip_judge", "clip_rn", "swin", "irn_trunk", "bert"]
+)
 def test_the_cards_of_the_models_that_ship_tell_a_budget_that_makes_them_again(name: str) -> None:
     card = read_card(EMBEDDED_FOLDER / name)
     assert card["budget"].keys() == {"steps", "scenes", "held_out", "seed"}

@@ -77,7 +77,7 @@ def test_objects_have_a_size_that_small_models_can_see() -> None:
         for thing in render_scene(seed).objects
     ]
     assert min(sides) >= 18
-    assert max(sides) <= 90
+    assert max(sides) <= 112
     assert np.mean([25 <= side <= 80 for side in sides]) > 0.9
 
 
