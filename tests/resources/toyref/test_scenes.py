@@ -78,7 +78,7 @@ def test_objects_have_a_size_that_small_models_can_see() -> None:
     ]
     assert min(sides) >= 18
     assert max(sides) <= 112
-    assert np.mean([25 <= side <= 80 for side in sides]) > 0.9
+    assert np.mean([25 <= side <= 100 for side in sides]) > 0.9
 
 
 @pytest.mark.parametrize(("focus", "people"), [("people", True), ("things", False)])
