@@ -1,7 +1,7 @@
 """Experiments on one data set side by side: tables in the terminal and in files, and a page with the masks."""
 
 import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,27 +11,24 @@ from rich.table import Table
 
 from assets.data.images import read_pixels
 from assets.exports.given import masks_table
-from assets.framework.stage import AssetPath, StageInstance
 from assets.reports.comparison.exports import PAGES
 from assets.reports.comparison.figures import Block, Figure, Measure, blocks_of
 from assets.reports.comparison.knobs import KnobRow
 from assets.reports.comparison.pairs import Pair, pairs_of
-from assets.reports.comparison.reading import read_comparison
+from assets.reports.comparison.reading import Planned, read_comparison
 from assets.reports.comparison.tables import counted, delta_text, interval_text, shown, value_text
 from assets.reports.comparison.writing import Measured, write_comparison
+from assets.reports.gallery.reading import Finished
 from assets.reports.gallery.writing import Written, write_links
 from assets.reports.html import PAGE
 from ops.refusal import Refused
 from pipelines.commands.terminal import coloured, folding
 from pipelines.graph.load import Plan, in_use, read_plan
-from pipelines.graph.state import raw_data_problem, states_of
+from pipelines.graph.state import among, raw_data_problem, states_of
 from pipelines.pages import Link, address, comparison_folder, comparison_links, gallery_address, gallery_folder
 from resources.datasets import open_dataset
 from resources.store import open_store
-from storage.artifact import Artifact
 from storage.files import make_folder, write_bytes
-
-Artifacts = Mapping[AssetPath, Artifact]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +88,14 @@ def compare_on(dataset: str, experiments: Sequence[str], folder: Path | None = N
     if problem := raw_data_problem(instances):
         raise Refused(f"{problem}Run `wordmask run -d {dataset}{f' -e {experiments[0]}' if experiments else ''}`")
     states = states_of(instances, open_store())
-    artifacts = {
-        key: state.artifact for key, state in states.items() if state.state == "ready" and state.artifact is not None
-    }
-    planned = {name: in_use(instances, dataset, name) for name in _names(plan, dataset, experiments, artifacts)}
-    comparison = read_comparison(planned, artifacts)
+    finished = [(one, artifact) for one in instances for artifact in among(states, [one]).values()]
+    planned = {name: in_use(instances, dataset, name) for name in _names(plan, dataset, experiments, finished)}
+    comparison = read_comparison(planned, finished)
     measured = Measured(comparison=comparison, blocks=blocks_of(comparison), pairs=pairs_of(comparison))
-    return Compared(measured=measured, written=_written(measured, planned, artifacts, folder))
+    return Compared(measured=measured, written=_written(measured, planned, finished, folder))
 
 
-def _names(plan: Plan, dataset: str, experiments: Sequence[str], artifacts: Artifacts) -> list[str]:
+def _names(plan: Plan, dataset: str, experiments: Sequence[str], finished: Finished) -> list[str]:
     """What is compared; a single experiment with all others that have masks.
 
     Raises:
@@ -111,9 +106,7 @@ def _names(plan: Plan, dataset: str, experiments: Sequence[str], artifacts: Arti
         return named
     if len(experiments) > 1:
         raise Refused(f"{named[0]} is compared with another experiment, not with itself")
-    instances = [one for one in plan.instances if one.dataset == dataset]
-    masked = {key for key, artifact in artifacts.items() if masks_table(artifact)}
-    known = dict.fromkeys(name for one in instances if one.key in masked for name in one.used_by)
+    known = dict.fromkeys(name for one, artifact in finished if masks_table(artifact) for name in one.used_by)
     names = list(dict.fromkeys([*named, *known]))
     if len(names) < 2:
         asked = ", ".join(plan.arrivals[dataset]) or "none"
@@ -124,9 +117,7 @@ def _names(plan: Plan, dataset: str, experiments: Sequence[str], artifacts: Arti
     return names
 
 
-def _written(
-    measured: Measured, planned: Mapping[str, Sequence[StageInstance]], artifacts: Artifacts, folder: Path | None
-) -> Written:
+def _written(measured: Measured, planned: Planned, finished: Finished, folder: Path | None) -> Written:
     """The page, and in the data set's gallery a link to it."""
     dataset = measured.comparison.dataset
     where = comparison_folder(dataset) if folder is None else folder
@@ -136,7 +127,7 @@ def _written(
         measured,
         where,
         partial(read_pixels, open_dataset(source.config)),
-        links=list(_reports(planned, artifacts, inside)),
+        links=list(_reports(planned, finished, inside)),
         gallery=gallery_address(dataset, inside),
         drawn=gallery_folder() / dataset,
     )
@@ -145,13 +136,11 @@ def _written(
     return written
 
 
-def _reports(planned: Mapping[str, Sequence[StageInstance]], artifacts: Artifacts, folder: Path) -> Iterator[Link]:
-    for name, instances in planned.items():
-        for one in instances:
-            if one.key in artifacts and artifacts[one.key].has(PAGE):
-                href = address(artifacts[one.key].file(PAGE), folder)
-                if href:
-                    yield f"{one.stage.name.replace('_', ' ').capitalize()} of {name}", href
+def _reports(experiments: Iterable[str], finished: Finished, folder: Path) -> Iterator[Link]:
+    for name in experiments:
+        for one, artifact in finished:
+            if name in one.used_by and artifact.has(PAGE) and (href := address(artifact.file(PAGE), folder)):
+                yield f"{one.stage.name.replace('_', ' ').capitalize()} of {name}", href
 
 
 def _told(compared: Compared) -> Iterator[RenderableType]:

@@ -20,7 +20,6 @@ from assets.reports.gallery.reading import (
 )
 from assets.stages import SEGMENTERS
 from ops.refusal import Refused
-from storage.artifact import Artifact
 
 FINAL = "final masks"
 """What each experiment is about: those of its model, or of the last stage that gives any."""
@@ -67,32 +66,29 @@ class Comparison:
     """Whether small models of rendered scenes made the masks."""
 
 
-def read_comparison(planned: Planned, artifacts: Mapping[AssetPath, Artifact]) -> Comparison:
+def read_comparison(planned: Planned, finished: Finished) -> Comparison:
     """Join what is finished.
 
     Args:
         planned: of two experiments or more, the baseline first.
-        artifacts: those that are up to date, by their keys.
+        finished: what is up to date on the data set, of whatever experiments: they have one ground truth.
 
     Raises:
         Refused: the expressions were not read yet, or fewer than two experiments have masks.
         StoreError: a table is damaged.
     """
-    finished = {
-        name: [(one, artifacts[one.key]) for one in instances if one.key in artifacts]
-        for name, instances in planned.items()
-    }
-    everything: Finished = [pair for pairs in finished.values() for pair in pairs]
+    made = {name: [pair for pair in finished if name in pair[0].used_by] for name in planned}
+    everything = [pair for pairs in made.values() for pair in pairs]
     references = next((artifact for one, artifact in everything if one.stage.name == REFERENCES.name), None)
     instance = next(one for instances in planned.values() for one in instances)
-    lacking = tuple(_lacking(planned, finished))
+    lacking = tuple(_lacking(planned, made))
     if references is None:
         raise Refused(f"the expressions of {instance.dataset} were not read yet. {' '.join(lacking)}")
     rows = EXPRESSIONS.read(references)
-    masks = _masks(finished, rows)
+    masks = _masks(made, rows)
     if sum(map(bool, masks.values())) < 2:
         raise Refused(f"fewer than two of these experiments have masks. {' '.join(lacking)}")
-    truth, categories = truth_and_categories(everything, rows)
+    truth, categories = truth_and_categories(finished, rows)
     parts, same = _parts(masks)
     return Comparison(
         dataset=instance.dataset,
