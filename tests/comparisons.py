@@ -10,7 +10,7 @@ from assets.reports.comparison.writing import Measured
 from tests.galleries import simulated
 
 
-def compared(names: Sequence[str], *, images: int = 8, truth: bool = True, trained: Sequence[str] = ()) -> Comparison:
+def compared(names: Sequence[str], *, images: int = 12, truth: bool = True, trained: Sequence[str] = ()) -> Comparison:
     """Choices of all experiments, each of a seed of its own, and a model of those in `trained`."""
     gallery = simulated(images, truth=truth)
     worlds = {name: simulated(images, seed=seed) for seed, name in enumerate(names, 1)}

@@ -12,7 +12,7 @@ from rich.table import Table
 from assets.data.images import read_pixels
 from assets.exports.given import masks_table
 from assets.reports.comparison.exports import PAGES
-from assets.reports.comparison.figures import Block, Figure, Measure, blocks_of
+from assets.reports.comparison.figures import FEWEST, Block, Figure, Measure, blocks_of
 from assets.reports.comparison.knobs import KnobRow
 from assets.reports.comparison.pairs import Pair, pairs_of
 from assets.reports.comparison.reading import Planned, read_comparison
@@ -147,6 +147,10 @@ def _told(compared: Compared) -> Iterator[RenderableType]:
     """What the terminal shows."""
     comparison, written = compared.measured.comparison, compared.written
     yield from (_block_table(block) for block in compared.measured.blocks)
+    yield (
+        f"Below a value: the difference to the first row and its 95 % interval by paired bootstrap over images, "
+        f"bold where it leaves out 0; of fewer than {FEWEST} images there is none."
+    )
     yield from comparison.same
     yield _pair_table(compared.measured.pairs, comparison.splits)
     yield _knob_table(comparison.knobs, comparison.experiments)
@@ -166,7 +170,6 @@ def _block_table(block: Block) -> Table:
         texts = [f"{value_text(*cell)}\n{_difference(*cell)}".strip() for cell in cells]
         bold = ["bold" if figure and figure.differs else "" for figure, _ in cells]
         table.add_row(experiment, *map(coloured, texts, bold))
-    table.caption = f"below a value: difference to {block.baseline} and its 95 % interval"
     return table
 
 

@@ -17,7 +17,7 @@ function panel(row, title, note, mask, chunk) {
   canvas.setAttribute("aria-hidden", "true");
   picture.style.aspectRatio = `${w} / ${h}`;
   const alt = `${title}, mask of “${data.rows.text[row]}”`;
-  if (thumb) picture.append(make("img", { src: thumb, width: w, height: h, loading: "lazy", alt }));
+  if (thumb) picture.append(make("img", { src: thumb, width: w, height: h, alt }));
   else picture.append(make("span", { className: "lost", textContent: "the image changed and cannot be shown" }));
   picture.append(canvas);
   if (mask < 0) picture.append(make("span", { className: "none", textContent: "no mask" }));
@@ -29,7 +29,7 @@ function noteOf(row, method) {
   const iou = data.iou[method] && share(data.iou[method][row]);
   return known(iou) ? `IoU ${fixed(iou)}` : `area ${fixed(100 * share(data.area[method][row]), 1)} %`;
 }
-function factsOf(row, iou, one) {
+function factsOf(row, iou, more, one) {
   const at = data.rows.referent[row];
   const told = one.masks.map((method, side) => {
     const choice = data.choices.find((each) => each.method === method);
@@ -38,11 +38,11 @@ function factsOf(row, iou, one) {
     return `${side ? one.second : one.first}: ${word(choice.reason, at) || "none"}${margin}`;
   });
   return [`IoU of both ${fixed(share(iou))}`, splitOf(row), word(data.referents.class, at), data.images.file[imageOf(row)],
-    ...told].filter(Boolean).join(" · ");
+    more && `${more} more expression${more > 1 ? "s" : ""} of it`, ...told].filter(Boolean).join(" · ");
 }
-function article(row, iou, one) {
+function article(row, iou, more, one) {
   const title = make("h3", { textContent: data.rows.text[row] });
-  const facts = make("p", { className: "facts", textContent: factsOf(row, iou, one) });
+  const facts = make("p", { className: "facts", textContent: factsOf(row, iou, more, one) });
   if (data.gallery) facts.append(" · ", make("a", { textContent: "in the gallery",
     href: `${data.gallery}#row=${data.rows.id[row]}` }));
   const panels = make("div", { className: "panels" });
@@ -57,7 +57,7 @@ function article(row, iou, one) {
 }
 function more() {
   const one = pair(), next = shown.slice(drawn, drawn + PAGE);
-  $("apart").append(...next.map((at) => article(one.rows[at], one.ious[at], one)));
+  $("apart").append(...next.map((at) => article(one.rows[at], one.ious[at], one.more[at], one)));
   drawn += next.length;
   $("more").hidden = drawn >= shown.length;
 }
@@ -67,8 +67,8 @@ function refresh() {
   drawn = 0;
   $("apart").replaceChildren();
   const all = one ? one.differing : 0;
-  $("count").textContent = all ? `${shown.length} shown of ${all.toLocaleString("en")} whose masks differ`
-    : "No mask differs";
+  $("count").textContent = !all ? "No mask differs"
+    : `${shown.length} pairs of masks; in all ${all.toLocaleString("en")} expressions have two that differ`;
   more();
 }
 function follow() {

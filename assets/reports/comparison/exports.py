@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from assets.exports.coco import csv_bytes
-from assets.reports.comparison.figures import RULE, Block
+from assets.reports.comparison.figures import FEWEST, RULE, Block
 from assets.reports.comparison.tables import Grid, delta_text, grids_of, interval_text, value_text
 from assets.reports.text import visible
 
@@ -23,7 +23,7 @@ CSV_COLUMNS = (
 )
 NOTE = (
     "In percent, margins in points; in brackets the difference to the first row and its 95 % interval by paired "
-    f"bootstrap over images. An expression counts once, at the image's own size; {RULE}."
+    f"bootstrap over images, of {FEWEST} images or more. An expression counts once, at the image's own size; {RULE}."
 )
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -21,6 +21,8 @@ from ops.evaluation.iou import row_ious
 
 RULE = "an empty mask has an IoU of 0 with the ground truth, which enters the union"
 THRESHOLDS = (0.5, 0.7, 0.9)
+FEWEST = 5
+"""Images that tell how much others may differ: of fewer there is no interval."""
 Column = NDArray[np.float64]
 """(N, 2): what an expression adds to the two sums whose ratio is the measure."""
 
@@ -92,7 +94,7 @@ def _blocks(comparison: Comparison, part: Part) -> Iterator[Block]:
                 images=len(images),
                 expressions=len(rows),
                 asked=sum(row.split == split for row in comparison.rows),
-                measures=tuple({measure: None for of_one in columns.values() for measure in of_one}),
+                measures=tuple({measure: None for of_one in reversed(columns.values()) for measure in of_one}),
                 rows=_figures(columns, np.array([images.index(row.image_id) for row in rows])),
             )
 
@@ -175,7 +177,7 @@ def _figures(
             figure = Figure(value=None if isnan(value) else value)
         else:
             low, high = interval(drawn[experiment, measure] - drawn[baseline, measure])
-            ends = {"low": low, "high": high} if len(sums_IX) > 1 else {}  # one image tells nothing of others
+            ends = {"low": low, "high": high} if len(sums_IX) >= FEWEST else {}
             figure = Figure(value=value, delta=delta, **ends)
         figures.setdefault(experiment, {})[measure.name] = figure
     return figures

@@ -6,7 +6,7 @@ from typing import Any
 
 from assets.framework.stage import StageInstance
 
-UNUSED = "-"
+USED, UNUSED = "in use", "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def knob_rows(planned: Mapping[str, Sequence[StageInstance]]) -> list[KnobRow]:
 
 def _of_stage(stage: str, instances: Sequence[StageInstance | None]) -> Iterator[KnobRow]:
     if None in instances:
-        yield KnobRow(name=stage, values=tuple("there" if one else UNUSED for one in instances))
+        yield KnobRow(name=stage, values=tuple(USED if one else UNUSED for one in instances))
     settings = [_settings(one) if one else {} for one in instances]
     for knob in dict.fromkeys(name for each in settings for name in each):
         if len({each[knob] for each in settings if knob in each}) > 1:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from assets.reports.gallery.index import THOUSAND
 from assets.reports.gallery.reading import Gallery, Method
 from assets.reports.gallery.writing import Link, Shell, Written, write_pages
 from storage.digest import digest
+from storage.masks import Rle
 
 SHOWN = 100
-"""Expressions of each split whose masks differ most, for each pair of experiments."""
+"""Masks of each split that differ most, for each pair of experiments."""
 FILES = ("gallery/shared.js", "gallery/gallery.css", "comparison/comparison.js", "comparison/comparison.css")
 
 
@@ -77,7 +77,7 @@ def name_of(experiments: Sequence[str]) -> str:
 def _content(measured: Measured) -> tuple[Gallery, dict[tuple[str, str], int]]:
     """The gallery of what is shown, and where the masks of (part, experiment) stand in it."""
     comparison = measured.comparison
-    wanted = {sent_id for pair in measured.pairs for _, sent_id, _ in _farthest(pair)}
+    wanted = {one.sent_id for pair in measured.pairs for one in _farthest(comparison, pair)}
     methods: list[Method] = []
     number: dict[tuple[str, str], int] = {}
     for part in comparison.parts:
@@ -99,25 +99,45 @@ def _content(measured: Measured) -> tuple[Gallery, dict[tuple[str, str], int]]:
     return gallery, number
 
 
-def _farthest(pair: Pair) -> Iterator[tuple[str, int, float]]:
-    """Split, expression and IoU of those whose masks differ, split by split."""
-    for split, ious in pair.ious.items():
-        differing = ((split, sent_id, iou) for sent_id, iou in ious.items() if iou < 1)
-        yield from islice(differing, SHOWN)
+@dataclass
+class _Apart:
+    """Two masks that differ, of one expression or of several of a referent."""
+
+    sent_id: int
+    iou: float
+    more: int = 0
+    """Further expressions of the referent with the same two masks."""
+
+
+def _farthest(comparison: Comparison, pair: Pair) -> Iterator[_Apart]:
+    """Split by split, those that differ most first."""
+    part = next(part for part in comparison.parts if part.title == pair.part)
+    one, other = part.masks[pair.first].masks, part.masks[pair.second].masks
+    referent = {row.sent_id: row.ref_id for row in comparison.rows}
+    for ious in pair.ious.values():
+        found: dict[tuple[int, Rle | None, Rle | None], _Apart] = {}
+        for sent_id, iou in ious.items():
+            key = (referent[sent_id], one[sent_id], other[sent_id])
+            if key in found:
+                found[key].more += 1
+            elif iou < 1 and len(found) < SHOWN:
+                found[key] = _Apart(sent_id, iou)
+        yield from found.values()
 
 
 def _pairs(measured: Measured, content: Gallery, number: Mapping[tuple[str, str], int]) -> Iterator[dict[str, Any]]:
     """What the script shows: of each pair its masks, and expressions with their IoU in thousandths, least first."""
     place = {row.sent_id: at for at, row in enumerate(content.rows)}
     for pair in measured.pairs:
-        rows = sorted(_farthest(pair), key=lambda one: one[2])
+        shown = sorted(_farthest(measured.comparison, pair), key=lambda one: one.iou)
         yield {
             "part": pair.part,
             "first": pair.first,
             "second": pair.second,
             "masks": [number[pair.part, pair.first], number[pair.part, pair.second]],
-            "rows": [place[sent_id] for _, sent_id, _ in rows],
-            "ious": [round(THOUSAND * iou) for _, _, iou in rows],
+            "rows": [place[one.sent_id] for one in shown],
+            "ious": [round(THOUSAND * one.iou) for one in shown],
+            "more": [one.more for one in shown],
             "differing": sum(iou < 1 for ious in pair.ious.values() for iou in ious.values()),
         }
 

@@ -84,7 +84,7 @@ def test_a_stage_that_one_lacks_is_told_and_the_rest_is_compared(compared: Path)
     said_there = told(["try", "with_training_2"])
     assert "with_training_2: zs_bootstrap not ready; `wordmask run -d little -e with_training_2`" in said_there
     assert "choice (S2), val: " in said_there
-    assert re.search(r"zs_bootstrap +│ - +│ there", said_there)
+    assert re.search(r"zs_bootstrap +│ - +│ in use", said_there)
     assert "100.0 / 0.0 %" in said_there
 
 

@@ -92,8 +92,8 @@ def test_what_a_format_would_act_on_is_escaped(text: str, latex: str, markdown: 
 def test_without_ground_truth_narrow_tables_show_what_is_known() -> None:
     (grid,) = grids_of(blocks_of(compared(["base", "other"], truth=False))[:1], narrow=True)
     names = [column.measure.name for column in grid.columns]
-    assert names == ["no mask", "area", "no candidate", "margin", "sentences agree", "IoU with base"]
-    assert value_text(grid.figure("base", grid.columns[-1]), grid.columns[-1].measure) == "-"
+    assert names == ["IoU with base", "no mask", "area", "no candidate", "margin", "sentences agree"]
+    assert value_text(grid.figure("base", grid.columns[0]), grid.columns[0].measure) == "-"
 
 
 def test_numbers_are_in_percent_or_points_and_nothing_is_minus_zero() -> None:
