@@ -7,7 +7,7 @@ from typing import Any
 
 from assets.data.images import Pixels
 from assets.data.tables import ImageRow
-from assets.reports.comparison.figures import RULE, Block
+from assets.reports.comparison.figures import FEWEST, RULE, Block
 from assets.reports.comparison.pairs import APART, Pair
 from assets.reports.comparison.reading import Comparison
 from assets.reports.comparison.tables import delta_text, grids_of, interval_text, value_text
@@ -150,6 +150,7 @@ def _tables(measured: Measured) -> dict[str, Any]:
     return {
         "grids": [{"grid": grid, "absent": absent[grid.part]} for grid in grids_of(measured.blocks)],
         "rule": RULE,
+        "fewest": FEWEST,
         "apart": APART,
         "splits": splits,
         "likeness": [(pair, [pair.likeness(split) for split in splits]) for pair in measured.pairs],
