@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from assets.reports.comparison.figures import blocks_of
 from assets.reports.comparison.knobs import KnobRow
 from assets.reports.comparison.pairs import pairs_of
+from assets.reports.comparison.published import Beside
 from assets.reports.comparison.reading import Comparison, Part
 from assets.reports.comparison.writing import Measured
 from tests.galleries import simulated
@@ -29,7 +30,7 @@ def compared(names: Sequence[str], *, images: int = 12, truth: bool = True, trai
         same=(),
         lacking=(),
         knobs=[KnobRow(name="mask_choices.sigma", values=tuple(map(str, range(len(names)))))],
-        embedded=True,
+        published=Beside(why_not="Rendered."),
     )
 
 

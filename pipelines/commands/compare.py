@@ -155,6 +155,9 @@ def _told(compared: Compared) -> Iterator[RenderableType]:
     yield _pair_table(compared.measured.pairs, comparison.splits)
     yield _knob_table(comparison.knobs, comparison.experiments)
     yield from comparison.lacking
+    yield from filter(None, [comparison.published.why_not])
+    if comparison.published.rows:
+        yield f"{len(comparison.published.systems)} published systems stand beside them on the page."
     if not comparison.truth:
         yield "There is no ground truth to compare with."
     if written.lost:

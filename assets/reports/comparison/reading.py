@@ -7,6 +7,7 @@ from assets.data.stages import REFERENCES
 from assets.data.tables import EXPRESSIONS, ExpressionRow, ImageRow, images_in
 from assets.framework.stage import AssetPath, StageInstance
 from assets.reports.comparison.knobs import KnobRow, knob_rows
+from assets.reports.comparison.published import Beside, published_beside
 from assets.reports.gallery.reading import (
     RANK,
     Finished,
@@ -62,8 +63,7 @@ class Comparison:
     lacking: tuple[str, ...]
     """Sentences on what is not finished."""
     knobs: Sequence[KnobRow]
-    embedded: bool
-    """Whether small models of rendered scenes made the masks."""
+    published: Beside
 
 
 def read_comparison(planned: Planned, finished: Finished) -> Comparison:
@@ -102,7 +102,11 @@ def read_comparison(planned: Planned, finished: Finished) -> Comparison:
         same=same,
         lacking=lacking,
         knobs=knob_rows(planned),
-        embedded=any("embedded" in str(artifact.manifest.extra.get("models", "")) for _, artifact in everything),
+        published=published_beside(
+            instance.source,
+            rows,
+            embedded=any("embedded" in str(artifact.manifest.extra.get("models", "")) for _, artifact in everything),
+        ),
     )
 
 
