@@ -86,7 +86,7 @@ def _blocks(comparison: Comparison, part: Part) -> Iterator[Block]:
         rows = common_rows(part, comparison.rows, split)
         if rows:
             columns = _measured(part, rows, comparison.truth)
-            images = list(dict.fromkeys(row.image_id for row in rows))
+            images = {image: place for place, image in enumerate(dict.fromkeys(row.image_id for row in rows))}
             yield Block(
                 part=part.title,
                 split=split,
@@ -95,7 +95,7 @@ def _blocks(comparison: Comparison, part: Part) -> Iterator[Block]:
                 expressions=len(rows),
                 asked=sum(row.split == split for row in comparison.rows),
                 measures=tuple({measure: None for of_one in reversed(columns.values()) for measure in of_one}),
-                rows=_figures(columns, np.array([images.index(row.image_id) for row in rows])),
+                rows=_figures(columns, np.array([images[row.image_id] for row in rows])),
             )
 
 

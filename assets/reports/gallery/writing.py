@@ -147,8 +147,8 @@ def _write_data(out: Outputs, gallery: Gallery, places: Places, lost: Mapping[st
     thumbs = {image_id: None if image.sha256 in lost else _thumb(image) for image_id, image in shown.items()}
     index = {**index_columns(gallery, places, thumbs), "imagesPerChunk": IMAGES, "side": SIDE, **shell.more}
     out.write(INDEX, script("index", index))
-    for ending, content in shell.assets().items():
-        out.write(ending, content)
+    for ending, asset in shell.assets().items():
+        out.write(ending, asset)
     out.write(PAGE, render(shell.template, index=index, **shell.parts).encode())
 
 

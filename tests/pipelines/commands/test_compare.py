@@ -8,16 +8,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from assets.data.tables import EXPRESSIONS, ground_truth_of
 from assets.framework.asset_factory import run_stage
-from assets.ssc.tables import choices_of
 from ops.refusal import Refused
 from pipelines.cli import app
 from pipelines.commands.compare import compare, compare_on
 from pipelines.commands.gallery import gallery
+from pipelines.commands.report import report_table, summary_of
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.comparisons import comparison_assets, ends
 from pipelines.graph.load import identify, load_plan, read_plan
@@ -41,7 +40,7 @@ def real_weights(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def two_choices(chosen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = copy_home(chosen, tmp_path_factory.mktemp("compare") / "home", experiments=FILES)
-    finish(home, stages=CHOSEN)
+    finish(home, stages=(*CHOSEN, "choice_scores"))
     return home
 
 
@@ -52,13 +51,19 @@ def compared(two_choices: Path, home: Path) -> Path:
 
 
 def told(experiments: Sequence[str], to: Sequence[Path] = ()) -> str:
+    return shown(compare("little", experiments, to))
+
+
+def shown(what: RenderableType) -> str:
     console = Console(width=250)
     with console.capture() as capture:
-        console.print(compare("little", experiments, to))
+        console.print(what)
     return capture.get()
 
 
-def test_two_choices_stand_side_by_side_with_the_knob_that_parts_them(compared: Path, tmp_path: Path) -> None:
+def test_two_choices_have_the_figures_of_their_report_and_the_knob_that_parts_them(
+    compared: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out" / "table.csv"
     said_there = told(["try", "blurred"], [out])
     assert re.search(r"mask_choices\.sigma +│ \S+ +│ 3\.0", said_there)
@@ -67,17 +72,12 @@ def test_two_choices_stand_side_by_side_with_the_knob_that_parts_them(compared: 
     assert page.exists()
     with out.open(newline="") as file:
         rows = {(row["split"], row["experiment"], row["measure"]): row for row in csv.DictReader(file)}
-    store = open_store()
-    used = [*read_plan().of("little", "try"), *read_plan().of("little", "blurred")]
-    of = {one.stage.name: store.resolve(one.key) for one in used if one.stage.name in CHOSEN}
-    choices, truths = choices_of(of["mask_choices"]), ground_truth_of(of["ground_truth"])
-    for split in ("train", "val"):
-        ious = [
-            mask.iou(truths[row.object_id].mask) if (mask := choices[row.ref_id].mask) else 0.0
-            for row in EXPRESSIONS.read(of["references"])
-            if row.split == split
-        ]
-        assert float(rows[split, "blurred", "mIoU"]["value"]) == pytest.approx(sum(ious) / len(ious))
+    scored = open_store().resolve(read_plan().of("little", "try")[-1].key)
+    for (split, method), figures in summary_of({"choice_scores": scored}).items():
+        if method == "S+S":
+            found = tuple(float(rows[split, "try", measure]["value"]) for measure in ("oIoU", "mIoU"))
+            assert found == pytest.approx(figures)
+    assert f"Compared with others: {page}" in shown(report_table("little", "try"))
 
 
 def test_a_stage_that_one_lacks_is_told_and_the_rest_is_compared(compared: Path) -> None:
