@@ -151,6 +151,7 @@ def _told(compared: Compared) -> Iterator[RenderableType]:
         f"Below a value: the difference to the first row and its 95 % interval by paired bootstrap over images, "
         f"bold where it leaves out 0; of fewer than {FEWEST} images there is none."
     )
+    yield from (f"{part.title}: {part.note}" for part in comparison.parts if part.note)
     yield from comparison.same
     yield _pair_table(compared.measured.pairs, comparison.splits)
     yield _knob_table(comparison.knobs, comparison.experiments)

@@ -43,6 +43,17 @@ class Part:
         """Whom the others are compared with."""
         return next(iter(self.masks))
 
+    @property
+    def note(self) -> str:
+        """Whose masks they are where experiments end in different stages, and who has none."""
+        kinds = {name: method.name for name, method in self.masks.items()}
+        said = []
+        if len({*kinds.values()}) > 1:
+            said.append(f"{'; '.join(f'{name}: {kind}' for name, kind in kinds.items())}.")
+        if self.absent:
+            said.append(f"Without such masks: {', '.join(self.absent)}. The baseline here is {self.baseline}.")
+        return " ".join(said)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -89,7 +100,7 @@ def read_comparison(planned: Planned, finished: Finished) -> Comparison:
     if sum(map(bool, masks.values())) < 2:
         raise Refused(f"fewer than two of these experiments have masks. {' '.join(lacking)}")
     truth, categories = truth_and_categories(finished, rows)
-    parts, same = _parts(masks)
+    parts, same = parts_of(masks)
     return Comparison(
         dataset=instance.dataset,
         experiments=tuple(planned),
@@ -125,8 +136,12 @@ def _masks(finished: Mapping[str, Finished], rows: Sequence[ExpressionRow]) -> d
     return masks
 
 
-def _parts(masks: Mapping[str, Mapping[str, Method]]) -> tuple[list[Part], tuple[str, ...]]:
-    """What is compared, the final masks first, and sentences on what is the same."""
+def parts_of(masks: Mapping[str, Mapping[str, Method]]) -> tuple[list[Part], tuple[str, ...]]:
+    """What is compared, the final masks first, and sentences on what is the same.
+
+    Args:
+        masks: experiment -> stage -> its masks, inputs first; one object where experiments share a result.
+    """
     final = {name: final_stage(list(stages)) for name, stages in masks.items() if stages}
     stages = sorted({stage for of_one in masks.values() for stage in of_one}, key=_last_first)
     parts, same = [], []

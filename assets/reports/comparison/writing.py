@@ -145,10 +145,10 @@ def _pairs(measured: Measured, content: Gallery, number: Mapping[tuple[str, str]
 def _tables(measured: Measured) -> dict[str, Any]:
     """The tables as the template takes them."""
     comparison = measured.comparison
-    absent = {part.title: part.absent for part in comparison.parts}
+    notes = {part.title: part.note for part in comparison.parts}
     splits = [split for split in comparison.splits if any(split in pair.ious for pair in measured.pairs)]
     return {
-        "grids": [{"grid": grid, "absent": absent[grid.part]} for grid in grids_of(measured.blocks)],
+        "grids": [{"grid": grid, "note": notes[grid.part]} for grid in grids_of(measured.blocks)],
         "rule": RULE,
         "fewest": FEWEST,
         "apart": APART,
