@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, say
+from pipelines.comparing_commands import comparing
 from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
@@ -43,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
 app.add_typer(models, name="models")
@@ -205,9 +207,6 @@ def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Un
 def report(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
-    compare: Annotated[
-        bool, typer.Option(help="Every experiment on the data set side by side, with differences.")
-    ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
@@ -216,13 +215,7 @@ def report(
 
         with clear_errors():
             open_page(dataset, experiment)
-    if not compare:
-        _print_report(dataset, experiment)
-        return
-    from pipelines.commands.report import comparison
-
-    with clear_errors():
-        console.print(comparison(dataset, baseline=experiment))
+    _print_report(dataset, experiment)
 
 
 @app.command()

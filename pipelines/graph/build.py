@@ -17,6 +17,7 @@ from pipelines.config.dataset_files import remember
 from pipelines.config.described import LeftOut
 from pipelines.escaping import as_markdown, escaped
 from pipelines.graph.automation import automations
+from pipelines.graph.comparisons import comparison_assets
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
 from pipelines.graph.load import Plan, read_plan
 from pipelines.graph.maintenance import MAINTENANCE
@@ -36,8 +37,12 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
+<<<<<<< HEAD
     if plan:
         runnable["assets"] += [*_left_out(plan.left_out), *pretraining_assets()]
+=======
+    runnable["assets"] += [*comparison_assets(planned), *_left_out(plan.left_out if plan else ())]
+>>>>>>> main
     return dg.Definitions(
         **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],

@@ -259,9 +259,12 @@ def test_a_file_of_something_else_is_not_overwritten(tmp_path: Path, text: str, 
 def test_shares_make_every_run_once(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     register(["toyref"], [0, 1], TABLES[:1])
     instances, ran = load_plan(), list[tuple[str, str, str]]()
-    monkeypatch.setattr(
-        "pipelines.commands.run.run_planned", lambda _, *names, until: bool(ran.append((*names, until))) or True
-    )
+
+    def run(_: Sequence[StageInstance], dataset: str, experiment: str, *, until: str) -> bool:
+        ran.append((dataset, experiment, until))
+        return True
+
+    monkeypatch.setattr("pipelines.commands.run.run_planned", run)
     for part in range(1, parts + 1):
         results.run_rows(instances, ["toyref"], [0, 1], TABLES[:1], lambda: None, share=(part, parts))
     assert len(ran) == len(set(ran)) == 2 * len(runs_of(TABLES[:1]))
