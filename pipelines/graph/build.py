@@ -37,12 +37,9 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
-<<<<<<< HEAD
+    runnable["assets"] += comparison_assets(planned)
     if plan:
         runnable["assets"] += [*_left_out(plan.left_out), *pretraining_assets()]
-=======
-    runnable["assets"] += [*comparison_assets(planned), *_left_out(plan.left_out if plan else ())]
->>>>>>> main
     return dg.Definitions(
         **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],
