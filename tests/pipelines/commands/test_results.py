@@ -209,7 +209,7 @@ def test_world_names_are_told_apart() -> None:
 def test_tables_are_written_into_a_file_that_keeps_its_other_sections(tmp_path: Path) -> None:
     out = tmp_path / "RESULTS.md"
     out.write_text("# Results\n\n## Notes\n\nMine.\n")
-    assert results.write_results(out, ["toyref"], range(1), [3], show=True) == []
+    assert results.write_results(out, ["toyref"], range(1), ["3"], show=True) == []
     page = out.read_text()
     assert "## toyref, Table 3: mask choice\n\nNo row of it is finished.\n" in page
     assert page.endswith("## Notes\n\nMine.\n")
