@@ -76,7 +76,7 @@ class TrainState:
             self.best = {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
 
     def put_back(self) -> None:
-        """Load into the model the average of the weights if one is kept, or else the best epoch if epochs had scores."""
+        """Put back the average of the weights if one is kept, or else the best epoch if epochs had scores."""
         kept = self.average.weights if self.average else self.best
         if kept is not None:
             self.model.load_state_dict(kept)

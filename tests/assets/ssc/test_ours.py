@@ -11,7 +11,7 @@ from ops.ssc.consensus import candidate_prior
 from ops.ssc.matching import NONE, match
 from storage.artifact import Artifact
 from storage.weights import load_weights
-from tests.homes import copy_home, finish
+from tests.homes import TRY, copy_home, finish
 
 EXPERIMENT = """
 extends: try
@@ -28,8 +28,8 @@ Finished = dict[str, Artifact]
 
 @pytest.fixture(scope="module")
 def finished(corrected: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    home = copy_home(corrected, tmp_path_factory.mktemp("home"), experiments={"mine": EXPERIMENT})
-    return {stage: artifact for (_, stage), artifact in finish(home).items()}
+    home = copy_home(corrected, tmp_path_factory.mktemp("home"), experiments={"try": TRY, "mine": EXPERIMENT})
+    return {stage: artifact for (name, stage), artifact in finish(home).items() if name == "mine"}
 
 
 def test_before_training_a_strong_prior_gives_what_the_choice_thinks(finished: Finished) -> None:
