@@ -23,7 +23,7 @@ from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED, MASK_CHOICES
 from assets.ssc.tables import MATCHED_LABELS, MatchedLabelRow
 from ops.images import resize_image, resize_labels, to_tensor
 from ops.segmenters.prediction import foreground_probabilities, quarter_logits
-from ops.ssc.matching import NONE, Agreement, match, soft_iou
+from ops.ssc.matching import NONE, Agreement, Rule, match, soft_iou
 from ops.training.dataset import usable_rows
 from storage.digest import digest
 
@@ -42,7 +42,8 @@ def corrected_labels(work: Work) -> Outcome:
         offers = [(referent, targets_of(referent)) for referent in referents]
         tasks.append(ImageTask(image=images[image_id], payload=offers, key=key))
     segment = open_referring_masks(work.input(CORRECTED), work.runtime)
-    matching = Matching(segment=segment, agreement=work.knobs_as(LabelKnobs).agreement)
+    knobs = work.knobs_as(LabelKnobs)
+    matching = Matching(segment=segment, rule=knobs.rule, agreement=knobs.agreement)
     tally = per_image(work, MATCHED_LABELS, tasks, matching)
     left = sum(row.candidate is None for row in MATCHED_LABELS.read_slot(work.slot))
     return Outcome(tallies={"labels": tally}, metrics={"objects without a label": left})
@@ -50,9 +51,10 @@ def corrected_labels(work: Work) -> Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Matching:
-    """Constrained greedy matching of an image's candidates by a trained model (S+S+C Eq. 3)."""
+    """Constrained matching of an image's candidates by a trained model (S+S+C Eq. 3)."""
 
     segment: ReferringMasks
+    rule: Rule = "greedy"
     agreement: Agreement = "best"
 
     def __call__(self, offers: Offers, pixels: Pixels) -> list[MatchedLabelRow]:
@@ -82,6 +84,7 @@ class Matching:
             torch.cat(scores_SK).double().numpy(),
             referent_of_S,
             [allowed[row] for row in referent_of_S],
+            rule=self.rule,
             agreement=self.agreement,
         )
         given = dict(zip(referent_of_S, matched.candidates, strict=True))

@@ -288,8 +288,10 @@ class CorrectKnobs(MatchingKnobs):
 class LabelKnobs(Knobs):
     """The last matching, by a trained model: labels for others."""
 
-    later = ("agreement",)
+    later = ("rule", "agreement")
 
+    rule: Literal["greedy", "hungarian"] = "greedy"
+    """As in training: the best pair first, or the largest sum of scores."""
     agreement: Literal["best", "mean"] = "best"
     """As in training: of an object's best expression, or the `mean` over all of them."""
 

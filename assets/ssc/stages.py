@@ -139,8 +139,8 @@ CORRECTED_LABELS = Stage(
     gpu=True,
     kinds=COMPUTED,
     description="The candidate that S+S+C gives to every training referent in the end: one more matching by the "
-    "trained model, constrained and greedy (S+S+C Eq. 3), with all expressions of a referent, whatever "
-    "rule the model was trained by; a referent whose candidates are all taken has no label.",
+    "trained model, constrained and by default greedy (S+S+C Eq. 3), with all expressions of a referent, "
+    "whatever rule the model was trained by; a referent whose candidates are all taken has no label.",
 )
 DISTILLED = training(
     "distilled",

@@ -109,7 +109,7 @@ def test_the_parts_of_ours_are_in_a_recipe_where_they_are_turned_and_read() -> N
         assert younger & set(knobs.recipe()) == read
         assert knobs.with_prior == ("prior" in read)
     assert LabelKnobs().recipe() == {}
-    assert LabelKnobs(agreement="mean").recipe() == {"agreement": "mean"}
+    assert LabelKnobs(agreement="mean", rule="hungarian").recipe() == {"agreement": "mean", "rule": "hungarian"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ datasets: [little]
 targets: [distilled]
 knobs:
   corrected: {prior: 1000, agreement: mean, sentences: two, epochs: 1}
-  corrected_labels: {agreement: mean}
+  corrected_labels: {rule: hungarian, agreement: mean}
   distilled: {epochs: 1, batch_size: 8, ema: 0.5}
 """
 Finished = dict[str, Artifact]
