@@ -66,7 +66,7 @@ class Scoring:
     def score(
         self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats, rows: Sequence[int]
     ) -> Sequence[float]:
-        """What the expressions say together, by 100 cosine and the term of places, of the candidates in `rows`."""
+        """What the expressions say together, by 100 cosine and the terms, of the candidates in `rows`."""
         if self.consensus == "mean":
             return self.mean(masks, texts_SD, terms_SN, rows)
         similar_SR = sentence_similarities(texts_SD, self._images(masks, rows))
