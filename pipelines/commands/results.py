@@ -131,6 +131,16 @@ def runs_of(tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
     return list(dict.fromkeys(run for table in tables for run in table.runs))
 
 
+def cheapest_first(instances: Plan, dataset: str, tables: Sequence[PaperTable]) -> list[tuple[str, str]]:
+    """The (experiment, stage) pairs that the tables read, those first that need few trainings, and then few stages."""
+
+    def cost(run: tuple[str, str]) -> tuple[int, int]:
+        needed = leading_to(run[1], in_use(instances, dataset, run[0]))
+        return sum(one.stage.trains for one in needed), len(needed)
+
+    return sorted(runs_of(tables), key=cost)
+
+
 def run_rows(
     instances: Plan,
     styles: Sequence[Style],
@@ -140,7 +150,7 @@ def run_rows(
     *,
     share: Share = WHOLE,
 ) -> list[str]:
-    """Run what the tables read and is not finished, world by world; a run that fails does not keep the others waiting.
+    """Run what the tables read and is not finished, world by world and the cheapest first; a failure stops no other.
 
     Args:
         instances: the plan, with the tables registered.
@@ -156,7 +166,8 @@ def run_rows(
     from pipelines.commands.run import run_planned  # brings Dagster, which tables that are only shown do without
 
     store = open_store()
-    wanted = [(world(style, seed), *pair) for seed in seeds for style in styles for pair in runs_of(tables)]
+    worlds = [world(style, seed) for seed in seeds for style in styles]
+    wanted = [(name, *run) for name in worlds for run in cheapest_first(instances, name, tables)]
     part, parts = share
     failed = []
     wanted = wanted[len(wanted) * (part - 1) // parts : len(wanted) * part // parts]
