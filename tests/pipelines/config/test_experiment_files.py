@@ -52,7 +52,7 @@ def test_every_ablation_of_meres_turns_one_knob_and_no_two_the_same() -> None:
     several = [change for change in turned if len(change) > 1]
     assert {"classes": "seen", "text": "clip"} in several
     assert all("contrast_over" in change or "classes" in change for change in several)
-    assert len({str(change) for change in turned}) == len(turned) == 33
+    assert len({str(change) for change in turned}) == len(turned) == 35
     whole = known["meres"].knobs["meres"]
     assert all(getattr(whole, name) != value for change in turned for name, value in change.items())
 
