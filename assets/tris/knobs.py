@@ -1,6 +1,6 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -51,7 +51,7 @@ class TrisTrainingKnobs(AdamWKnobs):
 class ResponseKnobs(TrisTrainingKnobs):
     """Step 1: model and losses (TRIS spec 2)."""
 
-    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive")
+    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive", "batch_negatives")
 
     width: Channels = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
@@ -69,6 +69,8 @@ class ResponseKnobs(TrisTrainingKnobs):
     """Weight of the calibration of true pairs; null: as the losses say."""
     negative_weight: Weight | None = None
     """Weight of the calibration of false pairs; null: as the losses say."""
+    batch_negatives: Annotated[int, Field(ge=0)] | None = None
+    """N, other texts of a step that an image is compared with and that its prompt sees; null: all, a batch less one."""
     negatives: Count | None = None
     """K, calibration negatives of a sample; null: as the losses say."""
     clip_positive: bool | None = None
@@ -90,6 +92,8 @@ class ResponseKnobs(TrisTrainingKnobs):
 class SelectionKnobs(Knobs):
     """PRMS: which of an object's response maps stands for it (TRIS spec 3)."""
 
+    later = ("splits",)
+
     rule: Literal["prms", "first"] = "prms"
     """`first` takes the map of the first expression."""
     mask: Literal["relu", "sigmoid"] = "relu"
@@ -98,6 +102,9 @@ class SelectionKnobs(Knobs):
     """Frozen CLIP that scores the maps."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
     """As in the training: how expressions of more than 20 ids are cut."""
+    splits: Literal["training", "all"] = "training"
+    """`all` selects on the scored splits too, as the paper's Table 4 does: there it presumes to know which expressions
+    mean one referent. What Step 2 learns from is the training splits alone."""
 
     def models(self) -> tuple[str, ...]:
         """The frozen CLIP, where it scores."""
@@ -159,6 +166,15 @@ class LocalisationKnobs(Knobs):
 
     threshold: Literal["raw", "compat_divided"] = "raw"
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
+
+
+class PredictionKnobs(LocalisationKnobs):
+    """What Step 2 is asked for, beside the scored splits."""
+
+    later = ("training_references",)
+
+    training_references: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    """The first so many of the training split too, to be compared with the labels that it learnt from."""
 
 
 class EvaluatedKnobs(Knobs):

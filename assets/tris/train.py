@@ -53,6 +53,7 @@ def tris_response_model(work: Work) -> Outcome:
         weights=loss_weights(knobs),
         calibration=calibration_of(work, knobs, written),
         exclude=knobs.exclude_true,
+        negatives=knobs.batch_negatives,
         **training_options(work),
     )
     cut = {"sentences cut to 20 tokens": _cut_share(written, start.clip.tokenizer)}

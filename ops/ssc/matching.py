@@ -175,7 +175,7 @@ class MatchingLoss:
     rule: Rule = "greedy"
     leftovers: Leftovers = "drop"
     rivals: int | None = None
-    """At most so many referents of an image compete (paper Figure 5); None: all."""
+    """At most so many referents of an image compete; None: all, as in the paper."""
     one_pass_from: int = 256 * 256
     """Pixels of a map from which scores and losses are taken in one pass, equal but for rounding. Maps of the embedded
     size stay below, and keep their last bit."""

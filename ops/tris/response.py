@@ -57,15 +57,16 @@ class ResponseHead(nn.Module):
         )
         self.tau = nn.Parameter(torch.tensor(math.log(1 / 0.07)), requires_grad=config.learn_tau)
 
-    def forward(self, map_BDhw: Tensor, texts: Tensor) -> Tensor:
+    def forward(self, map_BDhw: Tensor, texts: Tensor, among_BN: Tensor | None = None) -> Tensor:
         """Responses (B, N, h, w), scaled by exp(tau) and not clamped.
 
         Args:
             map_BDhw: the coarsest map of the images.
             texts: features (N, D) that every image is compared with, or (B, N, D) for each image its own.
+            among_BN: texts that the pixels of an image look at, see `BilateralPrompt`.
         """
         pixels_BChw, texts_BNC = self.embed(map_BDhw, texts)
-        pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC)
+        pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC, among_BN)
         return self.tau.exp() * torch.einsum("bnc,bchw->bnhw", texts_BNC.expand(len(pixels_BChw), -1, -1), pixels_BChw)
 
     def embed(self, map_BDhw: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,12 +100,13 @@ class ResponseModel(nn.Module):
         """Text features (N, D)."""
         return text_features(self.clip, ids_NT)
 
-    def forward(self, images_B3HW: Tensor, ids_NT: Tensor) -> Tensor:
+    def forward(self, images_B3HW: Tensor, ids_NT: Tensor, among_BN: Tensor | None = None) -> Tensor:
         """Responses (B, N, h, w) of every image to every text.
 
-        By the bilateral prompt they depend on all texts (spec 2.3): for training. For evaluation see `respond`.
+        By the bilateral prompt they depend on all texts (spec 2.3), or on those of `among_BN`: for training. For
+        evaluation see `respond`.
         """
-        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
+        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT), among_BN)
 
     def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
         """CLIP and head, see `parameter_groups.optimizer_groups`; a fixed temperature is left out."""

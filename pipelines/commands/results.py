@@ -166,7 +166,8 @@ def markdown(
             cells = [[cells_of(instances, name, row, table.measures) for name in worlds] for row in table.rows]
             if any(map(any, cells)):
                 command = f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.number}`"
-                sections[section] = "\n".join([title, "", command, "", *_grid(table, cells), "", ""])
+                note = ["", table.note] if table.note else []
+                sections[section] = "\n".join([title, "", command, "", *_grid(table, cells), *note, "", ""])
             else:
                 sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")
     page = "".join(f"## {section}{sections[section]}" for section in sorted(sections, key=_place))

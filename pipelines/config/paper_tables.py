@@ -40,6 +40,8 @@ class PaperTable(BaseModel):
     splits: tuple[str, ...] = SCORED
     measures: tuple[str, ...] = IOUS
     """Columns of `summary` that a cell shows."""
+    note: str = ""
+    """What stands below the table: what a reader would otherwise take wrongly."""
 
     @property
     def runs(self) -> tuple[tuple[str, str], ...]:
