@@ -34,7 +34,7 @@ class NounKnobs(Knobs):
 class ProjectionKnobs(Knobs):
     """Class projection and vote (S+S+C spec 2.3, 2.4)."""
 
-    later = ("prompt",)
+    later = ("wording",)
 
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
@@ -42,7 +42,7 @@ class ProjectionKnobs(Knobs):
     """Classes that nouns are projected to: a known list, or your own."""
     clip: str = "embedded"
     """Whose text tower compares nouns and classes."""
-    prompt: Literal["photo", "picture"] = "photo"
+    wording: Literal["photo", "picture"] = "photo"
     """How nouns and classes are put to CLIP: "a photo of a NAME", as in the authors' code, or "a picture of NAME", as
     in their paper."""
     vote: Literal["majority", "all"] = "majority"
@@ -58,8 +58,8 @@ class ProjectionKnobs(Knobs):
         return (weights_name("clip_vit", self.clip),) if self.project else ()
 
     def unread(self) -> tuple[str, ...]:
-        """The prompt, where nothing is projected."""
-        return () if self.project else ("prompt",)
+        """The wording, where nothing is projected."""
+        return () if self.project else ("wording",)
 
 
 class TeacherKnobs(Knobs):

@@ -1,6 +1,6 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from assets.framework.knob_types import (
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import weights_name
 from assets.framework.training_knobs import AdamWKnobs
+from resources.models.refs import TOWERS
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""
@@ -30,8 +31,15 @@ PARTS = ("classification", "positive", "negative")
 class TrisTrainingKnobs(AdamWKnobs):
     """How either step is trained (TRIS spec 2.7, 5.5); what is pretrained is CLIP."""
 
+    later: ClassVar[tuple[str, ...]] = ("encoder", "encoder_weights")
+
     clip: str = "embedded"
     """CLIP with a ResNet tower to start from."""
+    encoder: Literal["clip", "swin", "resnet"] = "clip"
+    """Who sees images: CLIP's ResNet, or a network that learnt from labels, in its place (the supplement's Tables 3
+    and 6); the text tower stays CLIP's."""
+    encoder_weights: str = "embedded"
+    """Pretrained weights of an encoder that is not CLIP's: at full size `swin_b` or `resnet50`."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
     """How expressions of more than 20 ids are cut; the authors' way loses their end and with it their meaning."""
     image_size: int = Field(default=320, multiple_of=32, ge=32, le=8192)
@@ -44,8 +52,13 @@ class TrisTrainingKnobs(AdamWKnobs):
     """Share of the learning rate for CLIP."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that is trained."""
-        return (weights_name("clip_rn", self.clip),)
+        """The CLIP that is trained, and another encoder of images."""
+        clip = weights_name("clip_rn", self.clip)
+        return (clip,) if self.encoder == "clip" else (clip, weights_name(TOWERS[self.encoder], self.encoder_weights))
+
+    def unread(self) -> tuple[str, ...]:
+        """Weights of no encoder."""
+        return ("encoder_weights",) if self.encoder == "clip" else ()
 
 
 class ResponseKnobs(TrisTrainingKnobs):

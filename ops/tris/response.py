@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ops.backbones.clip_text import text_features
-from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.decoder import upsample_unaligned
+from ops.tris.image_towers import Tower, maps_of, widths_of, without_images
 from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.tokens import MAX_TOKENS
@@ -78,12 +78,14 @@ class ResponseHead(nn.Module):
 class ResponseModel(nn.Module):
     """CLIP's ResNet and text tower, both trained, under a `ResponseHead`."""
 
-    def __init__(self, config: ResponseConfig, clip: CLIP) -> None:
-        """`clip` becomes part of the model; the input widths of the head are its widths."""
+    def __init__(self, config: ResponseConfig, clip: CLIP, tower: Tower | None = None) -> None:
+        """`clip` becomes part of the model, whose head has its widths; a `tower` takes the place of its ResNet."""
         super().__init__()
         self.config = config
-        self.clip = clip
-        self.head = ResponseHead(clip.visual.layer4[-1].conv3.out_channels, clip.text_projection.shape[1], config)
+        self.clip, self.tower = clip, tower
+        self.head = ResponseHead(widths_of(clip, tower)[-1], clip.text_projection.shape[1], config)
+        if tower is not None:
+            without_images(clip)
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +96,7 @@ class ResponseModel(nn.Module):
         """c4 (B, D, h, w) of uint8 RGB images or of normalised floats (spec 1.4)."""
         if not images_B3HW.is_floating_point():
             images_B3HW = normalise(images_B3HW)
-        return image_maps(self.clip, images_B3HW)[-1]
+        return maps_of(self.clip, self.tower, images_B3HW)[-1]
 
     def encode_texts(self, ids_NT: Tensor) -> Tensor:
         """Text features (N, D)."""
@@ -111,7 +113,11 @@ class ResponseModel(nn.Module):
     def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
         """CLIP and head, see `parameter_groups.optimizer_groups`; a fixed temperature is left out."""
         return optimizer_groups(
-            self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
+            self.clip,
+            self.head.parameters(),
+            tower=self.tower,
+            weight_decay=weight_decay,
+            pretrained_rate=pretrained_rate,
         )
 
 
