@@ -65,7 +65,7 @@ Tower = SwinTower | ResNetTower
 def tower_from(card: Mapping[str, Any]) -> Tower:
     """The tower that a card describes, with fresh weights."""
     ((kind, sizes),) = card.items()
-    given = {name: tuple(size) if isinstance(size, list) else size for name, size in sizes.items()}
+    given: dict[str, Any] = {name: tuple(size) if isinstance(size, list) else size for name, size in sizes.items()}
     return SwinTower(SwinConfig(**given)) if kind == "swin" else ResNetTower(IrnetConfig(**given))
 
 

@@ -356,7 +356,8 @@ def test_later_knobs_that_change_nothing_change_no_recipe() -> None:
     [
         ("tris_response_model", {"calibrate": False, "language_to_vision": False}),
         ("tris_response_model", {"positive_weight": 0, "scorer": "embedded/clip_rn"}),
-        ("tris_response_model", {"calibrate": False, "batch_negatives": 1}),
+        ("tris_response_model", {"calibrate": False, "batch_negatives": 1, "encoder": "resnet"}),
+        ("tris_segmenter", {"encoder": "swin"}),
         ("selected_responses", {"rule": "first"}),
         ("selected_responses", {"mask": "sigmoid"}),
         ("selected_responses", {"scorer": "embedded/clip_rn"}),

@@ -55,7 +55,7 @@ def test_both_steps_learn_with_another_tower_and_all_that_is_grouped_learns(numb
     )
     for model in (response.train(), segmenter.train()):
         made = model(tiny.images(3, side=64), tiny.ids(3))
-        sum(one.square().sum() for one in (made if isinstance(made, list) else [made])).backward()  # type: ignore[union-attr]
+        sum(one.square().sum() for one in (made if isinstance(made, list) else [made])).backward()
         learning = {id(one): name for name, one in model.named_parameters() if one.grad is not None}
         grouped = [id(one) for group in model.optimizer_groups() for one in group["params"]]
         assert {learning.get(one) for one in grouped} >= {"tower." + name for name in _learnt_names(towers()[number])}
