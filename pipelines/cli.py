@@ -332,16 +332,18 @@ def results(
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[Style], typer.Option(help="Styles of expressions.")] = [Style.toyref],  # noqa: B006  read only
     table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    share: Annotated[str, typer.Option(help="Which part of the runs is made here, such as 2/3.")] = "1/1",
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
 
-    Their sections of the file are written anew after every run, and what is finished is not run again.
+    Their sections of the file are written anew after every run, and what is finished is not run again. The figures by
+    themselves stand in a CSV beside it: carry it to another machine, and the page is filled there as well.
     """
-    from pipelines.commands.results import write_results
+    from pipelines.commands.results import share_of, write_results
 
     with clear_errors():
-        failed = write_results(out, [one.value for one in style], range(seeds), table, show=show)
+        failed = write_results(out, [one.value for one in style], range(seeds), table, share=share_of(share), show=show)
     console.print(f"wrote {out}")
     for command in failed:
         say("failed:", command, "red")

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -66,7 +67,9 @@ def registered(name: str) -> Checkpoint:
     """
     found = CHECKPOINTS.get(name) or HUB_CHECKPOINTS.get(name) or made_from(name)
     if found is None:
-        raise Refused(f"unknown checkpoint {name!r}; known are {', '.join(CHECKPOINTS)}; or {_FORMS}")
+        near = get_close_matches(name.lower(), [*CHECKPOINTS, *HUB_CHECKPOINTS], n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise Refused(f"unknown checkpoint {name!r}; {meant}known are {', '.join(CHECKPOINTS)}; or {_FORMS}")
     return found
 
 

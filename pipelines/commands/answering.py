@@ -12,7 +12,7 @@ from assets.ssc.stages import MASK_CHOICES
 from assets.stages import SEGMENTERS, STAGES
 from ops.refusal import Refused
 from pipelines.config.experiment_files import Experiment
-from pipelines.graph.load import in_use, read_plan, require_stage
+from pipelines.graph.load import in_use, models_of, read_plan, require_stage
 from pipelines.graph.planner import closure
 from pipelines.graph.state import raw_data_problem, ready
 from resources.runtime import Runtime
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 CHOICE = "choice"
 """The name of S1 and S2 where a model is named."""
+EMBEDDED = "embedded/"
+DRAWN = (
+    "its models know rendered scenes only; for photographs `wordmask models get --for photo` fetches others, "
+    "and -e photo uses them"
+)
 MODELS = (*(one.trained.name for one in SEGMENTERS), CHOICE)
 
 
@@ -68,12 +73,19 @@ def open_answering(
     trained = {one.trained.name: one for one in SEGMENTERS if one.trained.name in artifacts}
     by = model or next(iter(trained), CHOICE)
     require_stage(by, MODELS)
+    notes = [DRAWN] if _knows_drawings_only(experiment) else []
     if by in trained:
         segment = _open_trained(trained[by], used, artifacts, runtime)
-        return Answering(dataset=dataset, experiment=experiment, by=by, segment=segment)
+        return Answering(dataset=dataset, experiment=experiment, by=by, segment=segment, note="; ".join(notes))
     _require_choice(dataset, wanted, by, used=used, named=model is not None, finished=list(trained))
     choice, note = _open_choice(wanted, artifacts.get(MASK_CHOICES.name), runtime)
-    return Answering(dataset=dataset, experiment=experiment, by=CHOICE, segment=choice, note=note)
+    told = "; ".join(filter(None, [note, *notes]))
+    return Answering(dataset=dataset, experiment=experiment, by=CHOICE, segment=choice, note=told)
+
+
+def _knows_drawings_only(experiment: str) -> bool:
+    """Whether a model of an experiment that sees images is an embedded one."""
+    return any(name.startswith(EMBEDDED) and name != f"{EMBEDDED}parser" for name in models_of(experiment))
 
 
 def _open_trained(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from assets.data.tables import ImageRow, images_in
+from assets.data.tables import ImageRow, images_in, referents_in
 from assets.exports.given import Export, given_masks, masks_table
 from assets.exports.writing import export_masks
 from ops.refusal import Refused
@@ -33,9 +33,12 @@ def export(
     """Write the masks of the named stages, or of all that give any, a folder each; what was written, for the terminal.
 
     Raises:
-        Refused: a stage is not finished or gives no masks; says which do. Or an image is not what the stages saw.
+        Refused: a stage is not finished or gives no masks; says which do. Or an image is not what the stages saw. Or
+            images are asked for, for which the format has no place.
         StoreError: the disk refuses.
     """
+    if with_images and format == "coco":
+        raise Refused("COCO's JSON names images and holds none; leave --images out, or take --format datasets")
     used = planned(dataset, experiment)
     artifacts = ready(used)
     tables = {name: table for name, artifact in artifacts.items() if (table := masks_table(artifact))}
@@ -49,6 +52,8 @@ def export(
         )
     references, source = artifacts["references"], open_dataset(used[0].source.config)
     summary = folding("stage", "masks", "without a pixel", "folder")
+    if format == "yolo" and len({one.split for one in referents_in(artifacts["references"])}) == 1:
+        summary.caption = "one split only: data.yaml checks on the images that it trains on"
     for name in stages or tables:
         found = list(given_masks(references, artifacts[name], tables[name]))
         given = [one for one in found if one is not None]

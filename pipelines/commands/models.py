@@ -38,7 +38,7 @@ def models_table(names: Sequence[str] = (), *, thorough: bool = False) -> tuple[
 
     Args:
         names: those that are looked at, and have to be there; empty: every known one.
-        thorough: hash every file.
+        thorough: hash every file; without names, only what is there is shown.
 
     Raises:
         Refused: a name is unknown.
@@ -48,7 +48,7 @@ def models_table(names: Sequence[str] = (), *, thorough: bool = False) -> tuple[
     table.caption = "wordmask models get NAME fetches what is missing"
     home = checkpoint_folder()
     asked = [examine_one(registered(name), home, thorough=thorough) for name in dict.fromkeys(names)]
-    findings = asked or examine(thorough=thorough)
+    findings = asked or [one for one in examine(thorough=thorough) if one.state != "missing" or not thorough]
     for finding in findings:
         one = registered(finding.name)
         table.add_row(one.name, one.stage, _told_size(one), _licence(one), finding.state, finding.revision[:SHORT])
@@ -105,7 +105,8 @@ def _tell(models: Sequence[Wanted], home: Path) -> None:
     for model in models:
         at = f", revision {model.revision[:SHORT]}" if model.revision else ""
         size, unknown = missing_bytes([model])
-        state = f"{size / 1e6:,.0f} MB" if size or unknown else "there already"
+        known = f"{size / 1e6:,.0f} MB" if size else "of a size that its server does not say"
+        state = known if size or unknown else "there already"
         console.print(f"{model.checkpoint.name}: {state}, licence {model.licence}{at}")
         for note in model.notes:
             complain(note)

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from assets.data.source import ToyWorld
+from assets.evaluation.published import markdown_of, published_in
 from assets.framework.stage import StageInstance
 from ops.refusal import Refused
 from pipelines.commands.report import classes_of, summary_of
+from pipelines.commands.result_cells import Figures, ResultCells
 from pipelines.commands.terminal import say
 from pipelines.config.dataset_files import DatasetFile, ask_for, write_once
 from pipelines.config.paper_tables import PaperTable, Row, numbered
@@ -28,6 +30,11 @@ Style = str
 Plan = Sequence[StageInstance]
 Cells = Mapping[str, tuple[float, ...]]
 """Split -> measures."""
+Share = tuple[int, int]
+"""Which part of how many, counted from 1."""
+WHOLE: Share = (1, 1)
+
+NOT_COMPARABLE = "Of photographs, by models of full size: no number compares with those above."
 
 HEAD = """# Results
 
@@ -41,15 +48,22 @@ scenes are rendered and models small. Above every table stands the command that 
 
 
 def write_results(
-    out: Path, styles: Sequence[Style], seeds: Sequence[int], numbers: Sequence[int], *, show: bool = False
+    out: Path,
+    styles: Sequence[Style],
+    seeds: Sequence[int],
+    numbers: Sequence[int],
+    *,
+    share: Share = WHOLE,
+    show: bool = False,
 ) -> list[str]:
     """Run what the tables of these numbers read, and write their sections of a file anew after every run.
 
     Args:
-        out: Markdown file; its other sections stay.
+        out: Markdown file; its other sections stay. Beside it lies a CSV of the figures by themselves.
         styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
         numbers: of tables.
+        share: which part of the runs this machine makes.
         show: run nothing; write what is finished.
 
     Returns:
@@ -67,9 +81,11 @@ def write_results(
         raise Refused(f"{out} is no page of results and would be lost; name another file with --out")
 
     def write() -> None:
-        out.write_text(markdown(styles, seeds, tables, _written(out), instances=instances))
+        known = ResultCells.read(out.with_suffix(".csv"))
+        out.write_text(markdown(styles, seeds, tables, _written(out), instances=instances, known=known))
+        known.write()
 
-    failed = [] if show else run_rows(instances, styles, seeds, tables, write)
+    failed = [] if show else run_rows(instances, styles, seeds, tables, write, share=share)
     write()
     return failed
 
@@ -77,6 +93,18 @@ def write_results(
 def _written(out: Path) -> str:
     """What the page holds so far; what is no text is no page of ours."""
     return read_file(out).decode(errors="replace") if os.path.lexists(out) else ""
+
+
+def share_of(text: str) -> Share:
+    """Read a share such as `2/3`.
+
+    Raises:
+        Refused: it is none.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise Refused(f"--share {text!r} is no part of a whole; say the second of three as 2/3")
+    return int(found[1]), int(found[2])
 
 
 def world(style: Style, seed: int) -> str:
@@ -109,8 +137,10 @@ def run_rows(
     seeds: Sequence[int],
     tables: Sequence[PaperTable],
     after: Callable[[], object],
+    *,
+    share: Share = WHOLE,
 ) -> list[str]:
-    """Run what the tables read and is not finished, seed by seed; a run that fails does not keep the others waiting.
+    """Run what the tables read and is not finished, world by world; a run that fails does not keep the others waiting.
 
     Args:
         instances: the plan, with the tables registered.
@@ -118,6 +148,7 @@ def run_rows(
         seeds: numbers of worlds, and of trainings on them.
         tables: of papers.
         after: called when a run is over.
+        share: which part of the runs; what lies side by side shares most of its stages.
 
     Returns:
         The runs that failed, as people would launch them.
@@ -126,7 +157,9 @@ def run_rows(
 
     store = open_store()
     wanted = [(world(style, seed), *pair) for seed in seeds for style in styles for pair in runs_of(tables)]
+    part, parts = share
     failed = []
+    wanted = wanted[len(wanted) * (part - 1) // parts : len(wanted) * part // parts]
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
         if _finished(instances, store, dataset, experiment, stage):
             continue
@@ -144,6 +177,7 @@ def markdown(
     earlier: str = "",
     *,
     instances: Plan | None = None,
+    known: ResultCells | None = None,
 ) -> str:
     """The tables over finished runs; a row that some seed has not finished says how many have.
 
@@ -153,21 +187,24 @@ def markdown(
         tables: registered before.
         earlier: what an earlier call made; its other tables stay, and so do those that have no finished row here.
         instances: the plan; None: it is loaded.
+        known: figures of runs that may be finished elsewhere; those that are read here are added.
 
     Returns:
         A page with a section for each style and table.
     """
     instances = load_plan() if instances is None else instances
+    known = known or ResultCells(path=Path("RESULTS.csv"))
     sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
         worlds = [world(style, seed) for seed in seeds]
         for table in (one.scoring(ToyWorld.model_validate({"style": style}).scored) for one in tables):
             section, title = f"{style}, Table {table.number}", f": {table.title}"
-            cells = [[cells_of(instances, name, row, table.measures) for name in worlds] for row in table.rows]
+            cells = [[cells_of(instances, name, row, table.measures, known) for name in worlds] for row in table.rows]
             if any(map(any, cells)):
                 command = f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.number}`"
-                note = ["", table.note] if table.note else []
-                sections[section] = "\n".join([title, "", command, "", *_grid(table, cells), *note, "", ""])
+                note = [table.note, ""] if table.note else []
+                lines = [title, "", command, "", *_grid(table, cells), "", *note, *_printed(table)]
+                sections[section] = "\n".join([*lines, ""])
             else:
                 sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")
     page = "".join(f"## {section}{sections[section]}" for section in sorted(sections, key=_place))
@@ -190,17 +227,34 @@ def _grid(table: PaperTable, cells: Sequence[Sequence[Cells]]) -> list[str]:
     return lines
 
 
-def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Split -> the measures, per expression at the image's own size; empty where the run is not finished."""
+def _printed(table: PaperTable) -> list[str]:
+    """What the paper prints in its table, folded away."""
+    if table.published is None:
+        return []
+    paper, tables = table.published.paper, table.published.tables
+    rows = markdown_of(published_in(paper, tables))
+    summary = f"<summary>{paper}, {', '.join(tables)}, as printed</summary>"
+    return [f"<details>{summary}", "", NOT_COMPARABLE, "", *rows, "</details>", ""]
+
+
+def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str], known: ResultCells) -> Figures:
+    """The measures of a row, per expression at the image's own size; empty where its run is not finished.
+
+    Where the store has none, they are those that are `known`.
+    """
     store = open_store()
-    instance = _finished(instances, store, dataset, row.experiment, row.stage)
-    if instance is None:
+    used = leading_to(row.stage, in_use(instances, dataset, row.experiment))
+    if not used:
         return {}
-    artifact = store.resolve(instance.key)
+    if _finished(instances, store, dataset, row.experiment, row.stage) is None:
+        return known.of(used[-1], row, measures)
+    artifact = store.resolve(used[-1].key)
     part, summary = row.method, summary_of({row.stage: artifact}, measures)
     if row.classes:
         part, summary = row.classes, classes_of(artifact, measures)
-    return {split: cell for (split, name), cell in summary.items() if name == part}
+    figures = {split: cell for (split, name), cell in summary.items() if name == part}
+    known.note(used[-1], row, measures, figures)
+    return figures
 
 
 def _finished(instances: Plan, store: Store, dataset: str, experiment: str, stage: str) -> StageInstance | None:

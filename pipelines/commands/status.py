@@ -21,6 +21,9 @@ def status_table(dataset: str, experiment: str) -> Group:
     instances = plan.of(dataset, experiment)
     states = states_of(instances, open_store())
     table = folding("asset", "state", *COUNTS)
+    table.caption = (
+        "reused: copied from an earlier run; computed: made in the last; quarantined: left out, with a reason"
+    )
     for instance in instances:
         artifact = states[instance.key].artifact
         tallies = list(artifact.manifest.rows.values()) if artifact else []

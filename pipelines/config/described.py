@@ -12,6 +12,8 @@ from pipelines.escaping import escaped
 T = TypeVar("T")
 LONGEST_NAME = 80
 """Characters of a wrong name that a message repeats."""
+LISTED = 12
+"""Names that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Described(Mapping[str, T], Generic[T]):
         """
         self.require_whole(name)
         if name not in self.known:
-            known = f"known are {', '.join(self.known)}{self.more}"
+            known = f"known are {listed(self.known)}{self.more}"
             raise Refused(unknown(f"no {self.kind} is called", name, self.known, known))
         return self.known[name]
 
@@ -74,6 +76,13 @@ class Described(Mapping[str, T], Generic[T]):
         known = {name: described for name, described in self.known.items() if name not in reasons}
         more = (LeftOut(self.paths[name], reason) for name, reason in reasons.items())
         return replace(self, known=known, left_out=(*self.left_out, *more))
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names of many, and how many more there are."""
+    known = list(names)
+    more = len(known) - LISTED
+    return ", ".join(known[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def unknown(complaint: str, name: str, known: Iterable[str], otherwise: str) -> str:

@@ -29,6 +29,15 @@ class Row(BaseModel):
     """Only expressions of `seen` or `unseen` classes, see `ops.open_vocabulary_split`; empty: all."""
 
 
+class PrintedTables(BaseModel):
+    """Where a paper prints such a table, see `assets.evaluation.published`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: str
+    tables: tuple[str, ...]
+
+
 class PaperTable(BaseModel):
     """One table in the paper's form."""
 
@@ -42,6 +51,8 @@ class PaperTable(BaseModel):
     """Columns of `summary` that a cell shows."""
     note: str = ""
     """What stands below the table: what a reader would otherwise take wrongly."""
+    published: PrintedTables | None = None
+    """None: the paper has a figure of it at most."""
 
     @property
     def runs(self) -> tuple[tuple[str, str], ...]:

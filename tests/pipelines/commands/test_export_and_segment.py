@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from assets.data.images import Mask
 from assets.data.tables import images_in, referents_in
 from assets.ssc.tables import choices_of
+from ops.refusal import Refused
 from pipelines.commands.export import export
 from pipelines.commands.export_onnx import export_onnx
 from pipelines.commands.segment import segment
@@ -128,6 +129,12 @@ def test_other_formats_lie_in_the_folder_of_the_stage_and_write_nothing_over(
         assert {path.read_bytes() for path in there} <= originals
     export("little", "try", tmp_path, stages=["mask_choices"], format=name, with_images=True)
     assert list(tmp_path.glob("mask_choices-*")) == [folder]
+
+
+def test_a_format_without_a_place_for_images_refuses_them(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="leave --images out"):
+        export("little", "try", tmp_path, format="coco", with_images=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_would_give(

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from ops.refusal import Refused
 from pipelines.cli import app
 from pipelines.commands import models
+from pipelines.commands.doctor import doctor_table
+from pipelines.graph.load import models_of
 from resources import fetching
 from resources.checkpoints import CHECKPOINTS, examine
 from resources.downloading import Download
@@ -91,3 +93,24 @@ def test_a_model_is_verified_and_removed_with_what_lies_beside_it(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
     with pytest.raises(Refused, match="comes with the project"):
         models.remove_models(["embedded/detector"])
+
+
+def test_without_names_only_what_is_there_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path))
+    table, broken = models.models_table(thorough=True)
+    assert {str(cell) for cell in table.columns[4].cells} == {"embedded"}
+    assert broken == []
+    assert "missing" in {str(cell) for cell in models.models_table()[0].columns[4].cells}
+
+
+def test_a_misspelt_model_is_met_with_what_was_meant() -> None:
+    with pytest.raises(Refused, match="unknown checkpoint 'VIT-B-32'; did you mean ViT-B-32"):
+        models.models_table(["VIT-B-32"])
+
+
+def test_the_doctor_says_what_a_preset_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDMASK_CHECKPOINTS", str(tmp_path))
+    table, _ = doctor_table(thorough=False)
+    rows = dict(zip(*(map(str, table.columns[number].cells) for number in (0, 2)), strict=True))
+    wanted = len(models_of("photo"))
+    assert rows["experiment photo"] == f"0 of {wanted} models are here"

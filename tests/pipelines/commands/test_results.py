@@ -1,5 +1,6 @@
 """The papers' tables: what they need, and how figures over seeds are told."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from assets.data.source import ToyWorld
 from assets.framework.stage import StageInstance
+from ops.refusal import Refused
 from ops.tris.losses import LossWeights
 from pipelines.commands import results
 from pipelines.commands.report import summary_of
+from pipelines.commands.result_cells import ResultCells
 from pipelines.commands.results import markdown, register, runs_of, world
 from pipelines.config.paper_tables import PaperTable, Row, paper_tables
 from pipelines.graph.load import in_use, leading_to, load_plan, planned
@@ -61,7 +64,7 @@ def test_a_row_tells_mean_and_spread_and_how_many_seeds_are_finished(monkeypatch
     figures = {"toyref": {"val": (0.3, 0.5)}, "toyref_seed1": {"val": (0.5, 0.6), "testA": (0.1, 0.2)}}
 
     def cells(
-        _: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str]
+        _: Sequence[StageInstance], dataset: str, row: Row, measures: Sequence[str], known: ResultCells
     ) -> dict[str, tuple[float, float]]:
         assert measures == ("oIoU", "mIoU")
         return figures[dataset] if row.method == "ZSBootstrap" else {}
@@ -223,3 +226,59 @@ def test_tables_are_written_into_a_file_that_keeps_its_other_sections(tmp_path: 
     page = out.read_text()
     assert "## toyref, Table 3: mask choice\n\nNo row of it is finished.\n" in page
     assert page.endswith("## Notes\n\nMine.\n")
+
+
+def test_a_page_shows_what_the_paper_prints_below_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "cells_of", lambda *_: {"val": (0.3, 0.5)})
+    page = markdown(["toyref"], range(1), TABLES[:1])
+    printed = page[page.index("<details>") :]
+    assert "S+S+C, Table 1, as printed" in printed
+    assert "no number compares" in printed
+    assert "| S+S+C (weak (pseudo-masks)) | 57.22 | 64.11 |" in printed
+    assert markdown(["toyref"], range(1), TABLES[:1], page) == page
+
+
+def test_figures_of_another_machine_fill_the_page_while_their_recipe_is_planned(tmp_path: Path) -> None:
+    register(["toyref"], [0], TABLES[:1])
+    instances = load_plan()
+    row = TABLES[0].rows[0]
+    used = leading_to(row.stage, in_use(instances, "toyref", row.experiment))[-1]
+    path = tmp_path / "RESULTS.csv"
+    elsewhere = ResultCells.read(path)
+    elsewhere.note(used, row, ("oIoU", "mIoU"), {"val": (0.25, 0.5), "testA": (0.1, float("nan"))})
+    elsewhere.write()
+    results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+    assert "| random candidate | 25.0 / 50.0 | 10.0 / - | - |" in (tmp_path / "RESULTS.md").read_text()
+    assert ResultCells.read(path).of(used, row, ("mIoU",))["val"] == (0.5,)
+    replanned = dataclasses.replace(used, recipe="another")
+    assert ResultCells.read(path).of(replanned, row, ("oIoU", "mIoU")) == {}
+    again = ResultCells.read(path)
+    again.note(replanned, row, ("oIoU", "mIoU"), {"val": (0.75, 0.5)})
+    assert [place.recipe for place in again.values] == ["another"] * 2
+
+
+@pytest.mark.parametrize(("text", "told"), [("Mine.", "move it away"), ("HEAD\na,b", "line 2")])
+def test_a_file_of_something_else_is_not_overwritten(tmp_path: Path, text: str, told: str) -> None:
+    head = "dataset,experiment,stage,method,classes,split,measure,recipe,value"
+    (tmp_path / "RESULTS.csv").write_text(text.replace("HEAD", head))
+    with pytest.raises(Refused, match=told):
+        results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_shares_make_every_run_once(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
+    register(["toyref"], [0, 1], TABLES[:1])
+    instances, ran = load_plan(), list[tuple[str, str, str]]()
+    monkeypatch.setattr(
+        "pipelines.commands.run.run_planned", lambda _, *names, until: bool(ran.append((*names, until))) or True
+    )
+    for part in range(1, parts + 1):
+        results.run_rows(instances, ["toyref"], [0, 1], TABLES[:1], lambda: None, share=(part, parts))
+    assert len(ran) == len(set(ran)) == 2 * len(runs_of(TABLES[:1]))
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "-1/2", ""])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    assert results.share_of("2/3") == (2, 3)
+    with pytest.raises(Refused, match="2/3"):
+        results.share_of(text)
