@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, say
+from pipelines.comparing_commands import comparing
 from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
@@ -43,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
 app.add_typer(models, name="models")
@@ -205,9 +207,6 @@ def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Un
 def report(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
-    compare: Annotated[
-        bool, typer.Option(help="Every experiment on the data set side by side, with differences.")
-    ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Print the table of an experiment and say where its page lies."""
@@ -216,13 +215,7 @@ def report(
 
         with clear_errors():
             open_page(dataset, experiment)
-    if not compare:
-        _print_report(dataset, experiment)
-        return
-    from pipelines.commands.report import comparison
-
-    with clear_errors():
-        console.print(comparison(dataset, baseline=experiment))
+    _print_report(dataset, experiment)
 
 
 @app.command()
@@ -331,7 +324,9 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[Style], typer.Option(help="Styles of expressions.")] = [Style.toyref],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    table: Annotated[
+        list[str], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS; ours, ours_choice.")
+    ] = list("12345"),  # noqa: B006  read only
     share: Annotated[str, typer.Option(help="Which part of the runs is made here, such as 2/3.")] = "1/1",
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from assets.framework.knob_types import BatchSize, Channels, Epochs, Examples, Rate
 from assets.framework.knobs import Knobs
 from assets.segmenters.knobs import GroundTruthTrainingKnobs
-from assets.ssc.knobs import CorrectKnobs
+from assets.ssc.knobs import MatchingKnobs
 
 Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
 
@@ -118,7 +118,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 
 
-class MeresMatchedKnobs(MeresLossKnobs, CorrectKnobs):
+class MeresMatchedKnobs(MeresLossKnobs, MatchingKnobs):
     """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
 
     later = ("contrast_over", "mask_loss")

@@ -58,7 +58,7 @@ class TrisTrainingKnobs(AdamWKnobs):
 
     def unread(self) -> tuple[str, ...]:
         """Weights of no encoder."""
-        return ("encoder_weights",) if self.encoder == "clip" else ()
+        return (*super().unread(), "encoder_weights") if self.encoder == "clip" else super().unread()
 
 
 class ResponseKnobs(TrisTrainingKnobs):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ops.evaluation.bootstrap import interval, ratio, resampled_sums
 from ops.ssc.places.geometry import estimated_size, scene_of
 from ops.ssc.places.grammar import Reading
 from ops.ssc.places.nouns import fit, kinds_of
@@ -18,7 +19,6 @@ from ops.ssc.places.term import place_term
 
 SURE = 0.9
 """Probability from which a choice is called sure."""
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +173,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _interval(images: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """2.5th and 97.5th percentile of the mean when images (sum of hits, sentences) are drawn anew."""
-    if not images:
-        return float("nan"), float("nan")
-    sums_I2 = np.asarray(images, float)
-    draws = np.random.default_rng(0).multinomial(len(images), np.full(len(images), 1 / len(images)), size=RESAMPLES)
-    hits, counts = (draws @ sums_I2).T
-    low, high = np.percentile(hits / counts, [2.5, 97.5])
-    return float(low), float(high)
+    """Of the mean of 95 % when images (sum of hits, sentences) are drawn anew; NaN without any."""
+    return interval(ratio(resampled_sums(images))) if images else (float("nan"), float("nan"))

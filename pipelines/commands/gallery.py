@@ -10,8 +10,8 @@ from assets.reports.gallery.writing import Written, write_gallery
 from ops.refusal import Refused
 from pipelines.graph.load import read_plan
 from pipelines.graph.state import among, raw_data_problem, states_of
+from pipelines.pages import comparison_links, gallery_folder
 from resources.datasets import open_dataset
-from resources.paths import home
 from resources.store import open_store
 
 
@@ -22,7 +22,7 @@ def gallery(dataset: str, folder: Path | None, *, show: bool) -> str:
         Refused: no file describes the data set, or its expressions were not read yet.
         StoreError: the disk refuses, or an artifact is damaged.
     """
-    written = _written(dataset, home() / "gallery" if folder is None else folder)
+    written = _written(dataset, gallery_folder() if folder is None else folder)
     if show:
         webbrowser.open(written.page.resolve().as_uri())
     lost = (
@@ -45,4 +45,5 @@ def _written(dataset: str, folder: Path) -> Written:
             f"{raw_data_problem(instances)}the expressions of {dataset} were not read yet: "
             f"`wordmask run -d {dataset} -e base` does so"
         )
-    return write_gallery(read_gallery(finished), folder, partial(read_pixels, open_dataset(instances[0].source.config)))
+    read = partial(read_pixels, open_dataset(instances[0].source.config))
+    return write_gallery(read_gallery(finished), folder, read, links=comparison_links(dataset, folder / dataset))

@@ -1,4 +1,4 @@
-"""The tables of an experiment in the terminal, read from finished artifacts, and of several side by side."""
+"""The tables of an experiment in the terminal, read from finished artifacts."""
 
 import webbrowser
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from assets.reports.html import PAGE
 from ops.refusal import Refused
 from pipelines.commands.terminal import folding
 from pipelines.config.paper_tables import IOUS
-from pipelines.graph.load import in_use, planned, read_plan
-from pipelines.graph.state import among, raw_data_problem, ready, states_of
-from resources.store import open_store
+from pipelines.graph.load import planned
+from pipelines.graph.state import raw_data_problem, ready
+from pipelines.pages import comparison_pages
 from storage.artifact import Artifact
 
 
@@ -41,6 +41,7 @@ def report_table(dataset: str, experiment: str) -> RenderableType:
         lines = [words, "There is no ground truth to compare with: no ground-truth mask was found."]
     pages = (artifact.file(PAGE) for artifact in artifacts.values() if artifact.has(PAGE))
     lines += [f"The page with pictures: {page}" for page in pages]
+    lines += [f"Compared with others: {page}" for page in comparison_pages(dataset)]
     return Group(*lines)
 
 
@@ -54,37 +55,6 @@ def open_page(dataset: str, experiment: str) -> None:
     if not pages:
         raise Refused(f"{experiment} on {dataset} has no page: `report` is none of its targets")
     webbrowser.open(pages[0].as_uri())
-
-
-def comparison(dataset: str, *, baseline: str) -> RenderableType:
-    """Every finished experiment on a data set, with the difference to the baseline in mIoU points.
-
-    Raises:
-        Refused: a name is wrong, nobody asked for the baseline there, or the raw data are not those that were read.
-    """
-    plan = read_plan()
-    plan.of(dataset, baseline)
-    instances = [instance for instance in plan.instances if instance.dataset == dataset]
-    states = states_of(instances, open_store())
-    summaries = {
-        name: summary_of(among(states, in_use(instances, dataset, name)))
-        for name in dict.fromkeys(name for instance in instances for name in instance.used_by)
-    }
-    if problem := raw_data_problem(instances):
-        raise Refused(f"{problem}Run `wordmask run -d {dataset} -e {baseline}`")
-    splits = list(dict.fromkeys(split for cells in summaries.values() for split, _ in cells if split != "train"))
-    table = folding(
-        "experiment", "masks", *(f"{split} oIoU / mIoU" for split in splits), title=f"{dataset}, baseline {baseline}"
-    )
-    for name, cells in summaries.items():
-        for method in dict.fromkeys(method for _, method in cells):
-            columns = []
-            for split in splits:
-                cell, base = cells.get((split, method)), summaries[baseline].get((split, method))
-                delta = f" ({100 * (cell[1] - base[1]):+.1f})" if cell and base and name != baseline else ""
-                columns.append(_pair(cell) + delta)
-            table.add_row(name, method, *columns)
-    return table
 
 
 def summary_of(

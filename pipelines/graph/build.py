@@ -17,6 +17,7 @@ from pipelines.config.dataset_files import remember
 from pipelines.config.described import LeftOut
 from pipelines.escaping import as_markdown, escaped
 from pipelines.graph.automation import automations
+from pipelines.graph.comparisons import comparison_assets
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
 from pipelines.graph.load import Plan, read_plan
 from pipelines.graph.maintenance import MAINTENANCE
@@ -35,7 +36,7 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(planned)
     runnable = _runnable(planned)
-    runnable["assets"] += _left_out(plan.left_out if plan else ())
+    runnable["assets"] += [*comparison_assets(planned), *_left_out(plan.left_out if plan else ())]
     return dg.Definitions(
         **runnable,
         jobs=[*experiment_jobs(planned), *MAINTENANCE],

@@ -12,8 +12,9 @@ from PIL import Image
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance
 from ops.refusal import Refused
+from pipelines.commands.compare import compare
 from pipelines.commands.export import export
-from pipelines.commands.report import comparison, report_table
+from pipelines.commands.report import report_table
 from pipelines.commands.segment import segment
 from pipelines.config.dataset_files import write_dataset
 from pipelines.graph.load import leading_to, planned
@@ -156,7 +157,7 @@ def test_no_command_takes_what_was_made_from_other_data(
     image, out = tmp_path / "own" / "any.bmp", tmp_path / "out"
     commands: list[Callable[[], object]] = [
         lambda: report_table("mine", "base"),
-        lambda: comparison("mine", baseline="base"),
+        lambda: compare("mine", ["base"], []),
         lambda: export("mine", "base", out),
         lambda: segment(image, ["it"], out, dataset="mine", experiment="base"),
     ]

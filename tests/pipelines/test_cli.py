@@ -27,7 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     _, said = run("--help")
     names = "demo run add ui status report export segment serve results cost nouns places models doctor"
-    names += " experiments datasets knobs"
+    names += " experiments datasets knobs compare"
     for command in re.findall(r"\w+", names):
         assert f" {command} " in said
 
@@ -130,7 +130,7 @@ def test_a_home_that_cannot_be_written_is_named(run: Run, tmp_path: Path, monkey
 
 
 def test_a_comparison_with_what_nobody_asked_for_is_refused(run: Run) -> None:
-    code, said = run("report", "--compare", "-e", "red_ellipse")
+    code, said = run("compare", "red_ellipse", "base")
     assert code == 1
     assert (
         "experiment red_ellipse was not asked for on data set toyref: `wordmask run -d toyref -e red_ellipse`" in said

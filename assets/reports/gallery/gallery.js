@@ -2,82 +2,24 @@
 // Whatever people typed reaches the page as text (textContent), never as markup or as a path.
 "use strict";
 const wordmask = (() => {
-const COLOURS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0],
-  [204, 121, 167], [255, 255, 255]];  // Okabe and Ito's, told apart by everyone
-const MASK = [255, 0, 170], HEAT = [255, 60, 0];  // seldom in a photograph
+const { COLOURS, MASK, make, known, fixed, share, mean, word, raster, paint, chunks, need } = shared;
+const HEAT = [255, 60, 0];
 const SETTLED = 70, TYPED = 120;  // milliseconds without scrolling, or typing
 const $ = (id) => document.getElementById(id);
-let data, count, haystack, shown = [], selected = -1, chunks = new Map(), waiting = new Map(), reasonsOf = -1;
+let data, count, haystack, shown = [], selected = -1, reasonsOf = -1;
 let state = {}, pool = [], rowHeight = 96, pictureWidth = 108, timer = 0, lastTop = 0;
 
 // ---- small parts -------------------------------------------------------------------------------------------------
-function make(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
-const known = (value) => value !== null && value !== undefined;
-const fixed = (value, digits = 2) => known(value) ? value.toFixed(digits) : "–";
-const share = (value) => known(value) ? value / 1000 : null;
-const mean = (values) => values.length ? values.reduce((sum, one) => sum + one, 0) / values.length : null;
 function median(values) {
   const sorted = Float64Array.from(values).sort(), middle = sorted.length >> 1;
   return sorted.length ? (sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2) : null;
 }
-const word = (column, at) => column.words[column.codes[at]];
 const refOf = (row) => data.rows.referent[row];
 const imageOf = (row) => data.referents.image[refOf(row)];
 const choice = () => data.choices[Number(state.by) || 0];
 const quoted = (row) => `“${data.rows.text[row]}”`;
 
 // ---- masks -------------------------------------------------------------------------------------------------------
-function runsOf(text) {  // COCO's compressed run lengths: column by column, beginning with background
-  const runs = [];
-  for (let at = 0; at < text.length;) {
-    let value = 0, bits = 0, code;
-    do {
-      code = text.charCodeAt(at++) - 48;
-      value |= (code & 31) << bits;
-      bits += 5;
-    } while (code & 32);
-    if (code & 16 && bits < 32) value |= -1 << bits;
-    if (runs.length > 2) value += runs[runs.length - 2];
-    runs.push(value);
-  }
-  return runs;
-}
-function raster(text, height, width, h, w) {  // the mask at (h, w): the pixel below the middle of each
-  const runs = runsOf(text), pixels = new Uint8Array(h * w);
-  let run = 0, end = runs[0], before = -1;
-  for (let x = 0; x < w; x++) {
-    const column = Math.floor((x + 0.5) * width / w) * height;
-    if (column === before) {  // a small image, enlarged: runs are walked through but once
-      for (let at = x; at < h * w; at += w) pixels[at] = pixels[at - 1];
-      continue;
-    }
-    before = column;
-    for (let y = 0; y < h; y++) {
-      const at = column + Math.floor((y + 0.5) * height / h);
-      while (at >= end && run + 1 < runs.length) end += runs[++run];
-      pixels[y * w + x] = run & 1;
-    }
-  }
-  return pixels;
-}
-function paint(canvas, layers) {  // layers: [pixels, colour]; outlines are opaque
-  const { width: w, height: h } = canvas, context = canvas.getContext("2d"), image = context.createImageData(w, h);
-  for (const [pixels, colour] of layers)
-    for (let y = 0, at = 0; y < h; y++)
-      for (let x = 0; x < w; x++, at++) {
-        if (!pixels[at]) continue;
-        const rim = !x || !y || x === w - 1 || y === h - 1 || !pixels[at - 1] || !pixels[at + 1] || !pixels[at - w]
-          || !pixels[at + w];
-        if (!rim && image.data[4 * at + 3] === 255) continue;
-        image.data.set(colour, 4 * at);
-        image.data[4 * at + 3] = rim ? 255 : 110;
-      }
-  context.putImageData(image, 0, 0);
-}
 function paintResponse(canvas, [rows, columns, text]) {
   const cells = atob(text), small = make("canvas", { width: columns, height: rows });
   const image = small.getContext("2d").createImageData(columns, rows);
@@ -91,24 +33,12 @@ function paintResponse(canvas, [rows, columns, text]) {
   context.imageSmoothingEnabled = true;
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }
-function fitted(image, width, height) {  // its size in a box; no pixel is enlarged
-  const { width: widths, height: heights } = data.images;
-  const scale = Math.min(width / widths[image], height / heights[image]);
-  return [Math.max(1, Math.round(widths[image] * scale)), Math.max(1, Math.round(heights[image] * scale))];
+function fitted(image, width, height) {  // its size in a box
+  return shared.fitted(data.images.width[image], data.images.height[image], width, height);
 }
 
 // ---- data --------------------------------------------------------------------------------------------------------
 const chunkOf = (row) => Math.floor(imageOf(row) / data.imagesPerChunk);
-function need(number) {  // the file of masks, once
-  if (chunks.has(number)) return Promise.resolve(chunks.get(number));
-  if (!waiting.has(number))
-    waiting.set(number, new Promise((resolve) => {
-      const script = make("script", { src: `data/masks-${String(number).padStart(5, "0")}.js` });
-      script.onload = script.onerror = () => { script.remove(); resolve(chunks.get(number)); waiting.delete(number); };
-      document.head.append(script);
-    }));
-  return waiting.get(number);
-}
 function pixelsOf(chunk, mask, image, h, w) {
   return raster(chunk.masks[mask], data.images.height[image], data.images.width[image], h, w);
 }
@@ -540,5 +470,8 @@ function index(given) {
   if (!$("one").open) $("list").focus({ preventScroll: true });
   document.documentElement.dataset.ready = Math.round(performance.now());
 }
-return { index, chunk: (number, content) => chunks.set(number, content) };
+function links(given) {  // pages about the same data
+  $("links").replaceChildren(...given.map(([text, href]) => make("a", { textContent: text, href })));
+}
+return { index, links, chunk: shared.chunk };
 })();

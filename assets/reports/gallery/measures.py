@@ -43,3 +43,28 @@ def sentences_agree(choice: ChoiceRow) -> float | None:
     """Share of a referent's sentences that alone choose what most of them choose; None with fewer than two."""
     alone = choice.chosen_by_sentence
     return Counter(alone).most_common(1)[0][1] / len(alone) if len(alone) > 1 else None
+
+
+def overlap(one: Rle | None, other: Rle | None) -> float:
+    """IoU of two masks of one image; 1 where neither has a pixel (None).
+
+    Raises:
+        ValueError: masks of different sizes.
+    """
+    if one is None or other is None:
+        return float(one is other)
+    return 1.0 if one == other else one.iou(other)
+
+
+def pixels_of(mask: Rle | None, truth: Rle | None) -> tuple[int, int]:
+    """Pixels of intersection and union; None is a mask without a pixel.
+
+    Raises:
+        ValueError: masks of different sizes.
+    """
+    if mask is None or truth is None:
+        return 0, sum(one.area for one in (mask, truth) if one is not None)
+    if (mask.height, mask.width) != (truth.height, truth.width):
+        raise ValueError("Masks of one image have one size.")
+    both = int(coco.area(coco.merge([mask.segmentation(), truth.segmentation()], intersect=True)))
+    return both, mask.area + truth.area - both

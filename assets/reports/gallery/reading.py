@@ -1,7 +1,7 @@
 """What finished artifacts of a data set say of its expressions, by whatever method: masks, choices, response maps."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +96,7 @@ def read_gallery(finished: Finished) -> Gallery:
     if references is None:
         raise Refused("the expressions were not read yet: `wordmask run` with `--until references` does so")
     rows = EXPRESSIONS.read(references)
-    truth, categories = _truth(finished, rows)
+    truth, categories = truth_and_categories(finished, rows)
     offers = _of_stage(finished, CANDIDATE_MASKS.name)
     places = {one.key: place for place, (one, _) in enumerate(offers)}
     return Gallery(
@@ -104,7 +104,7 @@ def read_gallery(finished: Finished) -> Gallery:
         images=images_in(references),
         rows=rows,
         truth=truth,
-        classes=_projected(finished) | categories,
+        classes=projected_classes(finished) | categories,
         candidates=[
             Candidates(name=name, of_image=candidates_of(artifact))
             for name, (_, artifact) in _named(offers, "candidates (S1)")
@@ -129,27 +129,46 @@ def _named(same: Finished, name: str) -> Iterator[tuple[str, tuple[StageInstance
 
 def _methods(finished: Finished, rows: Sequence[ExpressionRow], places: Mapping[AssetPath, int]) -> Iterator[Method]:
     """All stages with masks: choices, then pseudo-labels, then predictions."""
-    tables = {one.key: table for one, artifact in finished if (table := masks_table(artifact))}
-    masked = [(one, artifact) for one, artifact in finished if one.key in tables]
-    for stage in sorted({one.stage.name: None for one, _ in masked}, key=lambda name: RANK[_kind(name)]):
-        for name, (one, artifact) in _named(_of_stage(masked, stage), NAMES.get(stage, stage.replace("_", " "))):
-            chooses = stage == MASK_CHOICES.name
-            yield Method(
-                name=name,
-                kind=_kind(stage),
-                masks=_masks(artifact, tables[one.key], rows, by_referent=stage == SELECTED_RESPONSES.name),
-                choices=choices_of(artifact) if chooses else {},
-                offered=places.get(one.inputs[CANDIDATE_MASKS.name]) if chooses else None,
-            )
+    masked = [(one, artifact) for one, artifact in finished if masks_table(artifact)]
+    for stage in sorted({one.stage.name: None for one, _ in masked}, key=lambda name: RANK[kind_of(name)]):
+        for name, (one, artifact) in _named(_of_stage(masked, stage), title_of(stage)):
+            method = method_of(one, artifact, rows, name=name)
+            if method is not None:
+                offers = one.inputs.get(CANDIDATE_MASKS.name, ()) if method.kind == "choice" else ()
+                yield replace(method, offered=places.get(offers))
+
+
+def method_of(one: StageInstance, artifact: Artifact, rows: Sequence[ExpressionRow], *, name: str) -> Method | None:
+    """The masks that a stage gives to expressions; None where it gives none.
+
+    Raises:
+        StoreError: a table is damaged.
+    """
+    table, stage = masks_table(artifact), one.stage.name
+    if table is None:
+        return None
+    return Method(
+        name=name,
+        kind=kind_of(stage),
+        masks=_masks(artifact, table, rows, by_referent=stage == SELECTED_RESPONSES.name),
+        choices=choices_of(artifact) if stage == MASK_CHOICES.name else {},
+    )
 
 
 RANK = {"choice": 0, "label": 1, "prediction": 2}
+"""Kinds of masks in the order in which they come about."""
 
 
-def _kind(stage: str) -> str:
+def kind_of(stage: str) -> str:
+    """`choice`, `label` or `prediction`."""
     if stage == MASK_CHOICES.name:
         return "choice"
     return "prediction" if stage in PREDICTED else "label"
+
+
+def title_of(stage: str) -> str:
+    """What a stage's masks are called."""
+    return NAMES.get(stage, stage.replace("_", " "))
 
 
 def _masks(artifact: Artifact, table: str, rows: Sequence[ExpressionRow], *, by_referent: bool) -> Masks:
@@ -168,7 +187,7 @@ def _with_pixels(counts: bytes | None, height: int, width: int) -> Rle | None:
     return mask if mask is not None and mask.area else None
 
 
-def _truth(finished: Finished, rows: Sequence[ExpressionRow]) -> tuple[Masks, dict[int, str]]:
+def truth_and_categories(finished: Finished, rows: Sequence[ExpressionRow]) -> tuple[Masks, dict[int, str]]:
     """Ground truth by expression, and categories by referent; nothing where there is none."""
     artifact = next((artifact for one, artifact in finished if one.stage.name == GROUND_TRUTH.name), None)
     objects = ground_truth_of(artifact) if artifact else {}
@@ -178,7 +197,7 @@ def _truth(finished: Finished, rows: Sequence[ExpressionRow]) -> tuple[Masks, di
     }
 
 
-def _projected(finished: Finished) -> dict[int, str]:
+def projected_classes(finished: Finished) -> dict[int, str]:
     """Referent -> the classes that its nouns were taken for, by the first experiment that projects them."""
     artifact = next((artifact for one, artifact in finished if one.stage.name == PROJECTED_CLASSES.name), None)
     queries = queries_of(artifact) if artifact else {}

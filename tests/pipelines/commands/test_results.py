@@ -222,7 +222,7 @@ def test_world_names_are_told_apart() -> None:
 def test_tables_are_written_into_a_file_that_keeps_its_other_sections(tmp_path: Path) -> None:
     out = tmp_path / "RESULTS.md"
     out.write_text("# Results\n\n## Notes\n\nMine.\n")
-    assert results.write_results(out, ["toyref"], range(1), [3], show=True) == []
+    assert results.write_results(out, ["toyref"], range(1), ["3"], show=True) == []
     page = out.read_text()
     assert "## toyref, Table 3: mask choice\n\nNo row of it is finished.\n" in page
     assert page.endswith("## Notes\n\nMine.\n")
@@ -247,7 +247,7 @@ def test_figures_of_another_machine_fill_the_page_while_their_recipe_is_planned(
     elsewhere = ResultCells.read(path)
     elsewhere.note(used, row, ("oIoU", "mIoU"), {"val": (0.25, 0.5), "testA": (0.1, float("nan"))})
     elsewhere.write()
-    results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+    results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), ["1"], show=True)
     assert "| random candidate | 25.0 / 50.0 | 10.0 / - | - |" in (tmp_path / "RESULTS.md").read_text()
     assert ResultCells.read(path).of(used, row, ("mIoU",))["val"] == (0.5,)
     replanned = dataclasses.replace(used, recipe="another")
@@ -262,16 +262,19 @@ def test_a_file_of_something_else_is_not_overwritten(tmp_path: Path, text: str, 
     head = "dataset,experiment,stage,method,classes,split,measure,recipe,value"
     (tmp_path / "RESULTS.csv").write_text(text.replace("HEAD", head))
     with pytest.raises(Refused, match=told):
-        results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+        results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), ["1"], show=True)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
 def test_shares_make_every_run_once(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     register(["toyref"], [0, 1], TABLES[:1])
     instances, ran = load_plan(), list[tuple[str, str, str]]()
-    monkeypatch.setattr(
-        "pipelines.commands.run.run_planned", lambda _, *names, until: bool(ran.append((*names, until))) or True
-    )
+
+    def run(_: Sequence[StageInstance], dataset: str, experiment: str, *, until: str) -> bool:
+        ran.append((dataset, experiment, until))
+        return True
+
+    monkeypatch.setattr("pipelines.commands.run.run_planned", run)
     for part in range(1, parts + 1):
         results.run_rows(instances, ["toyref"], [0, 1], TABLES[:1], lambda: None, share=(part, parts))
     assert len(ran) == len(set(ran)) == 2 * len(runs_of(TABLES[:1]))
