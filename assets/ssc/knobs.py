@@ -34,12 +34,17 @@ class NounKnobs(Knobs):
 class ProjectionKnobs(Knobs):
     """Class projection and vote (S+S+C spec 2.3, 2.4)."""
 
+    later = ("wording",)
+
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
     labels: Literal["coco80", "toyref"] | Annotated[tuple[str, ...], Field(min_length=1)] = "coco80"
     """Classes that nouns are projected to: a known list, or your own."""
     clip: str = "embedded"
     """Whose text tower compares nouns and classes."""
+    wording: Literal["photo", "picture"] = "photo"
+    """How nouns and classes are put to CLIP: "a photo of a NAME", as in the authors' code, or "a picture of NAME", as
+    in their paper."""
     vote: Literal["majority", "all"] = "majority"
     """Of a referent's nouns: the class that most are projected to, or all classes."""
 
@@ -51,6 +56,10 @@ class ProjectionKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP whose text tower projects, when it does."""
         return (weights_name("clip_vit", self.clip),) if self.project else ()
+
+    def unread(self) -> tuple[str, ...]:
+        """The wording, where nothing is projected."""
+        return super().unread() if self.project else (*super().unread(), "wording")
 
 
 class TeacherKnobs(Knobs):
@@ -255,7 +264,7 @@ class MatchingKnobs(TrainingKnobs):
     leftovers: Literal["drop", "fallback_best"] = "drop"
     """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
     rivals: Count | None = None
-    """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
+    """At most so many objects of an image compete for its masks; null: all, as in the paper."""
     agreement: Literal["best", "mean"] = "best"
     """An object's score with a mask: of its best expression in the batch (Algorithm 1), or the `mean` over them."""
 

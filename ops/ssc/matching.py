@@ -194,7 +194,7 @@ class MatchingLoss:
     rule: Rule = "greedy"
     leftovers: Leftovers = "drop"
     rivals: int | None = None
-    """At most so many referents of an image compete (paper Figure 5); None: all."""
+    """At most so many referents of an image compete; None: all, as in the paper."""
     agreement: Agreement = "best"
     prior: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
     """Referent, by its row in the data set -> mask of its image, by its row -> probability by the choice."""

@@ -215,7 +215,8 @@ def markdown(
                 command = (
                     f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.name or table.number}`"
                 )
-                lines = [title, "", command, "", *_grid(table, cells), "", *_printed(table)]
+                note = [table.note, ""] if table.note else []
+                lines = [title, "", command, "", *_grid(table, cells), "", *note, *_printed(table)]
                 sections[section] = "\n".join([*lines, ""])
             else:
                 sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")

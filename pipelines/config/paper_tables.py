@@ -51,6 +51,8 @@ class PaperTable(BaseModel):
     splits: tuple[str, ...] = SCORED
     measures: tuple[str, ...] = IOUS
     """Columns of `summary` that a cell shows."""
+    note: str = ""
+    """What stands below the table: what a reader would otherwise take wrongly."""
     published: PrintedTables | None = None
     """None: the paper has a figure of it at most."""
 

@@ -34,6 +34,13 @@ def test_places_are_in_a_recipe_where_they_are_read_and_nowhere_else() -> None:
     assert len(turned.models()) == 2
 
 
+def test_the_wording_of_projection_is_young_and_unread_without_projection() -> None:
+    assert "wording" not in ProjectionKnobs().recipe()
+    assert ProjectionKnobs(wording="picture").recipe()["wording"] == "picture"
+    unprojected = ProjectionKnobs(project=False, wording="picture")
+    assert unprojected.recipe() == ProjectionKnobs(project=False).recipe()
+
+
 KINDS: dict[str, type[Knobs]] = {
     "S1": CandidateKnobs,
     "S2": ChoiceKnobs,
