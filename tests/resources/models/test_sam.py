@@ -294,16 +294,16 @@ class TestEmbedded:
         )
         assert good_N3.max(1).mean() > bad_N3.max(1).mean() + 0.05
 
-    def test_everything_in_a_scene_is_found_without_boxes(self) -> None:
+    def test_most_of_what_is_in_scenes_is_found_without_boxes(self) -> None:
         segmenter = load_segmenter("embedded")
-        scene = render_scene(script.FIRST_HELD_OUT_SEED + 1)
-        masks_NHW, scores_N = segmenter.automatic(scene.image_HW3)
-        assert masks_NHW.shape[1:] == scene.image_HW3.shape[:2]
-        assert (np.diff(scores_N) <= 0).all()
-        best = [
-            max((mask & item.mask_HW).sum() / (mask | item.mask_HW).sum() for mask in masks_NHW)
-            for item in scene.objects
-        ]
+        best = list[float]()
+        for number in range(1, 9):
+            scene = render_scene(script.FIRST_HELD_OUT_SEED + number)
+            masks_NHW, scores_N = segmenter.automatic(scene.image_HW3)
+            assert masks_NHW.shape[1:] == scene.image_HW3.shape[:2]
+            assert (np.diff(scores_N) <= 0).all()
+            for item in scene.objects:
+                best.append(max((mask & item.mask_HW).sum() / (mask | item.mask_HW).sum() for mask in masks_NHW))
         assert np.mean(best) > 0.6
         assert segmenter.passes == 1
 

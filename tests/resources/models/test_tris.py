@@ -42,11 +42,12 @@ def test_the_embedded_clip_is_what_its_training_script_makes_and_knows_words() -
     assert read_card(folder)["architecture"] == architecture(len(words) + 4, clip_rn.RESNET)
     assert tuple(words) == training_words()
     assert projection_accuracy(pretrained_clip().clip) >= 0.95
-    assert read_card(folder)["scores"]["choice_all"] > 2 * read_card(folder)["scores"]["choice_random"]
+    scores = read_card(folder)["scores"]
+    assert scores["choice_all"] - scores["choice_random"] > 0.4 * (1 - scores["choice_random"])
 
 
 def test_the_cells_of_its_last_map_know_what_they_show() -> None:
-    assert clip_rn.pointing_accuracy(pretrained_clip().clip, scenes=8) > 0.25  # objects cover 3 % of a picture
+    assert clip_rn.pointing_accuracy(pretrained_clip().clip, scenes=8) > 0.35  # objects cover a tenth of a picture
 
 
 def test_regions_are_taught_by_their_own_cells() -> None:
