@@ -35,7 +35,11 @@ class _Commands(TyperGroup):
         ctx.obj = keep_private()
         with clear_errors():
             home()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            console.print(str(stop) or "stopped")
+            raise SystemExit(130) from None  # as shells have it
 
 
 app = typer.Typer(
