@@ -213,6 +213,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
+    work.log(f"{instance.stage.name}: " + (f"loads {', '.join(instance.models)}" if instance.models else "begins"))
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
     outcome = run_in_processes(work) if together else work.run_body()
     seconds = round(time.monotonic() - started, 3)

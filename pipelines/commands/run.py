@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,30 @@ def failure_reason(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error is not None else "no reason was recorded"
 
 
+def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
+    """The run that a run waits for, as a person finds it in the pages.
+
+    Args:
+        instance: knows both.
+        pool: whose slot is taken.
+        own: id of the run that waits.
+    """
+    others = instance.event_log_storage.get_concurrency_info(pool).active_run_ids - {own}
+    record = instance.get_run_record_by_id(min(others)) if others else None
+    if record is None:  # it has left meanwhile
+        return "another run"
+    run, began = record.dagster_run, record.create_timestamp.astimezone()
+    return f"run {run.run_id[:8]} of {run.job_name}, begun at {began:%H:%M},"
+
+
+def _waits(own: str, blocked: str) -> str:
+    pool = blocked.rpartition(f"{BLOCKED} ")[2]
+    whom = "another run"
+    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+        whom = holder(instance, pool, own)
+    return f"waits for {whom} to leave the pool {pool}"
+
+
 class _StageLines(logging.Handler):
     """A line for each message of a stage, which says how far the run is."""
 
@@ -257,7 +281,7 @@ class _StageLines(logging.Handler):
         if event is None and record.levelno >= logging.INFO:
             say(title, str(meta.get("orig_message", record.getMessage())), "cyan")
         elif event is not None and BLOCKED in (event.message or ""):
-            say(title, "waits for another run to leave its pool", "cyan")
+            say(title, _waits(str(meta.get("run_id")), str(event.message)), "cyan")
 
 
 def terminal_logger(stages: int) -> dg.LoggerDefinition:

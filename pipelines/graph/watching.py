@@ -133,9 +133,9 @@ class Look:
         switch = read_datasets(dataset_folders()).named(self.index.dataset).watch
         wanted = launchable(self.instances, train=switch == "train")
         if reason := self._why_not(files, switch=bool(switch)) or _lacking(wanted):
-            return self._said(f"{what}: {reason}", now, passed=artifact is None, made=made)
+            return self._said(f"{what}: {reason}", now, passed=artifact is None, made=made, short=what)
         now = replace(now, launched=files, launches=now.launches + 1)
-        said = self._said(f"{what}: a run was launched", now, passed=artifact is None, made=made)
+        said = self._said(what, now, passed=artifact is None, made=made)
         return said._replace(skip_reason=None, run_requests=[_request(now, wanted)])
 
     def _as_read(self, files: str, artifact: Artifact) -> bool:
@@ -160,12 +160,12 @@ class Look:
     def _broken(self, reason: str) -> dg.SensorResult:
         return self._said(reason, replace(self.memory, seen=""), passed=False, made="broken")
 
-    def _said(self, reason: str, now: Memory, *, passed: bool, made: str) -> dg.SensorResult:
-        """Skip with a reason; the check at the asset says it too, where that is news."""
+    def _said(self, reason: str, now: Memory, *, passed: bool, made: str, short: str = "") -> dg.SensorResult:
+        """Skip with a reason; the check at the asset says it too, in short, where that is news."""
         news = f"{passed} {made}"
         told = self.memory.told == news or (passed and not self.memory.told)
         cursor = json.dumps(asdict(now if told else replace(now, told=news)))
-        events = [] if told else [self._check(reason, passed=passed)]
+        events = [] if told else [self._check(short or reason, passed=passed)]
         return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=events)
 
     def _check(self, reason: str, *, passed: bool) -> dg.AssetCheckEvaluation:
