@@ -35,9 +35,7 @@ def plan_of(kind: type[P], knobs: AdamWKnobs, runtime: Runtime, *, seed: int, **
 
 
 def training_options(work: Work) -> TrainingOptions:
-    """Checkpoints in the slot's scratch folder and a curve for TensorBoard, lines in the run's log, and as many loaders
-    as the device asks for.
-    """
+    """Checkpoints in the slot's scratch folder, a curve, lines in the run's log, and the loaders of the device."""
     checkpoints, curve = work.slot.scratch / "checkpoints", curve_of(work)
 
     def save(state: Mapping[str, Any]) -> None:
