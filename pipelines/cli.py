@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
-from pipelines.commands.terminal import console, say
+from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
 from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
@@ -38,8 +38,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            console.print(str(stop) or "stopped")
-            raise SystemExit(130) from None  # as shells have it
+            leave(str(stop) or "stopped")
 
 
 app = typer.Typer(

@@ -178,7 +178,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     Without this the next run would wait for a slot that nobody gives back.
     """
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    unfinished = dg.RunsFilter(statuses=states)
     gone = {run.run_id for run in instance.get_runs(filters=unfinished) if _is_dead(run)}
     dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in gone]  # some ended meanwhile
     for run in dead:

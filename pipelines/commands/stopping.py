@@ -5,22 +5,21 @@ them, whatever handler is set at that moment. What does not end in its own way i
 not at all, and what a table or a training has saved is taken up by the next run.
 """
 
-import os
 import signal
 import socket
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import dagster as dg
 
-from pipelines.commands.terminal import console
+from pipelines.commands.terminal import console, leave
 
 PATIENCE_SECONDS = 2.0
 """How long a run may take to end in its own way."""
-STOPPED = 130
-"""Exit status of a command that a person stopped, as shells have it."""
+LAST_SECONDS = 1.0
+"""How long Dagster's record of the run may take after that."""
 STOPS = (bytes([signal.SIGINT]), bytes([signal.SIGTERM]))
 KEPT = "what was computed is kept, and the same command goes on from there"
 
@@ -42,17 +41,13 @@ class Stopping:
         while (number := signals.recv(1)) not in STOPS:  # others are heard as well
             if not number:
                 return
+        until = time.monotonic() + PATIENCE_SECONDS
         self.asked = True
         console.print("stopping")
-        with suppress(Exception):  # a full disk must not keep a person waiting
-            self._mark_canceling()
-        if not self._ended.wait(PATIENCE_SECONDS):
-            with suppress(Exception):  # as above
-                self.close()
-                self._cleanup()
-            console.print(f"stopped; {KEPT}")
-            sys.stdout.flush()
-            os._exit(STOPPED)
+        _try_for(PATIENCE_SECONDS, self._mark_canceling)
+        if not self._ended.wait(max(0.0, until - time.monotonic())):
+            _try_for(LAST_SECONDS, self.close, self._cleanup)
+            leave(f"stopped; {KEPT}")
 
     def end(self) -> None:
         """The run has ended."""
@@ -69,6 +64,19 @@ class Stopping:
         run = self._instance.get_run_by_id(self._run_id)
         if run is not None and not run.is_finished:
             self._instance.report_run_canceling(run)
+
+
+def _try_for(seconds: float, *actions: Callable[[], object]) -> None:
+    """Do something, unless the disk keeps a person waiting; the next run mends what was not done."""
+
+    def act() -> None:
+        for action in actions:
+            with suppress(Exception):  # a full disk, above all
+                action()
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 @contextmanager
@@ -92,7 +100,7 @@ def stoppable(instance: dg.DagsterInstance, run_id: str, cleanup: Callable[[], o
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         stopping.asked = True
     if stopping.asked:
-        stopping.close()
+        _try_for(LAST_SECONDS, stopping.close)
         raise RunStopped(f"stopped; {KEPT}")
 
 

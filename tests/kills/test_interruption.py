@@ -15,7 +15,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from pipelines.cli import app
 from pipelines.commands.run import owned
-from pipelines.commands.stopping import KEPT, STOPPED, stoppable
+from pipelines.commands.stopping import KEPT, stoppable
+from pipelines.commands.terminal import STOPPED
 from pipelines.graph.instance import instance_folder
 from tests.homes import copy_home
 from tests.kills.victim import LONG, STEP

@@ -121,7 +121,7 @@ def test_whose_run_a_run_waits_for_is_told() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         first, second = (create_run_for_test(instance, job_name=f"mine__{name}") for name in ("base", "sharper"))
         pools = instance.event_log_storage
-        pools.initialize_concurrency_limit_to_default("gpu")
+        pools.set_concurrency_slots("gpu", 1)
         assert holder(instance, "gpu", second.run_id) == "another run"
         assert pools.claim_concurrency_slot("gpu", first.run_id, "a_step").is_claimed
         told = holder(instance, "gpu", second.run_id)
