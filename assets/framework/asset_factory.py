@@ -84,7 +84,7 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
     return materialize
 
 
-def _automation(instance: StageInstance) -> dg.AutomationCondition | None:
+def _automation(instance: StageInstance) -> dg.AutomationCondition | None:  # type: ignore[type-arg]
     """A first training is begun by people only."""
     if not instance.inputs:
         return None

@@ -134,8 +134,9 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
             path.stem,
             source,
             files[path].experiments,
-            *(tuple(remembered[kind].get(path.stem, ())) for kind in (ASKED, ARRIVALS)),
-            files[path].watch,
+            asked=tuple(remembered[ASKED].get(path.stem, ())),
+            arrived=tuple(remembered[ARRIVALS].get(path.stem, ())),
+            watch=files[path].watch,
         )
         for path, source in sources.items()
     }

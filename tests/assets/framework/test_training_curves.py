@@ -7,6 +7,7 @@ import pytest
 
 from assets.framework import training_curves
 from assets.framework.training_curves import Curve
+from storage.event_files import EventFile
 
 
 def state(steps: int) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def test_each_step_is_written_once_and_all_of_them_after_a_kill(
 ) -> None:
     added: list[list[int]] = []
 
-    class Noted(training_curves.EventFile):
+    class Noted(EventFile):
         def add(self, curves: Any) -> None:
             added.append(list(curves))
             super().add(curves)
