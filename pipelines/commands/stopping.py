@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 2.0
 """How long a run may take to end in its own way."""
 LAST_SECONDS = 1.0
 """How long Dagster's record of the run may take after that."""
-STOPS = (bytes([signal.SIGINT]), bytes([signal.SIGTERM]))
+STOPS = (signal.SIGINT, signal.SIGTERM)
 KEPT = "what was computed is kept, and the same command goes on from there"
 
 
@@ -38,8 +38,8 @@ class Stopping:
 
     def hear(self, signals: socket.socket) -> None:
         """Wait for a signal, tell Dagster of it, and end the process where the run does not end in its own way."""
-        while (number := signals.recv(1)) not in STOPS:  # others are heard as well
-            if not number:
+        while not set(STOPS).intersection(heard := signals.recv(1)):  # others are heard as well
+            if not heard:
                 return
         until = time.monotonic() + PATIENCE_SECONDS
         self.asked = True
@@ -110,15 +110,20 @@ def _heard(stopping: Stopping) -> Iterator[None]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     thread = threading.Thread(target=stopping.hear, args=(ours,), daemon=True)
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    earlier = {signal.SIGINT: signal.getsignal(signal.SIGINT), signal.SIGTERM: signal.getsignal(signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     heard = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     thread.start()
     try:
         yield
     finally:
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C while the first one is at work
         stopping.end()
         signal.set_wakeup_fd(heard)
-        signal.signal(signal.SIGTERM, earlier)
         theirs.close()
         thread.join()
         ours.close()
+        if not stopping.asked:  # otherwise the command leaves
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
