@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from pipelines.clear_errors import clear_errors
-from pipelines.commands.terminal import console, say
+from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
 from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
@@ -35,7 +35,10 @@ class _Commands(TyperGroup):
         ctx.obj = keep_private()
         with clear_errors():
             home()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            leave(str(stop) or "stopped")
 
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""The commands that measure parts on files of their own: `wordmask cost`, `times`, `nouns`, `places` and `worlds`."""
+"""The commands that measure: `wordmask cost`, `times`, `nouns`, `places`, `worlds` and `tensorboard`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -115,3 +115,12 @@ def worlds(
     with clear_errors():
         world = ToyWorld.model_validate({"size": size.value, "framing": framing.value, "seed": seed})
         console.print(worlds_table([*describe, *beside], world))
+
+
+@measuring.command()
+def tensorboard(port: Annotated[int, typer.Option(min=1, max=65535)] = 6006) -> None:
+    """Show the curves of all trainings, those that go on included, in TensorBoard."""
+    from pipelines.commands.tensorboard import open_tensorboard
+
+    with clear_errors():
+        open_tensorboard(port)

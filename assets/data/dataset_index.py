@@ -4,7 +4,7 @@ from assets.data.tables import SPLITS, SplitRow
 from assets.framework.stage import Outcome, StageInstance
 from assets.framework.work import Work
 from ops.refusal import Refused
-from resources.datasets import open_dataset
+from resources.datasets.raw_state import hashed_fingerprint, memory_of
 from resources.toyref.refcoco_writer import require_world, write_toyref
 from storage.artifact import Artifact
 from storage.files import explain
@@ -18,7 +18,7 @@ RENDERING_SECONDS = 3600.0
 
 
 def raw_fingerprint(instance: StageInstance) -> str:
-    """Content hash of the raw data; an embedded world is rendered first where it is not there yet."""
+    """Content hash of the raw data, remembered; an embedded world is rendered first where it is not there yet."""
     config, toy = instance.source.config, instance.source.toy
     if toy is not None:
         if not (config.root / config.name).is_dir():
@@ -29,7 +29,7 @@ def raw_fingerprint(instance: StageInstance) -> str:
                             config.root, styles=(toy.style,), size=toy.size, seed=toy.seed, framing=toy.framing
                         )
         require_world(config.root / config.name, size=toy.size, seed=toy.seed, framing=toy.framing)
-    return open_dataset(config).fingerprint()
+    return hashed_fingerprint(config, memory_of(instance.dataset))
 
 
 def dataset_index(work: Work) -> Outcome:

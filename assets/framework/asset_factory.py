@@ -31,6 +31,9 @@ OUT_OF_DATE = (
     & ~AC.any_deps_in_progress()
     & ~AC.in_progress()
 ).with_label("recipe or input changed")
+TRAINED_OUT_OF_DATE = (OUT_OF_DATE & ~AC.missing()).with_label("recipe or input changed, of what was trained before")
+RAW_DATA = "raw_data"
+"""The check that says whether the raw data are still those that were read."""
 
 
 def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
@@ -51,8 +54,8 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
             "used_by": dg.MetadataValue.json(list(instance.used_by)),
         },
         pool="gpu" if stage.gpu else None,
-        automation_condition=None if not instance.inputs else OUT_OF_DATE,
-        check_specs=[dg.AssetCheckSpec("quarantine", asset=dg.AssetKey(list(instance.key)), blocking=True)],
+        automation_condition=_automation(instance),
+        check_specs=_checks(instance),
     )
     def materialize(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], runtime: RuntimeResource
@@ -72,10 +75,35 @@ def build_stage_asset(instance: StageInstance) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(artifact.manifest.fingerprint),
             metadata=describe(artifact),
-            check_results=[_quarantine_check(instance, artifact, runtime.quarantine_limit)],
+            check_results=[
+                _quarantine_check(instance, artifact, runtime.quarantine_limit),
+                *([_read_just_now(instance)] if instance.watches_raw_data else []),
+            ],
         )
 
     return materialize
+
+
+def _automation(instance: StageInstance) -> dg.AutomationCondition | None:  # type: ignore[type-arg]
+    """A first training is begun by people only."""
+    if not instance.inputs:
+        return None
+    return TRAINED_OUT_OF_DATE if instance.is_training else OUT_OF_DATE
+
+
+def _checks(instance: StageInstance) -> list[dg.AssetCheckSpec]:
+    key = dg.AssetKey(list(instance.key))
+    checks = [dg.AssetCheckSpec("quarantine", asset=key, blocking=True)]
+    if instance.watches_raw_data:
+        looks = "Whether the files are still those that were read; a sensor looks every 30 s."
+        checks.append(dg.AssetCheckSpec(RAW_DATA, asset=key, description=looks))
+    return checks
+
+
+def _read_just_now(instance: StageInstance) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=RAW_DATA, asset_key=dg.AssetKey(list(instance.key)), passed=True, description="read by this run"
+    )
 
 
 def run_stage(
@@ -185,6 +213,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
     together = instance.stage.trains and work.runtime.processes > 1
+    work.log(f"{instance.stage.name}: " + (f"loads {', '.join(instance.models)}" if instance.models else "begins"))
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
     outcome = run_in_processes(work) if together else work.run_body()
     seconds = round(time.monotonic() - started, 3)

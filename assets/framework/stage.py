@@ -107,6 +107,16 @@ class StageInstance:
         """Changes for this stage and for all below it when a knob changes, and for nothing else."""
         return f"{self.stage.version}+{self.recipe}"
 
+    @property
+    def is_training(self) -> bool:
+        """Whether it fits weights, which takes hours where other stages take minutes."""
+        return "epochs" in type(self.knobs).model_fields
+
+    @property
+    def watches_raw_data(self) -> bool:
+        """Whether it reads data that a person may change; embedded worlds are drawn."""
+        return self.stage.raw is not None and self.source.config.kind != "toyref"
+
 
 def raw_of(instance: StageInstance) -> str | None:
     """The fingerprint of what a stage reads beside its inputs, raw data or an import; None where it reads neither."""

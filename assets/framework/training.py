@@ -1,9 +1,10 @@
 """From knobs, machine and slot to what a training is told: its plan, and where its checkpoints are."""
 
+from collections.abc import Mapping
 from dataclasses import fields
-from functools import partial
 from typing import Any, TypeVar
 
+from assets.framework.training_curves import curve_of
 from assets.framework.training_knobs import AdamWKnobs
 from assets.framework.work import Work
 from ops.training.plan import AdamWPlan
@@ -34,11 +35,16 @@ def plan_of(kind: type[P], knobs: AdamWKnobs, runtime: Runtime, *, seed: int, **
 
 
 def training_options(work: Work) -> TrainingOptions:
-    """Checkpoints in the slot's scratch folder, lines in the run's log, and as many loaders as the device asks for."""
-    checkpoints = work.slot.scratch / "checkpoints"
+    """Checkpoints in the slot's scratch folder, a curve, lines in the run's log, and the loaders of the device."""
+    checkpoints, curve = work.slot.scratch / "checkpoints", curve_of(work)
+
+    def save(state: Mapping[str, Any]) -> None:
+        save_checkpoint(checkpoints, state)
+        curve(state)
+
     return {
         "resume": latest_checkpoint(checkpoints, log=work.log),
-        "save": partial(save_checkpoint, checkpoints),
+        "save": save,
         "log": work.log,
         "workers": work.runtime.workers(),
     }

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_steps")
+NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_seconds")
 """Fields of a plan that may change when a training is resumed, for example on another machine."""
 
 
@@ -21,7 +21,8 @@ class Plan:
     there is none, and the last weights stay."""
     seed: int = 0
     checkpoint_every_steps: int = 500
-    log_every_steps: int = 20
+    log_every_seconds: float = 10.0
+    """Seconds between two lines of the log, at least."""
 
     @property
     def remedy(self) -> str:

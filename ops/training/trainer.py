@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from ops.training.distributed import ALONE, ProcessGroup
 from ops.training.loader import load_batches
+from ops.training.pace import Pace
 from ops.training.plan import Plan
 from ops.training.sampler import EpochSampler, TrainingSampler, samples_in
 from ops.training.schedule import Schedule
@@ -75,7 +76,7 @@ class Trainer(Generic[B]):
     """Gets the state every `checkpoint_every_steps` steps and at the end. Its tensors are live: write or copy them
     before returning."""
     log: Log = _nothing
-    """Gets a line every `log_every_steps` steps."""
+    """Gets a line at the first step and every `log_every_seconds`."""
     on_epoch: Callable[[Any, int], float | None] | None = None
     """Called with the model after each epoch, epochs counted from 1. When it returns scores, the weights of the best
     epoch are put back at the end; otherwise those of the last epoch stay, and no ground truth is asked for."""
@@ -85,6 +86,7 @@ class Trainer(Generic[B]):
     workers: int = 0
     """Processes that load batches ahead: for a GPU, which would wait for them."""
     state: TrainState = field(init=False)
+    pace: Pace = field(init=False)
     replica: nn.Module = field(init=False)
     """The model, or its data-parallel replica in a group."""
 
@@ -116,6 +118,7 @@ class Trainer(Generic[B]):
             FloatingPointError: the loss is not finite; weights and state are those before the step.
         """
         on_gpu = self.device.type == "cuda"
+        self.pace = Pace(total=self.total, every=self.plan.log_every_seconds, step=self.state.step)
         steps = TrainingSampler(self.sampler, epochs=self.plan.epochs, first=self.state.step, group=self.group)
         batches = load_batches(self.dataset, steps, self.collate, workers=self.workers, pinned=on_gpu)
         self.model.train()
@@ -167,8 +170,9 @@ class Trainer(Generic[B]):
         if state.average:
             state.average.update(self.model, step=state.step)
         epoch, within = divmod(state.step, self.per_epoch)
-        if state.step % plan.log_every_steps == 0 or state.step == self.total:
-            self.log(state.history.line(total=self.total, last=plan.log_every_steps))
+        if self.pace.is_due(state.step):
+            steps = self.pace.told(state.step)
+            self.log(f"{state.history.line(total=self.total, last=steps)}  {self.pace.left}".rstrip())
         if not within and self.on_epoch is not None:
             state.note_score(epoch, self.on_epoch(self.model, epoch))
             self.model.train()

@@ -6,7 +6,8 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ import dagster as dg
 
 from assets.framework.stage import AssetPath, StageInstance
 from ops.refusal import Refused
+from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
@@ -56,6 +58,7 @@ def run_experiment(
 
     Raises:
         Refused: there is no such experiment, data set or stage; the message lists those that exist.
+        RunStopped: a person stopped it.
     """
     if ask_for(dataset, [experiment]):
         console.print(f"{experiment} on {dataset} is part of the graph from now on")
@@ -105,14 +108,21 @@ def run_planned(
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
     os.environ["DAGSTER_HOME"] = str(instance_folder())
-    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger})
+    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
     }
-    with owned() as owner, dg.DagsterInstance.get() as instance, ending_dead_runs(instance):
+    run_id = str(uuid4())
+    with (
+        owned() as owner,
+        dg.DagsterInstance.get() as instance,
+        ending_dead_runs(instance),
+        stoppable(instance, run_id, cleanup=partial(_forget, owner)),
+    ):
         result = job.execute_in_process(
             instance=instance,
+            run_id=run_id,
             raise_on_error=False,
             run_config=config,
             tags=owner,
@@ -168,14 +178,15 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     Without this the next run would wait for a slot that nobody gives back.
     """
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+    unfinished = dg.RunsFilter(statuses=states)
     gone = {run.run_id for run in instance.get_runs(filters=unfinished) if _is_dead(run)}
     dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in gone]  # some ended meanwhile
     for run in dead:
         instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         if OWNER in run.tags:
-            (_locks() / run.tags[OWNER]).unlink(missing_ok=True)
+            _forget(run.tags)
     return [run.run_id for run in dead]
 
 
@@ -208,7 +219,12 @@ def owned() -> Iterator[dict[str, str]]:
         try:
             yield {OWNER: token}
         finally:
-            (_locks() / token).unlink()
+            _forget({OWNER: token})
+
+
+def _forget(tags: Mapping[str, str]) -> None:
+    """Remove the lock that tags of a run name."""
+    (_locks() / tags[OWNER]).unlink(missing_ok=True)
 
 
 def _locks() -> Path:
@@ -226,25 +242,57 @@ def failure_reason(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error is not None else "no reason was recorded"
 
 
+def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
+    """The run that a run waits for, as a person finds it in the pages.
+
+    Args:
+        instance: knows both.
+        pool: whose slot is taken.
+        own: id of the run that waits.
+    """
+    others = instance.event_log_storage.get_concurrency_info(pool).active_run_ids - {own}
+    record = instance.get_run_record_by_id(min(others)) if others else None
+    if record is None:  # it has left meanwhile
+        return "another run"
+    run, began = record.dagster_run, record.create_timestamp.astimezone()
+    return f"run {run.run_id[:8]} of {run.job_name}, begun at {began:%H:%M},"
+
+
+def _waits(own: str, blocked: str) -> str:
+    pool = blocked.rpartition(f"{BLOCKED} ")[2]
+    whom = "another run"
+    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+        whom = holder(instance, pool, own)
+    return f"waits for {whom} to leave the pool {pool}"
+
+
 class _StageLines(logging.Handler):
+    """A line for each message of a stage, which says how far the run is."""
+
+    def __init__(self, stages: int) -> None:
+        super().__init__()
+        self._stages = stages
+        self._begun: dict[str, int] = {}
+
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", None) or {}
-        step = (meta.get("step_key") or "").rpartition("__")[2]
-        event = meta.get("dagster_event")
+        step, event = meta.get("step_key") or "", meta.get("dagster_event")
+        place = self._begun.setdefault(step, len(self._begun) + 1) if step else 0
+        title = f"stage {place:>2} of {self._stages} {step.rpartition('__')[2]}:" if step else "run:"
         if event is None and record.levelno >= logging.INFO:
-            say(f"{step:>18} ", str(meta.get("orig_message", record.getMessage())), "cyan")
+            say(title, str(meta.get("orig_message", record.getMessage())), "cyan")
         elif event is not None and BLOCKED in (event.message or ""):
-            say(f"{step:>18} ", "waits for another run to leave its pool", "cyan")
+            say(title, _waits(str(meta.get("run_id")), str(event.message)), "cyan")
 
 
-def _terminal_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    logger = logging.getLogger("wordmask.terminal")
-    logger.setLevel(logging.DEBUG)  # Dagster tells of its events so
-    logger.propagate = False
-    logger.handlers = [_StageLines()]
-    return logger
+def terminal_logger(stages: int) -> dg.LoggerDefinition:
+    """Lines of a run of so many stages; Dagster's own events stay in the UI."""
 
+    def logger(_: dg.InitLoggerContext) -> logging.Logger:
+        made = logging.getLogger("wordmask.terminal")
+        made.setLevel(logging.DEBUG)  # Dagster tells of its events so
+        made.propagate = False
+        made.handlers = [_StageLines(stages)]
+        return made
 
-terminal_logger = dg.LoggerDefinition(
-    _terminal_logger, description="One line per message of a stage; Dagster's own events stay in the UI."
-)
+    return dg.LoggerDefinition(logger, description="One line per message of a stage.")

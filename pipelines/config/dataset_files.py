@@ -37,6 +37,9 @@ NOTES = {
 }
 USES = {ASKED: "it only says what the graph shows", ARRIVALS: "it only says whose the assets are that several share"}
 
+Watch = bool | Literal["train"]
+"""Whether a run begins by itself when files change: no; yes; or one that also trains what was never trained."""
+
 
 class DatasetFile(BaseModel):
     """One data set as written. Relative roots are relative to the file."""
@@ -60,6 +63,7 @@ class DatasetFile(BaseModel):
     evaluate: tuple[str, ...] = Field(default=("val", "testA", "testB"), min_length=1)
     toy: ToyWorld | None = None
     experiments: tuple[str, ...] = ()
+    watch: Watch = False
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +96,7 @@ class PlannedDataset(NamedTuple):
     """Those that were asked for since (`ask_for`)."""
     arrived: tuple[str, ...] = ()
     """Those that were in the graph before, the first to come first (`remember`)."""
+    watch: Watch = False
 
     def has(self, experiment: str, datasets: Collection[str]) -> bool:
         """Whether an experiment is run here whose own file names these data sets."""
@@ -129,7 +134,9 @@ def read_datasets(folders: Iterable[Path]) -> Described[PlannedDataset]:
             path.stem,
             source,
             files[path].experiments,
-            *(tuple(remembered[kind].get(path.stem, ())) for kind in (ASKED, ARRIVALS)),
+            asked=tuple(remembered[ASKED].get(path.stem, ())),
+            arrived=tuple(remembered[ARRIVALS].get(path.stem, ())),
+            watch=files[path].watch,
         )
         for path, source in sources.items()
     }
@@ -304,7 +311,7 @@ def write_once(name: str, file: DatasetFile, comment: str) -> Path:
     Described("data set", {}, {}, tuple(left_out)).require_whole(name)
     for existing, written in files.items():
         if existing.stem.casefold() == name.casefold():
-            path, file = existing, file.model_copy(update={"experiments": written.experiments})
+            path, file = existing, file.model_copy(update={"experiments": written.experiments, "watch": written.watch})
             if written != file:
                 raise Refused(f"{path} describes {name} differently; choose another name, or edit or delete that file")
     write_file(path, file, comment=comment)

@@ -35,7 +35,7 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     """All that Dagster shows of a plan; None: of all that is asked for, with broken files and the embedded models."""
     plan = _present_plan() if instances is None else None
     planned = plan.instances if plan else instances or ()
-    sensors, schedules = automations(planned)
+    sensors, schedules = automations(plan.automated if plan else planned)
     runnable = _runnable(planned)
     runnable["assets"] += comparison_assets(planned)
     if plan:

@@ -10,7 +10,7 @@ from ops.refusal import Refused
 from pipelines.config.dataset_files import ASKED, PlannedDataset, read_both
 from pipelines.config.described import Described, LeftOut, unknown
 from pipelines.config.experiment_files import Experiment, read_experiments
-from pipelines.config.yaml_files import experiment_folders
+from pipelines.config.yaml_files import SHIPPED, experiment_folders
 from pipelines.graph.planner import Shared, closure, with_pair
 from resources.checkpoints import checkpoint_folder, identity
 
@@ -35,6 +35,19 @@ class Plan:
         return {
             name: [one.name for one in data.run_here(self.experiments.values())] for name, data in self.datasets.items()
         }
+
+    @property
+    def automated(self) -> list[StageInstance]:
+        """What automation may launch, inputs first.
+
+        On a person's own data sets all of the graph; on those that ship only what was asked for since.
+        """
+        return [
+            one
+            for one in self.instances
+            if not self.datasets.paths[one.dataset].is_relative_to(SHIPPED)
+            or not set(self.datasets[one.dataset].asked).isdisjoint(one.used_by)
+        ]
 
     def of(self, dataset: str, experiment: str) -> list[StageInstance]:
         """What an experiment uses on a data set, inputs first.

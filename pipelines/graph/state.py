@@ -6,8 +6,7 @@ from typing import Literal
 
 from assets.framework.stage import AssetPath, StageInstance, fingerprint, raw_of
 from ops.refusal import Refused
-from resources.datasets.raw_state import RawDataGone, current_fingerprint
-from resources.paths import home
+from resources.datasets.raw_state import RawDataGone, current_fingerprint, memory_of
 from resources.store import open_store
 from storage.artifact import Artifact, Store, StoreError
 
@@ -114,7 +113,7 @@ def raw_data_now(instance: StageInstance) -> tuple[str | None, str]:
     try:
         if instance.stage.raw is None:
             return raw_of(instance), ""
-        return current_fingerprint(instance.source.config, home() / "raw_data" / f"{instance.dataset}.json"), ""
+        return current_fingerprint(instance.source.config, memory_of(instance.dataset)), ""
     except RawDataGone:
         return None, GONE
     except (Refused, OSError) as problem:

@@ -19,6 +19,7 @@ from ops.refusal import Refused
 from resources.datasets import open_dataset
 from resources.datasets.records import READER_VERSION, DatasetConfig
 from resources.opening import read_file
+from resources.paths import home
 from resources.processes import for_others
 from storage.digest import digest
 from storage.files import StoreError, write_bytes
@@ -46,11 +47,21 @@ def current_fingerprint(config: DatasetConfig, memory: Path) -> str:
     """
     if not os.path.isdir(_folder(config)):  # noqa: PTH112  Path.is_dir raises where a folder above may not be read
         raise RawDataGone(f"{_folder(config)} is not there")
-    described = digest([READER_VERSION, _plain(config)])
+    known = remembered_fingerprint(config, memory)
+    return hashed_fingerprint(config, memory) if known is None else known
+
+
+def remembered_fingerprint(config: DatasetConfig, memory: Path) -> str | None:
+    """The fingerprint, where the file system says of everything what it said when that was made; reads no data."""
     known = _read(memory)
-    if known.get("config") == described and known["stamps"] == stamps_of(known["stamps"]):
+    if known.get("config") == _described(config) and known["stamps"] == stamps_of(known["stamps"]):
         return str(known["fingerprint"])
-    return _hashed(config, described, memory)
+    return None
+
+
+def memory_of(dataset: str) -> Path:
+    """The file that remembers the fingerprint of a data set."""
+    return home() / "raw_data" / f"{dataset}.json"
 
 
 def stamps_of(paths: Iterable[str]) -> Stamps:
@@ -58,15 +69,19 @@ def stamps_of(paths: Iterable[str]) -> Stamps:
     return {path: _stamp(path) for path in paths}
 
 
-def _hashed(config: DatasetConfig, described: str, memory: Path) -> str:
-    """Read everything, and remember what came out if nothing moved meanwhile."""
+def hashed_fingerprint(config: DatasetConfig, memory: Path) -> str:
+    """Read everything, and remember what came out if nothing moved meanwhile.
+
+    Raises:
+        Refused: the data can not be read.
+    """
     began = time.time()
     dataset = open_dataset(config)
     before = stamps_of(_places(config, dataset.files()))
     fingerprint = dataset.fingerprint()
     newest = max((stamp[1:3] for stamp in before.values() if stamp), default=[0, 0])
     if stamps_of(before) == before and max(newest) < (began - AT_REST_SECONDS) * 1e9:
-        page = {"config": described, "stamps": before, "fingerprint": fingerprint}
+        page = {"config": _described(config), "stamps": before, "fingerprint": fingerprint}
         with for_others(0o077), suppress(StoreError):  # private, also while a command writes for its person
             write_bytes(memory, json.dumps(page).encode())
     return fingerprint
@@ -95,6 +110,10 @@ def _stamp(path: str) -> list[int] | None:
     except (OSError, ValueError):  # ValueError: a name with a NUL
         return None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _described(config: DatasetConfig) -> str:
+    return digest([READER_VERSION, _plain(config)])
 
 
 def _plain(config: DatasetConfig) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_an_error_is_told_as_it_is(text: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("text", NASTY)
 def test_a_line_of_a_stage_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     record = logging.LogRecord("x", logging.INFO, "", 1, f"{text}\nfaked", (), None)
-    _StageLines().emit(record)
+    _StageLines(1).emit(record)
     assert f"{escaped(text)}\\nfaked" in capsys.readouterr().out
 
 

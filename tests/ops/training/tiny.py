@@ -24,7 +24,7 @@ CONFIG = LavtConfig(
     max_tokens=5,
     trained_bert_layers=1,
 )
-PLAN = SegmenterPlan(epochs=3, batch_size=6, lr=1e-3, checkpoint_every_steps=1, log_every_steps=1)
+PLAN = SegmenterPlan(epochs=3, batch_size=6, lr=1e-3, checkpoint_every_steps=1, log_every_seconds=0)
 
 
 def new_model() -> Lavt:

@@ -112,7 +112,7 @@ def test_a_state_of_another_plan_is_refused_but_precision_and_pace_may_change(tr
     train(save=lambda state: states.append(copy.deepcopy(state)))
     with pytest.raises(ValueError, match="'lr'"):
         train(replace(PLAN, lr=2e-3), resume=states[0])
-    train(replace(PLAN, bf16=True, log_every_steps=1), resume=states[-2])
+    train(replace(PLAN, bf16=True, log_every_seconds=0), resume=states[-2])
 
 
 def test_rates_fall_to_the_true_last_step_and_clip_has_its_share(train: Train) -> None:

@@ -1,6 +1,7 @@
 """Running from a terminal: what is told, and what becomes of runs that were killed."""
 
 import json
+import re
 import socket
 import time
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test
 from PIL import Image
 
 from pipelines.commands import run
-from pipelines.commands.run import end_dead_runs, ending_dead_runs, failure_reason, owned, run_experiment
+from pipelines.commands.run import end_dead_runs, ending_dead_runs, failure_reason, holder, owned, run_experiment
 from pipelines.commands.terminal import console
 from pipelines.graph.instance import instance_folder
 from tests.pipelines.planning import write_files
@@ -31,6 +32,7 @@ def test_an_experiment_runs_to_its_end_and_is_a_look_up_the_second_time(home: Pa
     with console.capture() as printed:
         assert run_experiment("tiny", "corpus")
     assert printed.get().count("nothing to compute") == 3
+    assert [f"stage  {place} of 3" in printed.get() for place in (1, 2, 3, 4)] == [True, True, True, False]
 
 
 def test_a_failed_stage_is_named_with_its_reason(home: Path, tmp_path: Path) -> None:
@@ -113,6 +115,17 @@ def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
             while not pools.claim_concurrency_slot("gpu", "another", "a_step").is_claimed:
                 assert time.monotonic() < until
                 time.sleep(0.2)
+
+
+def test_whose_run_a_run_waits_for_is_told() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        first, second = (create_run_for_test(instance, job_name=f"mine__{name}") for name in ("base", "sharper"))
+        pools = instance.event_log_storage
+        pools.set_concurrency_slots("gpu", 1)
+        assert holder(instance, "gpu", second.run_id) == "another run"
+        assert pools.claim_concurrency_slot("gpu", first.run_id, "a_step").is_claimed
+        told = holder(instance, "gpu", second.run_id)
+        assert re.fullmatch(rf"run {first.run_id[:8]} of mine__base, begun at \d\d:\d\d,", told)
 
 
 def test_why_a_stage_failed_is_told_after_it_was_tried_again_too() -> None:

@@ -97,13 +97,14 @@ def test_the_shipped_definitions_load(home: Path) -> None:
 # automation
 
 
-def test_all_automation_is_stopped_until_a_person_starts_it(world: World) -> None:
+def test_what_computes_by_itself_is_stopped_until_a_person_starts_it_and_only_looks_go_on(world: World) -> None:
     defs = world.defs(FILES)
     sensors, schedules = list(defs.sensors or []), list(defs.schedules or [])
     assert sensors
     assert schedules
     for one in sensors:
-        assert defs.resolve_sensor_def(one.name).default_status is dg.DefaultSensorStatus.STOPPED
+        runs = defs.resolve_sensor_def(one.name).default_status is dg.DefaultSensorStatus.RUNNING
+        assert runs == (one.name == "look_at_set")
     for schedule in schedules:
         assert defs.resolve_schedule_def(schedule.name).default_status is dg.DefaultScheduleStatus.STOPPED
 
