@@ -186,7 +186,7 @@ class PredictionKnobs(LocalisationKnobs):
 
     later = ("training_references",)
 
-    training_references: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    training_references: Annotated[int, Field(ge=0, le=10**9)] | Literal["all"] = 0
     """The first so many of the training split too, to be compared with the labels that it learnt from."""
 
 

@@ -167,7 +167,9 @@ def test_the_graph_shows_it_as_an_asset_with_the_error_for_its_description(home:
     assert fence == "```"
     assert "\x1b" not in (shown.description or "")
     assert "stage noun_phrases: rule: Input should be" in (shown.description or "")
-    assert {tuple(key.path) for key in graph.materializable_asset_keys} == {one.key for one in load_plan()}
+    made = {tuple(key.path) for key in graph.materializable_asset_keys}
+    stages = {key for key in made if key[0] != "pretraining" and key[-1] != "comparison"}
+    assert stages == {one.key for one in load_plan()}
 
 
 def test_experiments_and_data_sets_can_be_added_beside_a_broken_one(home: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Corpus:
         return self.store.resolve(key_of(name))
 
 
-CLOSE = ToyWorld(size="tiny", framing="close")
+WIDE = ToyWorld(size="tiny", framing="wide")
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +158,10 @@ def test_a_world_of_another_size_seed_or_framing_is_not_taken_for_the_one_that_i
 ) -> None:
     assert first.success
     (index,) = [one for one in toyref.planned.values() if one.stage.name == "dataset_index"]
-    for world, told in ((ToyWorld(size="tiny", seed=5), "wide, tiny and 5"), (CLOSE, "close, tiny and 0")):
+    for world, told in ((ToyWorld(size="tiny", seed=5), "close, tiny and 5"), (WIDE, "wide, tiny and 0")):
         asked = replace(index, source=replace(index.source, toy=world))
         with pytest.raises(
-            ValueError, match=f"holds a wide world of size tiny and seed 0, asked for are {told}: delete"
+            ValueError, match=f"holds a close world of size tiny and seed 0, asked for are {told}: delete"
         ):
             raw_fingerprint(asked)
 

@@ -193,7 +193,7 @@ def test_labels_are_what_matching_gave_last_in_training(finished: Finished) -> N
     trained = {one.ref_id for one in referents_in(finished["weak", "references"], splits=("train",))}
     assert set(labels) == trained
     matches = [row for row in finished["weak", "corrected"].table("matches").to_pylist() if row["epoch"] == 2]
-    assert len(matches) > 20
+    assert len(matches) >= 20
     assert {row["ref_id"]: row["candidate"] for row in matches} == {
         row["ref_id"]: labels[row["ref_id"]]["candidate"] for row in matches
     }
@@ -224,9 +224,10 @@ def test_meres_is_scored_and_sliced_on_every_expression(finished: Finished) -> N
     assert {split: row["rows"] for split, row in whole.items()} == said
     slices = [row for row in scores.table("slices").to_pylist() if row["resolution"] == "original"]
     for by in ("length", "spatial words", "size of the object", "objects of its class"):
+        assert len({row["slice"] for row in slices if row["by"] == by}) > 1
         for split in splits:
             mine = [row for row in slices if (row["by"], row["split"]) == (by, split)]
-            assert len(mine) > 1
+            assert mine
             assert sum(row["rows"] for row in mine) == said[split]
             mean = sum(row["mIoU"] * row["rows"] for row in mine) / said[split]
             assert mean == pytest.approx(whole[split]["mIoU"])

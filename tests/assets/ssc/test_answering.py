@@ -13,7 +13,7 @@ from assets.data.tables import Referent, by_image, images_in, referents_in
 from assets.segmenters.answers import Answer, each_answered
 from assets.ssc.absent_objects import SAME_CLASS, THRESHOLD, TRUE
 from assets.ssc.answering import KEPT, ChoosingMasks, open_choosing, remembering, settings_of
-from assets.ssc.candidate_masks import Query, asked_of
+from assets.ssc.candidate_masks import Query
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.tables import (
     ABSENCE,
@@ -74,13 +74,17 @@ def test_an_image_of_no_data_set_is_answered_as_the_stages_answer(
     choosing: ChoosingMasks, both: Mapping[str, Finished], pictures: Mapping[str, Pixels]
 ) -> None:
     done = both["try"]
-    asked, choices = asked_of(QUERIES.read(done["projected_classes"])), choices_of(done["mask_choices"])
+    asked = {row.ref_id: row.classes for row in QUERIES.read(done["projected_classes"])}
+    choices = choices_of(done["mask_choices"])
     candidates = candidates_of(done["candidate_masks"])
     compared = 0
     for image_id, referents in list(by_image(referents_in(done["references"], splits=["val"])).items()):
-        offer = choosing.offer(sentences(referents), pictures[image_id])
-        labels = {mask.label for masks in offer.candidates for mask in masks}
-        if labels != {mask.label for mask in candidates[image_id] if mask.label in asked[image_id]}:
+        offered = [
+            {mask.label for mask in masks}
+            for masks in choosing.offer(sentences(referents), pictures[image_id]).candidates
+        ]
+        there = {mask.label for mask in candidates[image_id]}
+        if offered != [there & {*asked[one.ref_id]} for one in referents for _ in one.expressions]:
             continue  # a sentence by itself may be of another class than its referent's sentences together
         answers = iter(choosing(sentences(referents), pictures[image_id]))
         named = {mask.candidate: mask.mask for mask in candidates[image_id]}
