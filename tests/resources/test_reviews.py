@@ -45,7 +45,7 @@ def test_the_last_decision_that_was_not_taken_back_counts() -> None:
     say(first, "none")
     say(second, "absent")
     assert standing() == {first: ("none", ""), second: ("absent", "")}
-    assert (undo("mine", "ada", first) or pytest.fail()).mask == MASK
+    assert (undo("mine", "ada", first) or pytest.fail("nothing stands")).mask == MASK
     assert standing() == {first: ("mask", MASK), second: ("absent", "")}
     before = read_reviews("mine").fingerprint
     assert undo("mine", "ada", first) is None
@@ -84,7 +84,7 @@ def test_two_writers_that_are_killed_lose_nothing_that_they_were_told_is_written
     writers = [
         subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    first = [(writer.stdout or pytest.fail()).readline() for writer in writers]
+    first = [(writer.stdout or pytest.fail("no pipe")).readline() for writer in writers]
     time.sleep(0.1)
     for writer in writers:
         writer.send_signal(signal.SIGKILL)
