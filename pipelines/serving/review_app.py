@@ -1,6 +1,7 @@
 """The server of `wordmask review`: a page that shows candidates and a file that decisions are appended to.
 
-It needs no more packages than Dagster's pages do. Nothing is sent by a page of another site (`pipelines.commands.guard`).
+It needs no more packages than Dagster's pages do. What a page of another site sends is refused
+(`pipelines.commands.guard`).
 """
 
 from importlib.resources import files

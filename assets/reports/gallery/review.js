@@ -3,7 +3,7 @@
 (() => {
 const { COLOURS, MASK, make, known, fixed, raster, paint, fitted } = shared;
 const $ = (id) => document.getElementById(id);
-const SIDE = 900;  // of a painted mask, pixels at most
+const SIDE = 560, SMALL = 300;  // of painted masks, pixels: a rim of one pixel is to be seen
 const AHEAD = 2;  // referents that are read before they are asked for
 const WORDS = { none: "none of these", absent: "not in the image" };
 let all = null, place = 0, now = null, busy = false, turn = 0;
@@ -17,7 +17,8 @@ async function ask(path, body) {
   try { content = await reply.json(); } catch { /* not ours */ }
   if (!reply.ok) {
     const error = content && content.error;
-    throw new Error(error ? `${error.message}: ${error.advice}` : `the server says ${reply.status} ${reply.statusText}`);
+    const said = error ? `${error.message}: ${error.advice}` : `the server says ${reply.status} ${reply.statusText}`;
+    throw Object.assign(new Error(said), { status: reply.status });
   }
   return content;
 }
@@ -36,10 +37,11 @@ function ahead() {
 }
 
 // ---- one referent ------------------------------------------------------------------------------------------------
-function pictureOf(one, alt) {
-  const [w, h] = fitted(one.width, one.height, SIDE, SIDE);
+function pictureOf(one, side, alt) {
+  const [w, h] = fitted(one.width, one.height, side, side);
   const picture = make("div", { className: "picture" }), canvas = make("canvas", { width: w, height: h });
   picture.style.aspectRatio = `${w} / ${h}`;
+  picture.style.setProperty("--ratio", w / h);
   const image = make("img", { src: one.picture, width: w, height: h, alt });
   image.onerror = () => image.replaceWith(make("span", { className: "lost",
     textContent: "the image changed and cannot be shown" }));
@@ -61,10 +63,10 @@ function show(one) {
   now = one;
   $("said").textContent = `“${one.expressions[0]}”`;
   $("others").textContent = one.expressions.slice(1).map((text) => `“${text}”`).join("  ");
-  const [picture, canvas] = pictureOf(one, `Image in which “${one.expressions[0]}” is looked for`);
+  const [picture, canvas] = pictureOf(one, SIDE, `Image in which “${one.expressions[0]}” is looked for`);
   const masks = one.candidates.map((each) => raster(each.counts, one.height, one.width, canvas.height, canvas.width));
   const layers = masks.map((pixels, at) => [pixels.reduce((sum, bit) => sum + bit, 0), pixels, COLOURS[at % COLOURS.length]]);
-  paint(canvas, layers.sort((a, b) => b[0] - a[0]).map(([, pixels, colour]) => [pixels, colour]));
+  paint(canvas, layers.sort((a, b) => b[0] - a[0]).map(([, pixels, colour]) => [pixels, colour]), 0);
   masks.forEach((pixels, at) => {
     const spot = middle(pixels, canvas.width, canvas.height);
     if (!spot) return;
@@ -73,7 +75,7 @@ function show(one) {
     picture.append(number);
   });
   $("image").replaceChildren(picture);
-  $("candidates").replaceChildren(...one.candidates.map((each, at) => card(one, each, at, masks[at])));
+  $("candidates").replaceChildren(...one.candidates.map((each, at) => card(one, each, at)));
   if (!one.candidates.length)
     $("candidates").replaceChildren(make("p", { className: "facts", textContent: "There is no candidate." }));
   $("question").hidden = false;
@@ -85,9 +87,9 @@ function show(one) {
   if (base) link.href = `${base}#row=${one.row}`;
   mark();
 }
-function card(one, each, at, pixels) {
-  const [picture, canvas] = pictureOf(one, "");
-  paint(canvas, [[pixels, MASK]]);
+function card(one, each, at) {
+  const [picture, canvas] = pictureOf(one, SMALL, "");
+  paint(canvas, [[raster(each.counts, one.height, one.width, canvas.height, canvas.width), MASK]]);
   const caption = make("div", { className: "caption" }, make("kbd", { textContent: at + 1 }),
     make("b", { textContent: each.label || "mask" }), make("span", { textContent: [each.chosen && "rule's choice",
       known(each.score) && `score ${fixed(each.score)}`].filter(Boolean).join(", ") }));
@@ -113,7 +115,7 @@ function wording(one) {
   if (!one.decision) return "nothing decided yet";
   const { what, mask, who, when } = one.decision, at = one.candidates.findIndex((each) => each.key === mask);
   const name = WORDS[what] || (at < 0 ? "a mask that is no candidate any more" : `candidate ${at + 1}`);
-  return `${name}, by ${who} at ${when.replace("T", " ").replace("Z", " UTC")}`;
+  return `${name}, by ${who} at ${when.slice(0, 16).replace("T", " ")} UTC`;
 }
 
 // ---- what a person does ------------------------------------------------------------------------------------------
@@ -134,7 +136,11 @@ async function go(at, note = "") {
 async function write(path, body) {
   if (busy) return null;
   busy = true;
-  try { return await ask(path, body); } catch (problem) { say("", problem.message); return null; } finally { busy = false; }
+  try { return await ask(path, body); } catch (problem) {
+    say("", problem.message);
+    if (problem.status === 409) asked.delete(body.referent);  // another person was faster
+    return null;
+  } finally { busy = false; }
 }
 async function settle(answer) {  // what stands, here and in the list
   const at = all.keys.indexOf(answer.key);
@@ -158,7 +164,7 @@ async function undo() {
   const key = taken.at(-1) || (now && now.decision ? now.key : null);
   if (!key) { say("There is nothing to take back."); return; }
   const answer = await write("undo", { referent: key });
-  taken.pop();
+  if (answer || !asked.has(key)) taken.pop();
   if (!answer) return;
   await go(await settle(answer), "Taken back.");
 }
