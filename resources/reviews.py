@@ -33,6 +33,7 @@ COLUMNS = ("when", "who", "image", "referent", "decision", "mask")
 MOST_BYTES = 1 << 28
 LONGEST_NAME = 80
 """Characters of a person's name."""
+_SAID: dict[str, Said] = {word: word for word in get_args(Said)}
 _KEY = re.compile(f"[0-9a-f]{{{DIGEST_LENGTH}}}")
 _IMAGE = re.compile("[0-9a-f]{64}")
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -219,6 +220,6 @@ def _parsed(line: str) -> Decision | None:
     when, who, image, referent, said, mask = rows[0]
     sound = _WHEN.fullmatch(when) and who and _IMAGE.fullmatch(image) and _KEY.fullmatch(referent)
     chosen = _KEY.fullmatch(mask) if said == "mask" else mask == ""
-    if not sound or not chosen or said not in get_args(Said):
+    if not sound or not chosen or said not in _SAID:
         return None
-    return Decision(when=when, who=who, image=image, referent=referent, decision=said, mask=mask)
+    return Decision(when=when, who=who, image=image, referent=referent, decision=_SAID[said], mask=mask)

@@ -16,6 +16,14 @@ from resources.reviews import Verdict, checked_who, decide, read_reviews, review
 IMAGE = "ab" * 32
 REFERENTS = tuple(f"{number:020x}" for number in range(4))
 MASK, OTHER = "c" * 20, "d" * 20
+WHOLE: tuple[tuple[Verdict, str], ...] = (("mask", OTHER), ("none", ""), ("absent", ""))
+WRONG: tuple[tuple[str, Verdict, str], ...] = (
+    ("7", "none", ""),
+    (REFERENTS[0], "mask", ""),
+    (REFERENTS[0], "mask", "3"),
+    (REFERENTS[0], "none", MASK),
+    (f"{REFERENTS[0]}\n", "none", ""),
+)
 WRITER = """
 from resources.reviews import decide
 for number in range(100_000):
@@ -63,7 +71,7 @@ def test_the_last_decision_that_was_not_taken_back_counts() -> None:
 def test_a_line_that_was_cut_anywhere_is_ignored_and_told_and_the_next_one_counts() -> None:
     say(REFERENTS[0], "mask", MASK)
     path, whole = reviews_file("mine"), reviews_file("mine").read_bytes()
-    for decision, mask in (("mask", OTHER), ("none", ""), ("absent", "")):
+    for decision, mask in WHOLE:
         path.write_bytes(whole)
         say(REFERENTS[1], decision, mask)
         line = path.read_bytes()[len(whole) :]
@@ -97,13 +105,7 @@ def test_two_writers_that_are_killed_lose_nothing_that_they_were_told_is_written
 
 
 def test_what_is_no_decision_is_not_written_and_what_is_no_table_not_read(home: Path) -> None:
-    for referent, decision, mask in (
-        ("7", "none", ""),
-        (REFERENTS[0], "mask", ""),
-        (REFERENTS[0], "mask", "3"),
-        (REFERENTS[0], "none", MASK),
-        (f"{REFERENTS[0]}\n", "none", ""),
-    ):
+    for referent, decision, mask in WRONG:
         with pytest.raises(ValueError, match="is no decision"):
             say(referent, decision, mask)
     assert not reviews_file("mine").exists()

@@ -1,6 +1,7 @@
 """Decisions of persons in S2: exactly their rows are computed anew, and say that they are supervised."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,18 @@ from ops.refusal import Refused
 from pipelines.graph.load import planned
 from pipelines.graph.state import IMPORTED_ANEW, states_of
 from resources import reviews
-from resources.reviews import Decision, decide, read_reviews, undo
+from resources.reviews import Decision, Verdict, decide, undo
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
 from tests.homes import TRY, copy_home
 
 REVIEWED = "{extends: try, datasets: [little], targets: [mask_choices], knobs: {mask_choices: {reviews: on}}}"
+REFUSED: tuple[Verdict, ...] = ("none", "absent", "mask")
 Finish = Callable[[], dict[str, Artifact]]
 
 
 @pytest.fixture
-def home(chosen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(chosen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WORDMASK_HOME", str(tmp_path / "home"))
     return copy_home(chosen, tmp_path / "home", experiments={"try": TRY, "reviewed": REVIEWED})
 
@@ -55,7 +57,7 @@ def test_ten_decisions_compute_ten_rows_and_no_choice_of_the_rule(home: Path, fi
     choices = made["mask_choices"]
     assert (choices.manifest.rows["rule_choices"].computed, choices.manifest.rows["choices"].reused) == (0, 0)
     rule = CHOICES.read(choices)
-    assert rule == CHOICES.read(Store(home / "store").resolve(planned("little", "try")[-1].inputs["mask_choices"]))
+    assert rule == CHOICES.read(begun(home)["mask_choices"])
 
     images, candidates = images_in(made["references"]), candidates_of(made["candidate_masks"])
     keys = referent_keys(referents_in(made["references"]), images)
@@ -68,7 +70,7 @@ def test_ten_decisions_compute_ten_rows_and_no_choice_of_the_rule(home: Path, fi
         said = {"image": image.sha256, "referent": keys[row.ref_id]}
         decide("little", "ada", **said, decision="mask", mask=mask_key(image, other.mask))
         wanted[row.ref_id] = changed(row, "reviewed", other.candidate, other.rle)
-    for row, decision in zip(others, ("none", "absent", "mask"), strict=True):
+    for row, decision in zip(others, REFUSED, strict=True):
         said = {"image": images[row.image_id].sha256, "referent": keys[row.ref_id]}
         decide("little", "bob", **said, decision=decision, mask="0" * 20 if decision == "mask" else "")
         gone = ChoiceRow(**{**vars(row), "reason": f"{row.reason}; {GONE}"})
@@ -122,16 +124,16 @@ def test_a_run_uses_the_decisions_that_it_began_with(
         finish()
 
 
-def test_several_candidates_become_the_one_that_a_person_chose(home: Path, finish: Finish) -> None:
-    made = finish()
+def test_several_candidates_become_the_one_that_a_person_chose(home: Path) -> None:
+    made = begun(home)
     row = next(row for row in CHOICES.read(made["mask_choices"]) if len(row.candidates) > 1)
     image = images_in(made["references"])[row.image_id]
     candidates = candidates_of(made["candidate_masks"])[row.image_id]
     both = SeveralRow(**vars(row), together=row.candidates[:2])
     second = next(one for one in candidates if one.candidate == row.candidates[1])
-    for decision, mask, together in (("mask", mask_key(image, second.mask), [second.candidate]), ("none", "", [])):
-        line = Decision(when="", who="", image="", referent="", decision=decision, mask=mask)
-        found = Reviewed.of(both, line, candidates, image).row()
+    line = Decision(when="", who="", image="", referent="", decision="mask", mask=mask_key(image, second.mask))
+    for verdict, together in ((line, [second.candidate]), (replace(line, decision="none", mask=""), [])):
+        found = Reviewed.of(both, verdict, candidates, image).row()
         assert isinstance(found, SeveralRow)
         assert (found.together, found.taken) == (together, together)
 
@@ -147,12 +149,15 @@ def test_only_a_knob_that_is_on_reads_decisions() -> None:
     assert len({fingerprint_of("teacher", one) for one in (None, "a", "b")}) == 3
 
 
-def test_referents_with_equal_sentences_in_one_image_are_told_apart(home: Path, finish: Finish) -> None:
-    made = finish()
-    images, referents = images_in(made["references"]), referents_in(made["references"])
-    first, second = (one for one in referents if one.image_id == referents[0].image_id), referents[0]
-    one = next(first)
-    twin = type(one)(**{**vars(second), "ref_id": -1, "object_id": "another"})
-    keys = referent_keys([one, twin], images)
-    assert len(set(keys.values())) == 2
-    assert not read_reviews("little").counted
+def test_referents_with_equal_sentences_in_one_image_are_told_apart(home: Path) -> None:
+    references = begun(home)["references"]
+    one = referents_in(references)[0]
+    twin = replace(one, ref_id=-1, object_id="another")
+    assert len(set(referent_keys([one, twin], images_in(references)).values())) == 2
+
+
+def begun(home: Path) -> dict[str, Artifact]:
+    """What the experiment `try` has made."""
+    store = Store(home / "store")
+    keys = {one.stage.name: one.key for one in planned("little", "try")}
+    return {name: store.resolve(keys[name]) for name in ("references", "candidate_masks", "mask_choices")}
