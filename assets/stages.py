@@ -12,10 +12,11 @@ from assets.segmenters.registry import TrainedSegmenter
 from assets.ssc import stages as ssc
 from assets.tris import stages as tris
 
-_BOOTSTRAP, _CORRECTED, _SUPERVISED = ssc.SEGMENTERS
+_BOOTSTRAP, _CORRECTED, _DISTILLED, _SUPERVISED = ssc.SEGMENTERS
 _MERES, _MERES_MATCHED = meres.SEGMENTERS
 SEGMENTERS: tuple[TrainedSegmenter, ...] = (
     _MERES_MATCHED,
+    _DISTILLED,
     _CORRECTED,
     _MERES,
     *tris.SEGMENTERS,

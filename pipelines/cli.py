@@ -326,7 +326,9 @@ def results(
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("RESULTS.md"),
     seeds: Annotated[int, typer.Option(min=1, help="How many worlds and trainings a row is averaged over.")] = 3,
     style: Annotated[list[Style], typer.Option(help="Styles of expressions.")] = [Style.toyref],  # noqa: B006  read only
-    table: Annotated[list[int], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS.")] = [1, 2, 3, 4, 5],  # noqa: B006  read only
+    table: Annotated[
+        list[str], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS; ours, ours_choice.")
+    ] = list("12345"),  # noqa: B006  read only
     share: Annotated[str, typer.Option(help="Which part of the runs is made here, such as 2/3.")] = "1/1",
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The commands that measure parts on files of their own: `wordmask cost`, `nouns`, `places` and `worlds`."""
+"""The commands that measure parts on files of their own: `wordmask cost`, `times`, `nouns`, `places` and `worlds`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -55,6 +55,17 @@ def cost(
 
     with clear_errors():
         console.print(cost_table(size, repeats=repeats))
+
+
+@measuring.command()
+def times(
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Data set whose finished runs are read.")] = "toyref",
+) -> None:
+    """Tell what finished runs took: seconds a sample, masks an image, trainings; nothing is run."""
+    from pipelines.commands.times import times_table
+
+    with clear_errors():
+        console.print(times_table(dataset))
 
 
 @measuring.command()

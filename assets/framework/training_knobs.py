@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from assets.framework.knob_types import BatchSize, Decay, Epochs, Norm, Rate, RateShare, Seed, Steps
 from assets.framework.knobs import Knobs
 from resources.runtime import Precision
@@ -10,7 +12,7 @@ from resources.runtime import Precision
 class AdamWKnobs(Knobs):
     """Length, rates and precision of a training."""
 
-    later: ClassVar[tuple[str, ...]] = ("precision",)
+    later: ClassVar[tuple[str, ...]] = ("precision", "ema")
 
     epochs: Epochs
     """Passes over the training samples."""
@@ -26,6 +28,9 @@ class AdamWKnobs(Knobs):
     """Largest norm of the gradient; the papers do not clip."""
     weight_decay: Decay = 0.01
     """AdamW's, decoupled from the gradient."""
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Keep the moving average of the weights instead of the last ones: what it keeps of itself at a step, such as 0.99
+    (Polyak and Juditsky 1992; `ops.training.weight_average`). 0: the last ones, as the papers do."""
     precision: Precision = "device"
     """Of the forward passes, here and in all that the model predicts; the authors' is float32."""
     seed: Seed = 0

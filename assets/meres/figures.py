@@ -22,7 +22,7 @@ from ops.meres.model import Meres
 from ops.visualisation import heat_map
 
 INSIDE = 0.5
-"""A pixel of the coarsest map lies in the referent if it has this share of what the fullest pixel has of it."""
+"""A pixel of that map lies in the referent if it has this share of what the fullest pixel has of it."""
 
 
 class MeresFigures:
@@ -74,7 +74,7 @@ def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixe
 
 
 def inside(truth_HW: Mask, size: tuple[int, int]) -> Mask:
-    """Which pixels (h * w) of the coarsest map lie in the ground-truth mask."""
+    """Which pixels (h * w) of the map that words look at lie in the ground-truth mask."""
     share_hw = interpolate(torch.from_numpy(truth_HW)[None, None].float(), size, mode="area")[0, 0]
     return (share_hw > 0).flatten().numpy() & (share_hw >= INSIDE * share_hw.max()).flatten().numpy()
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from assets.framework.knob_types import BatchSize, Channels, Epochs, Examples, Rate
 from assets.framework.knobs import Knobs
 from assets.segmenters.knobs import GroundTruthTrainingKnobs
-from assets.ssc.knobs import CorrectKnobs
+from assets.ssc.knobs import MatchingKnobs
 
 Labels = Literal["mask_choices", "corrected", "refined_labels", "ground_truth"]
 
@@ -36,7 +36,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     later = (
         *("contrast_weight", "pool_temperature", "contrast_at", "contrast_over", "mask_loss", "max_tokens"),
         *("enhancement_layers", "enhancement_levels", "positions", "joint_width", "early_fusion", "looking_stages"),
-        "contrasted_queries",
+        *("contrasted_queries", "word_stride"),
     )
 
     labels: Labels = "mask_choices"
@@ -67,7 +67,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     pool_temperature: Literal["one", "learnt"] = "one"
     """`learnt` divides similarities of Eq. 6 by the temperature of the contrastive loss (spec 4.4)."""
     contrast_at: Literal["image", "cells"] = "image"
-    """Where the contrastive loss compares: at the size of the image, or at the coarsest pixels (spec 6)."""
+    """Where the contrastive loss compares: at the size of the image, or at the pixels of `word_stride` (spec 6)."""
     early_fusion: Literal["none", "pwam"] = "none"
     """Whether the backbone is conditioned on the expression as LAVT's is (spec 3.1)."""
     max_tokens: int | None = Field(default=None, ge=3, le=512)
@@ -75,7 +75,10 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
     enhancement_layers: int = Field(default=2, ge=1, le=4)
     """Layers in which words look at pixels (spec 3.3; the paper names no number)."""
     enhancement_levels: Literal["coarsest", "finer"] = "coarsest"
-    """Where those layers look: at the coarsest map, or each before the last at a finer one (spec 3.3)."""
+    """Where those layers look: at the map of `word_stride`, or each before the last at a finer one (spec 3.3)."""
+    word_stride: Literal[32, 16, 8] = 32
+    """Stride in pixels of the map that words look at and select from: the coarsest as in the paper, or a finer one. At
+    112 pixels these have 16, 49 and 196 cells, where the paper has 225."""
     positions: Literal["sine", "none"] = "sine"
     """What is added to the pixels as keys (spec 3.3)."""
     joint_width: Channels | None = None
@@ -91,11 +94,19 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
             raise ValueError("classes: seen needs labels: ground_truth, the only labels whose classes are known")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_map_for_each_layer(self) -> Self:
+        layers = {32: 4, 16: 3, 8: 2}[self.word_stride]
+        if self.enhancement_levels == "finer" and self.enhancement_layers > layers:
+            raise ValueError(f"enhancement_levels: finer has {layers} maps from word_stride: {self.word_stride} on")
+        return self
+
     def unread(self) -> tuple[str, ...]:
         """Of knobs younger than artifacts, those of parts that do not exist."""
         kinds = self.guidance.split("+")
         of_expressions = () if "ve" in kinds else ("pool_temperature", "contrast_at", "contrast_over", "joint_width")
-        of_enhancement = ("enhancement_layers", "enhancement_levels", "positions") if kinds == ["le"] else ()
+        looking = ("enhancement_layers", "enhancement_levels", "word_stride", "positions")
+        of_enhancement = looking if kinds == ["le"] else ()
         of_bert = ("max_tokens",) if self.text == "clip" else ()
         return (*super().unread(), *of_expressions, *of_enhancement, *of_bert)
 
@@ -107,7 +118,7 @@ class MeresKnobs(MeresLossKnobs, GroundTruthTrainingKnobs):
         return {**super().switches(), "select": turned.pop("selection"), **turned}
 
 
-class MeresMatchedKnobs(MeresLossKnobs, CorrectKnobs):
+class MeresMatchedKnobs(MeresLossKnobs, MatchingKnobs):
     """MERES goes on over all candidates, as S+S+C does from ZSBootstrap; the defaults are those of `MeresKnobs`."""
 
     later = ("contrast_over", "mask_loss")

@@ -14,7 +14,7 @@ class ReportKnobs(Knobs):
 
     examples: int = Field(default=12, ge=0, le=1000)
     """Objects that the page shows with pictures."""
-    segmenters: tuple[Literal["corrected", "supervised", "meres", "meres_matched"], ...] = ()
+    segmenters: tuple[Literal["corrected", "distilled", "supervised", "meres", "meres_matched"], ...] = ()
     """Trained models to show beside ZSBootstrap."""
     trained: bool = True
     """Off: the page ends with the choices, and nothing is trained for it."""

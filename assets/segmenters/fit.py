@@ -12,6 +12,7 @@ from assets.segmenters.label_sources import Targets
 from assets.segmenters.tables import HISTORY, HistoryRow
 from assets.segmenters.training_set import Encoder, TrainingSet, training_set
 from assets.ssc.matching_log import LogEpoch, logging_matches, write_matches
+from assets.ssc.matching_prior import Prior, with_prior
 from ops.segmenters.lavt import optimizer_groups
 from ops.segmenters.prediction import Segmenter
 from ops.segmenters.training import Groups, Loss, SegmenterPlan, first_candidate, train
@@ -34,6 +35,7 @@ def fit(
     *,
     loss: Loss = first_candidate,
     matching: MatchingLoss | None = None,
+    prior: Prior | None = None,
     groups: Groups = optimizer_groups,
 ) -> Outcome:
     """Train a segmenter, and write the weights and the curve.
@@ -46,11 +48,14 @@ def fit(
         loss: what to minimise; default: weighted cross-entropy against the first mask of each referent.
         matching: how the loss gives masks to referents, if it does; what it gives to some is written beside the
             weights.
+        prior: what matching is told of the candidates beforehand; the loss is the matching's own then.
         groups: AdamW's groups of such a model; default: those of a LAVT.
     """
     model, tokenizer = start
     size, group = model.config.image_size, ProcessGroup(rank=work.rank, size=work.ranks)
     data = training_set(work, targets_of, size=size, tokenizer=tokenizer, group=group)
+    if matching and prior:
+        loss = matching = with_prior(matching, data, prior)
     score_epoch = epoch_score(work, tokenizer, size=size) if knobs.select == "best_on_val" else None
     log_epoch = logging_matches(work, data, matching) if matching and group.is_main else None
     options = training_options(work)

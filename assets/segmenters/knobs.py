@@ -19,6 +19,12 @@ class TrainingKnobs(AdamWKnobs):
     select: Literal["last", "best_on_val"] = "last"
     """`best_on_val` reads ground truth to pick the epoch, as the authors did; the report says so."""
 
+    @model_validator(mode="after")
+    def _an_average_is_of_all_epochs(self) -> Self:
+        if self.ema and self.select == "best_on_val":
+            raise ValueError("ema needs select: last, for the average of the weights is that of no epoch")
+        return self
+
 
 class BootstrapKnobs(TrainingKnobs):
     """ZSBootstrap: LAVT from pretrained towers, trained on the chosen masks (S+S+C spec 4.9)."""

@@ -39,12 +39,21 @@ def predictions(work: Work) -> Outcome:
 
 
 def predict_expressions(
-    work: Work, trained: Stage, segment: Callable[[Sequence[Referent], Pixels], Sequence[R]], table: Table[R]
+    work: Work,
+    trained: Stage,
+    segment: Callable[[Sequence[Referent], Pixels], Sequence[R]],
+    table: Table[R],
+    *,
+    referents: Sequence[Referent] | None = None,
 ) -> Outcome:
-    """Fill the table image by image; `segment` gives a row for every expression of an image's referents."""
+    """Fill the table image by image; `segment` gives a row for every expression of an image's referents.
+
+    Without `referents` they are those of the scored splits.
+    """
+    asked = scored_referents(work) if referents is None else referents
     images, fingerprint = images_of(work), work.input(trained).manifest.fingerprint
     tasks = []
-    for image_id, group in by_image(scored_referents(work)).items():
+    for image_id, group in by_image(asked).items():
         said = [[referent.ref_id, referent.sent_ids, referent.expressions] for referent in group]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=group, key=key))

@@ -18,11 +18,12 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.segmenters.inference import ReferringMasks, open_referring_masks
 from assets.segmenters.label_sources import TargetMasks, all_candidates
+from assets.ssc.knobs import LabelKnobs
 from assets.ssc.stages import CANDIDATE_MASKS, CORRECTED, MASK_CHOICES
 from assets.ssc.tables import MATCHED_LABELS, MatchedLabelRow
 from ops.images import resize_image, resize_labels, to_tensor
 from ops.segmenters.prediction import foreground_probabilities, quarter_logits
-from ops.ssc.matching import NONE, match, soft_iou
+from ops.ssc.matching import NONE, Agreement, Rule, match, soft_iou
 from ops.training.dataset import usable_rows
 from storage.digest import digest
 
@@ -40,16 +41,21 @@ def corrected_labels(work: Work) -> Outcome:
         key = digest([*sources, image_id, images[image_id].sha256, said])
         offers = [(referent, targets_of(referent)) for referent in referents]
         tasks.append(ImageTask(image=images[image_id], payload=offers, key=key))
-    tally = per_image(work, MATCHED_LABELS, tasks, Matching(open_referring_masks(work.input(CORRECTED), work.runtime)))
+    segment = open_referring_masks(work.input(CORRECTED), work.runtime)
+    knobs = work.knobs_as(LabelKnobs)
+    matching = Matching(segment=segment, rule=knobs.rule, agreement=knobs.agreement)
+    tally = per_image(work, MATCHED_LABELS, tasks, matching)
     left = sum(row.candidate is None for row in MATCHED_LABELS.read_slot(work.slot))
     return Outcome(tallies={"labels": tally}, metrics={"objects without a label": left})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Matching:
-    """Constrained greedy matching of an image's candidates by a trained model (S+S+C Eq. 3)."""
+    """Constrained matching of an image's candidates by a trained model (S+S+C Eq. 3)."""
 
     segment: ReferringMasks
+    rule: Rule = "greedy"
+    agreement: Agreement = "best"
 
     def __call__(self, offers: Offers, pixels: Pixels) -> list[MatchedLabelRow]:
         """One row per referent."""
@@ -74,7 +80,13 @@ class Matching:
         ]
         allowed = [[row for row in map(names.index, targets) if row in usable] for _, targets in offers]
         referent_of_S = [row for row, (referent, _) in enumerate(offers) for _ in referent.expressions]
-        matched = match(torch.cat(scores_SK).double().numpy(), referent_of_S, [allowed[row] for row in referent_of_S])
+        matched = match(
+            torch.cat(scores_SK).double().numpy(),
+            referent_of_S,
+            [allowed[row] for row in referent_of_S],
+            rule=self.rule,
+            agreement=self.agreement,
+        )
         given = dict(zip(referent_of_S, matched.candidates, strict=True))
         return {row: names[candidate] for row, candidate in given.items() if candidate != NONE}
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assets.framework.knob_types import Count, Deviation, Seed, Share
+from assets.framework.knob_types import Count, Deviation, Seed, Share, Weight
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import demand_clip, demand_use, detector_names, weights_name
 from assets.segmenters.knobs import TrainingKnobs
@@ -34,12 +34,17 @@ class NounKnobs(Knobs):
 class ProjectionKnobs(Knobs):
     """Class projection and vote (S+S+C spec 2.3, 2.4)."""
 
+    later = ("wording",)
+
     project: bool = True
     """Off: nouns are passed to the detector as they are (paper Table 2, "CP x")."""
     labels: Literal["coco80", "toyref"] | Annotated[tuple[str, ...], Field(min_length=1)] = "coco80"
     """Classes that nouns are projected to: a known list, or your own."""
     clip: str = "embedded"
     """Whose text tower compares nouns and classes."""
+    wording: Literal["photo", "picture"] = "photo"
+    """How nouns and classes are put to CLIP: "a photo of a NAME", as in the authors' code, or "a picture of NAME", as
+    in their paper."""
     vote: Literal["majority", "all"] = "majority"
     """Of a referent's nouns: the class that most are projected to, or all classes."""
 
@@ -51,6 +56,10 @@ class ProjectionKnobs(Knobs):
     def models(self) -> tuple[str, ...]:
         """The CLIP whose text tower projects, when it does."""
         return (weights_name("clip_vit", self.clip),) if self.project else ()
+
+    def unread(self) -> tuple[str, ...]:
+        """The wording, where nothing is projected."""
+        return super().unread() if self.project else (*super().unread(), "wording")
 
 
 class TeacherKnobs(Knobs):
@@ -131,7 +140,11 @@ class CandidateKnobs(TeacherKnobs):
 class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
+<<<<<<< HEAD
     later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places", "reviews")
+=======
+    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places", "consensus", "responses")
+>>>>>>> main
 
     rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
@@ -148,8 +161,12 @@ class ChoiceKnobs(TeacherKnobs):
     """How the picture becomes CLIP's square: its middle, or all of it with borders."""
     min_area: float = Field(default=500.0, ge=0, le=1e9)
     """Pixels that a candidate must have; below 1 a share of the image."""
-    assign: Literal["each", "greedy"] = "each"
-    """`greedy` lets the objects of an image compete by constrained matching (the paper's "CGM at Stage 2")."""
+    assign: Literal["each", "greedy", "hungarian"] = "each"
+    """`greedy` lets the objects of an image compete by constrained matching (the paper's "CGM at Stage 2");
+    `hungarian` looks for the largest sum of all their scores instead."""
+    consensus: Literal["mean", "product", "first"] = "mean"
+    """What the expressions of an object say together: the mean of their scores, as the authors' code has it; the
+    `product` of the probabilities that each gives to the candidates; or the `first` alone (`ops.ssc.consensus`)."""
     compat: bool = False
     """The authors' colour order, ellipse margins, ties to the last and no choice among small masks."""
     seed: Seed = 0
@@ -162,6 +179,9 @@ class ChoiceKnobs(TeacherKnobs):
     places: float = Field(default=0.0, ge=0, le=1000)
     """Points of 100 * cosine for each nat that an expression's place words give to a candidate (ops/ssc/PLACES.md);
     0 is off, and reads no place. 1 takes CLIP's similarities for logits, which they are to CLIP itself."""
+    responses: float = Field(default=0.0, ge=0, le=1000)
+    """Points of 100 * cosine for each standard deviation by which TRIS's response map of an expression is stronger
+    inside a candidate than outside of it (`ops.ssc.response_contrast`); 0 is off, and needs no TRIS."""
     absent: Annotated[float, Field(gt=0, le=1)] | Literal["balanced"] | None = None
     """A share of the true sentences, such as 0.95, that keep their mask: the others, and what is as unlike every
     candidate, get none (reason "absent"). `balanced` weighs both errors alike; null: every sentence means something.
@@ -193,8 +213,10 @@ class ChoiceKnobs(TeacherKnobs):
     def _need_scores(self) -> Self:
         if not self._scores and (self.absent is not None or self.plural == "all"):
             raise ValueError(f"absent and plural go by scores, which the rule {self.rule} has not")
-        if self.plural == "all" and self.assign == "greedy":
+        if self.plural == "all" and self.assign != "each":
             raise ValueError("plural: all needs assign: each; objects that compete take one candidate each")
+        if self.plural == "all" and self.consensus != "mean":
+            raise ValueError("plural: all needs consensus: mean, whose scores plural_margin is a difference of")
         return self
 
     @model_validator(mode="after")
@@ -220,9 +242,16 @@ class ChoiceKnobs(TeacherKnobs):
             "global_share": self.rule == "global_local",
             "parser": self._parses,
             "places": self._scores,
+            "consensus": self._scores,
+            "responses": self._scores,
             "plural_margin": self.plural == "all",
         }
         return tuple(name for name, is_read in read.items() if not is_read)
+
+    @property
+    def hears_responses(self) -> bool:
+        """Whether the choice reads TRIS's response maps."""
+        return self._scores and self.responses > 0
 
     @property
     def _scores(self) -> bool:
@@ -238,15 +267,55 @@ class ChoiceKnobs(TeacherKnobs):
         return {**super().recipe(), "revision": ELLIPSE_REVISION} if drawn else super().recipe()
 
 
-class CorrectKnobs(TrainingKnobs):
-    """Correct: training from ZSBootstrap over all candidates (S+S+C Eq. 3, spec 4.10)."""
+class MatchingKnobs(TrainingKnobs):
+    """Training over all candidates, matched anew at every step (S+S+C Eq. 3, spec 4.10)."""
+
+    later: ClassVar[tuple[str, ...]] = ("agreement",)
 
     rule: Literal["greedy", "reference", "hungarian", "unconstrained", "random", "chosen"] = "greedy"
     """How masks are given to objects, see `ops.ssc.matching.Rule`; `chosen` trains on S2 as before ("+40 epochs")."""
     leftovers: Literal["drop", "fallback_best"] = "drop"
     """What an object whose candidates are all taken learns from: nothing, or its own best all the same."""
     rivals: Count | None = None
-    """At most so many objects of an image compete for its masks (the paper's Figure 5); null: all."""
+    """At most so many objects of an image compete for its masks; null: all, as in the paper."""
+    agreement: Literal["best", "mean"] = "best"
+    """An object's score with a mask: of its best expression in the batch (Algorithm 1), or the `mean` over them."""
+
+    def unread(self) -> tuple[str, ...]:
+        """`agreement`, where the rule has no scores of objects."""
+        asked = self.rule in ("greedy", "hungarian")
+        return super().unread() if asked else (*super().unread(), "agreement")
+
+
+class CorrectKnobs(MatchingKnobs):
+    """Correct: training from ZSBootstrap over all candidates (S+S+C Eq. 3, spec 4.10)."""
+
+    later = ("prior",)
+
+    prior: Weight = 0.0
+    """What the probability that the choice gives to a candidate adds to its soft IoU at first; it falls to nothing
+    over the training. 0: matching goes by the model alone."""
+
+    def unread(self) -> tuple[str, ...]:
+        """`prior` as well, where no scores are compared."""
+        blind = self.rule in ("random", "chosen")
+        return (*super().unread(), "prior") if blind else super().unread()
+
+    @property
+    def with_prior(self) -> bool:
+        """Whether matching hears of the choice."""
+        return self.prior > 0 and "prior" not in self.unread()
+
+
+class LabelKnobs(Knobs):
+    """The last matching, by a trained model: labels for others."""
+
+    later = ("rule", "agreement")
+
+    rule: Literal["greedy", "hungarian"] = "greedy"
+    """As in training: the best pair first, or the largest sum of scores."""
+    agreement: Literal["best", "mean"] = "best"
+    """As in training: of an object's best expression, or the `mean` over all of them."""
 
 
 class GroundedKnobs(Knobs):

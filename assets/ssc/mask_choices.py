@@ -23,8 +23,14 @@ from assets.ssc.absent_objects import Absence, calibrated
 from assets.ssc.clip_scorers import Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.offers import Decide, Offered, offered
+<<<<<<< HEAD
 from assets.ssc.place_terms import NO_PLACES, Floats, PlaceTerms, open_place_terms
 from assets.ssc.reviewed_choices import rule_table, with_reviews
+=======
+from assets.ssc.place_terms import NO_PLACES, PlaceTerms, open_place_terms
+from assets.ssc.response_terms import NO_RESPONSES, ResponseTerms, response_terms
+from assets.ssc.scoring import Needs, Scoring, only_choice
+>>>>>>> main
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import (
     CHOICES,
@@ -36,25 +42,24 @@ from assets.ssc.tables import (
     queries_of,
 )
 from assets.ssc.teacher_choices import choices_of_teacher
+from assets.tris.stages import RESPONSE_MAPS
 from ops.refusal import Refused
 from ops.ssc.mask_selection import (
     COMPAT,
     FIXED,
     Choice,
-    Rule,
-    choose,
     first_choice,
     indices_to_score,
-    mean_similarity,
     random_choice,
-    unless_absent,
 )
+from ops.ssc.matching import Rule as MatchingRule
 from ops.ssc.matching import match
 from ops.ssc.plurals import Said, agreed, numbers_said, several_best
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
 from resources.models.spacy_parser import parse_all
 from resources.runtime import Runtime
+from storage.artifact import Artifact
 from storage.digest import digest
 from storage.masks import Rle
 from storage.rows import Tally
@@ -73,12 +78,18 @@ def mask_choices(work: Work) -> Outcome:
     ]
     if knobs.imports:
         return choices_of_teacher(work, offers, choice_row)
-    decide = decider(knobs, work.runtime)
+    maps = work.input(RESPONSE_MAPS) if work.has(RESPONSE_MAPS) else None
+    decide = decider(knobs, work.runtime, response_maps=maps)
     absence = _absence(work, offers, queries, decide)
     if absence is not None:
         decide = with_threshold(decide, absence.found.threshold)
+<<<<<<< HEAD
     tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs)) for offer in offers]
     tallies = with_reviews(work, fill(work, rule_table(knobs), tasks, decide))
+=======
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs, maps)) for offer in offers]
+    tally = fill(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
+>>>>>>> main
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(
@@ -96,15 +107,24 @@ def fill(work: Work, table: Table[ChoiceRow], tasks: Sequence[ImageTask[Offered]
 
 
 def decider(
-    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
+    knobs: ChoiceKnobs,
+    runtime: Runtime,
+    *,
+    opened: Callable[[str, Runtime], Clip] = open_clip_model,
+    response_maps: Artifact | None = None,
 ) -> Decide:
-    """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP."""
+    """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP.
+
+    Raises:
+        Refused: a model is missing, or what the knobs want to hear is not known for such an image.
+    """
     if knobs.imports:
         raise Refused(f"{knobs.teacher} chose for its own images; this one needs a trained model")
     if knobs.rule not in ("clip", "global_local"):
         return BlindChoice(knobs)
+    responses = response_terms(knobs, response_maps)
     scorer = open_scorer(knobs, runtime, opened=opened)
-    by_score = ChoiceByScore(knobs=knobs, scorer=scorer, places=open_place_terms(knobs))
+    by_score = ChoiceByScore(knobs=knobs, scorer=scorer, places=open_place_terms(knobs), responses=responses)
     if knobs.plural == "one":
         return by_score
     parse = partial(parse_all, open_parser(knobs.parser))
@@ -124,13 +144,15 @@ def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryR
     knobs = work.knobs_as(ChoiceKnobs)
     if knobs.absent is None or not isinstance(decide, ChoiceByScore):
         return None
-    each = knobs.model_copy(update={"assign": "each"})
-    alone = replace(decide, knobs=each, count=None, places=NO_PLACES, threshold=-math.inf)
+    each = knobs.model_copy(update={"assign": "each", "consensus": "mean"})
+    alone = replace(decide, knobs=each, count=None, places=NO_PLACES, responses=NO_RESPONSES, threshold=-math.inf)
     return calibrated(work, offers, queries, alone, keep=knobs.absent, seed=knobs.seed)
 
 
-def _key(offer: Offered, absence: Absence | None, knobs: ChoiceKnobs) -> str:
+def _key(offer: Offered, absence: Absence | None, knobs: ChoiceKnobs, maps: Artifact | None) -> str:
     key = offer.placed_key if knobs.places else offer.key
+    if maps is not None:
+        key = digest([key, maps.manifest.fingerprint])
     return key if absence is None else digest([key, absence.found.threshold])
 
 
@@ -156,12 +178,13 @@ class BlindChoice:
 class ChoiceByScore:
     """The candidate that a scorer finds most similar to all expressions of a referent (S+S+C Eq. 1, spec 3).
 
-    What place words say is added to the similarity of each expression, before the mean over expressions.
+    What place words and TRIS's responses say is added to the similarity of each expression, before they agree.
     """
 
     knobs: ChoiceKnobs
     scorer: Scorer
     places: PlaceTerms = NO_PLACES
+    responses: ResponseTerms = NO_RESPONSES
     threshold: float | None = None
     """Similarity below which an object is absent; None: no object is."""
     count: CountSaid | None = None
@@ -177,7 +200,7 @@ class ChoiceByScore:
         offers = [offer for offer, _ in shown]
         return [partial(list, self._rows(*each)) for each in zip(offers, self._scorings(shown), strict=True)]
 
-    def _rows(self, offer: Offered, scoring: "Scoring") -> list[ChoiceRow]:
+    def _rows(self, offer: Offered, scoring: Scoring) -> list[ChoiceRow]:
         choices = [scoring.choice(*each) for each in scoring.each]
         alone = [
             [
@@ -186,10 +209,10 @@ class ChoiceByScore:
             ]
             for masks, texts_SD, terms_SN in scoring.each
         ]
-        if self.knobs.assign == "greedy":
+        if self.knobs.assign != "each":
             competing = zip(choices, scoring.similarities(), strict=True)
             similar = [scores if choice.index >= 0 else {} for choice, scores in competing]
-            choices = matched_choices(choices, similar, offer.candidates)
+            choices = matched_choices(choices, similar, offer.candidates, rule=self.knobs.assign)
         each = zip(offer.referents, offer.candidates, choices, alone, strict=True)
         rows = [choice_row(offer.image, referent, masks, choice, single) for referent, masks, choice, single in each]
         return rows if self.count is None else self._several(offer, choices, rows)
@@ -204,7 +227,7 @@ class ChoiceByScore:
             several.append(several_row(row, masks, choice, together, margin=self.knobs.plural_margin))
         return several
 
-    def _scorings(self, shown: Sequence[tuple[Offered, Pixels]]) -> list["Scoring"]:
+    def _scorings(self, shown: Sequence[tuple[Offered, Pixels]]) -> list[Scoring]:
         """What the scorer sees in each image; expressions, and the candidates that need a score, of all together."""
         needs = [self._needs(offer, pixels) for offer, pixels in shown]
         views = [(pixels, [*need.masks.values()]) for (_, pixels), need in zip(shown, needs, strict=True) if need.masks]
@@ -217,12 +240,12 @@ class ChoiceByScore:
             for (offer, _), need, texts_of_it in zip(shown, needs, texts_D.split([*map(len, said)]), strict=True)
         ]
 
-    def _needs(self, offer: Offered, pixels: Pixels) -> "Needs":
+    def _needs(self, offer: Offered, pixels: Pixels) -> Needs:
         rule = replace(COMPAT if self.knobs.compat else FIXED, min_area=self.knobs.min_area)
         size = pixels.shape[0] * pixels.shape[1]
         areas = [[mask.area for mask in masks] for masks in offer.candidates]
         asked = [indices_to_score(areas_N, rule=rule, image_area=size) for areas_N in areas]
-        if self.knobs.assign == "greedy" or self.threshold is not None:  # what would be chosen without a score, too
+        if self.knobs.assign != "each" or self.threshold is not None:  # what would be chosen without a score, too
             asked = [rows or only_choice(areas_N, rule, size) for rows, areas_N in zip(asked, areas, strict=True)]
         needed = {
             masks[row].candidate: masks[row]
@@ -231,101 +254,35 @@ class ChoiceByScore:
         }
         return Needs(rule=rule, size=pixels.shape[:2], asked=asked, masks=needed)
 
-    def _scoring(self, offer: Offered, need: "Needs", texts_D: Tensor, seen: Iterable[Tensor]) -> "Scoring":
+    def _scoring(self, offer: Offered, need: Needs, texts_D: Tensor, seen: Iterable[Tensor]) -> Scoring:
         said = [referent.expressions for referent in offer.referents]
+        placed = self.places(said, offer.candidates, need.asked, size=need.size)
+        responding = self.responses(offer.referents, offer.candidates, need.asked)
         return Scoring(
             rule=need.rule,
             image_area=need.size[0] * need.size[1],
             candidates=offer.candidates,
             asked=need.asked,
             texts=texts_D.split([*map(len, said)]),
-            terms=self.places(said, offer.candidates, need.asked, size=need.size),
+            terms=[place_SN + response_SN for place_SN, response_SN in zip(placed, responding, strict=True)],
             embedded=dict(zip(need.masks, seen, strict=True)),
             threshold=self.threshold,
+            consensus=self.knobs.consensus,
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Needs:
-    """Which candidates of an image need a score."""
-
-    rule: Rule
-    size: tuple[int, int]
-    """Height and width."""
-    asked: Sequence[Sequence[int]]
-    """Rows of each referent's candidates."""
-    masks: Mapping[int, CandidateRow]
-    """Candidate -> its row, of all of them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """The embeddings of an image's candidates and expressions, and the rule that decides by them."""
-
-    rule: Rule
-    image_area: int
-    candidates: Sequence[Sequence[CandidateRow]]
-    asked: Sequence[Sequence[int]]
-    """Rows of each referent's candidates that need a score."""
-    texts: Sequence[Tensor]
-    """(S, D) of each referent."""
-    terms: Sequence[Floats]
-    """(S, N) what places add to the similarities of each referent."""
-    embedded: Mapping[int, Tensor]
-    """Candidate -> (D,)."""
-    threshold: float | None = None
-
-    @property
-    def each(self) -> list[tuple[Sequence[CandidateRow], Tensor, Floats]]:
-        """Candidates, expressions and terms of each referent."""
-        return list(zip(self.candidates, self.texts, self.terms, strict=True))
-
-    def choice(self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats) -> Choice:
-        """The choice among candidates by some expressions."""
-        score = partial(self.score, masks, texts_SD, terms_SN)
-        areas_N = [mask.area for mask in masks]
-        choice = choose(areas_N, score, rule=self.rule, image_area=self.image_area)
-        if self.threshold is None:
-            return choice
-        alike = partial(self.score, masks, texts_SD, np.zeros_like(terms_SN))  # a place does not say what is there
-        return unless_absent(choice, score, alike, threshold=self.threshold)
-
-    def score(
-        self, masks: Sequence[CandidateRow], texts_SD: Tensor, terms_SN: Floats, rows: Sequence[int]
-    ) -> Sequence[float]:
-        """Mean over the expressions of 100 cosine and of the term of places, of the candidates in `rows`."""
-        similar = mean_similarity(texts_SD, torch.stack([self.embedded[masks[row].candidate] for row in rows]))
-        terms_N = terms_SN.mean(0)
-        return [one + float(terms_N[row]) for one, row in zip(similar, rows, strict=True)]
-
-    def similarities(self) -> list[dict[int, float]]:
-        """For each referent, candidate -> score, of those that compete."""
-        return [
-            dict(
-                zip(
-                    (masks[row].candidate for row in rows),
-                    self.score(masks, texts_SD, terms_SN, rows) if rows else (),
-                    strict=True,
-                )
-            )
-            for (masks, texts_SD, terms_SN), rows in zip(self.each, self.asked, strict=True)
-        ]
-
-
-def only_choice(areas_N: Sequence[int], rule: Rule, image_area: int) -> tuple[int, ...]:
-    """The row that is chosen without any score, if there is one."""
-    index = choose(areas_N, (), rule=rule, image_area=image_area).index
-    return (index,) if index >= 0 else ()
-
-
 def matched_choices(
-    choices: Sequence[Choice], similar: Sequence[Mapping[int, float]], candidates: Sequence[Sequence[CandidateRow]]
+    choices: Sequence[Choice],
+    similar: Sequence[Mapping[int, float]],
+    candidates: Sequence[Sequence[CandidateRow]],
+    *,
+    rule: MatchingRule = "greedy",
 ) -> list[Choice]:
-    """Choices of an image's referents by constrained greedy matching (spec 3.7); left-overs keep their own best."""
+    """Choices of an image's referents by constrained matching (spec 3.7); left-overs keep their own best."""
     names = sorted({name for scores in similar for name in scores})
     scores_JK = np.array([[scores.get(name, 0.0) for name in names] for scores in similar]).reshape(len(choices), -1)
     allowed = [[names.index(name) for name in scores] for scores in similar]
-    places = match(scores_JK, range(len(choices)), allowed, leftovers="fallback_best").candidates
+    places = match(scores_JK, range(len(choices)), allowed, rule=rule, leftovers="fallback_best").candidates
     matched = []
     for choice, place, masks in zip(choices, places, candidates, strict=True):
         index = [mask.candidate for mask in masks].index(names[place]) if place >= 0 else choice.index

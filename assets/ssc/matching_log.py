@@ -12,7 +12,7 @@ import torch
 
 from assets.framework.work import Work
 from assets.segmenters.training_set import TrainingSet
-from assets.ssc.knobs import CorrectKnobs
+from assets.ssc.knobs import MatchingKnobs
 from assets.ssc.tables import MATCHES, MatchRow
 from ops.segmenters.prediction import Segmenter
 from ops.ssc.matching import NONE, MatchingLoss
@@ -28,14 +28,14 @@ LogEpoch = Callable[[Segmenter, int], None]
 def logging_matches(work: Work, data: TrainingSet, matching: MatchingLoss) -> LogEpoch:
     """What notes, after an epoch, the candidates that matching gives to the logged referents."""
     folder = make_folder(work.slot.scratch / "matches")
-    bf16 = work.runtime.bf16(work.knobs_as(CorrectKnobs).precision)
+    epochs, bf16 = work.knobs_as(MatchingKnobs).epochs, work.runtime.bf16(work.knobs_as(MatchingKnobs).precision)
 
     @torch.inference_mode()
     def log_epoch(model: Segmenter, epoch: int) -> None:
         model.eval()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(epoch)  # for matching by chance
-            rows = matches_of(model, data, matching, epoch=epoch, bf16=bf16)
+            rows = matches_of(model, data, matching.at(epoch / epochs), epoch=epoch, bf16=bf16)
         table = pa.Table.from_pylist([MATCHES.columns(row) for row in rows], schema=MATCHES.schema)
         write_table(folder / f"{epoch:04d}.parquet", table)
 

@@ -51,7 +51,7 @@ def open_projection(
     clip = opened(knobs.clip, runtime)
 
     def projected(nouns: Sequence[str]) -> list[ProjectionRow]:
-        rows = project(nouns, label_set(knobs), clip.encode_texts)
+        rows = project(nouns, label_set(knobs), clip.encode_texts, wording=knobs.wording)
         return [ProjectionRow(noun=row.noun, label=row.label, similarity=row.similarity) for row in rows]
 
     return projected

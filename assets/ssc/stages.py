@@ -2,18 +2,25 @@
 
 from assets.data.stages import GROUND_TRUTH, REFERENCES
 from assets.evaluation.knobs import ScoreKnobs
-from assets.framework.knobs import NoKnobs
 from assets.framework.stage import Stage, nothing_more
-from assets.segmenters.knobs import BootstrapKnobs, SupervisedKnobs
+from assets.segmenters.knobs import BootstrapKnobs, SupervisedKnobs, TrainingKnobs
 from assets.segmenters.registry import COMPUTED, referring_segmenter, training
 from assets.ssc.knobs import (
     CandidateKnobs,
     ChoiceKnobs,
     CorrectKnobs,
     GroundedKnobs,
+    LabelKnobs,
     NounKnobs,
     ProjectionKnobs,
 )
+from assets.tris.stages import RESPONSE_MAPS
+
+
+def choice_needs(knobs: ChoiceKnobs) -> tuple[Stage, ...]:
+    """TRIS's response maps, where the choice hears them."""
+    return (RESPONSE_MAPS,) if knobs.hears_responses else ()
+
 
 NOUN_PHRASES = Stage(
     name="noun_phrases",
@@ -56,6 +63,7 @@ MASK_CHOICES = Stage(
     version=1,
     knobs=ChoiceKnobs,
     needs=(REFERENCES, PROJECTED_CLASSES, CANDIDATE_MASKS),
+    also_needs=choice_needs,
     gpu=True,
     kinds=COMPUTED,
     description="S2: for each referent the candidate that CLIP finds most similar to its expressions under reverse "
@@ -127,17 +135,27 @@ CORRECTED_LABELS = Stage(
     name="corrected_labels",
     body="assets.ssc.corrected_labels:corrected_labels",
     version=1,
-    knobs=NoKnobs,
+    knobs=LabelKnobs,
     needs=(REFERENCES, CANDIDATE_MASKS, MASK_CHOICES, CORRECTED),
     gpu=True,
     kinds=COMPUTED,
     description="The candidate that S+S+C gives to every training referent in the end: one more matching by the "
-    "trained model, constrained and greedy (S+S+C Eq. 3), with all expressions of a referent, whatever "
-    "rule the model was trained by; a referent whose candidates are all taken has no label.",
+    "trained model, constrained and by default greedy (S+S+C Eq. 3), with all expressions of a referent, "
+    "whatever rule the model was trained by; a referent whose candidates are all taken has no label.",
+)
+DISTILLED = training(
+    "distilled",
+    body="assets.ssc.train:distilled",
+    version=1,
+    knobs=TrainingKnobs,
+    needs=(REFERENCES, CORRECTED, CORRECTED_LABELS),
+    description="Beyond the papers: the corrected model goes on on what matching gave last (`corrected_labels`), with "
+    "weighted cross-entropy as ZSBootstrap. No ground-truth mask is read. Resumes as ZSBootstrap does.",
 )
 SEGMENTERS = (
     referring_segmenter(ZS_BOOTSTRAP, "ZSBootstrap", prefix="", scores_version=2),
     referring_segmenter(CORRECTED, "S+S+C", prefix="corrected_", scores_version=2),
+    referring_segmenter(DISTILLED, "S+S+C, distilled", prefix="distilled_"),
     referring_segmenter(SUPERVISED, "supervised", prefix="supervised_", scores_version=2),
 )
 STAGES = (
@@ -152,4 +170,5 @@ STAGES = (
     CORRECTED,
     SUPERVISED,
     CORRECTED_LABELS,
+    DISTILLED,
 )

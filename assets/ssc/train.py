@@ -1,14 +1,21 @@
-"""Train LAVT: on chosen masks (ZSBootstrap), on all candidates (S+S+C), on ground-truth masks (the upper bound)."""
+"""Train LAVT: on chosen masks (ZSBootstrap), on all candidates (S+S+C), on last matches, on ground-truth masks."""
 
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.segmenters.fit import fit
-from assets.segmenters.knobs import BootstrapKnobs, SupervisedKnobs
-from assets.segmenters.label_sources import Targets, all_candidates, chosen_masks, ground_truth_masks
+from assets.segmenters.knobs import BootstrapKnobs, SupervisedKnobs, TrainingKnobs
+from assets.segmenters.label_sources import (
+    Targets,
+    all_candidates,
+    chosen_masks,
+    ground_truth_masks,
+    matched_masks,
+)
 from assets.segmenters.load import read_segmenter
 from assets.segmenters.training_set import Encoder
-from assets.ssc.knobs import CorrectKnobs
-from assets.ssc.stages import ZS_BOOTSTRAP
+from assets.ssc.knobs import CorrectKnobs, MatchingKnobs
+from assets.ssc.matching_prior import prior_of_choices
+from assets.ssc.stages import CORRECTED, ZS_BOOTSTRAP
 from ops.segmenters.lavt import Lavt
 from ops.segmenters.training import first_candidate, pixels_of_a_pass
 from ops.ssc.matching import MatchingLoss
@@ -26,7 +33,15 @@ def corrected(work: Work) -> Outcome:
     """ZSBootstrap goes on over all candidates, matched anew at every step (S+S+C Eq. 3, spec 4.10)."""
     knobs = work.knobs_as(CorrectKnobs)
     model, matching = read_segmenter(work.input(ZS_BOOTSTRAP), work.runtime), matching_of(knobs)
-    return fit(work, knobs, model, targets_under(work, matching), loss=matching or first_candidate, matching=matching)
+    targets_of, loss = targets_under(work, matching), matching or first_candidate
+    prior = prior_of_choices(work, weight=knobs.prior) if knobs.with_prior else None
+    return fit(work, knobs, model, targets_of, loss=loss, matching=matching, prior=prior)
+
+
+def distilled(work: Work) -> Outcome:
+    """The corrected model goes on on its last matches, with weighted cross-entropy."""
+    knobs = work.knobs_as(TrainingKnobs)
+    return fit(work, knobs, read_segmenter(work.input(CORRECTED), work.runtime), matched_masks(work))
 
 
 def supervised(work: Work) -> Outcome:
@@ -45,11 +60,11 @@ def pretrained(work: Work, knobs: BootstrapKnobs, kind: type[S]) -> tuple[S, Enc
     )
 
 
-def matching_of(knobs: CorrectKnobs) -> MatchingLoss | None:
+def matching_of(knobs: MatchingKnobs) -> MatchingLoss | None:
     """How masks are given to referents; none where the chosen masks stay."""
     if knobs.rule == "chosen":
         return None
-    return MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals)
+    return MatchingLoss(rule=knobs.rule, leftovers=knobs.leftovers, rivals=knobs.rivals, agreement=knobs.agreement)
 
 
 def targets_under(work: Work, matching: MatchingLoss | None) -> Targets:

@@ -1,6 +1,6 @@
 """The knobs of TRIS's stages. Defaults are the authors'; the embedded world's small numbers are in experiment files."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from assets.framework.knob_types import (
 from assets.framework.knobs import Knobs
 from assets.framework.model_names import weights_name
 from assets.framework.training_knobs import AdamWKnobs
+from resources.models.refs import TOWERS
 
 PARTS = ("classification", "positive", "negative")
 """Of Step 1's loss; what is calibrated is positive or negative."""
@@ -30,8 +31,15 @@ PARTS = ("classification", "positive", "negative")
 class TrisTrainingKnobs(AdamWKnobs):
     """How either step is trained (TRIS spec 2.7, 5.5); what is pretrained is CLIP."""
 
+    later: ClassVar[tuple[str, ...]] = ("encoder", "encoder_weights")
+
     clip: str = "embedded"
     """CLIP with a ResNet tower to start from."""
+    encoder: Literal["clip", "swin", "resnet"] = "clip"
+    """Who sees images: CLIP's ResNet, or a network that learnt from labels, in its place (the supplement's Tables 3
+    and 6); the text tower stays CLIP's."""
+    encoder_weights: str = "embedded"
+    """Pretrained weights of an encoder that is not CLIP's: at full size `swin_b` or `resnet50`."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
     """How expressions of more than 20 ids are cut; the authors' way loses their end and with it their meaning."""
     image_size: int = Field(default=320, multiple_of=32, ge=32, le=8192)
@@ -44,14 +52,19 @@ class TrisTrainingKnobs(AdamWKnobs):
     """Share of the learning rate for CLIP."""
 
     def models(self) -> tuple[str, ...]:
-        """The CLIP that is trained."""
-        return (weights_name("clip_rn", self.clip),)
+        """The CLIP that is trained, and another encoder of images."""
+        clip = weights_name("clip_rn", self.clip)
+        return (clip,) if self.encoder == "clip" else (clip, weights_name(TOWERS[self.encoder], self.encoder_weights))
+
+    def unread(self) -> tuple[str, ...]:
+        """Weights of no encoder."""
+        return (*super().unread(), "encoder_weights") if self.encoder == "clip" else super().unread()
 
 
 class ResponseKnobs(TrisTrainingKnobs):
     """Step 1: model and losses (TRIS spec 2)."""
 
-    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive")
+    later = (*(f"{part}_weight" for part in PARTS), "calibrate_after", "clip_positive", "batch_negatives")
 
     width: Channels = 1024
     """Channels of the common space (the paper also tries 128 to 2048)."""
@@ -69,6 +82,8 @@ class ResponseKnobs(TrisTrainingKnobs):
     """Weight of the calibration of true pairs; null: as the losses say."""
     negative_weight: Weight | None = None
     """Weight of the calibration of false pairs; null: as the losses say."""
+    batch_negatives: Annotated[int, Field(ge=0)] | None = None
+    """N, other texts of a step that an image is compared with and that its prompt sees; null: all, a batch less one."""
     negatives: Count | None = None
     """K, calibration negatives of a sample; null: as the losses say."""
     clip_positive: bool | None = None
@@ -90,6 +105,8 @@ class ResponseKnobs(TrisTrainingKnobs):
 class SelectionKnobs(Knobs):
     """PRMS: which of an object's response maps stands for it (TRIS spec 3)."""
 
+    later = ("splits",)
+
     rule: Literal["prms", "first"] = "prms"
     """`first` takes the map of the first expression."""
     mask: Literal["relu", "sigmoid"] = "relu"
@@ -98,6 +115,9 @@ class SelectionKnobs(Knobs):
     """Frozen CLIP that scores the maps."""
     tokens: Literal["keep_end", "compat_slice"] = "keep_end"
     """As in the training: how expressions of more than 20 ids are cut."""
+    splits: Literal["training", "all"] = "training"
+    """`all` selects on the scored splits too, as the paper's Table 4 does: there it presumes to know which expressions
+    mean one referent. What Step 2 learns from is the training splits alone."""
 
     def models(self) -> tuple[str, ...]:
         """The frozen CLIP, where it scores."""
@@ -159,6 +179,15 @@ class LocalisationKnobs(Knobs):
 
     threshold: Literal["raw", "compat_divided"] = "raw"
     """The authors divide by the maximum first, which flips a mask whose logits are all negative."""
+
+
+class PredictionKnobs(LocalisationKnobs):
+    """What Step 2 is asked for, beside the scored splits."""
+
+    later = ("training_references",)
+
+    training_references: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    """The first so many of the training split too, to be compared with the labels that it learnt from."""
 
 
 class EvaluatedKnobs(Knobs):

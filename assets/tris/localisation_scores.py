@@ -58,7 +58,7 @@ class LocatedPair(PairRow):
 
 
 def response_scores(work: Work) -> Outcome:
-    """Step 1's maps, and PRMS on training images; mIoU is what the paper's tables call IoU."""
+    """Step 1's maps, and PRMS where it selected; mIoU is what the paper's tables call IoU."""
     maps = read_maps(work.input(RESPONSE_MAPS))
     selected = {row.ref_id: row.sent_id for row in SELECTED.read(work.input(SELECTED_RESPONSES))}
     by_map = partial(_by_map, maps, work.knobs_as(ResponseScoreKnobs).threshold)

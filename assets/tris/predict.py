@@ -1,4 +1,4 @@
-"""TRIS's segmenter on the scored splits: a mask and a point for every expression.
+"""TRIS's segmenter on the scored splits, and on the training split if asked: a mask and a point for every expression.
 
 Shapes: S expressions of an image, h x w pixels at the model's size.
 """
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from assets.data.images import Pixels
 from assets.data.tables import Referent
+from assets.evaluation.iou_scores import evaluated_referents
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.segmenters.answers import Answer, Segment
 from assets.segmenters.inference import MODEL, known
 from assets.segmenters.predict import predict_expressions
-from assets.tris.knobs import LocalisationKnobs
+from assets.tris.knobs import LocalisationKnobs, PredictionKnobs
 from assets.tris.load import read_segmenter, squashed
 from assets.tris.stages import TRIS_SEGMENTER
 from assets.tris.tables import LOCATED, LocatedRow
@@ -33,10 +34,11 @@ from storage.masks import Rle
 
 def tris_predictions(work: Work) -> Outcome:
     """Step 2's mask, and the place of its largest logit."""
-    masks = open_tris_masks(
-        work.input(TRIS_SEGMENTER), work.runtime, threshold=work.knobs_as(LocalisationKnobs).threshold
-    )
-    return predict_expressions(work, TRIS_SEGMENTER, partial(located_rows, masks), LOCATED)
+    knobs = work.knobs_as(PredictionKnobs)
+    masks = open_tris_masks(work.input(TRIS_SEGMENTER), work.runtime, threshold=knobs.threshold)
+    training = None if knobs.training_references == "all" else knobs.training_references
+    asked = evaluated_referents(work, training=training)
+    return predict_expressions(work, TRIS_SEGMENTER, partial(located_rows, masks), LOCATED, referents=asked)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""PRMS: of the response maps of a training referent, one per expression, the one that suits them all (TRIS spec 3).
+"""PRMS: of the response maps of a referent, one per expression, the one that suits them all (TRIS spec 3).
 
 Shapes: M expressions of a referent, h x w pixels at the model's size, E embedding width.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assets.data.images import ImageTask, Pixels, per_image
-from assets.data.tables import Referent, by_image, images_of, training_referents
+from assets.data.tables import Referent, by_image, images_of, referents_of, training_referents
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
@@ -35,12 +35,12 @@ Agreement = Callable[[Referent, Pixels, Tensor], NDArray[np.float64]]
 
 
 def selected_responses(work: Work) -> Outcome:
-    """One map for each training referent."""
+    """One map for each training referent, and where the knob says so for each scored one."""
     knobs, images = work.knobs_as(SelectionKnobs), images_of(work)
     maps, fingerprint = read_maps(work.input(RESPONSE_MAPS)), work.input(RESPONSE_MAPS).manifest.fingerprint
     selection = Selection(maps=maps, agreement=scored_agreement(work, knobs, maps) if knobs.rule == "prms" else None)
-    tasks = []
-    for image_id, referents in by_image(training_referents(work)).items():
+    selected, tasks = referents_of(work) if knobs.splits == "all" else training_referents(work), []
+    for image_id, referents in by_image(selected).items():
         said = [[referent.ref_id, referent.sent_ids, referent.expressions] for referent in referents]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=referents, key=key))

@@ -6,7 +6,7 @@ from assets.framework.stage import Stage
 from assets.segmenters.registry import COMPUTED, TRAINED, TrainedSegmenter
 from assets.tris.knobs import (
     EvaluatedKnobs,
-    LocalisationKnobs,
+    PredictionKnobs,
     RefinementKnobs,
     ResponseKnobs,
     ResponseScoreKnobs,
@@ -50,7 +50,7 @@ SELECTED_RESPONSES = Stage(
     kinds=COMPUTED,
     description="PRMS: the response map of each training referent that a frozen CLIP finds most similar to all its "
     "expressions. It presumes to know which expressions mean one referent, which is known of a training"
-    " set only: scored splits are not touched.",
+    " set only: scored splits are not touched unless `splits` says so.",
 )
 RESPONSE_SCORES = Stage(
     name="response_scores",
@@ -58,7 +58,7 @@ RESPONSE_SCORES = Stage(
     version=1,
     knobs=ResponseScoreKnobs,
     needs=(REFERENCES, RESPONSE_MAPS, SELECTED_RESPONSES, GROUND_TRUTH),
-    description="Step 1's maps, and PRMS on training images, against ground truth; mIoU is what the paper's tables "
+    description="Step 1's maps, and PRMS where it selected, against ground truth; mIoU is what the paper's tables "
     "call IoU. A referent's box is the tight one around its ground-truth mask, also where the data set "
     "comes with boxes. ReferIt's objects of at most 5 % of the image are left out of the scored splits,"
     " as its tests do; rows of their own count all.",
@@ -91,11 +91,12 @@ TRIS_PREDICTIONS = Stage(
     name="tris_predictions",
     body="assets.tris.predict:tris_predictions",
     version=1,
-    knobs=LocalisationKnobs,
+    knobs=PredictionKnobs,
     needs=(REFERENCES, TRIS_SEGMENTER),
     gpu=True,
     kinds=COMPUTED,
-    description="Step 2's mask, and the place of its largest logit, for every expression of the scored splits.",
+    description="Step 2's mask, and the place of its largest logit, for every expression of the scored splits, and "
+    "of the first training references if asked.",
 )
 TRIS_SCORES = Stage(
     name="tris_scores",

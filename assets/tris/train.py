@@ -27,7 +27,7 @@ from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from ops.tris.tokens import is_overlong
 from ops.tris.training import Calibration, TrisPlan, train_response, train_segmenter
-from resources.models.loading import open_scorer, open_tris_clip
+from resources.models.loading import open_scorer, open_tris_clip, open_tris_tower
 from resources.models.tris import TrisTokenizer, described, new_response_model, new_segmenter
 from storage.rows import Tally
 from storage.weights import save_weights
@@ -44,7 +44,8 @@ def tris_response_model(work: Work) -> Outcome:
     seed = seed_of(work, knobs)
     start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
-    model = new_response_model(start, response_config(knobs), seed=seed).to(work.runtime.torch_device())
+    tower = open_tris_tower(knobs.encoder, knobs.encoder_weights)
+    model = new_response_model(start, response_config(knobs), seed=seed, tower=tower).to(work.runtime.torch_device())
     written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
     history = train_response(
         model,
@@ -53,6 +54,7 @@ def tris_response_model(work: Work) -> Outcome:
         weights=loss_weights(knobs),
         calibration=calibration_of(work, knobs, written),
         exclude=knobs.exclude_true,
+        negatives=knobs.batch_negatives,
         **training_options(work),
     )
     cut = {"sentences cut to 20 tokens": _cut_share(written, start.clip.tokenizer)}
@@ -70,7 +72,8 @@ def tris_segmenter(work: Work) -> Outcome:
     seed = seed_of(work, knobs)
     start = open_tris_clip(knobs.clip)
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
-    model = new_segmenter(start, segmenter_config(knobs), seed=seed).to(work.runtime.torch_device())
+    tower = open_tris_tower(knobs.encoder, knobs.encoder_weights)
+    model = new_segmenter(start, segmenter_config(knobs), seed=seed, tower=tower).to(work.runtime.torch_device())
     labels = {row.ref_id: row.mask for row in REFINED.read(work.input(REFINED_LABELS))}
 
     def label_of(referent: Referent) -> TargetMasks | None:

@@ -1,5 +1,6 @@
 """What a data set of referring expressions looks like in figures: rendered ones can stand beside real ones."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,6 +13,8 @@ from for as be being wearing holding standing
 """
 """Words that tell no referent from another."""
 PERCENTILES = (10, 50, 90)
+LAST = 4
+"""Referents of an image up to which images are counted apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +47,19 @@ def set_figures(
         "width x height, median": " x ".join(f"{side:.0f}" for side in np.median(sides, axis=0)),
         "area of a referent, % of the image: p10 / median / p90": _spread([100 * area for area in areas], 1),
         "referents in an image": f"{len(referents) / len(sides):.2f}",
+        "images with 1 / 2 / 3 / 4 / more referents, % (Figure 5 of S+S+C)": histogram(referents),
         "sentences of a referent": f"{len(texts) / len(referents):.2f}",
         "words of a sentence: p10 / median / p90": _spread([len(text.split()) for text in texts], 0),
         "sentences with a place word, %": f"{100 * np.mean([has_place(text) for text in texts]):.0f}",
         "pairs of one referent's sentences with the same cue, %": _percent(shared_cues(referents, nouns)),
     }
+
+
+def histogram(referents: Sequence[Referred]) -> str:
+    """Shares of images by how many referents they have, in percent; the last is of those with more than four."""
+    counts = np.array([*Counter(one.image for one in referents).values()])
+    shares = [*((counts == number).mean() for number in range(1, LAST + 1)), (counts > LAST).mean()]
+    return " / ".join(f"{100 * share:.0f}" for share in shares)
 
 
 def shared_cues(referents: Sequence[Referred], nouns: Mapping[str, Sequence[str]]) -> list[bool]:

@@ -1,8 +1,8 @@
 """Attention maps of MERES and features of its tokens and pixels, for figures.
 
 Recorded by hooks in a plain forward pass. Shapes: B samples, T linguistic tokens of an expression without padding, R of
-its visual expressions, h x w pixels of the coarsest map (N of them), H x W of the finest, D token width, Q queries, K
-keys, C channels, P points.
+its visual expressions, h x w pixels of the map that words look at (N of them), H x W of the finest map, D token width,
+Q queries, K keys, C channels, P points.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,13 +65,14 @@ def attention_maps(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_m
     with recorded_calls(recorded) as calls:
         model(image_3SS[None].to(model.device), ids_1T, mask_1T)
     weights = {name: attention_weights(layer, *calls[name][0])[0].float().cpu() for name, layer in attentions.items()}
-    finest, *_, coarsest = (map_1Chw.shape[-2:] for map_1Chw in calls["maps"][0][0])
+    sizes = [map_1Chw.shape[-2:] for map_1Chw in calls["maps"][0][0]]
+    finest, seen = sizes[0], sizes[model.config.word_map]
     guidance, words = calls["guide"][1], len(token_ids_T)
     tokens_GD, mask_G = guidance.tokens_BGD[0].float().cpu(), guidance.mask_BG[0].cpu()
     words_T, visual_R = mask_G[:words], mask_G[words:]
     return AttentionMaps(
-        words_Thw=weights["words"][words_T].unflatten(1, coarsest),
-        visual_Rhw=weights["visual"][visual_R].unflatten(1, coarsest),
+        words_Thw=weights["words"][words_T].unflatten(1, seen),
+        visual_Rhw=weights["visual"][visual_R].unflatten(1, seen),
         share_HW=weights["decoder"][:, words:].sum(1).unflatten(0, finest),
         words_TD=tokens_GD[:words][words_T],
         visual_RD=tokens_GD[words:][visual_R],

@@ -30,9 +30,14 @@ EarlyFusion = Literal["none", "pwam"]
 after every stage as in LAVT, by pixel-word attention and gates (spec 3.1)."""
 Levels = Literal["coarsest", "finer"]
 """Maps that enhancement layers attend to (spec 3.3): all to the coarsest [O: the only one that the paper names there],
-or the last layer to it and each before to the next finer one [I: CrossVLT has a level per layer]."""
+or the last layer to it and each before to the next finer one [I: CrossVLT has a level per layer]. Coarsest here means
+the map of `WordStride`."""
 Positions = Literal["sine", "none"]
 """Positions added to the pixels as keys: 2-D sines [O: CGFormer, ReLA], or none (spec 3.3)."""
+WordStride = Literal[32, 16, 8]
+"""Stride in pixels of the map at which words look, from which they select pixels and which guides as pixels: that of
+the coarsest map [P: F_v = F_4], or of a finer one [O]: at the small size the coarsest has 16 pixels, the others 49 and
+196, where the published size has 225."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,7 @@ class MeresConfig(ReferringConfig):
     enhancement_layers: int = 2
     """[O: the paper writes "layers"]"""
     enhancement_levels: Levels = "coarsest"
+    word_stride: WordStride = 32
     positions: Positions = "sine"
     dropout: float = 0.1
     """Of the enhancement layers' residual branches [O]."""
@@ -103,8 +109,19 @@ class MeresConfig(ReferringConfig):
                 f"enhancement_layers={self.enhancement_layers}: take 1 to {len(self.depths)}, as many as there are "
                 'maps; guidance="le" does without enhancement'
             )
+        layers = len(self.depths) + 1 + self.word_map
+        if self.enhancement_levels == "finer" and self.enhancement_layers > layers:
+            raise ValueError(
+                f"enhancement_layers={self.enhancement_layers}: from a word_stride of {self.word_stride} on there are "
+                f"{layers} maps; take at most {layers} layers"
+            )
         if not self.looking_stages or not set(self.looking_stages) <= set(range(1, len(self.depths) + 1)):
             raise ValueError(f"looking_stages={self.looking_stages}: name some of the stages 1 to {len(self.depths)}")
+
+    @property
+    def word_map(self) -> int:
+        """Which of the maps, finest first, words look at: -1 is the coarsest."""
+        return {32: -1, 16: -2, 8: -3}[self.word_stride]
 
     @property
     def extracts(self) -> bool:

@@ -1,7 +1,7 @@
 """Guidance of the decoder: linguistic tokens, enhanced by the image, and visual expressions (MERES spec 3.3, 4.7).
 
-Shapes: B samples, T tokens of the expression, N = h * w pixels of the coarsest map, C its channels, D token width, G
-tokens of the guidance.
+Shapes: B samples, T tokens of the expression, N = h * w pixels of the map that words look at, C its channels,
+D token width, G tokens of the guidance.
 """
 
 from collections.abc import Sequence
@@ -75,9 +75,10 @@ class GuidanceEncoder(nn.Module):
         finer = config.enhancement_layers - 1 if visual and config.enhancement_levels == "finer" else 0
         self.config = config
         self.kinds = kinds
-        self.values = ValueProjection(config.swin.widths[-1], width) if visual else None
+        self.values = ValueProjection(config.swin.widths[config.word_map], width) if visual else None
         self.finer_values = nn.ModuleList(
-            ValueProjection(channels, width) for channels in config.swin.widths[-1 - finer : -1]
+            ValueProjection(channels, width)
+            for channels in config.swin.widths[config.word_map - finer : config.word_map]
         )
         self.enhancement = LanguageEnhancement(config) if visual else None
         self.extractor = VisualExpressionExtractor(config) if config.extracts else None
@@ -97,8 +98,9 @@ class GuidanceEncoder(nn.Module):
         """
         if self.values is None or self.enhancement is None:
             return Guidance(self.norms[0](tokens_BTD), mask_BT, None)
-        pixels_BNC = maps[-1].flatten(2).transpose(1, 2)
-        values_BND, positions_ND = self.values(pixels_BNC), self.positions(maps[-1])
+        seen_BChw = maps[self.config.word_map]
+        pixels_BNC = seen_BChw.flatten(2).transpose(1, 2)
+        values_BND, positions_ND = self.values(pixels_BNC), self.positions(seen_BChw)
         tokens_BTD = self.enhancement(tokens_BTD, self.contexts(maps, (values_BND + positions_ND, values_BND)))
         parts, relevance_BN = {"le_enh": (tokens_BTD, mask_BT)}, None
         if self.extractor is not None:
@@ -119,8 +121,8 @@ class GuidanceEncoder(nn.Module):
         """Keys and values (B, N, D) of every enhancement layer."""
         if self.config.enhancement_levels == "coarsest":
             return [coarsest] * self.config.enhancement_layers
-        finer = []
-        for project, map_BChw in zip(self.finer_values, maps[-1 - len(self.finer_values) : -1], strict=True):
+        finer, last = [], self.config.word_map
+        for project, map_BChw in zip(self.finer_values, maps[last - len(self.finer_values) : last], strict=True):
             values_BND = project(map_BChw.flatten(2).transpose(1, 2))
             finer.append((values_BND + self.positions(map_BChw), values_BND))
         return [*finer, coarsest]

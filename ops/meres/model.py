@@ -24,9 +24,6 @@ from ops.segmenters.lavt import fused_maps
 from ops.segmenters.lavt_decoder import upsample
 from ops.segmenters.pwam import LanguageGate, PixelWordAttention
 
-CELL = 32
-"""Side of a pixel of the coarsest map; the last of a row covers less of the image where 32 does not divide its side."""
-
 
 class Coarse(NamedTuple):
     """Outputs of the vision network before upsampling."""
@@ -34,7 +31,7 @@ class Coarse(NamedTuple):
     logits_B2hw: Tensor
     """At a quarter of the image's size: channel 0 background, 1 foreground."""
     relevance_B1hw: Tensor | None
-    """Similarity of expression and pixels over tau, at 1/32 of the image's size; None without the contrastive loss."""
+    """Similarity of expression and pixels over tau, at 1 / `word_stride` of the image's size; None without Eq. 3."""
 
 
 class MeresVision(nn.Module):
@@ -85,7 +82,7 @@ class MeresVision(nn.Module):
         if tau is None:
             return Coarse(logits_B2hw, None)
         relevance_BN = guidance.relevance_BN / tau
-        return Coarse(logits_B2hw, relevance_BN.unflatten(1, (1, *maps[-1].shape[-2:])))
+        return Coarse(logits_B2hw, relevance_BN.unflatten(1, (1, *maps[self.config.word_map].shape[-2:])))
 
     def quarter_logits(
         self, images_I3HW: Tensor, language_BLT: Tensor, mask_B1T: Tensor, *, image_of_B: Tensor | None = None
@@ -113,16 +110,19 @@ class MeresVision(nn.Module):
         logits_B2HW = upsample(coarse.logits_B2hw.float(), size)
         if coarse.relevance_B1hw is None:
             return logits_B2HW
-        upsampled = in_blocks if self.config.contrast_at == "cells" else upsample
-        return torch.cat([logits_B2HW, upsampled(coarse.relevance_B1hw.float(), size)], 1)
+        relevance_B1hw = coarse.relevance_B1hw.float()
+        if self.config.contrast_at == "cells":
+            return torch.cat([logits_B2HW, in_blocks(relevance_B1hw, size, side=self.config.word_stride)], 1)
+        return torch.cat([logits_B2HW, upsample(relevance_B1hw, size)], 1)
 
 
-def in_blocks(map_BChw: Tensor, size: Sequence[int]) -> Tensor:
-    """Nearest upsampling (B, C, H, W): every pixel has the value of its cell, the pixel of the coarsest map over it.
+def in_blocks(map_BChw: Tensor, size: Sequence[int], *, side: int) -> Tensor:
+    """Nearest upsampling (B, C, H, W): every pixel has the value of its cell, the pixel of a coarse map over it.
 
+    A cell covers `side` x `side` pixels, the last of a row less where that does not divide the size.
     Binary cross-entropy is linear in its target: its mean over these pixels is that of each cell with the mask's share.
     """
-    enlarged = map_BChw.repeat_interleave(CELL, -2).repeat_interleave(CELL, -1)
+    enlarged = map_BChw.repeat_interleave(side, -2).repeat_interleave(side, -1)
     return enlarged[..., : size[0], : size[1]]
 
 

@@ -1,7 +1,7 @@
 """Visual expressions: a token for each word, pooled from the pixels most similar to it (MERES spec 4, Eq. 1-9).
 
-Shapes: B samples, T tokens, R tokens that become visual expressions, N pixels of the coarsest map, C its channels,
-D token width.
+Shapes: B samples, T tokens, R tokens that become visual expressions, N pixels of the map that words look at, C
+its channels, D token width.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class VisualExpressionExtractor(nn.Module):
         super().__init__()
         width, heads = config.language_width, config.token_heads
         self.config = config
-        self.joint_pixels = nn.Linear(config.swin.widths[-1], config.joint_width)
+        self.joint_pixels = nn.Linear(config.swin.widths[config.word_map], config.joint_width)
         self.joint_tokens = nn.Linear(width, config.joint_width)
         self.value_norm = nn.LayerNorm(width) if config.refine else None
         self.refinement = TokenLayer(width, heads=heads) if config.refine else None
@@ -51,7 +51,7 @@ class VisualExpressionExtractor(nn.Module):
         """Extract the visual expressions.
 
         Args:
-            pixels_BNC: the coarsest map.
+            pixels_BNC: the map that words look at.
             values_BND: the same pixels projected to D channels [O: Eq. 7 and 8 need D where the paper has C].
             positions_ND: added to keys, never to values [O].
             tokens_BTD: enhanced linguistic tokens, that of the whole expression first.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,16 @@ from ops.training.trainer import Trainer, TrainingOptions, autocast
 
 Loss = Callable[[Tensor, Batch], Tensor]
 """Maps logits (B, 2, H, W) of a batch, or another output of the model, to the mean loss of its samples."""
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A loss that changes as training goes on."""
+
+    def at(self, progress: float, /) -> Loss:
+        """The loss when a share of the training, from 0 to 1, is done."""
+
+
 Groups = Callable[..., list[dict[str, Any]]]
 """Maps a model, `weight_decay` and `pretrained_rate` to AdamW's groups; the `rate` of each is its share of `lr`."""
 
@@ -52,12 +62,15 @@ class SegmenterObjective:
 
     loss: Loss
     bf16: bool
+    steps: int
+    """Of the whole training."""
 
-    def __call__(self, model: nn.Module, batch: Batch, _: int) -> Tensor:
+    def __call__(self, model: nn.Module, batch: Batch, step: int) -> Tensor:
         """The mean loss of the batch's samples."""
         with autocast(model, bf16=self.bf16):
             logits_B2HW = model(batch.images_I3HW, batch.token_ids_BT, batch.token_mask_BT, image_of_B=batch.image_of_B)
-        return self.loss(logits_B2HW.float(), batch)
+        loss = self.loss.at(step / self.steps) if isinstance(self.loss, Annealed) else self.loss
+        return loss(logits_B2HW.float(), batch)
 
 
 def train(
@@ -87,15 +100,16 @@ def train(
     sampler = PackedImageSampler(
         dataset, size=plan.chunk, seed=plan.seed, accumulate=plan.accumulate, expressions=plan.expressions
     )
+    steps = plan.epochs * sampler.per_epoch
     trainer = Trainer(
         model=model,
         optimizer=adamw(model, plan, groups=groups),
         plan=plan,
-        schedule=PolySchedule(lr=plan.lr, total=plan.epochs * sampler.per_epoch, warmup_steps=plan.warmup_steps),
+        schedule=PolySchedule(lr=plan.lr, total=steps, warmup_steps=plan.warmup_steps),
         sampler=sampler,
         dataset=dataset,
         collate=collate,
-        objective=SegmenterObjective(loss=loss, bf16=plan.bf16),
+        objective=SegmenterObjective(loss=loss, bf16=plan.bf16, steps=steps),
         **options,
     )
     return trainer.run()

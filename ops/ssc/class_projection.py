@@ -4,7 +4,7 @@ S+S+C stage 1, spec 2.3 and 2.4. Shapes: N unique nouns, C labels, D embedding w
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,12 +43,19 @@ class Projection:
     """Cosine similarity of the embeddings of both text prompts."""
 
 
-def text_prompt(name: str) -> str:
-    """CLIP's text prompt of a noun or a label (spec 2.3): always with the article "a"."""
-    return f"a photo of a {name}"
+Wording = Literal["photo", "picture"]
+"""CLIP's text prompt of a noun or a label (spec 2.3): "a photo of a NAME" as in the authors' code, always with the
+article, or "a picture of NAME" as their paper prints it."""
+PROMPTS: Mapping[Wording, str] = {"photo": "a photo of a {}", "picture": "a picture of {}"}
 
 
-def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Sequence[str]], Tensor]) -> list[Projection]:
+def project(
+    nouns: Sequence[str],
+    labels: Sequence[str],
+    encode: Callable[[Sequence[str]], Tensor],
+    *,
+    wording: Wording = "photo",
+) -> list[Projection]:
     """Project every noun on the label of largest cosine similarity, the first label on a tie.
 
     There is no threshold: every noun gets a label. Unique nouns are encoded once, all in one call. A pipeline without
@@ -58,6 +65,7 @@ def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Seque
         nouns: any words, repetitions allowed.
         labels: class names, e.g. `COCO_80`.
         encode: text encoder, M prompts to (M, D).
+        wording: of the prompts, the same for nouns and labels.
 
     Returns:
         One projection per noun, in the order given.
@@ -69,9 +77,9 @@ def project(nouns: Sequence[str], labels: Sequence[str], encode: Callable[[Seque
         raise Refused("there are no labels to project nouns on; give at least one class name")
     if not nouns:
         return []
-    unique = list(dict.fromkeys(nouns))
-    nouns_ND = normalize(encode([text_prompt(noun) for noun in unique]).float(), dim=1)
-    labels_CD = normalize(encode([text_prompt(label) for label in labels]).float(), dim=1)
+    unique, prompt = list(dict.fromkeys(nouns)), PROMPTS[wording].format
+    nouns_ND = normalize(encode([prompt(noun) for noun in unique]).float(), dim=1)
+    labels_CD = normalize(encode([prompt(label) for label in labels]).float(), dim=1)
     best_N, index_N = _first_maximum(nouns_ND @ labels_CD.T)
     projections = {
         noun: Projection(noun=noun, label=labels[index], similarity=similarity)

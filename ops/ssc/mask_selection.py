@@ -77,6 +77,13 @@ def mean_similarity(texts_SD: Tensor, images_ND: Tensor) -> list[float]:
     return [100 * float((image_D * texts_SD).sum(-1).mean()) for image_D in images_ND]
 
 
+def sentence_similarities(texts_SD: Tensor, images_ND: Tensor) -> NDArray[np.float64]:
+    """100 * cosine similarity (S, N) of each of the referent's expressions with each prompted image."""
+    texts_SD = torch.nn.functional.normalize(texts_SD.double(), dim=-1)
+    images_ND = torch.nn.functional.normalize(images_ND.double(), dim=-1)
+    return np.array([[100 * float((image_D * text_D).sum()) for image_D in images_ND] for text_D in texts_SD])
+
+
 def indices_to_score(areas_N: Sequence[int], *, rule: Rule = FIXED, image_area: int | None = None) -> tuple[int, ...]:
     """Indices of the candidates whose scores the rule needs; empty where the choice needs no scores."""
     if len(areas_N) < 2:

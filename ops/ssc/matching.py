@@ -5,12 +5,14 @@ and a sample may only get a candidate of its referent (constraint 1). Candidates
 a candidate of two referents is one row, and two candidates of different classes are two, even where they are equal.
 Scores carry no gradient.
 
+Beyond the paper a referent's score may be the mean over its samples, and what the choice thought of a candidate may
+be added to its score, less and less as training goes on.
 Shapes: B samples of a batch, S samples and J referents of one image, K masks of one image, H x W pixels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ Rule = Literal["greedy", "reference", "hungarian", "unconstrained", "random"]
 of largest total score; every sample its best, without constraints 2 and 3; at random within the constraints."""
 Leftovers = Literal["drop", "fallback_best"]
 """Mask of a referent without any free candidate: none, or its best candidate, assigned to another one or not."""
+Agreement = Literal["best", "mean"]
+"""The score of a referent with a mask: that of its best sample (Algorithm 1), or the mean over its samples."""
 
 Scores = npt.NDArray[np.float64]
 NONE = -1
@@ -60,6 +64,7 @@ def match(
     *,
     rule: Rule = "greedy",
     leftovers: Leftovers = "drop",
+    agreement: Agreement = "best",
     rng: np.random.Generator | None = None,
 ) -> Matched:
     """Assign masks to the samples of one image.
@@ -70,6 +75,7 @@ def match(
         allowed: the rows of masks that are candidates of each sample; the same for all samples of a referent.
         rule: see `Rule`.
         leftovers: see `Leftovers`; "reference" always drops.
+        agreement: see `Agreement`; "reference" and "unconstrained" have no scores of referents.
         rng: source of the rule "random".
 
     Raises:
@@ -85,9 +91,7 @@ def match(
     if rule == "unconstrained":
         candidates = [_best(row) for row in allowed_SK]
     else:
-        unique, row_of_S = np.unique(np.asarray(referents), return_inverse=True)
-        table_JK = np.full((len(unique), allowed_SK.shape[1]), -np.inf)
-        np.maximum.at(table_JK, row_of_S, allowed_SK)
+        table_JK, row_of_S = _of_referents(allowed_SK, referents, agreement)
         if rule == "random":
             table_JK = np.where(np.isfinite(table_JK), _random(rng, table_JK.shape), -np.inf)
         matched_J = _hungarian(table_JK) if rule == "hungarian" else _greedy(table_JK)
@@ -103,6 +107,21 @@ def _masked(scores_SK: Scores, allowed: Sequence[Sequence[int]]) -> Scores:
     for sample, rows in enumerate(allowed):
         allowed_SK[sample, list(rows)] = scores_SK[sample, list(rows)]
     return allowed_SK
+
+
+def _of_referents(
+    allowed_SK: Scores, referents: Sequence[int], agreement: Agreement
+) -> tuple[Scores, npt.NDArray[np.intp]]:
+    """Scores (J, K) of the referents in the order of their numbers, and the row of each sample's."""
+    unique, row_of_S = np.unique(np.asarray(referents), return_inverse=True)
+    shape = (len(unique), allowed_SK.shape[1])
+    if agreement == "mean":
+        table_JK = np.zeros(shape)
+        np.add.at(table_JK, row_of_S, allowed_SK)
+        return table_JK / np.bincount(row_of_S, minlength=len(unique))[:, None], row_of_S
+    table_JK = np.full(shape, -np.inf)
+    np.maximum.at(table_JK, row_of_S, allowed_SK)
+    return table_JK, row_of_S
 
 
 def _best(scores_K: Scores) -> int:
@@ -175,10 +194,19 @@ class MatchingLoss:
     rule: Rule = "greedy"
     leftovers: Leftovers = "drop"
     rivals: int | None = None
-    """At most so many referents of an image compete (paper Figure 5); None: all."""
+    """At most so many referents of an image compete; None: all, as in the paper."""
+    agreement: Agreement = "best"
+    prior: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    """Referent, by its row in the data set -> mask of its image, by its row -> probability by the choice."""
+    prior_weight: float = 0.0
+    """What a probability of 1 adds to a soft IoU."""
     one_pass_from: int = 256 * 256
     """Pixels of a map from which scores and losses are taken in one pass, equal but for rounding. Maps of the embedded
     size stay below, and keep their last bit."""
+
+    def at(self, progress: float) -> Self:
+        """The loss when a share of the training, from 0 to 1, is done: the prior has lost as much of its weight."""
+        return replace(self, prior_weight=self.prior_weight * (1 - progress)) if self.prior_weight else self
 
     def __call__(self, logits_B2HW: Tensor, batch: Batch) -> Tensor:
         """The loss, a scalar."""
@@ -228,16 +256,27 @@ class MatchingLoss:
             scores_SK = numbers[start : start + table.numel()].reshape(tuple(table.shape))
             start += table.numel()
             matched = match(
-                scores_SK,
+                self._with_prior(scores_SK, [referents[sample] for sample in group]),
                 [referents[sample] for sample in group],
                 [batch.candidates[sample] for sample in group],
                 rule=self.rule,
                 leftovers=self.leftovers,
+                agreement=self.agreement,
                 rng=_rng() if self.rule == "random" else None,
             )
             for sample, candidate, count in zip(group, matched.candidates, matched.counts, strict=True):
                 candidates[sample], counts[sample] = candidate, count
         return Matched(candidates=candidates, counts=counts)
+
+    def _with_prior(self, scores_SK: Scores, referents: Sequence[int]) -> Scores:
+        """Scores (S, K) of samples of these referents with what the choice thought."""
+        if not self.prior_weight:
+            return scores_SK
+        known_SK = np.zeros_like(scores_SK)
+        for row, referent in enumerate(referents):
+            for mask, probability in self.prior.get(referent, {}).items():
+                known_SK[row, mask] = probability
+        return scores_SK + self.prior_weight * known_SK
 
     def _groups(self, batch: Batch) -> list[list[int]]:
         """Samples of each image, in groups of rivals."""

@@ -16,6 +16,9 @@ class Plan:
     """Samples of an optimizer step."""
     clip_norm: float | None = None
     """Gradient clipping: largest norm of the gradient; the papers do not clip."""
+    ema: float = 0.0
+    """Most that the mean of the weights over the steps keeps of itself at a step, see `ops.training.weight_average`; 0:
+    there is none, and the last weights stay."""
     seed: int = 0
     checkpoint_every_steps: int = 500
     log_every_steps: int = 20
@@ -27,7 +30,8 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Fields that must be equal for a training state to be resumed."""
-        return {name: value for name, value in asdict(self).items() if name not in NEUTRAL}
+        without = NEUTRAL if self.ema else (*NEUTRAL, "ema")
+        return {name: value for name, value in asdict(self).items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ops.refusal import Refused
+from ops.training.weight_average import WeightAverage
 
 State = dict[str, Any]
 SECTIONS = ("history", "model", "optimizer", "best")
@@ -58,6 +59,8 @@ class TrainState:
     history: History = field(default_factory=History)
     best: State | None = None
     """Weights of the best epoch so far, on the CPU; None if no epoch was scored."""
+    average: WeightAverage | None = None
+    """Moving average of the weights; None: none is kept."""
 
     @property
     def step(self) -> int:
@@ -72,10 +75,11 @@ class TrainState:
         if self.history.best_epoch == epoch:
             self.best = {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
 
-    def put_back_best(self) -> None:
-        """Load the weights of the best epoch into the model, if epochs were scored."""
-        if self.best is not None:
-            self.model.load_state_dict(self.best)
+    def put_back(self) -> None:
+        """Put back the average of the weights if one is kept, or else the best epoch if epochs had scores."""
+        kept = self.average.weights if self.average else self.best
+        if kept is not None:
+            self.model.load_state_dict(kept)
 
     def state_dict(self) -> State:
         """Everything `load_state_dict` needs: plain containers and live tensors."""
@@ -86,6 +90,7 @@ class TrainState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
+            **({"average": self.average.weights} if self.average else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -96,10 +101,13 @@ class TrainState:
         """
         theirs = state.get("identity", {})
         changed = [key for key, value in self.identity.items() if value != theirs.get(key)]
-        changed += [name for name in SECTIONS if name not in state]
+        sections = (*SECTIONS, "average") if self.average else SECTIONS
+        changed += [name for name in sections if name not in state]
         if changed:
             raise Refused(f"the saved state is of another run, {changed} differ; force a training from the start")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History(**copy.deepcopy(state["history"]))
         self.best = state["best"]
+        if self.average:
+            self.average.load(state["average"])

@@ -22,6 +22,7 @@ from ops.training.plan import Plan
 from ops.training.sampler import EpochSampler, TrainingSampler, samples_in
 from ops.training.schedule import Schedule
 from ops.training.train_state import History, State, TrainState
+from ops.training.weight_average import WeightAverage
 
 
 class TrainingBatch(Protocol):
@@ -97,7 +98,8 @@ class Trainer(Generic[B]):
         self.per_epoch = self.sampler.per_epoch
         self.total = self.plan.epochs * self.per_epoch
         identity = {**self.plan.identity(), "total": self.total}
-        self.state = TrainState(model=self.model, optimizer=self.optimizer, identity=identity)
+        average = WeightAverage.of(self.model, most=self.plan.ema) if self.plan.ema else None
+        self.state = TrainState(model=self.model, optimizer=self.optimizer, identity=identity, average=average)
         if self.resume is not None:
             self.state.load_state_dict(self.resume)
 
@@ -125,7 +127,7 @@ class Trainer(Generic[B]):
                 loss, lr = self.step([next(batches) for _ in parts], count=count)
                 self.state.history.append(loss=loss, lr=lr, samples_per_second=count / (perf_counter() - began))
                 self._after_step()
-        self.state.put_back_best()
+        self.state.put_back()
         return self.state.history
 
     def step(self, batches: Sequence[B], *, count: int) -> tuple[float, float]:
@@ -162,6 +164,8 @@ class Trainer(Generic[B]):
         if not self.group.is_main:
             return
         state, plan = self.state, self.plan
+        if state.average:
+            state.average.update(self.model, step=state.step)
         epoch, within = divmod(state.step, self.per_epoch)
         if state.step % plan.log_every_steps == 0 or state.step == self.total:
             self.log(state.history.line(total=self.total, last=plan.log_every_steps))

@@ -27,8 +27,10 @@ def checkpointed_blocks(clip: "CLIP") -> Iterator[None]:
         clip: open_clip's, its image tower a `ModifiedResNet`.
     """
     tower = clip.visual
-    bottlenecks = [block for number in range(1, 5) for block in getattr(tower, f"layer{number}")]
-    methods = [(tower, "stem"), *((block, "forward") for block in (*bottlenecks, *clip.transformer.resblocks))]
+    layers = [getattr(tower, f"layer{number}", ()) for number in range(1, 5)]  # none where another tower sees images
+    stem = [(tower, "stem")] if hasattr(tower, "stem") else []
+    blocks = (*(block for layer in layers for block in layer), *clip.transformer.resblocks)
+    methods = [*stem, *((block, "forward") for block in blocks)]
     for owner, name in methods:
         setattr(owner, name, _checkpointed(owner, getattr(owner, name)))
     try:

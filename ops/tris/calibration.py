@@ -79,6 +79,7 @@ def response_loss(
     scorer: Scorer | None,
     weights: LossWeights,
     exclude_BB: Tensor | None = None,
+    among_BB: Tensor | None = None,
 ) -> LossTerms:
     """The loss of Step 1 (paper Eq. 8).
 
@@ -90,8 +91,9 @@ def response_loss(
         scorer: not run, and not needed, if the weights leave calibration out.
         weights: `LossWeights()` or one of `PRESETS`.
         exclude_BB: see `classification_loss`.
+        among_BB: texts that each image is compared with, see `losses.compared_texts`; the others count nowhere.
     """
-    classification = classification_loss(scores(response_BBhw), exclude_BB=exclude_BB)
+    classification = classification_loss(scores(response_BBhw, among_BB), exclude_BB=left_out(exclude_BB, among_BB))
     positive = negative = classification.new_zeros(())
     if weights.calibrated:
         assert scorer is not None
@@ -101,3 +103,10 @@ def response_loss(
         positive = positive_calibration(own_B, clip=weights.clip_positive)
         negative = negative_calibration(other_BK)
     return weigh(classification, positive, negative, weights=weights)
+
+
+def left_out(exclude_BB: Tensor | None, among_BB: Tensor | None) -> Tensor | None:
+    """Pairs (B, B) that do not count in classification: what is excluded, and what is not compared at all."""
+    if among_BB is None:
+        return exclude_BB
+    return ~among_BB if exclude_BB is None else exclude_BB | ~among_BB

@@ -32,13 +32,10 @@ RESNET50 = IrnetConfig()
 EMBEDDED = IrnetConfig(width=16, blocks=(1, 1, 1, 1))
 
 
-class FrozenResNet(nn.Module):
-    """Frozen backbone: a ResNet of bottlenecks whose last stage has stride 1.
+class ResNet(nn.Module):
+    """A ResNet of bottlenecks without a classifier; parameter names are torchvision's."""
 
-    Parameter names are torchvision's; batch norms always use their running statistics.
-    """
-
-    def __init__(self, config: IrnetConfig) -> None:
+    def __init__(self, config: IrnetConfig, *, last_stride: int) -> None:
         super().__init__()
         width = config.width
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
@@ -48,7 +45,24 @@ class FrozenResNet(nn.Module):
         self.layer1 = _stage(width, width, config.blocks[0], stride=1)
         self.layer2 = _stage(4 * width, 2 * width, config.blocks[1], stride=2)
         self.layer3 = _stage(8 * width, 4 * width, config.blocks[2], stride=2)
-        self.layer4 = _stage(16 * width, 8 * width, config.blocks[3], stride=1)
+        self.layer4 = _stage(16 * width, 8 * width, config.blocks[3], stride=last_stride)
+
+    def maps(self, images_B3HW: Tensor) -> list[Tensor]:
+        """Maps of 1, 4, 8, 16 and 32 widths at 1/4, 1/4, 1/8, 1/16 of the size and at the last stride, rounded up."""
+        maps = [self.maxpool(self.relu(self.bn1(self.conv1(images_B3HW))))]
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps.append(stage(maps[-1]))
+        return maps
+
+
+class FrozenResNet(ResNet):
+    """Frozen backbone whose last stage has stride 1; batch norms always use their running statistics.
+
+    `maps` has gradients, for the pretraining of a backbone.
+    """
+
+    def __init__(self, config: IrnetConfig) -> None:
+        super().__init__(config, last_stride=1)
         self.requires_grad_(False)
         self.train(False)
 
@@ -60,13 +74,6 @@ class FrozenResNet(nn.Module):
     def forward(self, images_B3HW: Tensor) -> list[Tensor]:
         """Maps of 1, 4, 8, 16 and 32 widths at 1/4, 1/4, 1/8, 1/16 and 1/16 of the size, rounded up."""
         return self.maps(images_B3HW)
-
-    def maps(self, images_B3HW: Tensor) -> list[Tensor]:
-        """The same maps with gradients, for the pretraining of a backbone."""
-        maps = [self.maxpool(self.relu(self.bn1(self.conv1(images_B3HW))))]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            maps.append(stage(maps[-1]))
-        return maps
 
 
 def _stage(inputs: int, planes: int, blocks: int, *, stride: int) -> nn.Sequential:

@@ -59,15 +59,24 @@ def focal_mask_penalty(share: Tensor) -> Tensor:
     return (1 - share) ** 3 * torch.log(0.01 + share)
 
 
-def mask_shares(response_BNhw: Tensor) -> Tensor:
-    """Mask shares m (B, N): mean over cells of each text's softmax among all texts and a constant background."""
+def mask_shares(response_BNhw: Tensor, among_BN: Tensor | None = None) -> Tensor:
+    """Mask shares m (B, N): mean over cells of each text's softmax among all texts and a constant background.
+
+    `among_BN` is True on the texts that compete for the cells of an image; the others have a share of 0.
+    """
+    if among_BN is not None:
+        response_BNhw = response_BNhw.masked_fill(~among_BN[..., None, None], -torch.inf)
     background_B1hw = torch.full_like(response_BNhw[:, :1], BACKGROUND)
     return torch.cat([background_B1hw, response_BNhw], 1).softmax(1)[:, 1:].mean((2, 3))
 
 
-def scores(response_BNhw: Tensor) -> Tensor:
-    """Scores y (B, N): largest response plus mean response plus psi of the mask share; not bounded to [0, 1]."""
-    return response_BNhw.amax((2, 3)) + response_BNhw.mean((2, 3)) + focal_mask_penalty(mask_shares(response_BNhw))
+def scores(response_BNhw: Tensor, among_BN: Tensor | None = None) -> Tensor:
+    """Scores y (B, N): largest response plus mean response plus psi of the mask share; not bounded to [0, 1].
+
+    `among_BN`: see `mask_shares`.
+    """
+    penalties_BN = focal_mask_penalty(mask_shares(response_BNhw, among_BN))
+    return response_BNhw.amax((2, 3)) + response_BNhw.mean((2, 3)) + penalties_BN
 
 
 def classification_loss(scores_BB: Tensor, *, exclude_BB: Tensor | None = None) -> Tensor:
@@ -99,6 +108,18 @@ def false_negatives(ids_BT: Tensor, image_of_B: Tensor) -> Tensor:
     same_image_BB = image_of_B[:, None] == image_of_B[None]
     own_BB = torch.eye(len(ids_BT), dtype=torch.bool, device=ids_BT.device)
     return (same_words_BB | same_image_BB.to(ids_BT.device)) & ~own_BB
+
+
+def compared_texts(count: int, negatives: int | None) -> Tensor | None:
+    """Texts (B, B) bool that each of `count` images is compared with: its own, and those of the next `negatives` ones.
+
+    After the last sample comes the first. A batch is drawn in random order, so neighbours are as good as a random draw;
+    every text is that of as many images. None, without a number: all.
+    """
+    if negatives is None:
+        return None
+    number_B = torch.arange(count)
+    return (number_B[None] - number_B[:, None]) % count <= negatives
 
 
 def positive_calibration(cosines_B: Tensor, *, clip: bool = True) -> Tensor:

@@ -16,6 +16,7 @@ def optimizer_groups(
     head: Iterable[nn.Parameter],
     *,
     unreached: Iterable[Tensor] = (),
+    tower: nn.Module | None = None,
     weight_decay: float = 0.01,
     pretrained_rate: float = 0.1,
 ) -> list[dict[str, Any]]:
@@ -25,11 +26,14 @@ def optimizer_groups(
         clip: trained at `pretrained_rate`. Its attention pool and scale, which get no gradient, are left out.
         head: all new parameters; what does not require a gradient is left out.
         unreached: other parameters of `clip` without a gradient.
+        tower: pretrained too, in the place of the ResNet of `clip`.
         weight_decay: of both groups, biases, norms and embeddings included.
         pretrained_rate: 1.0 in the authors' releases of December 2023.
     """
-    idle = {id(weight) for weight in (*clip.visual.attnpool.parameters(), clip.logit_scale, *unreached)}
-    pretrained = [weight for weight in clip.parameters() if id(weight) not in idle]
+    pool = clip.visual.attnpool.parameters() if tower is None else ()
+    idle = {id(weight) for weight in (*pool, clip.logit_scale, *unreached)}
+    pretrained = [weight for part in (clip, tower) if part is not None for weight in part.parameters()]
+    pretrained = [weight for weight in pretrained if id(weight) not in idle]
     new = [weight for weight in head if weight.requires_grad]
     return [
         {"name": "clip", "params": pretrained, "weight_decay": weight_decay, "rate": pretrained_rate},

@@ -5,6 +5,7 @@ the pairing follow the authors' code, since the paper's formulas and shapes disa
 Shapes: B images, N texts (or 1 in place of B where all images share the texts), C channels, H x W cells, P = H * W.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,15 +32,18 @@ class LanguageToVision(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = pixel_layer(width)
 
-    def attention(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
-        """A_v, (B, P, N): softmax over texts."""
+    def attention(self, pixels_BCHW: Tensor, texts_BNC: Tensor, among_BN: Tensor | None = None) -> Tensor:
+        """A_v, (B, P, N): softmax over texts, or over those of each image where `among_BN` is True."""
         query_BPC = F.relu(self.query(pixels_BCHW)).flatten(2).mT
         key_BCN = F.relu(self.key(texts_BNC)).mT
-        return (query_BPC @ key_BCN * key_BCN.shape[1] ** -0.5).softmax(-1)
+        logits_BPN = query_BPC @ key_BCN * key_BCN.shape[1] ** -0.5
+        if among_BN is not None:
+            logits_BPN = logits_BPN.masked_fill(~among_BN[:, None], -torch.inf)
+        return logits_BPN.softmax(-1)
 
-    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> Tensor:
-        """V', (B, C, H, W)."""
-        mixed_BPC = self.attention(pixels_BCHW, texts_BNC) @ F.relu(self.value(texts_BNC))
+    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor, among_BN: Tensor | None = None) -> Tensor:
+        """V', (B, C, H, W); `among_BN` as in `attention`."""
+        mixed_BPC = self.attention(pixels_BCHW, texts_BNC, among_BN) @ F.relu(self.value(texts_BNC))
         return self.output(mixed_BPC.mT.reshape(pixels_BCHW.shape))
 
 
@@ -73,11 +77,14 @@ class BilateralPrompt(nn.Module):
         self.to_vision = LanguageToVision(width) if language_to_vision else None
         self.to_language = VisionToLanguage(width) if vision_to_language else None
 
-    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor) -> tuple[Tensor, Tensor]:
-        """Prompted pixels (B, C, H, W) and texts (B, N, C); not of unit length."""
+    def forward(self, pixels_BCHW: Tensor, texts_BNC: Tensor, among_BN: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Prompted pixels (B, C, H, W) and texts (B, N, C); not of unit length.
+
+        `among_BN` is True on the texts that an image's pixels look at; None: all. A text looks at pixels alone.
+        """
         prompted_BCHW, prompted_BNC = pixels_BCHW, texts_BNC
         if self.to_vision is not None:
-            prompted_BCHW = pixels_BCHW + SHARE * self.to_vision(pixels_BCHW, texts_BNC)
+            prompted_BCHW = pixels_BCHW + SHARE * self.to_vision(pixels_BCHW, texts_BNC, among_BN)
         if self.to_language is not None:
             prompted_BNC = texts_BNC + SHARE * self.to_language(pixels_BCHW, texts_BNC)
         return prompted_BCHW, prompted_BNC

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ops.backbones.clip_text import text_features
-from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.decoder import upsample_unaligned
+from ops.tris.image_towers import Tower, maps_of, widths_of, without_images
 from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.tokens import MAX_TOKENS
@@ -57,15 +57,16 @@ class ResponseHead(nn.Module):
         )
         self.tau = nn.Parameter(torch.tensor(math.log(1 / 0.07)), requires_grad=config.learn_tau)
 
-    def forward(self, map_BDhw: Tensor, texts: Tensor) -> Tensor:
+    def forward(self, map_BDhw: Tensor, texts: Tensor, among_BN: Tensor | None = None) -> Tensor:
         """Responses (B, N, h, w), scaled by exp(tau) and not clamped.
 
         Args:
             map_BDhw: the coarsest map of the images.
             texts: features (N, D) that every image is compared with, or (B, N, D) for each image its own.
+            among_BN: texts that the pixels of an image look at, see `BilateralPrompt`.
         """
         pixels_BChw, texts_BNC = self.embed(map_BDhw, texts)
-        pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC)
+        pixels_BChw, texts_BNC = self.prompt(pixels_BChw, texts_BNC, among_BN)
         return self.tau.exp() * torch.einsum("bnc,bchw->bnhw", texts_BNC.expand(len(pixels_BChw), -1, -1), pixels_BChw)
 
     def embed(self, map_BDhw: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,12 +78,14 @@ class ResponseHead(nn.Module):
 class ResponseModel(nn.Module):
     """CLIP's ResNet and text tower, both trained, under a `ResponseHead`."""
 
-    def __init__(self, config: ResponseConfig, clip: CLIP) -> None:
-        """`clip` becomes part of the model; the input widths of the head are its widths."""
+    def __init__(self, config: ResponseConfig, clip: CLIP, tower: Tower | None = None) -> None:
+        """`clip` becomes part of the model, whose head has its widths; a `tower` takes the place of its ResNet."""
         super().__init__()
         self.config = config
-        self.clip = clip
-        self.head = ResponseHead(clip.visual.layer4[-1].conv3.out_channels, clip.text_projection.shape[1], config)
+        self.clip, self.tower = clip, tower
+        self.head = ResponseHead(widths_of(clip, tower)[-1], clip.text_projection.shape[1], config)
+        if tower is not None:
+            without_images(clip)
 
     @property
     def device(self) -> torch.device:
@@ -93,23 +96,28 @@ class ResponseModel(nn.Module):
         """c4 (B, D, h, w) of uint8 RGB images or of normalised floats (spec 1.4)."""
         if not images_B3HW.is_floating_point():
             images_B3HW = normalise(images_B3HW)
-        return image_maps(self.clip, images_B3HW)[-1]
+        return maps_of(self.clip, self.tower, images_B3HW)[-1]
 
     def encode_texts(self, ids_NT: Tensor) -> Tensor:
         """Text features (N, D)."""
         return text_features(self.clip, ids_NT)
 
-    def forward(self, images_B3HW: Tensor, ids_NT: Tensor) -> Tensor:
+    def forward(self, images_B3HW: Tensor, ids_NT: Tensor, among_BN: Tensor | None = None) -> Tensor:
         """Responses (B, N, h, w) of every image to every text.
 
-        By the bilateral prompt they depend on all texts (spec 2.3): for training. For evaluation see `respond`.
+        By the bilateral prompt they depend on all texts (spec 2.3), or on those of `among_BN`: for training. For
+        evaluation see `respond`.
         """
-        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT))
+        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT), among_BN)
 
     def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
         """CLIP and head, see `parameter_groups.optimizer_groups`; a fixed temperature is left out."""
         return optimizer_groups(
-            self.clip, self.head.parameters(), weight_decay=weight_decay, pretrained_rate=pretrained_rate
+            self.clip,
+            self.head.parameters(),
+            tower=self.tower,
+            weight_decay=weight_decay,
+            pretrained_rate=pretrained_rate,
         )
 
 

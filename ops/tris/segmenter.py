@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ops.backbones.clip_text import token_features
-from ops.backbones.resnet_maps import image_maps
 from ops.images import normalise
 from ops.tris.decoder import TopDownDecoder, upsample_unaligned
 from ops.tris.fusion import WordFusion
+from ops.tris.image_towers import Tower, maps_of, widths_of, without_images
 from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.tokens import MAX_TOKENS
 
@@ -41,15 +41,19 @@ class SegmenterConfig:
 class TrisSegmenter(nn.Module):
     """CLIP, trained from its own weights, word fusion and decoder; batch norms are updated in training mode."""
 
-    def __init__(self, config: SegmenterConfig, clip: CLIP) -> None:
-        """`clip` becomes part of the model; it is initialised with its own weights, not with those of Step 1."""
+    def __init__(self, config: SegmenterConfig, clip: CLIP, tower: Tower | None = None) -> None:
+        """`clip` becomes part of the model; it is initialised with its own weights, not with those of Step 1.
+
+        A `tower` takes the place of its ResNet.
+        """
         super().__init__()
         self.config = config
-        self.clip = clip
-        tower = clip.visual
-        widths = [stage[-1].conv3.out_channels for stage in (tower.layer1, tower.layer2, tower.layer3, tower.layer4)]
+        self.clip, self.tower = clip, tower
+        widths = widths_of(clip, tower)
         self.fusion = WordFusion(widths[1:], clip.ln_final.normalized_shape[0])
         self.decoder = TopDownDecoder(widths, config.laterals, config.finest)
+        if tower is not None:
+            without_images(clip)
 
     @property
     def device(self) -> torch.device:
@@ -66,7 +70,7 @@ class TrisSegmenter(nn.Module):
         """
         if not images_I3HW.is_floating_point():
             images_I3HW = normalise(images_I3HW)
-        maps = image_maps(self.clip, images_I3HW)
+        maps = maps_of(self.clip, self.tower, images_I3HW)
         if image_of_B is not None:
             maps = [map_IChw[image_of_B] for map_IChw in maps]
         logits = self.decoder(self.fusion(maps, token_features(self.clip, ids_BT)))
@@ -82,6 +86,7 @@ class TrisSegmenter(nn.Module):
             self.clip,
             [*self.fusion.parameters(), *self.decoder.parameters()],
             unreached=[self.clip.text_projection],
+            tower=self.tower,
             weight_decay=weight_decay,
             pretrained_rate=pretrained_rate,
         )

@@ -24,7 +24,7 @@ from ops.training.train_state import History
 from ops.training.trainer import Trainer, TrainingOptions, autocast
 from ops.tris.activation_checkpointing import checkpointed_blocks
 from ops.tris.calibration import Scorer, response_loss
-from ops.tris.losses import LossWeights, false_negatives
+from ops.tris.losses import LossWeights, compared_texts, false_negatives
 from ops.tris.negatives import NegativePool
 from ops.tris.response import ResponseModel
 from ops.tris.segmenter import TrisSegmenter, segmentation_losses
@@ -81,6 +81,8 @@ class ResponseObjective:
     calibration: Calibration | None
     uncalibrated_steps: float
     exclude: bool
+    negatives: int | None = None
+    """N; None: all other texts of the batch."""
 
     def __call__(self, model: ResponseModel, batch: Batch, step: int) -> Tensor:
         """The loss of a whole batch.
@@ -90,17 +92,19 @@ class ResponseObjective:
         images_B3HW = normalise(batch.images_I3HW[batch.image_of_B])
         weights = self.weights if step >= self.uncalibrated_steps else self.weights.uncalibrated
         texts_BE, negatives_BKE = self._embeddings(batch, weights, step)
-        ids_BT = batch.token_ids_BT
+        ids_BT, among_BB = batch.token_ids_BT, compared_texts(len(batch), self.negatives)
+        among_BB = None if among_BB is None else among_BB.to(model.device)
         checkpointed = checkpointed_blocks(model.clip) if self.plan.accumulate > 1 else nullcontext()
         with autocast(model, bf16=self.plan.bf16), checkpointed:
             return response_loss(
-                model(images_B3HW, ids_BT).float(),
+                model(images_B3HW, ids_BT, among_BB).float(),
                 images_B3HW,
                 texts_BE.to(model.device),
                 negatives_BKE.to(model.device),
                 scorer=self.calibration.scorer if self.calibration else None,
                 weights=weights,
                 exclude_BB=false_negatives(ids_BT, batch.image_of_B) if self.exclude else None,
+                among_BB=among_BB,
             ).total
 
     def _embeddings(self, batch: Batch, weights: LossWeights, step: int) -> tuple[Tensor, Tensor]:
@@ -130,6 +134,7 @@ def train_response(
     weights: LossWeights,
     calibration: Calibration | None,
     exclude: bool = False,
+    negatives: int | None = None,
     **options: Unpack[TrainingOptions],
 ) -> History:
     """Train Step 1 in place.
@@ -141,6 +146,7 @@ def train_response(
         weights: of the losses, see `losses.PRESETS`.
         calibration: its scorer on the model's device; None where `weights` leave calibration out.
         exclude: leave texts that may be true of an image out of its negatives, see `losses.false_negatives`.
+        negatives: N, other texts of a batch that an image is compared with, see `losses.compared_texts`; None: all.
         options: saved state, hooks, processes; see `ops.training.trainer.Trainer`.
 
     Raises:
@@ -157,6 +163,7 @@ def train_response(
         calibration=calibration,
         uncalibrated_steps=calibration.after * plan.epochs * sampler.per_epoch if calibration else 0,
         exclude=exclude,
+        negatives=negatives,
     )
     return _trainer(model, dataset, plan, sampler, objective, options).run()
 

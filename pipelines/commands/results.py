@@ -19,7 +19,7 @@ from pipelines.commands.report import classes_of, summary_of
 from pipelines.commands.result_cells import Figures, ResultCells
 from pipelines.commands.terminal import say
 from pipelines.config.dataset_files import DatasetFile, ask_for, write_once
-from pipelines.config.paper_tables import PaperTable, Row, numbered
+from pipelines.config.paper_tables import PaperTable, Row, tables_called
 from pipelines.graph.load import in_use, leading_to, load_plan
 from pipelines.graph.state import states_of
 from resources.opening import read_file
@@ -51,18 +51,18 @@ def write_results(
     out: Path,
     styles: Sequence[Style],
     seeds: Sequence[int],
-    numbers: Sequence[int],
+    names: Sequence[str],
     *,
     share: Share = WHOLE,
     show: bool = False,
 ) -> list[str]:
-    """Run what the tables of these numbers read, and write their sections of a file anew after every run.
+    """Run what the tables of these numbers or names read, and write their sections of a file anew after every run.
 
     Args:
         out: Markdown file; its other sections stay. Beside it lies a CSV of the figures by themselves.
         styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
-        numbers: of tables.
+        names: numbers of tables, or their own names.
         share: which part of the runs this machine makes.
         show: run nothing; write what is finished.
 
@@ -70,9 +70,9 @@ def write_results(
         The runs that failed, as people would launch them.
 
     Raises:
-        Refused: a number means no table, with those that there are; or the file holds something else.
+        Refused: one means no table, with those that there are; or the file holds something else.
     """
-    tables = numbered(numbers)
+    tables = tables_called(names)
     register(styles, seeds, tables)
     instances = load_plan()
 
@@ -201,8 +201,11 @@ def markdown(
             section, title = f"{style}, Table {table.number}", f": {table.title}"
             cells = [[cells_of(instances, name, row, table.measures, known) for name in worlds] for row in table.rows]
             if any(map(any, cells)):
-                command = f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.number}`"
-                lines = [title, "", command, "", *_grid(table, cells), "", *_printed(table)]
+                command = (
+                    f"`wordmask results --seeds {len(seeds)} --style {style} --table {table.name or table.number}`"
+                )
+                note = [table.note, ""] if table.note else []
+                lines = [title, "", command, "", *_grid(table, cells), "", *note, *_printed(table)]
                 sections[section] = "\n".join([*lines, ""])
             else:
                 sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")

@@ -44,11 +44,15 @@ class PaperTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
+    name: str = ""
+    """What else it is called."""
     title: str
     rows: tuple[Row, ...]
     splits: tuple[str, ...] = SCORED
     measures: tuple[str, ...] = IOUS
     """Columns of `summary` that a cell shows."""
+    note: str = ""
+    """What stands below the table: what a reader would otherwise take wrongly."""
     published: PrintedTables | None = None
     """None: the paper has a figure of it at most."""
 
@@ -95,13 +99,17 @@ def paper_tables(folder: Path = FOLDER) -> tuple[PaperTable, ...]:
 
 @cache
 def suites(folder: Path = FOLDER) -> dict[str, PaperTable]:
-    """Tables by names such as `ssc_table3`: the paper's file, and the last digit of the table's number.
+    """Tables by their own names, or names such as `ssc_table3`: the file, and the last digit of the table's number.
 
     Raises:
         Refused: a file is not valid.
     """
     files = read_files([folder], TablesFile)
-    return {f"{path.stem}_table{table.number % 10}": table for path, file in files.items() for table in file.tables}
+    return {
+        table.name or f"{path.stem}_table{table.number % 10}": table
+        for path, file in files.items()
+        for table in file.tables
+    }
 
 
 def suite(name: str) -> PaperTable:
@@ -117,17 +125,17 @@ def suite(name: str) -> PaperTable:
     return known[name]
 
 
-def numbered(numbers: Sequence[int]) -> tuple[PaperTable, ...]:
-    """The tables of these numbers, in their own order.
+def tables_called(names: Sequence[str]) -> tuple[PaperTable, ...]:
+    """The tables of these numbers, or of these names of their own, in the order of their numbers.
 
     Raises:
-        Refused: a number means none; says which there are.
+        Refused: one of them means none; says which there are.
     """
-    known = [table.number for table in paper_tables()]
-    strange = sorted(set(numbers) - set(known))
+    known = {table: table.name or str(table.number) for table in paper_tables()}
+    strange = sorted(set(names) - {*known.values(), *(str(table.number) for table in known)})
     if strange:
-        raise Refused(f"there is no table {strange}; choose from {known}")
-    return tuple(table for table in paper_tables() if table.number in numbers)
+        raise Refused(f"there is no table {', '.join(strange)}; choose from {', '.join(known.values())}")
+    return tuple(table for table, name in known.items() if {name, str(table.number)} & set(names))
 
 
 def _with_rows(table: Any, kinds: Any) -> Any:

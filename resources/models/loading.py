@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from resources.models.hub_kinds import QUERIES, demand_served
-from resources.models.refs import ModelRef
+from resources.models.refs import TOWERS, ModelRef
 from resources.runtime import Runtime
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ops.tris.calibration import Scorer
+    from ops.tris.image_towers import Tower
     from ops.tris.irnet import Irnet
     from ops.tris.tokens import Truncation
     from resources.models.clip import Clip
@@ -136,6 +137,15 @@ def open_tris_clip(name: str) -> Pretrained:
     from resources.models.tris import pretrained_clip
 
     return pretrained_clip(name, checkpoint=ModelRef("clip_rn", name).path())
+
+
+def open_tris_tower(encoder: Literal["clip", "swin", "resnet"], name: str) -> Tower | None:
+    """The image tower in the place of CLIP's ResNet, on the CPU; None where CLIP's it is."""
+    from resources.models.tris import pretrained_tower
+
+    if encoder == "clip":
+        return None
+    return pretrained_tower(encoder, name, checkpoint=ModelRef(TOWERS[encoder], name).path())
 
 
 def open_scorer(name: str, runtime: Runtime, *, rule: Truncation) -> tuple[Scorer, TrisTokenizer]:

@@ -6,6 +6,7 @@ is imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,9 @@ EMBEDDED = "embedded"
 Kind = Literal["parser", "clip_vit", "clip_rn", "clip_judge", "irn_trunk", "detector", "segmenter", "swin", "bert"]
 """What a model is for, and which embedded one stands in. `clip_judge` scores masked images and `irn_trunk` is IRNet's
 backbone: the registry, its folders and with them every recipe keep the names under which they were first recorded."""
+
+TOWERS: Mapping[str, Kind] = {"swin": "swin", "resnet": "irn_trunk"}
+"""Image towers that learnt from labels, which TRIS may have in the place of CLIP's, by the kind of their weights."""
 
 
 @dataclass(frozen=True)

@@ -6,27 +6,33 @@ formulas are in `ops.tris`.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import open_clip
 import torch
 from torch import Tensor
 
 from ops.refusal import Refused
+from ops.segmenters import lavt
+from ops.segmenters.lavt import LavtConfig
 from ops.tris import irnet
 from ops.tris.calibration import Scorer
-from ops.tris.irnet import Irnet, IrnetConfig
+from ops.tris.image_towers import ResNetTower, SwinTower, Tower, tower_from
+from ops.tris.irnet import Irnet, IrnetConfig, ResNet
 from ops.tris.response import ResponseConfig, ResponseModel
 from ops.tris.segmenter import SegmenterConfig, TrisSegmenter
 from ops.tris.tokens import MAX_TOKENS, Truncation, truncate
 from resources.embedded.cards import load_embedded, read_card
 from resources.models.clip import FULL_SIZES, Clip, WordTokenizer, build_small_clip, load_clip
 from resources.models.refs import EMBEDDED, ModelRef
+from resources.models.swin_bert import load_swin
 from resources.models.weights import load_strictly, read_torch
 
+TowerKind = Literal["swin", "resnet"]
 IRNETS: Mapping[str, IrnetConfig] = {EMBEDDED: irnet.EMBEDDED, "resnet50": irnet.RESNET50}
+SWINS: Mapping[str, LavtConfig] = {EMBEDDED: lavt.EMBEDDED, "swin_t": lavt.SWIN_T_384, "swin_b": lavt.SWIN_B_480}
 CLASSIFIER = re.compile(r"fc\..*")
 """Keys of torchvision's ResNets that a backbone has no place for."""
 BPE_CONTEXT = 77
@@ -105,30 +111,59 @@ def load_scorer(
     return Scorer(clip.model), TrisTokenizer(clip.tokenizer, rule=rule)
 
 
-def new_response_model(start: Pretrained, config: ResponseConfig, *, seed: int) -> ResponseModel:
-    """Step 1 with a pretrained CLIP and a new head."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ResponseModel(config, start.clip.model)
+def pretrained_tower(kind: TowerKind, name: str = EMBEDDED, *, checkpoint: Path | None = None) -> Tower:
+    """An image tower that learnt from labels: "embedded", or "swin_b" and "resnet50" from their local files.
+
+    Raises:
+        Refused: unknown name, or no checkpoint for a published tower.
+    """
+    known: Mapping[str, Any] = SWINS if kind == "swin" else IRNETS
+    if name not in known:
+        raise Refused(f"unknown {kind} {name!r}: choose {' or '.join(map(repr, known))}")
+    if kind == "resnet":
+        return _with_trunk(ResNetTower(IRNETS[name]), name, checkpoint)
+    source = ModelRef("swin", name).source(checkpoint)
+    if source is None:
+        raise Refused(f"{name} needs its local file: set its path")
+    config = replace(SWINS[name].swin, drop_path=0.0)
+    tower = SwinTower(config)
+    tower.swin.load_state_dict(load_swin(source, config=config))
+    return tower
 
 
-def new_segmenter(start: Pretrained, config: SegmenterConfig, *, seed: int) -> TrisSegmenter:
-    """Step 2 with a pretrained CLIP and new fusion and decoder."""
+def new_response_model(
+    start: Pretrained, config: ResponseConfig, *, seed: int, tower: Tower | None = None
+) -> ResponseModel:
+    """Step 1 with a pretrained CLIP, or with its texts and a pretrained tower, and a new head."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return TrisSegmenter(config, start.clip.model)
+        return ResponseModel(config, start.clip.model, tower)
+
+
+def new_segmenter(
+    start: Pretrained, config: SegmenterConfig, *, seed: int, tower: Tower | None = None
+) -> TrisSegmenter:
+    """Step 2 with a pretrained CLIP, or with its texts and a pretrained tower, and new fusion and decoder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return TrisSegmenter(config, start.clip.model, tower)
 
 
 def described(
     model: ResponseModel | TrisSegmenter, sizes: Mapping[str, Any], tokenizer: TrisTokenizer
 ) -> dict[str, Any]:
     """Everything that the functions below need to build a trained network again, as JSON values."""
-    return {"clip": dict(sizes), "config": asdict(model.config), "tokenizer": tokenizer.card()}
+    card = {"clip": dict(sizes), "config": asdict(model.config), "tokenizer": tokenizer.card()}
+    return card if model.tower is None else {**card, "tower": model.tower.card()}
+
+
+def _tower_of(card: Mapping[str, Any]) -> Tower | None:
+    return tower_from(card["tower"]) if "tower" in card else None
 
 
 def response_model_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> tuple[ResponseModel, TrisTokenizer]:
     """A trained Step 1 and its tokenizer."""
-    model = ResponseModel(ResponseConfig(**card["config"]), build_small_clip(dict(card["clip"])))
+    model = ResponseModel(ResponseConfig(**card["config"]), build_small_clip(dict(card["clip"])), _tower_of(card))
     model.load_state_dict(state)
     return model, tokenizer_from(card["tokenizer"])
 
@@ -136,7 +171,7 @@ def response_model_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) ->
 def segmenter_from(state: Mapping[str, Tensor], card: Mapping[str, Any]) -> tuple[TrisSegmenter, TrisTokenizer]:
     """A trained Step 2 and its tokenizer."""
     sizes: dict[str, Any] = {**card["config"], "laterals": tuple(card["config"]["laterals"])}
-    model = TrisSegmenter(SegmenterConfig(**sizes), build_small_clip(dict(card["clip"])))
+    model = TrisSegmenter(SegmenterConfig(**sizes), build_small_clip(dict(card["clip"])), _tower_of(card))
     model.load_state_dict(state)
     return model, tokenizer_from(card["tokenizer"])
 
@@ -149,17 +184,25 @@ def new_irnet(name: str = EMBEDDED, *, checkpoint: Path | None = None, seed: int
     """
     if name not in IRNETS:
         raise Refused(f"unknown backbone {name!r}: choose 'embedded' or 'resnet50'")
-    source = ModelRef("irn_trunk", name).source(checkpoint)
-    if source is None:
-        raise Refused(f"{name} needs torchvision's local file: set its path")
-    weights = load_embedded(source)[0] if name == EMBEDDED else read_torch(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Irnet(IRNETS[name])
+    _with_trunk(net.trunk, name, checkpoint)
+    return net
+
+
+R = TypeVar("R", bound=ResNet)
+
+
+def _with_trunk(net: R, name: str, checkpoint: Path | None) -> R:
+    """A ResNet with the weights of that name."""
+    source = ModelRef("irn_trunk", name).source(checkpoint)
+    if source is None:
+        raise Refused(f"{name} needs torchvision's local file: set its path")
     if name == EMBEDDED:
-        load_strictly(net.trunk, weights, source=source)
+        load_strictly(net, load_embedded(source)[0], source=source)
     else:
-        load_strictly(net.trunk, weights, source=source, ignored=CLASSIFIER)
+        load_strictly(net, read_torch(source), source=source, ignored=CLASSIFIER)
     return net
 
 

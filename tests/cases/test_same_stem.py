@@ -193,5 +193,5 @@ def test_a_page_that_people_wrote_is_not_taken_for_results(tmp_path: Path, monke
     page = tmp_path / "README.md"
     page.write_text("# Mine\n")
     with pytest.raises(Refused, match=r"README\.md is no page of results"):
-        results.write_results(page, ["toyref"], [0], [1], show=True)
+        results.write_results(page, ["toyref"], [0], ["1"], show=True)
     assert page.read_text() == "# Mine\n"

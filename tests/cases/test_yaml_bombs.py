@@ -92,8 +92,8 @@ def test_aliases_merges_and_marks_of_byte_order_stay_welcome(tmp_path: Path) -> 
 
 
 def test_what_ships_is_read(tmp_path: Path) -> None:
-    assert len(read_experiments([SHIPPED / "experiments"], STAGES)) == 95
-    assert len(paper_tables()) == 19
+    assert len(read_experiments([SHIPPED / "experiments"], STAGES)) == 131
+    assert len(paper_tables()) == 24
     assert read_datasets([SHIPPED / "datasets"])
 
 

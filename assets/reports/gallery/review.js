@@ -4,6 +4,7 @@
 const { COLOURS, MASK, make, known, fixed, raster, paint, fitted } = shared;
 const $ = (id) => document.getElementById(id);
 const SIDE = 560, SMALL = 300;  // of painted masks, pixels: a rim of one pixel is to be seen
+const APART = 0.07;  // of numbers on an image, as a share of its sides
 const AHEAD = 2;  // referents that are read before they are asked for
 const WORDS = { none: "none of these", absent: "not in the image" };
 let all = null, place = 0, now = null, busy = false, turn = 0;
@@ -67,9 +68,12 @@ function show(one) {
   const masks = one.candidates.map((each) => raster(each.counts, one.height, one.width, canvas.height, canvas.width));
   const layers = masks.map((pixels, at) => [pixels.reduce((sum, bit) => sum + bit, 0), pixels, COLOURS[at % COLOURS.length]]);
   paint(canvas, layers.sort((a, b) => b[0] - a[0]).map(([, pixels, colour]) => [pixels, colour]), 0);
+  const spots = [];
   masks.forEach((pixels, at) => {
     const spot = middle(pixels, canvas.width, canvas.height);
     if (!spot) return;
+    while (spots.some((other) => Math.hypot(other[0] - spot[0], other[1] - spot[1]) < APART)) spot[1] += APART / 2;
+    spots.push(spot);
     const number = make("span", { className: "number", textContent: at + 1 });
     [number.style.left, number.style.top] = spot.map((share) => `${100 * share}%`);
     picture.append(number);

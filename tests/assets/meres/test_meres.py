@@ -96,6 +96,15 @@ def test_every_switch_is_a_field_of_the_network() -> None:
     assert MeresConfig(**MeresKnobs().switches()) == MeresConfig()
 
 
+def test_a_finer_map_for_words_is_young_and_unread_where_no_word_looks() -> None:
+    assert "word_stride" not in MeresKnobs().recipe()
+    assert MeresKnobs(word_stride=8).recipe()["word_stride"] == 8
+    assert MeresKnobs(word_stride=8, guidance="le").recipe() == MeresKnobs(guidance="le").recipe()
+    assert MeresConfig(**MeresKnobs(word_stride=16).switches()).word_map == -2
+    with pytest.raises(ValueError, match="finer has 2 maps"):
+        MeresKnobs(word_stride=8, enhancement_layers=3, enhancement_levels="finer")
+
+
 @pytest.mark.parametrize("model", ["meres", "supervised"])
 def test_objects_of_unseen_classes_can_be_kept_out_of_training(finished: Finished, model: str) -> None:
     truths = {

@@ -7,7 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from assets.framework.knobs import Knobs
-from assets.ssc.knobs import ELLIPSE_REVISION, CandidateKnobs, ChoiceKnobs, GroundedKnobs, ProjectionKnobs
+from assets.ssc.knobs import (
+    ELLIPSE_REVISION,
+    CandidateKnobs,
+    ChoiceKnobs,
+    CorrectKnobs,
+    GroundedKnobs,
+    LabelKnobs,
+    ProjectionKnobs,
+)
 
 
 def test_only_a_choice_by_drawn_ellipses_depends_on_their_revision() -> None:
@@ -24,6 +32,13 @@ def test_places_are_in_a_recipe_where_they_are_read_and_nowhere_else() -> None:
     assert turned.recipe() == {**ChoiceKnobs().recipe(), "places": 2.0, "parser": "embedded"}
     assert len(ChoiceKnobs().models()) == 1
     assert len(turned.models()) == 2
+
+
+def test_the_wording_of_projection_is_young_and_unread_without_projection() -> None:
+    assert "wording" not in ProjectionKnobs().recipe()
+    assert ProjectionKnobs(wording="picture").recipe()["wording"] == "picture"
+    unprojected = ProjectionKnobs(project=False, wording="picture")
+    assert unprojected.recipe() == ProjectionKnobs(project=False).recipe()
 
 
 KINDS: dict[str, type[Knobs]] = {
@@ -89,3 +104,30 @@ def test_what_belongs_to_a_detector_is_in_no_recipe_of_concepts() -> None:
     turned = CandidateKnobs(source="concept", segmenter=SAM_3, detector=DINO, text_threshold=0.1)
     assert plain.recipe() == turned.recipe()
     assert plain.recipe() != CandidateKnobs(source="concept", segmenter=SAM_3, box_threshold=0.1).recipe()
+
+
+def test_the_parts_of_ours_are_in_a_recipe_where_they_are_turned_and_read() -> None:
+    younger = {"agreement", "prior", "ema"}
+    assert not younger & set(CorrectKnobs().recipe())
+    turned = CorrectKnobs(agreement="mean", prior=1.0, ema=0.9)
+    assert turned.recipe() == {**CorrectKnobs().recipe(), "agreement": "mean", "prior": 1.0, "ema": 0.9}
+    for rule, read in (("chosen", {"ema"}), ("random", {"ema"}), ("unconstrained", {"prior", "ema"})):
+        knobs = turned.model_copy(update={"rule": rule})
+        assert younger & set(knobs.recipe()) == read
+        assert knobs.with_prior == ("prior" in read)
+    assert LabelKnobs().recipe() == {}
+    assert LabelKnobs(agreement="mean", rule="hungarian").recipe() == {"agreement": "mean", "rule": "hungarian"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "knobs", "why"),
+    [
+        (ChoiceKnobs, {"plural": "all", "consensus": "product"}, "plural: all needs consensus: mean"),
+        (ChoiceKnobs, {"plural": "all", "assign": "hungarian"}, "plural: all needs assign: each"),
+        (CorrectKnobs, {"ema": 0.9, "select": "best_on_val"}, "ema needs select: last"),
+        (CorrectKnobs, {"ema": 1.0}, "less than 1"),
+    ],
+)
+def test_parts_that_exclude_each_other_are_refused(kind: type[Knobs], knobs: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        kind(**knobs)

@@ -42,6 +42,18 @@ def test_the_second_object_gives_way() -> None:
     assert {choice.reason for choice in found} == {"matched"}
 
 
+def test_the_largest_sum_may_leave_the_best_pair() -> None:
+    alone = [by_clip(0, 30.0, 29.0), by_clip(0, 28.0, 20.0)]
+    similar = [{4: 30.0, 7: 29.0}, {4: 28.0, 7: 20.0}]
+    taken = {
+        rule: matched_choices(alone, similar, masks((4, 7), (4, 7)), rule=rule) for rule in ("greedy", "hungarian")
+    }
+    assert {rule: [choice.index for choice in found] for rule, found in taken.items()} == {
+        "greedy": [0, 1],
+        "hungarian": [1, 0],
+    }
+
+
 def test_a_single_candidate_is_taken_and_excluded() -> None:
     single = Choice(index=0, scores_N=(math.nan,), reason="single")
     found = matched_choices([by_clip(1, 20.0, 25.0), single], [{4: 20.0, 7: 25.0}, {7: 28.0}], masks((4, 7), (7,)))

@@ -1,5 +1,6 @@
 """Place words in the choice: added to CLIP's similarity where they are said, and nothing where they are not."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -69,6 +70,18 @@ def test_each_expression_decides_by_its_own_places() -> None:
     row = chosen("right cup", "red cup", "left cup")
     assert row.chosen_by_sentence == [9, 7, 4]
     assert row.scores == pytest.approx(chosen("left cup", "red cup", "right cup").scores)
+
+
+def test_expressions_agree_by_their_mean_by_a_product_or_the_first_decides() -> None:
+    said = ("left cup", "right cup", "right cup")
+    assert {rule: chosen(*said, consensus=rule).chosen for rule in ("mean", "product", "first")} == {
+        "mean": 9,
+        "product": 9,
+        "first": 4,
+    }
+    alone, twice = (chosen(*["left cup"] * count, consensus="product") for count in (1, 2))
+    assert twice.scores == pytest.approx([2 * score for score in alone.scores])
+    assert sum(math.exp(score) for score in alone.scores) == pytest.approx(1)
 
 
 def test_without_places_scores_are_the_very_same() -> None:

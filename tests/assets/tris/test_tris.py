@@ -22,7 +22,7 @@ from assets.segmenters.knobs import BootstrapKnobs
 from assets.segmenters.load import bf16_of
 from assets.tris.figures import TrisFigures
 from assets.tris.irnet import SeedPairs
-from assets.tris.knobs import LocalisationKnobs, ResponseKnobs
+from assets.tris.knobs import LocalisationKnobs, PredictionKnobs, ResponseKnobs, SelectionKnobs
 from assets.tris.load import read_irnet, read_response_model, squashed
 from assets.tris.localisation_scores import annotated_box
 from assets.tris.predict import open_tris_segmenter
@@ -102,7 +102,7 @@ def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finishe
     file = images_in(finished["references"])[one.image_id].image_file
     (picture,) = (home / "worlds/little").rglob(Path(file).name)
     rows = {row.sent_id: row for row in LOCATED.read(finished["tris_predictions"])}
-    segment = open_tris_segmenter(finished["tris_segmenter"], LocalisationKnobs(), Runtime(threads=1))
+    segment = open_tris_segmenter(finished["tris_segmenter"], PredictionKnobs(), Runtime(threads=1))
     answers = segment(one.expressions, load_image(picture))
     for sent_id, answer in zip(one.sent_ids, answers, strict=True):
         assert np.array_equal(answer.mask, rows[sent_id].mask.decode())
@@ -344,6 +344,11 @@ def test_later_knobs_that_change_nothing_change_no_recipe() -> None:
     assert not {name for name in ResponseKnobs().recipe() if name.endswith("_weight") or name == "calibrate_after"}
     assert ResponseKnobs(positive_weight=0).recipe()["positive_weight"] == 0
     assert ResponseKnobs(calibrate_after=0.5).recipe()["calibrate_after"] == 0.5
+    assert {"batch_negatives", "splits", "training_references"}.isdisjoint(
+        {*ResponseKnobs().recipe(), *SelectionKnobs().recipe(), *PredictionKnobs().recipe()}
+    )
+    assert ResponseKnobs(batch_negatives=0).recipe()["batch_negatives"] == 0
+    assert PredictionKnobs().recipe() == LocalisationKnobs().recipe()
 
 
 @pytest.mark.parametrize(
@@ -351,9 +356,13 @@ def test_later_knobs_that_change_nothing_change_no_recipe() -> None:
     [
         ("tris_response_model", {"calibrate": False, "language_to_vision": False}),
         ("tris_response_model", {"positive_weight": 0, "scorer": "embedded/clip_rn"}),
+        ("tris_response_model", {"calibrate": False, "batch_negatives": 1, "encoder": "resnet"}),
+        ("tris_segmenter", {"encoder": "swin"}),
         ("selected_responses", {"rule": "first"}),
         ("selected_responses", {"mask": "sigmoid"}),
         ("selected_responses", {"scorer": "embedded/clip_rn"}),
+        ("selected_responses", {"splits": "all"}),
+        ("tris_predictions", {"training_references": 3}),
         ("refined_labels", {"method": "none"}),
     ],
 )
@@ -371,3 +380,14 @@ def test_the_other_ways_run_too(
         assert all(row["sent_id"] == first[row["ref_id"]] for row in artifact.table("selected").to_pylist())
     if knobs == {"method": "none"}:
         assert artifact.tables == ("labels",)
+    if knobs == {"splits": "all"}:
+        chosen = {row["ref_id"]: row["sent_id"] for row in artifact.table("selected").to_pylist()}
+        assert set(chosen) == {one.ref_id for one in referents_in(finished["references"])}
+        before = finished["selected_responses"].table("selected").to_pylist()
+        assert all(chosen[row["ref_id"]] == row["sent_id"] for row in before)
+    if knobs == {"training_references": 3}:
+        trained = referents_in(finished["references"], splits=("train",))[:3]
+        asked = {sent for one in trained for sent in one.sent_ids}
+        scored = {row.sent_id for row in LOCATED.read(finished["tris_predictions"])}
+        assert {row.sent_id for row in LOCATED.read(artifact)} == asked | scored
+        assert not asked & scored

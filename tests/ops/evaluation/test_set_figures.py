@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.evaluation.set_figures import Referred, set_figures, shared_cues
+from ops.evaluation.set_figures import Referred, histogram, set_figures, shared_cues
 
 NOUNS = {"left guy": ["guy"], "man on left": ["man"], "guy in red": ["guy"], "guy": ["guy"], "the man": ["man"]}
 
@@ -34,8 +34,14 @@ def test_figures_count_images_once_and_leave_out_what_has_no_mask() -> None:
         "120 x 100",
         "12.0 / 20.0 / 28.0",
         "1.50",
+        "50 / 50 / 0 / 0 / 0",
         "1.33",
         "1 / 2 / 3",
         "25",
         "0",
     ]
+
+
+def test_images_are_counted_by_their_referents() -> None:
+    some = [referred("guy", image=image) for image in "abbcccddddeeeeefffffff"]
+    assert histogram(some) == "17 / 17 / 17 / 17 / 33"

@@ -91,3 +91,10 @@ def test_a_plane_keeps_the_distances_of_points_that_lie_in_one() -> None:
     torch.testing.assert_close(torch.cdist(found, found), torch.cdist(flat, flat), atol=1e-5, rtol=1e-5)
     assert found[:, 0].std() > found[:, 1].std()
     assert (found.max(0).values >= -found.min(0).values).all()
+
+
+def test_attention_has_the_cells_that_words_look_at() -> None:
+    found = attention_maps(tiny_meres(word_stride=16), pictures(1)[0], words()[0, :4], ALL)
+    assert found.words_Thw.shape == found.visual_Rhw.shape == (4, 5, 5)
+    assert found.pixels_ND.shape[0] == 25
+    assert ((found.visual_Rhw > 0).sum((1, 2)) == kept_count(25, 30)).all()

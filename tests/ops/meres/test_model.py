@@ -37,6 +37,10 @@ SWITCHES: list[dict[str, Any]] = [
     {"enhancement_layers": 3},
     {"enhancement_layers": 3, "enhancement_levels": "finer"},
     {"enhancement_levels": "finer", "guidance": "le_enh"},
+    {"word_stride": 16},
+    {"word_stride": 8, "guidance": "ve", "contrast_at": "cells"},
+    {"word_stride": 8, "guidance": "le_enh+pixels"},
+    {"word_stride": 16, "enhancement_layers": 3, "enhancement_levels": "finer"},
     {"positions": "none"},
     {"early_fusion": "pwam"},
     {"looking_stages": (1, 3)},
@@ -159,7 +163,7 @@ def test_pooling_may_share_the_temperature(tiny: Meres) -> None:
 def test_cells_are_contrasted_with_the_share_that_the_mask_covers(size: int) -> None:
     rng = torch.Generator().manual_seed(0)
     relevance, mask = torch.randn(2, 1, 3, 3, generator=rng), torch.rand(2, size, size, generator=rng) > 0.7
-    found = sample_binary_cross_entropy(in_blocks(relevance, (size, size))[:, 0], mask)
+    found = sample_binary_cross_entropy(in_blocks(relevance, (size, size), side=32)[:, 0], mask)
     costs = torch.zeros(2)
     for row, column in product(range(3), range(3)):
         part = mask[:, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32].flatten(1).float()
@@ -226,6 +230,7 @@ def test_every_learning_parameter_is_in_one_group_and_tau_in_its_own() -> None:
         ({"enhancement_layers": 0}, "take 1 to 4"),
         ({"language_width": 18}, "multiple of 4"),
         ({"pool_temperature": "learnt", "contrastive": False}, "needs the contrastive loss"),
+        ({"word_stride": 8, "enhancement_layers": 3, "enhancement_levels": "finer"}, "take at most 2 layers"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(change: dict[str, Any], hint: str) -> None:
@@ -262,3 +267,26 @@ def test_every_map_is_normalised_over_its_channels(tiny: Meres) -> None:
     assert [one.shape[1] for one in maps] == [8, 16, 32, 64]
     for one in maps:
         torch.testing.assert_close(one.mean(1), torch.zeros_like(one[:, 0]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("stride", "cells"), [(32, 9), (16, 25), (8, 100)])
+def test_words_look_at_the_map_of_their_stride_and_at_no_other(stride: int, cells: int) -> None:
+    model = tiny_meres(word_stride=stride).eval()
+    with torch.no_grad():
+        maps = model.vision.features(pictures(), torch.empty(2, 6, 16), MASK)
+        tokens, mask = torch.randn(2, 6, 16), MASK.bool()
+        found = model.vision.guide(maps, tokens, mask)
+        assert found.relevance_BN is not None
+        assert found.relevance_BN.shape == (2, cells)
+        (seen,) = (number for number, one in enumerate(maps) if one[0, 0].numel() == cells)
+        for number in range(4):
+            other = [one + (place == number) * torch.randn_like(one) for place, one in enumerate(maps)]
+            same = torch.equal(model.vision.guide(other, tokens, mask).tokens_BGD, found.tokens_BGD)
+            assert same == (number != seen)
+
+
+def test_finer_cells_are_contrasted_as_wide_as_they_are() -> None:
+    blocks = in_blocks(torch.arange(12.0).reshape(1, 1, 3, 4), (20, 30), side=8)
+    assert blocks.shape == (1, 1, 20, 30)
+    assert blocks[0, 0, 7, 7] == 0
+    assert blocks[0, 0, 8, 24] == 7

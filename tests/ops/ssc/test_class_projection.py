@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ops.refusal import Refused
-from ops.ssc.class_projection import COCO_80, Projection, project, text_prompt, vote
+from ops.ssc.class_projection import COCO_80, PROMPTS, Projection, project, vote
 from tests.paths import SHARED
 
 CATEGORIES = SHARED / "data/class_projection/coco80_categories.json"
@@ -18,7 +18,7 @@ class Encoder:
     """Looks prompts up in a table of vectors and counts its calls."""
 
     def __init__(self, **vectors: tuple[float, ...]) -> None:
-        self.vectors = {text_prompt(name): vector for name, vector in vectors.items()}
+        self.vectors = {PROMPTS["photo"].format(name): vector for name, vector in vectors.items()}
         self.calls: list[list[str]] = []
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
@@ -85,3 +85,14 @@ def test_the_labels_are_those_of_coco() -> None:
     if not CATEGORIES.is_file():
         pytest.skip("data/class_projection is not beside the project")
     assert tuple(category["name"] for category in json.loads(CATEGORIES.read_text())) == COCO_80
+
+
+def test_nouns_and_labels_are_put_in_the_papers_words_where_asked() -> None:
+    asked: list[str] = []
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        asked.extend(texts)
+        return torch.ones(len(texts), 2)
+
+    project(["guy"], ["person"], encode, wording="picture")
+    assert asked == ["a picture of guy", "a picture of person"]

@@ -106,6 +106,22 @@ def test_the_reference_counts_single_candidates_twice_where_another_object_has_a
     assert match(scores[:1], [0], allowed[:1], rule="reference") == Matched(candidates=[0], counts=[1])
 
 
+@pytest.mark.parametrize("rule", ["greedy", "hungarian"])
+def test_an_object_is_what_its_best_sample_says_or_what_all_agree_on(rule: Rule) -> None:
+    scores, every = np.array([[0.9, 0.6], [0.0, 0.6], [0.5, 0.55]]), [(0, 1)] * 3
+    assert match(scores, [7, 7, 4], every, rule=rule).candidates == [0, 0, 1]
+    assert match(scores, [7, 7, 4], every, rule=rule, agreement="mean").candidates == [1, 1, 0]
+
+
+@given(images())
+def test_an_agreed_score_is_the_mean_over_an_objects_samples(
+    image: tuple[np.ndarray, list[int], list[tuple[int, ...]]],
+) -> None:
+    scores, objects, allowed = image
+    means = [scores[[at for at, other in enumerate(objects) if other == name]].mean(0) for name in objects]
+    assert match(scores, objects, allowed, agreement="mean") == match(np.array(means), objects, allowed)
+
+
 def test_unconstrained_lets_two_objects_share_a_mask() -> None:
     scores, every = np.array([[0.9, 0.2], [0.8, 0.1]]), [(0, 1), (0, 1)]
     assert match(scores, [0, 1], every, rule="unconstrained").candidates == [0, 0]
@@ -214,3 +230,25 @@ def test_one_pass_leaves_samples_without_a_mask_without_gradient() -> None:
     (gradient,) = torch.autograd.grad(MatchingLoss()(logits.requires_grad_(), batch), logits)
     assert not gradient[0].any()
     assert gradient[1].any(0).all()
+
+
+PRIOR = {5: {0: 0.25, 1: 0.75}, 6: {0: 0.4, 1: 0.6}}
+
+
+@pytest.mark.parametrize("one_pass_from", [1, 10**6])
+def test_a_prior_decides_between_equal_predictions_and_is_forgotten_in_the_end(one_pass_from: int) -> None:
+    masks = [torch.zeros(2, 4, 4, dtype=torch.bool)]
+    masks[0][0, :2], masks[0][1, 2:] = True, True
+    batch = batch_of(masks, [(0, name, (0, 1)) for name in (5, 6)])
+    logits = torch.zeros(2, 2, 4, 4)
+    logits[:, 1, :2] = torch.tensor([0.2, 0.1])[:, None, None]  # both want the upper half, the first a little more
+    loss = MatchingLoss(prior=PRIOR, prior_weight=2.0, one_pass_from=one_pass_from)
+    assert loss.match(logits, batch).candidates == [1, 0]
+    assert loss.at(0.25).prior_weight == 1.5
+    assert (
+        loss.at(1.0).match(logits, batch)
+        == MatchingLoss().match(logits, batch)
+        == Matched(candidates=[0, 1], counts=[1, 1])
+    )
+    assert loss(logits, batch) > loss.at(1.0)(logits, batch)
+    assert MatchingLoss().at(0.5) == MatchingLoss()

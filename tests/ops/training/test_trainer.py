@@ -214,3 +214,17 @@ def test_the_rate_rises_over_the_warm_up(data: ReferentDataset) -> None:
     assert history.lr[:5] == pytest.approx(
         [1e-2 * (1 - step / total) ** 0.9 * min(1, (step + 1) / 4) for step in range(5)]
     )
+
+
+def test_a_loss_that_anneals_is_told_how_far_training_is(data: ReferentDataset) -> None:
+    told: list[float] = []
+
+    class Told:
+        def at(self, progress: float) -> Any:
+            told.append(progress)
+            return first_candidate
+
+        __call__ = None
+
+    train(new_model(), data, PLAN, loss=Told())  # type: ignore[arg-type]
+    assert told == [step / 9 for step in range(9)]

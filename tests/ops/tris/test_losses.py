@@ -9,8 +9,10 @@ from ops.tris.losses import (
     PRESETS,
     LossWeights,
     classification_loss,
+    compared_texts,
     false_negatives,
     focal_mask_penalty,
+    mask_shares,
     negative_calibration,
     positive_calibration,
     scores,
@@ -95,3 +97,25 @@ def test_the_default_has_the_papers_six_negatives_at_the_latest_weights() -> Non
     assert LossWeights() == LossWeights(classification=5, positive=1, negative=2, negatives=6, clip_positive=True)
     assert PRESETS["paper"].negative == PRESETS["paper"].negatives
     assert not LossWeights(positive=0, negative=0).calibrated
+
+
+def test_images_are_compared_with_their_own_text_and_those_of_their_neighbours() -> None:
+    found = compared_texts(4, 1)
+    assert found is not None
+    assert found.int().tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]]
+    for negatives in (0, 2, 3, 9):
+        found = compared_texts(4, negatives)
+        assert found is not None
+        assert found.diagonal().all()
+        assert (found.sum(0) == min(negatives, 3) + 1).all()
+        assert (found.sum(1) == min(negatives, 3) + 1).all()
+    assert compared_texts(4, None) is None
+
+
+def test_texts_that_are_not_compared_take_no_share_of_an_image() -> None:
+    response = torch.randn(4, 4, 2, 3, dtype=torch.float64)
+    among = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2)).bool()
+    shares = mask_shares(response, among)
+    torch.testing.assert_close(shares[:2, :2], mask_shares(response[:2, :2]))
+    torch.testing.assert_close(shares[2:, 2:], mask_shares(response[2:, 2:]))
+    assert not shares[~among].any()

@@ -122,3 +122,15 @@ def test_groups_hold_just_the_parameters_that_learn(learn_tau: bool) -> None:
     clip, head = model.optimizer_groups()
     assert (clip["rate"], head["rate"]) == (0.1, 1.0)
     assert all(names[id(one)].startswith("clip.") for one in clip["params"])
+
+
+def test_images_that_look_at_few_texts_respond_as_if_there_were_no_others() -> None:
+    torch.manual_seed(4)
+    head = ResponseHead(12, 10, ResponseConfig(width=8)).double()
+    maps, sentences = torch.randn(4, 12, 2, 4).double(), torch.randn(4, 10).double()
+    among = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2)).bool()
+    together = head(maps, sentences, among)
+    for part in (slice(0, 2), slice(2, 4)):
+        torch.testing.assert_close(together[part, part], head(maps[part], sentences[part]))
+    torch.testing.assert_close(head(maps, sentences, torch.ones(4, 4, dtype=torch.bool)), head(maps, sentences))
+    assert not torch.allclose(together, head(maps, sentences))

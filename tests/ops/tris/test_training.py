@@ -188,3 +188,16 @@ def test_texts_of_the_same_image_can_be_left_out_of_the_negatives(
         )
         losses.append(history.loss[0])
     assert losses[0] != losses[1]
+
+
+def test_negatives_of_classification_can_be_fewer_at_the_same_batch(
+    data: ReferentDataset, calibration: Calibration
+) -> None:
+    plan, losses = replace(PLAN, epochs=1, batch_size=7), []
+    for negatives in (None, 6, 0):
+        history = train_response(
+            response_model(), data, plan, weights=WEIGHTS, calibration=calibration, negatives=negatives
+        )
+        losses.append(history.loss)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert losses[2] != pytest.approx(losses[0], rel=1e-2)

@@ -83,6 +83,9 @@ def test_a_table_says_its_measures_and_what_masks_do_not_have(monkeypatch: pytes
     monkeypatch.setattr(results, "cells_of", lambda *_: {"train": (0.3, float("nan"))})
     lines = markdown(["toyref"], range(1), [table]).splitlines()
     assert lines[-3:] == ["| masks: mIoU / PointM | train |", "|---|---|", "| labels | 30.0 / - |"]
+    noted = table.model_copy(update={"note": "A label has no point."})
+    lines = markdown(["toyref"], range(1), [noted]).splitlines()
+    assert lines[-3:] == ["| labels | 30.0 / - |", "", "A label has no point."]
     monkeypatch.setattr(results, "cells_of", lambda *_: {})
     assert markdown(["toyref"], range(2), [table]).splitlines()[-1] == "No row of it is finished."
 
@@ -123,25 +126,32 @@ def test_ablations_of_step_1_cost_nothing_that_comes_after_it(number: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "pattern", "knob"),
+    ("number", "pattern", "knob", "rows"),
     [
-        (25, r"K = (\d+)", "negatives"),
-        (25, r"N = (\d+)", "batch_size"),
-        (27, r"(\d+)$", "width"),
-        (28, r"(\d+)$", "classification_weight"),
+        (25, r"K = (\d+)", "negatives", 4),
+        (25, r"N [+] 1 = (\d+)", "batch_negatives", 8),
+        (27, r"(\d+)$", "width", 5),
+        (28, r"(\d+)$", "classification_weight", 4),
     ],
 )
-def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(number: int, pattern: str, knob: str) -> None:
+def test_what_a_row_of_an_ablation_says_is_what_its_experiment_does(
+    number: int, pattern: str, knob: str, rows: int
+) -> None:
     (table,) = [table for table in TABLES if table.number == number]
     said = {row.experiment: int(found[1]) for row in table.rows if (found := re.match(pattern, row.label))}
-    defaults = {"negatives": LossWeights().negatives, "classification_weight": LossWeights().classification}
-    assert len(said) == 4
+    defaults: dict[str, float] = {
+        "negatives": LossWeights().negatives,
+        "classification_weight": LossWeights().classification,
+    }
+    assert len(said) == rows
     register(["toyref"], [0], [table])
     instances = [one for one in load_plan() if one.stage.name == "tris_response_model"]
     for experiment, number_said in said.items():
         (one,) = in_use(instances, "toyref", experiment)
-        value = getattr(one.knobs, knob)
-        assert number_said + (knob == "batch_size") == (defaults[knob] if value is None else value)
+        knobs = one.knobs.model_dump()
+        defaults["batch_negatives"] = knobs["batch_size"] - 1
+        value = defaults[knob] if knobs[knob] is None else knobs[knob]
+        assert number_said - (knob == "batch_negatives") == value
 
 
 def test_tables_that_nobody_asked_for_stay_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +222,7 @@ def test_world_names_are_told_apart() -> None:
 def test_tables_are_written_into_a_file_that_keeps_its_other_sections(tmp_path: Path) -> None:
     out = tmp_path / "RESULTS.md"
     out.write_text("# Results\n\n## Notes\n\nMine.\n")
-    assert results.write_results(out, ["toyref"], range(1), [3], show=True) == []
+    assert results.write_results(out, ["toyref"], range(1), ["3"], show=True) == []
     page = out.read_text()
     assert "## toyref, Table 3: mask choice\n\nNo row of it is finished.\n" in page
     assert page.endswith("## Notes\n\nMine.\n")
@@ -237,7 +247,7 @@ def test_figures_of_another_machine_fill_the_page_while_their_recipe_is_planned(
     elsewhere = ResultCells.read(path)
     elsewhere.note(used, row, ("oIoU", "mIoU"), {"val": (0.25, 0.5), "testA": (0.1, float("nan"))})
     elsewhere.write()
-    results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+    results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), ["1"], show=True)
     assert "| random candidate | 25.0 / 50.0 | 10.0 / - | - |" in (tmp_path / "RESULTS.md").read_text()
     assert ResultCells.read(path).of(used, row, ("mIoU",))["val"] == (0.5,)
     replanned = dataclasses.replace(used, recipe="another")
@@ -252,7 +262,7 @@ def test_a_file_of_something_else_is_not_overwritten(tmp_path: Path, text: str, 
     head = "dataset,experiment,stage,method,classes,split,measure,recipe,value"
     (tmp_path / "RESULTS.csv").write_text(text.replace("HEAD", head))
     with pytest.raises(Refused, match=told):
-        results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), [1], show=True)
+        results.write_results(tmp_path / "RESULTS.md", ["toyref"], range(1), ["1"], show=True)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])

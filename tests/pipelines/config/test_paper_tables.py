@@ -7,7 +7,7 @@ import pytest
 from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.config.experiment_files import read_experiments
-from pipelines.config.paper_tables import Row, numbered, paper_tables
+from pipelines.config.paper_tables import Row, paper_tables, suite, tables_called
 from pipelines.config.yaml_files import SHIPPED
 from pipelines.graph.planner import closure
 
@@ -55,7 +55,8 @@ def test_shipped_tables_have_a_number_each_and_rows_that_an_experiment_makes() -
         assert row.stage in closure(experiments[row.experiment], STAGES), row.label
 
 
-def test_tables_are_asked_for_by_number() -> None:
-    assert [table.number for table in numbered([5, 1])] == [1, 5]
-    with pytest.raises(Refused, match=r"there is no table \[9\]; choose from \[1, 2"):
-        numbered([1, 9])
+def test_tables_are_asked_for_by_number_or_by_their_own_name() -> None:
+    assert [table.number for table in tables_called(["ours", "5", "1"])] == [1, 5, 31]
+    assert tables_called(["31"]) == tables_called(["ours"]) == (suite("ours"),)
+    with pytest.raises(Refused, match=r"there is no table 9, our; choose from 1, 2.*, ours, ours_choice"):
+        tables_called(["1", "9", "our"])

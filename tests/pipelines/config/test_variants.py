@@ -145,7 +145,7 @@ def test_a_knob_is_set_once() -> None:
 
 def test_a_suite_is_the_experiments_of_a_table_each_until_where_it_is_measured(home: Path) -> None:
     runs = wanted_runs("toyref", "base", suite="ssc_table3")
-    names = ["base", "red_ellipse", "gl_clip_detector", "small_clip"]
+    names = ["base", "red_ellipse_small_clip", "red_ellipse", "gl_clip_detector", "small_clip"]
     assert runs == [Wanted(name, "choice_scores") for name in names]
     assert not home.exists()
     turned = wanted("candidate_masks.nms_iou=0.5", suite="ssc_table3")

@@ -12,11 +12,13 @@ from assets.pretraining import clip_rn, clip_scorer, irn_backbone
 from assets.pretraining.clip import architecture, projection_accuracy, training_words
 from assets.pretraining.clip_views import draw_picture
 from ops.images import normalise, to_tensor
+from ops.refusal import Refused
 from ops.tris.response import ResponseConfig, respond
-from ops.tris.segmenter import SegmenterConfig
+from ops.tris.segmenter import SegmenterConfig, segment
 from resources.embedded.cards import embedded_folder, load_embedded, read_card
 from resources.models.clip import VOCABULARY, load_clip
 from resources.models.tris import (
+    TowerKind,
     TrisTokenizer,
     described,
     load_scorer,
@@ -24,6 +26,7 @@ from resources.models.tris import (
     new_response_model,
     new_segmenter,
     pretrained_clip,
+    pretrained_tower,
     response_model_from,
     segmenter_from,
     tokenizer_from,
@@ -87,6 +90,24 @@ def test_step_2_comes_back_from_its_description() -> None:
     again, tokenizer = segmenter_from(model.state_dict(), card)
     assert again.config == config
     assert tokenizer.rule == "compat_slice"
+
+
+@pytest.mark.parametrize("kind", ["swin", "resnet"])
+def test_both_steps_come_back_with_another_tower_and_its_pretrained_weights(kind: TowerKind) -> None:
+    start = pretrained_clip()
+    tokenizer, config = TrisTokenizer(start.clip.tokenizer), ResponseConfig(width=16, image_size=64)
+    model = new_response_model(start, config, seed=3, tower=pretrained_tower(kind))
+    again, same = response_model_from(model.state_dict(), described(model, start.sizes, tokenizer))
+    ids, rows = same.encode(["the red dog"])[0], torch.tensor([0])
+    assert torch.equal(respond(again, PICTURE, ids, image_of_M=rows), respond(model, PICTURE, ids, image_of_M=rows))
+    weights = pretrained_tower(kind).state_dict()
+    assert all(torch.equal(model.state_dict()[f"tower.{name}"], value) for name, value in weights.items())
+    start, small = pretrained_clip(), SegmenterConfig(laterals=(8, 8, 16, 16), finest=8, image_size=64)
+    segmenter = new_segmenter(start, small, seed=3, tower=pretrained_tower(kind))
+    back, _ = segmenter_from(segmenter.state_dict(), described(segmenter, start.sizes, tokenizer))
+    assert torch.equal(segment(back, PICTURE, ids, image_of_S=rows), segment(segmenter, PICTURE, ids, image_of_S=rows))
+    with pytest.raises(Refused, match="choose 'embedded' or"):
+        pretrained_tower(kind, "other")
 
 
 def test_new_layers_depend_on_the_seed_alone() -> None:
