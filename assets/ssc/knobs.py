@@ -140,11 +140,10 @@ class CandidateKnobs(TeacherKnobs):
 class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-<<<<<<< HEAD
-    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places", "reviews")
-=======
-    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places", "consensus", "responses")
->>>>>>> main
+    later = (
+        *("absent", "plural", "plural_margin", "precision", "least_iou", "places"),
+        *("consensus", "responses", "reviews"),
+    )
 
     rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.

@@ -23,14 +23,10 @@ from assets.ssc.absent_objects import Absence, calibrated
 from assets.ssc.clip_scorers import Scorer, open_scorer
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.offers import Decide, Offered, offered
-<<<<<<< HEAD
-from assets.ssc.place_terms import NO_PLACES, Floats, PlaceTerms, open_place_terms
-from assets.ssc.reviewed_choices import rule_table, with_reviews
-=======
 from assets.ssc.place_terms import NO_PLACES, PlaceTerms, open_place_terms
 from assets.ssc.response_terms import NO_RESPONSES, ResponseTerms, response_terms
+from assets.ssc.reviewed_choices import rule_table, with_reviews
 from assets.ssc.scoring import Needs, Scoring, only_choice
->>>>>>> main
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import (
     CHOICES,
@@ -83,13 +79,8 @@ def mask_choices(work: Work) -> Outcome:
     absence = _absence(work, offers, queries, decide)
     if absence is not None:
         decide = with_threshold(decide, absence.found.threshold)
-<<<<<<< HEAD
-    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs)) for offer in offers]
-    tallies = with_reviews(work, fill(work, rule_table(knobs), tasks, decide))
-=======
     tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs, maps)) for offer in offers]
-    tally = fill(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
->>>>>>> main
+    tallies = with_reviews(work, fill(work, rule_table(knobs), tasks, decide))
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(
