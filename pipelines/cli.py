@@ -18,6 +18,7 @@ from pipelines.comparing_commands import comparing
 from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
+from pipelines.reviewing_commands import reviewing
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
+app.add_typer(reviewing)
 app.add_typer(models, name="models")
 
 

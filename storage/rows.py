@@ -74,6 +74,7 @@ def fill_table(
     shard: int,
     log: Callable[[str], None],
     reuse: Sequence[Artifact] = (),
+    earlier: str = "",
 ) -> Tally:
     """Fill the table `name` of a slot and its ledger, computing only what no earlier run has left.
 
@@ -88,6 +89,7 @@ def fill_table(
         shard: units committed together; a kill costs at most this many.
         log: told about progress every few seconds.
         reuse: artifacts, best first, whose good rows are copied for equal keys.
+        earlier: another name that the table may have in those that have none of its own.
 
     Returns:
         How the units came about. Units resumed after a kill count as reused, quarantined ones never do.
@@ -104,7 +106,7 @@ def fill_table(
     progress = Progress(f"{slot.stage}/{name}", total=len(units), log=log)
     known = _resumed(folder, schema, wanted, log=log)
     progress.inherit(entry.record for entry in known.values())
-    copies = _copies(reuse, name, schema, wanted - known.keys(), log=log)
+    copies = _copies(reuse, (name, earlier or name), schema, wanted - known.keys(), log=log)
     reader = RowReader()
     computed = _computed([unit for unit in units if unit.key not in known and unit.key not in copies], compute)
     for start in range(0, len(units), shard):
@@ -152,12 +154,18 @@ def _resumed(
 
 
 def _copies(
-    reuse: Sequence[Artifact], name: str, schema: pa.Schema, wanted: frozenset[str], *, log: Callable[[str], None]
+    reuse: Sequence[Artifact],
+    names: tuple[str, str],
+    schema: pa.Schema,
+    wanted: frozenset[str],
+    *,
+    log: Callable[[str], None],
 ) -> dict[str, Entry]:
     """Units whose good rows lie in other artifacts, the first of them winning."""
     found: dict[str, Entry] = {}
     for artifact in reuse:
         missing = wanted - found.keys()
+        name = names[0] if artifact.has(f"{names[0]}.parquet") else names[1]
         file = reusable_file(artifact, name, schema, wanted=missing, log=log) if missing else None
         if file is not None:
             found |= {key: Entry(file, record) for key, record in file.records.items()}

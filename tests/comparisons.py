@@ -28,6 +28,7 @@ def compared(names: Sequence[str], *, images: int = 12, truth: bool = True, trai
         classes=gallery.classes,
         parts=[*parts, Part(title="choice (S2)", masks=choices)],
         same=(),
+        reviewed=(),
         lacking=(),
         knobs=[KnobRow(name="mask_choices.sigma", values=tuple(map(str, range(len(names)))))],
         published=Beside(why_not="Rendered."),

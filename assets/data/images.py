@@ -51,7 +51,12 @@ class ImageTask(Generic[T]):
 
 
 def per_image(
-    work: Work, table: Table[R], tasks: Sequence[ImageTask[T]], compute: Callable[[T, Pixels], Iterable[R]]
+    work: Work,
+    table: Table[R],
+    tasks: Sequence[ImageTask[T]],
+    compute: Callable[[T, Pixels], Iterable[R]],
+    *,
+    earlier: str = "",
 ) -> Tally:
     """Fill a table image by image; resumes after a kill, copies rows of equal keys, quarantines what is refused.
 
@@ -61,6 +66,7 @@ def per_image(
         tasks: their keys differ.
         compute: (payload, pixels) -> rows, maybe none. A `Refused` that it raises quarantines the task with its reason;
             anything else ends the stage.
+        earlier: see `storage.rows.fill_table`.
 
     Returns:
         How the tasks came about.
@@ -71,7 +77,7 @@ def per_image(
         rows = list(compute(payload, pixels))
         return [lambda: rows]
 
-    return per_batch(work, table, tasks, found, size=1)
+    return per_batch(work, table, tasks, found, size=1, earlier=earlier)
 
 
 def per_batch(
@@ -81,6 +87,7 @@ def per_batch(
     compute: Callable[[Sequence[tuple[T, Pixels]]], Sequence[Found[R]]],
     *,
     size: int,
+    earlier: str = "",
 ) -> Tally:
     """The same with some images at once, while the next ones are read and the rows of the last ones are made.
 
@@ -92,6 +99,7 @@ def per_batch(
             its own while the next batch is computed. Both may raise `Refused`; tasks that are refused together are
             asked for one by one.
         size: tasks of a batch, in their order; halved where the device's memory does not hold them.
+        earlier: as above.
     """
     if size > 1:
         from resources.models.batches import Batches  # brings torch, which stages that only read do without
@@ -128,6 +136,7 @@ def per_batch(
         schema=table.schema,
         shard=work.runtime.shard,
         reuse=work.reuse,
+        earlier=earlier,
         log=work.log,
     )
 

@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, group_name, raw_of
+from assets.framework.stage import StageInstance, fingerprint, group_name, raw_of, related_recipes
 from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
@@ -130,7 +130,8 @@ def run_stage(
         if slot.complete:
             log(f"{instance.stage.name}: found an equal artifact ({artifact_fingerprint}); nothing to compute")
         else:
-            reuse = [] if runtime.force else store.siblings(instance.stage.name, instance.own_recipe)
+            kin = () if runtime.force else related_recipes(instance)
+            reuse = [one for own in kin for one in store.siblings(instance.stage.name, own)]
             with store.reading(reuse):
                 work = Work(
                     instance=instance,

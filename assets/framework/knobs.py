@@ -39,6 +39,10 @@ class Knobs(Settings):
         """Knobs that the settings of others leave without effect; no recipe has them."""
         return ()
 
+    def relatives(self) -> tuple["Knobs", ...]:
+        """Other settings under which units of equal keys have the same rows, which may be copied."""
+        return ()
+
     def recipe(self) -> dict[str, Any]:
         """What a recipe digests: every other knob, as JSON."""
         younger = {name for kind in type(self).__mro__ for name in getattr(kind, "later", ())}

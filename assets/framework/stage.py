@@ -130,6 +130,12 @@ def own_recipe(stage: Stage, knobs: Knobs, models: Mapping[str, str]) -> str:
     return digest({"stage": stage.name, "version": stage.version, "knobs": knobs.recipe(), "models": dict(models)})
 
 
+def related_recipes(instance: StageInstance) -> tuple[str, ...]:
+    """Own recipes of artifacts whose rows may be copied: the instance's own first."""
+    others = (own_recipe(instance.stage, knobs, instance.models) for knobs in instance.knobs.relatives())
+    return (instance.own_recipe, *others)
+
+
 def fingerprint(instance: StageInstance, inputs: Mapping[str, str], *, raw: str | None = None) -> str:
     """Digest of the stage's own recipe and the fingerprints of the artifacts (or raw data) it reads."""
     division = {"splits": list(instance.source.splits), **instance.source.unusual}

@@ -1,6 +1,6 @@
 """How sure the choices of a page are: the least sure ones first, and what the threshold of absent objects does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
 from assets.data.tables import Referent
@@ -61,6 +61,17 @@ def absence(mask_choices: Artifact) -> str:
     return (
         f"What scores below {float(metrics[THRESHOLD]):.2f} is absent and gets no mask: {n_acc:.1f} % of sentences of "
         f"other images (N-acc), and {lost:.1f} % of an image's own, which are lost."
+    )
+
+
+def reviewed(choices: Collection[ChoiceRow]) -> str:
+    """A sentence on the choices that persons made; empty where there are none."""
+    count = sum(choice.by_person for choice in choices)
+    if not count:
+        return ""
+    return (
+        f"Supervised: {count} of {len(choices)} referents have a mask that a person chose or refused among the "
+        "candidates (reviews); what follows from the choices is weakly supervised but for these."
     )
 
 

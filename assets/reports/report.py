@@ -9,7 +9,7 @@ from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, scored_referents
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from assets.reports.certainty import absence, is_calibration, least_sure, least_sure_first, told
+from assets.reports.certainty import absence, is_calibration, least_sure, least_sure_first, reviewed, told
 from assets.reports.figures import PanelFigure, figures_of, masked, spread
 from assets.reports.html import PageTable, page_table, write_page
 from assets.reports.knobs import ReportKnobs
@@ -52,6 +52,7 @@ def report(work: Work) -> Outcome:
         "reasons": _choice_reasons(work),
         "least_sure": least_sure(scored_referents(work), choices),
         "absence": absence(work.input(MASK_CHOICES)),
+        "reviewed": reviewed(choices.values()),
         "losses": {model.method: loss_plot(work.input(model.trained)) for model in models},
         "gallery": gallery,
         "matching": _matching(work),

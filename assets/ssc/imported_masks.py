@@ -13,24 +13,39 @@ from assets.data.images import Mask
 from assets.data.tables import ImageRow, Referent
 from assets.framework.stage import StageInstance
 from assets.framework.work import Work
-from assets.ssc.knobs import TeacherKnobs
+from assets.ssc.knobs import ChoiceKnobs, TeacherKnobs
 from ops.refusal import Refused
+from resources.reviews import read_reviews
 from resources.teachers.imports import Import, imported
 from resources.teachers.records import TeacherMask
+from storage.digest import digest
 
 Given = Mapping[int, TeacherMask]
 """Sentence -> what the teacher gives it."""
 
 
 def import_fingerprint(instance: StageInstance) -> str | None:
-    """Of the import that a stage's knobs name; None where they name none.
+    """Of the import that a stage's knobs name, and of persons' decisions where they ask for these; None for neither.
 
     Raises:
-        Refused: it is not there.
+        Refused: it is not there, or the decisions can not be read.
     """
+    knobs = instance.knobs
+    reviewed = isinstance(knobs, ChoiceKnobs) and knobs.reviews
+    reviews = read_reviews(instance.dataset).fingerprint if reviewed else None
+    return fingerprint_of(teacher_fingerprint(instance), reviews)
+
+
+def teacher_fingerprint(instance: StageInstance) -> str | None:
+    """Of the import that a stage's knobs name; None where they name none; raises as `import_fingerprint`."""
     knobs = instance.knobs
     asked = isinstance(knobs, TeacherKnobs) and knobs.imports
     return imported(instance.dataset, knobs.teacher).fingerprint if asked else None  # type: ignore[attr-defined]
+
+
+def fingerprint_of(teacher: str | None, reviews: str | None) -> str | None:
+    """Of both; that of the teacher alone where no decisions are asked for."""
+    return teacher if reviews is None else digest([teacher, reviews])
 
 
 def teacher_masks(work: Work) -> tuple[Import, list[TeacherMask]]:
@@ -43,7 +58,8 @@ def teacher_masks(work: Work) -> tuple[Import, list[TeacherMask]]:
 
     knobs = work.knobs_as(TeacherKnobs)
     found = imported(work.instance.dataset, knobs.teacher)
-    if found.fingerprint != work.raw:
+    reviewed = isinstance(knobs, ChoiceKnobs) and knobs.reviews  # whose readers compare both
+    if not reviewed and found.fingerprint != work.raw:
         raise Refused(f"{knobs.teacher} was imported anew while this stage began: start a new run, which reads it")
     return found, kept_masks(found)
 

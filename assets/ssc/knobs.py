@@ -140,7 +140,10 @@ class CandidateKnobs(TeacherKnobs):
 class ChoiceKnobs(TeacherKnobs):
     """Choice S2 among the candidates (S+S+C Eq. 1, spec 3)."""
 
-    later = ("absent", "plural", "plural_margin", "precision", "least_iou", "places", "consensus", "responses")
+    later = (
+        *("absent", "plural", "plural_margin", "precision", "least_iou", "places"),
+        *("consensus", "responses", "reviews"),
+    )
 
     rule: Literal["clip", "global_local", "random", "first", "imported"] = "clip"
     """`global_local` is GL-CLIP's choice: the candidate in its image and cut out, the expression and its head noun.
@@ -190,11 +193,20 @@ class ChoiceKnobs(TeacherKnobs):
     """`device` computes passes of the networks in bfloat16 where the device is faster in it."""
     least_iou: Share = 0.5
     """For the rule `imported`: a candidate that no mask of the teacher overlaps so far is not taken."""
+    reviews: bool = False
+    """`on`: what persons decided with `wordmask review` goes before the rule. Such masks are supervision, and their
+    rows say so (reason "reviewed")."""
+
+    _of_teacher: ClassVar[tuple[str, ...]] = ("rule", "teacher", "least_iou", "reviews")
 
     @property
     def imports(self) -> bool:
         """Whether a teacher chooses."""
         return self.rule == "imported"
+
+    def relatives(self) -> tuple[Knobs, ...]:
+        """Where decisions count, the rule's own choices may stand in an artifact without them."""
+        return (self.model_copy(update={"reviews": False}),) if self.reviews else ()
 
     @model_validator(mode="after")
     def _need_scores(self) -> Self:
@@ -222,7 +234,7 @@ class ChoiceKnobs(TeacherKnobs):
     def unread(self) -> tuple[str, ...]:
         """Knobs of GL-CLIP, plurals, places and a teacher where they do nothing; all others where one chooses."""
         if self.imports:
-            return tuple(name for name in type(self).model_fields if name not in ("rule", "teacher", "least_iou"))
+            return tuple(name for name in type(self).model_fields if name not in self._of_teacher)
         read = {
             "teacher": False,
             "least_iou": False,

@@ -25,11 +25,11 @@ from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.offers import Decide, Offered, offered
 from assets.ssc.place_terms import NO_PLACES, PlaceTerms, open_place_terms
 from assets.ssc.response_terms import NO_RESPONSES, ResponseTerms, response_terms
+from assets.ssc.reviewed_choices import rule_table, with_reviews
 from assets.ssc.scoring import Needs, Scoring, only_choice
 from assets.ssc.stages import CANDIDATE_MASKS, PROJECTED_CLASSES
 from assets.ssc.tables import (
     CHOICES,
-    SEVERAL,
     CandidateRow,
     ChoiceRow,
     QueryRow,
@@ -80,11 +80,11 @@ def mask_choices(work: Work) -> Outcome:
     if absence is not None:
         decide = with_threshold(decide, absence.found.threshold)
     tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs, maps)) for offer in offers]
-    tally = fill(work, SEVERAL if knobs.plural == "all" else CHOICES, tasks, decide)
+    tallies = with_reviews(work, fill(work, rule_table(knobs), tasks, decide))
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(
-        tallies={"choices": tally, **({"absence": absence.tally} if absence else {})},
+        tallies={**tallies, **({"absence": absence.tally} if absence else {})},
         metrics={**reasons, **(absence.metrics() if absence else {})},
         preview=referent_preview(work, rows),
     )
@@ -93,8 +93,8 @@ def mask_choices(work: Work) -> Outcome:
 def fill(work: Work, table: Table[ChoiceRow], tasks: Sequence[ImageTask[Offered]], decide: Decide) -> Tally:
     """The table of choices; several images share a pass where the CLIP is a published one."""
     if isinstance(decide, ChoiceByScore):
-        return per_batch(work, table, tasks, decide.several, size=decide.scorer.at_once)
-    return per_image(work, table, tasks, decide)
+        return per_batch(work, table, tasks, decide.several, size=decide.scorer.at_once, earlier=CHOICES.name)
+    return per_image(work, table, tasks, decide, earlier=CHOICES.name)
 
 
 def decider(

@@ -68,7 +68,8 @@ MASK_CHOICES = Stage(
     kinds=COMPUTED,
     description="S2: for each referent the candidate that CLIP finds most similar to its expressions under reverse "
     "blur (Eq. 1, S+S+C spec 3). Or as GL-CLIP finds it, by the candidate in its image and cut out "
-    "(S+S+C spec 3.6). Or the candidate that a teacher's imported masks overlap most.",
+    "(S+S+C spec 3.6). Or the candidate that a teacher's imported masks overlap most. With `reviews: on`"
+    " persons' decisions go before the rule; their rows are supervised, and say so.",
 )
 CHOICE_SCORES = Stage(
     name="choice_scores",

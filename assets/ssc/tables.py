@@ -11,6 +11,19 @@ from ops.ssc.captions import canonical_name
 from ops.ssc.mask_selection import confidence_of, margin_of
 from storage.artifact import Artifact
 
+REVIEWED = "reviewed"
+"""Reason of a choice that is a person's."""
+
+
+def reviewed_as(verdict: str) -> str:
+    """The same where a person says that it is none of the candidates, or not in the image."""
+    return f"{REVIEWED}: {verdict}"
+
+
+def is_by_person(reason: str) -> bool:
+    """Whether a reason of a choice says that a person made it."""
+    return reason == REVIEWED or reason.startswith(f"{REVIEWED}: ")
+
 
 @dataclass(frozen=True, kw_only=True)
 class NounRow:
@@ -118,14 +131,19 @@ class ChoiceRow(WithOptionalMask):
         return self.chosen if len(self.taken) < 2 else "+".join(map(str, self.taken))
 
     @property
+    def by_person(self) -> bool:
+        """Whether a person chose, and no rule: such a mask is supervision."""
+        return is_by_person(self.reason)
+
+    @property
     def confidence(self) -> float | None:
-        """See `ops.ssc.mask_selection.confidence_of`."""
-        return confidence_of(self._scored, self.taken)
+        """See `ops.ssc.mask_selection.confidence_of`; None where a person chose."""
+        return None if self.by_person else confidence_of(self._scored, self.taken)
 
     @property
     def margin(self) -> float | None:
-        """See `ops.ssc.mask_selection.margin_of`."""
-        return margin_of(self._scored, self.taken)
+        """See `ops.ssc.mask_selection.margin_of`; None where a person chose."""
+        return None if self.by_person else margin_of(self._scored, self.taken)
 
     @property
     def _scored(self) -> dict[int, float]:
@@ -201,9 +219,12 @@ CANDIDATES = Table("candidates", CandidateRow)
 REWORDED = Table("reworded", RewordedRow)
 GROUNDED = Table("masks", GroundedRow)
 CHOICES = Table("choices", ChoiceRow)
+RULE_CHOICES = Table("rule_choices", ChoiceRow)
+"""What the rule alone chooses; the table is there where persons' decisions count."""
 TEACHER_CHOICES = Table("teacher", TeacherChoiceRow)
 SEVERAL: Table[ChoiceRow] = Table("choices", SeveralRow)
 """The same table under `plural: all`: its readers may also read it as `CHOICES`."""
+RULE_SEVERAL: Table[ChoiceRow] = Table(RULE_CHOICES.name, SeveralRow)
 ABSENCE = Table("absence", AbsenceRow)
 MATCHES = Table("matches", MatchRow)
 MATCHED_LABELS = Table("labels", MatchedLabelRow)
@@ -236,8 +257,18 @@ def of_classes(candidates: Iterable[CandidateRow], classes: Iterable[str]) -> li
 
 def read_choices(mask_choices: Artifact) -> list[ChoiceRow]:
     """Every choice; a `SeveralRow` where expressions may mean several candidates."""
-    several = "together" in mask_choices.schema(CHOICES.name).names
-    return (SEVERAL if several else CHOICES).read(mask_choices)
+    return (SEVERAL if _several(mask_choices) else CHOICES).read(mask_choices)
+
+
+def read_rule_choices(mask_choices: Artifact) -> list[ChoiceRow]:
+    """What the rule chose, whatever persons decided."""
+    if not mask_choices.has(f"{RULE_CHOICES.name}.parquet"):
+        return read_choices(mask_choices)
+    return (RULE_SEVERAL if _several(mask_choices) else RULE_CHOICES).read(mask_choices)
+
+
+def _several(mask_choices: Artifact) -> bool:
+    return "together" in mask_choices.schema(CHOICES.name).names
 
 
 def choices_of(mask_choices: Artifact) -> dict[int, ChoiceRow]:

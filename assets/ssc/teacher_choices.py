@@ -19,6 +19,7 @@ from assets.reports.previews import referent_preview
 from assets.ssc.imported_masks import ByExpression, key_of, require_size, teacher_masks
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.offers import Offered
+from assets.ssc.reviewed_choices import rule_table, with_reviews
 from assets.ssc.tables import CHOICES, TEACHER_CHOICES, ChoiceRow, TeacherChoiceRow
 from ops.refusal import Refused
 from ops.ssc.mask_selection import Choice, teacher_choice
@@ -34,11 +35,13 @@ def choices_of_teacher(work: Work, offers: Sequence[Offered], row: MakeRow) -> O
     """One choice for each referent, and beside it what the teacher says of it."""
     decide = ChoiceOfTeacher(masks=masks_of_choices(work), least_iou=work.knobs_as(ChoiceKnobs).least_iou, row=row)
     tasks = [ImageTask(image=offer.image, payload=offer, key=decide.key(offer)) for offer in offers]
-    tally = per_image(work, CHOICES, tasks, decide)
+    rule = rule_table(work.knobs_as(ChoiceKnobs))
+    tally = per_image(work, rule, tasks, decide, earlier=CHOICES.name)
+    TEACHER_CHOICES.write(work.slot, decide.told(offers, rule.read_slot(work.slot)))
+    tallies = with_reviews(work, tally)
     rows = CHOICES.read_slot(work.slot)
-    TEACHER_CHOICES.write(work.slot, decide.told(offers, rows))
     return Outcome(
-        tallies={"choices": tally},
+        tallies=tallies,
         metrics={**Counter(row.reason for row in rows), "masks whose expression is gone": decide.masks.gone},
         preview=referent_preview(work, rows),
     )

@@ -156,6 +156,7 @@ def _told(compared: Compared) -> Iterator[RenderableType]:
     yield _pair_table(compared.measured.pairs, comparison.splits)
     yield _knob_table(comparison.knobs, comparison.experiments)
     yield from comparison.lacking
+    yield from comparison.reviewed
     yield from filter(None, [comparison.published.why_not])
     if comparison.published.rows:
         yield f"{len(comparison.published.systems)} published systems stand beside them on the page."

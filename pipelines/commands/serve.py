@@ -50,7 +50,7 @@ def serve(
         limits = RequestLimits(bytes=int(megabytes * 1e6), pixels=pixels)
         app = build_app(answering, limits=limits, wait_seconds=batch_milliseconds / 1000)
         console.print(f"{answering.title}{f'; {answering.note}' if answering.note else ''}")
-        console.print(f"answers at http://{_shown(listener)} (the API: /api); Ctrl+C ends it", soft_wrap=True)
+        console.print(f"answers at http://{shown(listener)} (the API: /api); Ctrl+C ends it", soft_wrap=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
         with suppress(KeyboardInterrupt):  # uvicorn raises it again once all is closed
             uvicorn.Server(config).run(sockets=[listener])
@@ -75,6 +75,7 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _shown(listener: socket.socket) -> str:
+def shown(listener: socket.socket) -> str:
+    """Host and port of a socket, as an address has them."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

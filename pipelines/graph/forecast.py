@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from assets.data.stages import REFERENCES
-from assets.framework.stage import AssetPath, StageInstance, fingerprint
+from assets.framework.stage import AssetPath, StageInstance, fingerprint, related_recipes
 from pipelines.graph.state import raw_data_now, stored
 from storage.artifact import Artifact, Store, StoreError
 from storage.manifest import Manifest
@@ -161,7 +161,7 @@ class History:
         return next((past.units for past in runs if past.dataset == dataset), 0)
 
     def _copied(self, instance: StageInstance, runs: Iterable[Past], units: int) -> int:
-        own = (past for past in runs if past.manifest.recipe.get("own") == instance.own_recipe and past.copies)
+        own = (past for past in runs if past.manifest.recipe.get("own") in related_recipes(instance) and past.copies)
         return next((min(units, past.units) for past in own if past.dataset == instance.dataset), 0)
 
 

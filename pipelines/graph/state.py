@@ -14,7 +14,7 @@ State = Literal["ready", "stale", "missing"]
 CHANGED = "raw data changed"
 GONE = "raw data is gone"
 UNREADABLE = "raw data cannot be read"
-IMPORTED_ANEW = "made from earlier inputs or an earlier import"
+IMPORTED_ANEW = "made from earlier inputs, or an earlier import or review"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from assets.reports.gallery.reading import (
     title_of,
     truth_and_categories,
 )
+from assets.ssc.stages import MASK_CHOICES
 from assets.stages import SEGMENTERS
 from ops.refusal import Refused
 
@@ -73,6 +74,8 @@ class Comparison:
     """Sentences on masks that all experiments share."""
     lacking: tuple[str, ...]
     """Sentences on what is not finished."""
+    reviewed: tuple[str, ...]
+    """Sentences on the experiments in which persons chose masks."""
     knobs: Sequence[KnobRow]
     published: Beside
 
@@ -112,6 +115,7 @@ def read_comparison(planned: Planned, finished: Finished) -> Comparison:
         parts=parts,
         same=same,
         lacking=lacking,
+        reviewed=tuple(reviews_in(masks)),
         knobs=knob_rows(planned),
         published=published_beside(
             instance.source,
@@ -157,6 +161,15 @@ def parts_of(masks: Mapping[str, Mapping[str, Method]]) -> tuple[list[Part], tup
         else:
             parts.append(Part(title=title_of(stage), masks=found, absent=_absent(masks, found)))
     return parts, tuple(same)
+
+
+def reviews_in(masks: Mapping[str, Mapping[str, Method]]) -> Iterator[str]:
+    """A sentence for each experiment with masks that persons chose: its numbers are no weakly supervised ones."""
+    for name, stages in masks.items():
+        choices = stages[MASK_CHOICES.name].choices.values() if MASK_CHOICES.name in stages else ()
+        count = sum(choice.by_person for choice in choices)
+        if count:
+            yield f"{name} is supervised in part: persons decided on {count} of {len(choices)} referents (reviews)."
 
 
 def _absent(masks: Mapping[str, object], found: Mapping[str, object]) -> tuple[str, ...]:

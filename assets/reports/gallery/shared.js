@@ -47,7 +47,7 @@ function raster(text, height, width, h, w) {  // the mask at (h, w): the pixel b
   }
   return pixels;
 }
-function paint(canvas, layers) {  // layers: [pixels, colour]; outlines are opaque
+function paint(canvas, layers, inside = 110) {  // layers: [pixels, colour]; outlines are opaque
   const { width: w, height: h } = canvas, context = canvas.getContext("2d"), image = context.createImageData(w, h);
   for (const [pixels, colour] of layers)
     for (let y = 0, at = 0; y < h; y++)
@@ -57,7 +57,7 @@ function paint(canvas, layers) {  // layers: [pixels, colour]; outlines are opaq
           || !pixels[at + w];
         if (!rim && image.data[4 * at + 3] === 255) continue;
         image.data.set(colour, 4 * at);
-        image.data[4 * at + 3] = rim ? 255 : 110;
+        image.data[4 * at + 3] = rim ? 255 : inside;
       }
   context.putImageData(image, 0, 0);
 }

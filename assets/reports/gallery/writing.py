@@ -187,9 +187,9 @@ def _draw(out: Outputs, lacking: Mapping[str, ImageRow], read: Callable[[ImageRo
     return lost
 
 
-def thumbnail(pixels: Pixels) -> bytes:
-    """A JPEG without anything of the file that the pixels came from."""
+def thumbnail(pixels: Pixels, *, side: int = SIDE) -> bytes:
+    """A JPEG without anything of the file that the pixels came from; `side` pixels long at most."""
     picture, buffer = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     picture.save(buffer, "JPEG", quality=QUALITY, optimize=True)
     return buffer.getvalue()

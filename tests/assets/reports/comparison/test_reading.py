@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from assets.reports.comparison.reading import FINAL, Part, final_stage, parts_of
+from assets.reports.comparison.reading import FINAL, Part, final_stage, parts_of, reviews_in
 from tests.galleries import simulated
 
 CHOICE, MODEL = simulated(1, predictions=1).methods
@@ -62,3 +62,13 @@ def test_a_part_says_whose_masks_it_has() -> None:
 def test_experiments_with_one_result_are_compared_all_the_same() -> None:
     parts, same = told({"base": {"mask_choices": CHOICE}, "twin": {"mask_choices": CHOICE}})
     assert (parts, same) == ({"choice (S2)": ("base", "twin")}, ())
+
+
+def test_it_is_said_in_whose_masks_persons_had_a_hand() -> None:
+    choices = dict(CHOICE.choices)
+    ref_id = next(iter(choices))
+    taught = replace(CHOICE, choices={**choices, ref_id: replace(choices[ref_id], reason="reviewed")})
+    masks = {"base": {"mask_choices": CHOICE}, "taught": {"mask_choices": taught}, "tris": {"tris_predictions": MODEL}}
+    assert list(reviews_in(masks)) == [
+        f"taught is supervised in part: persons decided on 1 of {len(choices)} referents (reviews)."
+    ]
