@@ -52,10 +52,10 @@ def _summary(values: Mapping[str, float]) -> bytes:
 
 def _record(content: bytes) -> bytes:
     length = struct.pack("<Q", len(content))
-    return length + _checksum(length) + content + _checksum(content)
+    return length + checksum(length) + content + checksum(content)
 
 
-def _checksum(content: bytes) -> bytes:
+def checksum(content: bytes) -> bytes:
     """CRC-32C, masked: rotated right by 15 bits and moved, since records may hold checksums themselves."""
     crc = 0xFFFFFFFF
     for byte in content:

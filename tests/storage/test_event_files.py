@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.event_files import EventFile, _checksum
+from storage.event_files import EventFile, checksum
 
 READ = """
 import json, sys
@@ -17,11 +17,11 @@ print(json.dumps({tag: [(one.step, one.value) for one in found.Scalars(tag)] for
 """
 
 
-def test_the_checksum_is_that_of_the_format() -> None:
+def test_thechecksum_is_that_of_the_format() -> None:
     """Of "123456789" CRC-32C is 0xE3069283 (RFC 3720); masked as the format says."""
     crc = 0xE3069283
     masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-    assert int.from_bytes(_checksum(b"123456789"), "little") == masked
+    assert int.from_bytes(checksum(b"123456789"), "little") == masked
 
 
 def test_tensorboard_reads_every_value_and_a_new_file_replaces_the_earlier_one(tmp_path: Path) -> None:
