@@ -75,8 +75,8 @@ def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> 
     backbone = FrozenResNet(EMBEDDED)
     if start:
         backbone.load_state_dict(load_embedded(start)[0])
-    heads = nn.ModuleList(Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT)
-    everything = nn.ModuleList([learning(backbone, on=True), heads])
+    heads = [Heads(EMBEDDED.width * 4 * 2 ** (number - 1), labels) for number in TAUGHT]
+    everything = nn.ModuleList([learning(backbone, on=True), nn.ModuleList(heads)])
     optimiser = torch.optim.AdamW(everything.parameters(), lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
 
     def loss(rng: np.random.Generator) -> Tensor:

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ops.training.dataset import ImageSamples
 from ops.training.plan import Plan
-from ops.training.sampler import ImageSamples, Step
+from ops.training.sampler import Step
 from ops.training.train_state import History
 from ops.training.trainer import Trainer
 from resources.embedded.cards import CARD, EMBEDDED_FOLDER, read_card, training_command

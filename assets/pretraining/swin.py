@@ -164,8 +164,8 @@ def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> 
     backbone = Swin(config)
     if start:
         backbone.load_state_dict(load_embedded(start)[0])
-    heads = nn.ModuleList(Heads(width, labels) for width in config.widths[1:])
-    everything = nn.ModuleList([backbone, heads])
+    heads = [Heads(width, labels) for width in config.widths[1:]]
+    everything = nn.ModuleList([backbone, nn.ModuleList(heads)])
     optimiser = torch.optim.AdamW(everything.parameters(), lr=2.5e-3, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
 
     def loss(rng: np.random.Generator) -> Tensor:

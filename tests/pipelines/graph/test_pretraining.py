@@ -19,7 +19,9 @@ def test_a_model_is_made_and_its_scores_stand_beside_those_of_the_one_that_ships
     result = make("segmenter", steps=1, scenes=10)
     assert result.success
     event = result.asset_materializations_for_node("pretraining__segmenter")[0]
-    scores = {row.data["score"]: row.data for row in event.metadata["scores"].value.records}
+    table = event.metadata["scores"]
+    assert isinstance(table, dg.TableMetadataValue)
+    scores = {row.data["score"]: row.data for row in table.records}
     card = read_card(home / "pretraining/segmenter")
     assert scores["miou"]["this"] == card["scores"]["miou"]
     assert scores["miou"]["shipped"] == read_card(EMBEDDED_FOLDER / "segmenter")["scores"]["miou"]
