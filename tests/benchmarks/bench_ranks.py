@@ -66,7 +66,8 @@ def in_processes(steps: int, count: int) -> float:
             )
             for rank in range(count)
         ]
-        return float([process.communicate()[0] for process in started][0])
+        said = [process.communicate()[0] for process in started]
+        return float(said[0])
 
 
 def rank_of(steps: int, rank: int, count: int, folder: str) -> None:
@@ -74,8 +75,8 @@ def rank_of(steps: int, rank: int, count: int, folder: str) -> None:
     torch.set_num_threads(2 // count)
     group = ALONE
     if count > 1:
-        store = distributed.FileStore(str(Path(folder) / "store"), count)
-        distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+        met = (Path(folder) / "met").as_uri()
+        distributed.init_process_group("gloo", init_method=met, rank=rank, world_size=count)
         group = ProcessGroup(rank=rank, size=count)
     speed = trained(steps, group)
     sys.stdout.write(f"{speed}\n")
