@@ -11,7 +11,16 @@ import pytest
 from tests.paths import ROOT
 
 FLOORS = {"pipelines": 4, "assets": 3, "resources": 2, "ops": 1, "storage": 1}
-TOP_LEVEL = {"pyproject.toml", "README.md", "RESULTS.md", "LICENSE", "NOTICE", "Makefile", "requirements.lock"}
+TOP_LEVEL = {
+    "pyproject.toml",
+    "README.md",
+    "RESULTS.md",
+    "RESULTS.csv",
+    "LICENSE",
+    "NOTICE",
+    "Makefile",
+    "requirements.lock",
+}
 TOP_LEVEL |= {"CHANGELOG.md", "docs", "workspace.yaml", "tests", *FLOORS}
 MODULES = {path: ast.parse(path.read_text()) for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))}
 

@@ -51,6 +51,7 @@ def hostile_parts() -> dict[str, Any]:
         "evaluate": (HOSTILE,),
         "embedded": True,
         "origins": [Origin(stages=(HOSTILE,), line=HOSTILE)],
+        "reviewed": HOSTILE,
         "taught": [HOSTILE],
         "epochs": [HOSTILE],
         "epoch": HOSTILE,
