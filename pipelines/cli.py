@@ -91,10 +91,8 @@ Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run o
 @app.command()
 def demo() -> None:
     """Run the main job on the embedded world and print its table."""
-    from resources.runtime import processes_of_small_trainings
-
     started = time.monotonic()
-    _run("toyref", "base", processes=processes_of_small_trainings())
+    _run("toyref", "base")
     _print_report("toyref", "base")
     console.print(f"\nTook {time.monotonic() - started:.0f} s. Everything is kept in {home()}.")
     console.print("Open the pages with `make ui` (or `wordmask ui`), then http://127.0.0.1:3000")

@@ -3,7 +3,6 @@
 What a stage resolved on this machine stands in its artifact's manifest, with the versions of the libraries.
 """
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -104,16 +103,6 @@ class Runtime(BaseModel):
         if self.torch_device().startswith("mps"):
             return False
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def processes_of_small_trainings() -> int:
-    """Two where there are two cores and no GPU.
-
-    Small models learn faster in two processes of a thread each than in one of two threads.
-    """
-    import torch
-
-    return 1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1)
 
 
 def machine_of(runtime: Runtime) -> dict[str, Any]:

@@ -10,29 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from resources.dagster_resources import RuntimeResource
-from resources.runtime import (
-    LIBRARIES,
-    Runtime,
-    library_versions,
-    machine_line,
-    machine_of,
-    processes_of_small_trainings,
-)
+from resources.runtime import LIBRARIES, Runtime, library_versions, machine_line, machine_of
 from storage.manifest import Manifest
 from tests.paths import ROOT
 
 
 def manifest(**fields: Any) -> Manifest:
     return Manifest(stage="s", fingerprint="f", recipe={}, created="now", checksums={}, **fields)
-
-
-@pytest.mark.parametrize(("gpu", "cores", "processes"), [(False, 8, 2), (False, 1, 1), (False, None, 1), (True, 8, 1)])
-def test_small_trainings_share_the_cores_of_a_machine_without_gpu(
-    monkeypatch: pytest.MonkeyPatch, gpu: bool, cores: int | None, processes: int
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
-    assert processes_of_small_trainings() == processes
 
 
 def test_the_launchpad_offers_the_fields_and_defaults_of_the_plain_settings() -> None:
