@@ -332,18 +332,20 @@ def results(
     table: Annotated[
         list[str], typer.Option(help="1-5: S+S+C; 11-16: MERES; 21, 23-29: TRIS; ours, ours_choice.")
     ] = list("12345"),  # noqa: B006  read only
+    figures: Annotated[Path, typer.Option(help="CSV of the figures by themselves.")] = Path("docs/results.csv"),
     share: Annotated[str, typer.Option(help="Which part of the runs is made here, such as 2/3.")] = "1/1",
     show: Annotated[bool, typer.Option(help="Run nothing; write what is finished.")] = False,
 ) -> None:
     """Run what the paper's tables need on the embedded worlds, seed by seed, and write them with means and spreads.
 
     Their sections of the file are written anew after every run, and what is finished is not run again. The figures by
-    themselves stand in a CSV beside it: carry it to another machine, and the page is filled there as well.
+    themselves stand in a CSV: carry it to another machine, and the page is filled there as well.
     """
     from pipelines.commands.results import share_of, write_results
 
     with clear_errors():
-        failed = write_results(out, [one.value for one in style], range(seeds), table, share=share_of(share), show=show)
+        styles, part = [one.value for one in style], share_of(share)
+        failed = write_results(out, styles, range(seeds), table, figures=figures, share=part, show=show)
     console.print(f"wrote {out}")
     for command in failed:
         say("failed:", command, "red")

@@ -15,7 +15,6 @@ TOP_LEVEL = {
     "pyproject.toml",
     "README.md",
     "RESULTS.md",
-    "RESULTS.csv",
     "LICENSE",
     "NOTICE",
     "Makefile",

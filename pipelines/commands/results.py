@@ -53,16 +53,18 @@ def write_results(
     seeds: Sequence[int],
     names: Sequence[str],
     *,
+    figures: Path | None = None,
     share: Share = WHOLE,
     show: bool = False,
 ) -> list[str]:
     """Run what the tables of these numbers or names read, and write their sections of a file anew after every run.
 
     Args:
-        out: Markdown file; its other sections stay. Beside it lies a CSV of the figures by themselves.
+        out: Markdown file; its other sections stay.
         styles: of expressions.
         seeds: numbers of worlds, and of trainings on them.
         names: numbers of tables, or their own names.
+        figures: CSV of the figures by themselves; None: beside `out`.
         share: which part of the runs this machine makes.
         show: run nothing; write what is finished.
 
@@ -81,7 +83,7 @@ def write_results(
         raise Refused(f"{out} is no page of results and would be lost; name another file with --out")
 
     def write() -> None:
-        known = ResultCells.read(out.with_suffix(".csv"))
+        known = ResultCells.read(figures or out.with_suffix(".csv"))
         out.write_text(markdown(styles, seeds, tables, _written(out), instances=instances, known=known))
         known.write()
 
@@ -204,7 +206,7 @@ def markdown(
         A page with a section for each style and table.
     """
     instances = load_plan() if instances is None else instances
-    known = known or ResultCells(path=Path("RESULTS.csv"))
+    known = known or ResultCells(path=Path("results.csv"))
     sections = dict(re.findall(r"(?ms)^## ([^:\n]+)(.*?)(?=^## |\Z)", earlier))
     for style in styles:
         worlds = [world(style, seed) for seed in seeds]
