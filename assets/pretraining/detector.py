@@ -100,7 +100,7 @@ def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> 
     log(f"{sum(p.numel() for p in model.parameters())} parameters; {budget.scenes} scenes rendered")
     tap = Tap(model)
     optimiser = torch.optim.AdamW(parameter_groups(model), lr=LEARNING_RATE)
-    optimiser.register_step_post_hook(lambda *_: follow(average, model, done=int(steps_done(optimiser))))
+    optimiser.register_step_post_hook(lambda *_: follow(average, model, done=steps_done(optimiser)))
 
     def loss(rng: np.random.Generator) -> Tensor:
         batch = drawer.draw(rng)
@@ -127,9 +127,9 @@ def train(out: Path, budget: Budget, *, start: Path | None = None, log: Log) -> 
     finish(out, log=log)
 
 
-def steps_done(optimiser: torch.optim.Optimizer) -> float:
+def steps_done(optimiser: torch.optim.Optimizer) -> int:
     """Steps that an optimizer has taken, also before it was loaded."""
-    return float(next(iter(optimiser.state.values()))["step"])
+    return int(next(iter(optimiser.state.values()))["step"])
 
 
 @torch.no_grad()

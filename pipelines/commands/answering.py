@@ -73,13 +73,13 @@ def open_answering(
     trained = {one.trained.name: one for one in SEGMENTERS if one.trained.name in artifacts}
     by = model or next(iter(trained), CHOICE)
     require_stage(by, MODELS)
-    notes = [DRAWN] if _knows_drawings_only(experiment) else []
+    drawn = DRAWN if _knows_drawings_only(experiment) else ""
     if by in trained:
         segment = _open_trained(trained[by], used, artifacts, runtime)
-        return Answering(dataset=dataset, experiment=experiment, by=by, segment=segment, note="; ".join(notes))
+        return Answering(dataset=dataset, experiment=experiment, by=by, segment=segment, note=drawn)
     _require_choice(dataset, wanted, by, used=used, named=model is not None, finished=list(trained))
     choice, note = _open_choice(wanted, artifacts.get(MASK_CHOICES.name), runtime)
-    told = "; ".join(filter(None, [note, *notes]))
+    told = "; ".join(filter(None, [note, drawn]))
     return Answering(dataset=dataset, experiment=experiment, by=CHOICE, segment=choice, note=told)
 
 

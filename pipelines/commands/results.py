@@ -174,7 +174,7 @@ def run_rows(
     failed = []
     wanted = wanted[len(wanted) * (part - 1) // parts : len(wanted) * part // parts]
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
-        if _finished(instances, store, dataset, experiment, stage):
+        if _is_finished(leading_to(stage, in_use(instances, dataset, experiment)), store):
             continue
         say(f"run {number} of {len(wanted)}:", f"{experiment} on {dataset}, until {stage}", "bold")
         if not run_planned(in_use(instances, dataset, experiment), dataset, experiment, until=stage):
@@ -261,7 +261,7 @@ def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str], k
     used = leading_to(row.stage, in_use(instances, dataset, row.experiment))
     if not used:
         return {}
-    if _finished(instances, store, dataset, row.experiment, row.stage) is None:
+    if not _is_finished(used, store):
         return known.of(used[-1], row, measures)
     artifact = store.resolve(used[-1].key)
     part, summary = row.method, summary_of({row.stage: artifact}, measures)
@@ -272,10 +272,9 @@ def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str], k
     return figures
 
 
-def _finished(instances: Plan, store: Store, dataset: str, experiment: str, stage: str) -> StageInstance | None:
-    """A stage of an experiment on a data set, if what it makes is up to date."""
-    used = leading_to(stage, in_use(instances, dataset, experiment))
-    return used[-1] if states_of(used, store)[used[-1].key].state == "ready" else None
+def _is_finished(used: Plan, store: Store) -> bool:
+    """Whether what the last of a run's stages makes is up to date."""
+    return states_of(used, store)[used[-1].key].state == "ready"
 
 
 def _mean_and_spread(cells: Sequence[Sequence[float] | None]) -> str:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -83,7 +82,7 @@ def _result(folder: Path, shipped: Path) -> dg.MaterializeResult[None]:
     """The model's scores beside those of the one that ships."""
     card, theirs = read_card(folder), read_card(shipped)["scores"]
     rows = [
-        dg.TableRecord({"score": name, "this": value, "shipped": _number(theirs, name)})
+        dg.TableRecord({"score": name, "this": value, "shipped": theirs.get(name, "")})
         for name, value in card["scores"].items()
     ]
     columns = [dg.TableColumn(name) for name in ("score", "this", "shipped")]
@@ -96,7 +95,3 @@ def _result(folder: Path, shipped: Path) -> dg.MaterializeResult[None]:
         },
         data_version=dg.DataVersion(card["sha256"]),
     )
-
-
-def _number(scores: Mapping[str, Any], name: str) -> float | str:
-    return scores.get(name, "")
