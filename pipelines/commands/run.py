@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from pipelines.graph.load import leading_to, planned
 from resources.checkpoints import MISSING
 from resources.datasets import open_dataset
@@ -107,7 +106,6 @@ def run_planned(
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    os.environ["DAGSTER_HOME"] = str(instance_folder())
     job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
@@ -116,7 +114,7 @@ def run_planned(
     run_id = str(uuid4())
     with (
         owned() as owner,
-        dg.DagsterInstance.get() as instance,
+        history() as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(_forget, owner)),
     ):
@@ -261,7 +259,7 @@ def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
 def _waits(own: str, blocked: str) -> str:
     pool = blocked.rpartition(f"{BLOCKED} ")[2]
     whom = "another run"
-    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+    with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"
 

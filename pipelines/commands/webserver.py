@@ -5,7 +5,6 @@ python -m pipelines.commands.webserver <port> <process id of the parent>
 
 import sys
 
-import dagster as dg
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -14,6 +13,7 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 
 from pipelines.commands.guard import Guard
+from pipelines.graph.instance import history
 from resources.paths import PROJECT
 from resources.processes import end_with_parent, keep_private
 
@@ -34,7 +34,7 @@ def serve(port: int) -> None:
     """Serve the pages on the loopback address until the process is stopped."""
     target = WorkspaceFileTarget([str(PROJECT / "workspace.yaml")])
     with (
-        dg.DagsterInstance.get() as instance,
+        history() as instance,
         WorkspaceProcessContext(instance, target, version=__version__) as workspace,
     ):
         app = GuardedWebserver(workspace).create_asgi_app()

@@ -1,10 +1,21 @@
 """The folder of Dagster's history: runs, logs and events that stay between commands."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ops.refusal import Refused
 from resources.paths import PROJECT, home
 from storage.files import write_bytes
+from storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+OPENING_SECONDS = 120.0
+"""How long one process may take to open the history, while others wait."""
 
 
 def instance_folder() -> Path:
@@ -22,3 +33,22 @@ def instance_folder() -> Path:
     if not settings.exists() or not settings.read_bytes():
         write_bytes(settings, (PROJECT / "resources" / "dagster.yaml").read_bytes())
     return folder
+
+
+@contextmanager
+def history() -> Iterator["DagsterInstance"]:
+    """Dagster's instance of the home, which child processes find as well.
+
+    Processes that begin together open it one after the other: Dagster breaks its files when two make them at once.
+
+    Raises:
+        Refused: see `instance_folder`.
+    """
+    import dagster as dg  # takes seconds
+
+    folder = instance_folder()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    with exclusive(folder / "opening.lock", timeout=OPENING_SECONDS):
+        instance = dg.DagsterInstance.get()
+    with instance:
+        yield instance
