@@ -23,6 +23,10 @@ KEY = ("toyref", "base", "numbers")
 Files = Mapping[str, bytes]
 FILES: Files = {"a.parquet": b"table" * 1000, "maps/c/0": b"", "maps/c/1": b"array" * 50, "again.bin": b"table" * 1000}
 """With an empty file and one whose bytes are another's."""
+BIG: Files = {"big.bin": bytes(range(256)) * 70_000}
+"""17.9 MB: three parts of an upload."""
+PAGE, REF = "objects/numbers/f1/manifest.json", "refs/default/toyref/base/numbers.json"
+"""Where the page and the key of `made` lie."""
 
 
 @contextmanager

@@ -113,7 +113,7 @@ class Bucket:
                     yield Entry(name=one["path"], size=one["size"], modified=one["last_modified"])
 
     def read(self, name: str, *, at_most: int) -> bytes | None:
-        """All bytes of a small object, None where there is none; `RemoteDamagedError` when it has more than `at_most`."""
+        """All bytes of a small object, None where there is none; `RemoteDamagedError` above `at_most` bytes."""
         with _asked(f"read {name}"):
             import obstore
 
