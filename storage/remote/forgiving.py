@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from storage.digest import digest
 from storage.files import StoreError, explain, make_folder, read_if_there, subfolders, write_bytes
 from storage.refs import Ref
 from storage.remote.bucket import RemoteDamagedError, RemoteError
@@ -126,8 +127,8 @@ class Forgiving:
 
     @property
     def _name(self) -> str:
-        """Of the bucket, as the file of the last failure tells it."""
-        return self.shared.url.partition("?")[0]
+        """Of the bucket, in the file of the last failure: an address may hold a secret by mistake."""
+        return digest(self.shared.url)
 
     def _say_once(self, text: str, say: Say) -> None:
         if not self._said:

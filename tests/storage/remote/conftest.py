@@ -22,9 +22,12 @@ def s3(server: str) -> str:
     return f"s3://shared/prefix-{next(_NUMBERS)}"
 
 
-@pytest.fixture(params=["s3", "folder"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "s3":
-        return str(request.getfixturevalue("s3"))
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
     (tmp_path / "mounted").mkdir()
     return str(tmp_path / "mounted")
+
+
+@pytest.fixture(params=["s3", "folder"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))

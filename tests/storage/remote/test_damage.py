@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage.artifact import Store
+from storage.artifact import Store, StoreError
 from storage.remote.bucket import Bucket, RemoteError, checked
 from storage.remote.objects import LARGEST_PAGE
 from tests.buckets import FILES, IMPATIENT, KEY, PAGE, REF, content_of, home_of, made
@@ -70,31 +70,39 @@ HARMS: dict[str, tuple[Harm, str]] = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_is_damaged_is_refused_by_name_computed_again_and_put_right(harm: str, s3: str, tmp_path: Path) -> None:
-    made(home_of(tmp_path / "one", s3))
-    act, named = HARMS[harm]
-    act(Bucket(s3, IMPATIENT))
+def test_what_is_damaged_is_refused_by_name_computed_again_and_put_right(
+    harm: str, folder: str, tmp_path: Path
+) -> None:
+    refused_and_put_right(folder, tmp_path, *HARMS[harm])
+
+
+@pytest.mark.parametrize("harm", ["a byte of a file", "a shorter file", "half a page"])
+def test_in_a_bucket_as_well(harm: str, s3: str, tmp_path: Path) -> None:
+    refused_and_put_right(s3, tmp_path, *HARMS[harm])
+
+
+def refused_and_put_right(url: str, tmp_path: Path, act: Harm, named: str) -> None:
+    made(home_of(tmp_path / "one", url))
+    act(Bucket(checked(url), IMPATIENT))
     lines: list[str] = []
-    second, computed = made(home_of(tmp_path / "two", s3, log=lines.append))
+    second, computed = made(home_of(tmp_path / "two", url, log=lines.append))
     assert computed
     refusals = [line for line in lines if line.startswith("refused from the shared store")]
     assert len(refusals) == 1
     assert named in refusals[0]
     assert "objects/numbers/f1/" in refusals[0]
     assert content_of(second).keys() == {*FILES, "manifest.json"}
-    third, again = made(home_of(tmp_path / "three", s3))
+    third, again = made(home_of(tmp_path / "three", url))
     assert not again
     assert content_of(third) == content_of(second)
-    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "three"}
+    assert {path.name for path in tmp_path.iterdir()} - {"mounted"} == {"one", "two", "three"}
 
 
 def test_a_damaged_result_of_this_machine_is_not_sent(s3: str, tmp_path: Path) -> None:
     artifact, _ = made(Store(tmp_path / "one"))
     artifact.file("maps/c/1").write_bytes(b"errors" + FILES["maps/c/1"][6:])
-    lines: list[str] = []
-    store = home_of(tmp_path / "one", s3, log=lines.append)
-    with pytest.raises(Exception, match="maps/c/1 is damaged"):
-        store.push(KEY)
+    with pytest.raises(StoreError, match="maps/c/1 is damaged"):
+        home_of(tmp_path / "one", s3).push(KEY)
     assert made(home_of(tmp_path / "two", s3))[1]
 
 
