@@ -53,4 +53,4 @@ def _pulled(store: SharedStore, instance: StageInstance) -> tuple[str, str]:
         return "damaged", f"was refused: {error}"
     if size is None:
         return "not there", "has a key in the shared store, and no object; push it from where it was made"
-    return ("pulled", f"came: {size / 1e6:.1f} MB") if size else ("set", "was here under another key")
+    return ("pulled", f"came: {size / 1e6:.2f} MB") if size else ("set", "was here under another key")

@@ -41,7 +41,7 @@ class Forgiving:
         if size is None:
             self.owe(place)
             return False
-        say(f"{place}: {size / 1e6:.1f} MB from the shared store; nothing to compute")
+        say(f"{place}: {size / 1e6:.2f} MB from the shared store; nothing to compute")
         return True
 
     def send(self, place: Place, folder: Path, *, into: Path, say: Say) -> bool:
