@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from storage.files import StoreError
+from storage.garbage import MARKER
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore  # an optional package, imported with the first request
@@ -30,6 +31,8 @@ AT_ONCE = 4
 """Parts of an upload on their way, and files that are read side by side."""
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "file")
 FORMS = "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or an absolute path"
+_STAGED = re.compile("[0-9a-f]{64}#[0-9]+")
+"""A file that the library is writing in a folder."""
 _TRUE = ("1", "true", "yes", "on")
 _STATUS = re.compile(r"non-2xx status code: (\d+ ?[A-Za-z ]*)")
 _CODE = re.compile(r"<Code>\s*([^<]{1,80}?)\s*</Code>")
@@ -166,11 +169,26 @@ class Bucket:
                     file.write(chunk)
         self._open_to_others(name)
 
+    def abandoned(self, prefix: str) -> Iterator[Entry]:
+        """In a folder, what killed uploads left; a bucket keeps that out of sight (docs/shared_store.md)."""
+        if (folder := self.folder) is None:
+            return
+        with _asked(f"list {prefix}"):
+            for path in sorted((folder / prefix).rglob("*#*")):
+                if _STAGED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                    found = path.stat()
+                    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+                    yield Entry(name=path.relative_to(folder).as_posix(), size=found.st_size, modified=modified)
+
     def delete(self, name: str) -> bool:
         """Remove an object, unless it lies behind a link; whether it was removed. One that is gone was."""
         folder = self.folder
         if folder is not None and (folder / name).resolve() != folder.resolve() / name:
             return False
+        if folder is not None and _STAGED.fullmatch(Path(name).name):
+            with _asked(f"delete {name}"):
+                (folder / name).unlink(missing_ok=True)
+            return True
         with _asked(f"delete {name}"), suppress(FileNotFoundError):
             import obstore
 
@@ -193,6 +211,8 @@ class Bucket:
         if folder is not None:
             if not folder.is_dir():
                 raise RemoteError(f"{folder} is no folder; mount it, or make it once by hand")
+            if (folder / MARKER).exists():
+                raise RemoteError(f"{folder} is the store of a home; a shared store needs a folder of its own")
             return LocalStore(folder)
         plain = os.environ.get("AWS_ALLOW_HTTP", os.environ.get("AZURE_ALLOW_HTTP", "")).lower() in _TRUE
         return from_url(

@@ -6,6 +6,7 @@ wait twenty times. What was not sent is marked, until `wordmask push` or a later
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -109,7 +110,8 @@ class Forgiving:
             self._replacing[place] = error.digest
             say(f"refused from the shared store: {error}")
         except RemoteError as error:
-            write_bytes(self.root / RESTING, f"{self._name}\n{error}".encode())
+            with suppress(StoreError):  # a full disk: then every stage asks for itself
+                write_bytes(self.root / RESTING, f"{self._name}\n{error}".encode())
             self._say_once(f"the shared store failed ({error}): this run goes on without it", say)
         except StoreError as error:
             say(f"nothing comes from the shared store: {error}")

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from storage.files import StoreError, safe_part
-from storage.garbage import MARK, MARKER
 from storage.manifest import MANIFEST
 from storage.refs import parse_ref
 from storage.remote.bucket import AT_ONCE, Bucket, Entry, RemoteDamagedError
-from storage.remote.objects import Place, place_of, read_page
-from storage.remote.shared import LARGEST_MARK, LARGEST_REF
+from storage.remote.objects import LARGEST_MARK, MARK, MARKER, Place, place_of, read_page
+from storage.remote.shared import LARGEST_REF
 
 _REF = re.compile(r"refs/([^/]+)/(.+)\.json")
 
@@ -60,6 +59,7 @@ def collect(
     old = {place: files for place, files in found.items() if all(one.modified < since for one in files)}
     objects = sorted(place for place in old if place not in meant)
     leftovers = [one for place in sorted(old) if place in meant for one in _unnamed(bucket, place, old[place], log)]
+    leftovers += [one for one in bucket.abandoned("objects/") if one.modified < since]
     doomed = [one for place in objects for one in _page_first(old[place])] + leftovers
     gone = [one for one in doomed if dry_run or bucket.delete(one.name)]
     names = {one.name for one in gone}

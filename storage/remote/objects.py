@@ -3,7 +3,7 @@
     objects/<stage>/<fingerprint>/<SHA-256>        a file, named by its own bytes: nobody writes over another's
     objects/<stage>/<fingerprint>/manifest.json    the page: the manifest and its digest
     refs/<project>/<a>/<b>/<stage>.json            which object a key means to those who share a project's name
-    WORDMASK_STORE                                 says that all this is a shared store
+    WORDMASK_SHARED_STORE                          says that all this is one
 
 Two machines that made the same object at once have two manifests (the hour, the seconds, or even the last bit of a
 number differ). The page is put only where there is none yet; who comes second takes over what the first one put.
@@ -32,10 +32,14 @@ from storage.files import (
     sha256_of,
     write_bytes,
 )
-from storage.garbage import MARK, MARKER
 from storage.manifest import MANIFEST, FileSum, Manifest, parse_manifest
 from storage.remote.bucket import AT_ONCE, CHUNK, Bucket, Deadline, RemoteDamagedError
 
+MARKER = "WORDMASK_SHARED_STORE"
+"""Object that a shared store has since the first result was sent; without it nothing is deleted."""
+MARK = b"Signature: wordmask-shared-store\n# wordmask keeps results here, and deletes here what no project means.\n"
+LARGEST_MARK = 4096
+"""Bytes that are read of it."""
 LARGEST_PAGE = 64 * 2**20
 """Bytes of a page that is read; of an artifact of 100,000 files it has 15 MB."""
 GRACE_SECONDS = 60.0

@@ -5,15 +5,12 @@ from functools import cached_property
 from pathlib import Path
 
 from storage.files import safe_part
-from storage.garbage import MARK, MARKER
 from storage.manifest import read_manifest
 from storage.refs import Ref, page_of, parse_ref
 from storage.remote.bucket import QUICK, Bucket, Patience, RemoteDamagedError, RemoteError, checked
-from storage.remote.objects import Page, Place, fetch, read_page, send
+from storage.remote.objects import LARGEST_MARK, MARK, MARKER, Page, Place, fetch, read_page, send
 
 LARGEST_REF = 64 * 2**10
-"""Bytes."""
-LARGEST_MARK = 4096
 """Bytes."""
 
 

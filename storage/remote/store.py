@@ -42,7 +42,7 @@ class SharedStore(Store):
         """As `Store.claim`; complete, too, where the shared store had the object."""
         with super().claim(stage, fingerprint, recipe=recipe, force=force, timeout=timeout, log=log) as slot:
             place = Place(stage, fingerprint)
-            if force and not slot.complete:
+            if force:
                 self.remote.force(place)
             elif not slot.complete and self.remote.fetch(
                 place, own=str(recipe.get("own")), into=slot.partial / PULLED, say=log or self.log

@@ -182,6 +182,16 @@ def test_whoever_pushes_is_told_that_it_failed(tmp_path: Path, monkeypatch: pyte
         assert "error sending request" in store.remote.shared.problem()
 
 
+def test_the_store_of_a_home_is_no_shared_store(tmp_path: Path) -> None:
+    theirs, _ = made(Store(tmp_path / "theirs"))
+    before = content_of(theirs)
+    lines: list[str] = []
+    assert made(home_of(tmp_path / "mine", str(tmp_path / "theirs"), log=lines.append))[1]
+    assert any("is the store of a home" in line for line in lines)
+    assert content_of(theirs) == before
+    assert Store(tmp_path / "theirs").verify(theirs) == ()
+
+
 def test_a_package_that_is_missing_is_named(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setitem(sys.modules, "obstore.store", None)
