@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,7 +44,17 @@ def test_what_is_here_already_is_found_without_a_question(s3: str, tmp_path: Pat
     assert names_in(s3) == set()
 
 
-def test_of_two_writers_at_once_the_first_wins_and_the_other_takes_its_result_over(url: str, tmp_path: Path) -> None:
+def test_of_two_writers_at_once_the_first_wins_and_the_other_takes_its_result_over(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_there, put = threading.Barrier(2), Bucket.write
+
+    def write(bucket: Bucket, name: str, content: bytes, *, replace: bool = True) -> bool:
+        if name == PAGE:
+            both_there.wait(60)
+        return put(bucket, name, content, replace=replace)
+
+    monkeypatch.setattr(Bucket, "write", write)
     homes = [home_of(tmp_path / name, url) for name in ("one", "two")]
     found = at_once(lambda: made(homes[0], FILES), lambda: made(homes[1], OTHER))
     here = [content_of(artifact) for artifact, _ in found]
