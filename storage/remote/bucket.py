@@ -40,6 +40,8 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]{1,200}?)\s*</Message>")
 _QUERY = re.compile(r"\?[^\s\"']*")
 _METADATA_SERVER = "169.254.169.254"
 """Where the library asks for credentials when the environment has none."""
+_DENIED = re.compile(r"<Code>AccessDenied<|AuthorizationPermissionMismatch|os error (1|13|30)\b|status code: 403[^<]*$")
+"""Who asks is known and may not do this."""
 _REFUSED = re.compile(
     r"40[13]\b|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|AuthenticationFailed"
 )
@@ -47,6 +49,10 @@ _REFUSED = re.compile(
 
 class RemoteError(StoreError):
     """The shared store cannot do what was asked; what lies on this machine is as it was."""
+
+
+class RemoteReadOnlyError(RemoteError):
+    """This machine may read the shared store and not write there."""
 
 
 class RemoteDamagedError(RemoteError):
@@ -139,7 +145,7 @@ class Bucket:
 
     def write(self, name: str, content: bytes, *, replace: bool = True) -> bool:
         """Put a small object in one step; whether it was put: without `replace` an object that is there stays."""
-        with _asked(f"write {name}"):
+        with _asked(f"write {name}", RemoteReadOnlyError):
             import obstore
             from obstore.exceptions import AlreadyExistsError
 
@@ -159,7 +165,7 @@ class Bucket:
             size: of all chunks, by which the length of a part is chosen.
             deadline: looked at before every chunk.
         """
-        with _asked(f"write {name}"):
+        with _asked(f"write {name}", RemoteReadOnlyError):
             import obstore
 
             part = max(CHUNK, -(-size // (PARTS - 1)))
@@ -272,8 +278,8 @@ def _shown(url: str) -> str:
 
 
 @contextmanager
-def _asked(what: str) -> Iterator[None]:
-    """Errors of the library in one line, without what could be a secret."""
+def _asked(what: str, denied: type[RemoteError] = RemoteError) -> Iterator[None]:
+    """Errors of the library in one line, without what could be a secret; `denied` where a permission is missing."""
     try:
         yield
     except StoreError:
@@ -284,7 +290,8 @@ def _asked(what: str) -> Iterator[None]:
         kind = type(error)
         if not isinstance(error, (OSError, ValueError)) and kind.__module__.split(".")[0] not in _LIBRARY:
             raise
-        raise RemoteError(f"cannot {what}: {_reason(error)}") from None  # the library's own text may hold addresses
+        failed = denied if _DENIED.search(str(error)[:2000]) else RemoteError
+        raise failed(f"cannot {what}: {_reason(error)}") from None  # the library's own text may hold addresses
 
 
 _LIBRARY = ("obstore", "pyo3_runtime")

@@ -13,7 +13,7 @@ from typing import TypeVar
 from storage.digest import digest
 from storage.files import StoreError, explain, make_folder, read_if_there, subfolders, write_bytes
 from storage.refs import Ref
-from storage.remote.bucket import RemoteDamagedError, RemoteError
+from storage.remote.bucket import RemoteDamagedError, RemoteError, RemoteReadOnlyError
 from storage.remote.objects import Place
 from storage.remote.shared import Shared
 
@@ -32,7 +32,7 @@ class Forgiving:
 
     def __init__(self, shared: Shared, root: Path) -> None:
         self.shared, self.root = shared, root
-        self._said = False
+        self._said = self._read_only = False
         self._replacing: dict[Place, str] = {}
         self._forced: set[Place] = set()
 
@@ -51,7 +51,8 @@ class Forgiving:
         send = self.shared.send
         first = self._tried(lambda: send(place, folder, into=None if keep else into, replacing=replacing), place, say)
         if first is None:
-            say(f"{place} was not sent to the shared store; `wordmask push` sends it later")
+            where = "it may only be read from here" if self._read_only else "`wordmask push` sends it later"
+            say(f"{place} was not sent to the shared store; {where}")
             return False
         self.settle(place)
         if first:
@@ -63,7 +64,7 @@ class Forgiving:
     def point(self, ref: Ref, *, say: Say) -> None:
         """Share a ref; one that could not be shared is owed with its object."""
         place = Place(ref.stage, ref.fingerprint)
-        if self._tried(lambda: self.shared.point(ref) or True, place, say) is None:
+        if self._tried(lambda: self.shared.point(ref) or True, place, say) is None and not self._read_only:
             self.owe(place)
 
     def force(self, place: Place) -> None:
@@ -109,6 +110,8 @@ class Forgiving:
         except RemoteDamagedError as error:
             self._replacing[place] = error.digest
             say(f"refused from the shared store: {error}")
+        except RemoteReadOnlyError:
+            self._read_only = True  # others may be asked for what they have
         except RemoteError as error:
             with suppress(StoreError):  # a full disk: then every stage asks for itself
                 write_bytes(self.root / RESTING, f"{self._name}\n{error}".encode())

@@ -182,10 +182,10 @@ def send(bucket: Bucket, place: Place, folder: Path, *, replacing: str | None = 
         theirs = read_page(bucket, place)
     except RemoteDamagedError:
         theirs, replacing = None, ""
-    if theirs and theirs.digest != own.digest and theirs.digest != replacing and not _lacking(bucket, place, theirs):
-        return theirs
-    bucket.write(MARKER, MARK, replace=False)
     anew = replacing is not None and (theirs is None or theirs.digest == replacing)
+    if theirs and not anew and not _lacking(bucket, place, theirs):
+        return theirs if theirs.digest != own.digest else None
+    bucket.write(MARKER, MARK, replace=False)
     _send_files(bucket, place, folder, own, known=set() if anew else set(own.sizes) - set(_lacking(bucket, place, own)))
     if not bucket.write(f"{place.prefix}{MANIFEST}", own.to_json(), replace=anew or theirs is not None):
         theirs = read_page(bucket, place)

@@ -80,7 +80,9 @@ class Shared:
 
     def point(self, ref: Ref) -> None:
         """Let a key of the project mean an object for all."""
-        self.bucket.write(self._ref_name(ref.key), page_of(ref))
+        name, page = self._ref_name(ref.key), page_of(ref)
+        if self.bucket.read(name, at_most=LARGEST_REF) != page:
+            self.bucket.write(name, page)
 
     def resolve(self, key: tuple[str, ...]) -> Ref | None:
         """What a key of the project means; None where nobody said so. Raises as `fetch`."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from storage.artifact import Store
@@ -47,7 +48,14 @@ def answering(status: int, body: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on the loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -116,6 +124,54 @@ def test_a_key_that_the_server_does_not_know_is_refused_by_it(s3: str, tmp_path:
     _, computed = looking_at_keys(home_of(tmp_path / "home", s3, log=lines.append))
     assert computed
     assert any("InvalidAccessKeyId" in line and "renew the credentials" in line for line in lines), lines
+
+
+@contextmanager
+def read_only(address: str) -> Iterator[str]:
+    """Stands before a server and lets nobody write, as a policy of the bucket does."""
+    denied = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = httpx.get(address + self.path, headers=dict(self.headers), timeout=30)
+            self.answer(found.status_code, found.content, dict(found.headers))
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.answer(403, denied, {})
+
+        do_POST = do_DELETE = do_PUT
+
+        def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name in headers.keys() & {"etag", "last-modified", "content-type", "content-range"}:
+                self.send_header(name, headers[name])
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Handler) as served:
+        yield served
+
+
+def test_who_may_only_read_finds_what_is_there_and_keeps_the_rest(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("f1", "f3"):
+        made(home_of(tmp_path / "writer", s3), fingerprint=name)
+    before, lines = names_in(s3), list[str]()
+    with read_only(os.environ["AWS_ENDPOINT_URL"]) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        store = home_of(tmp_path / "reader", s3, log=lines.append)
+        assert [made(store, fingerprint=name)[1] for name in ("f1", "f2", "f3")] == [False, True, False]
+        assert names_in(s3) == before
+    assert [line for line in lines if "it may only be read from here" in line] == [
+        "numbers f2 was not sent to the shared store; it may only be read from here"
+    ]
+    assert store.remote.unsent() == [Place("numbers", "f2")]
 
 
 def test_a_push_sends_later_what_was_not_sent(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
