@@ -36,8 +36,8 @@ def pull(dataset: Dataset = None, experiment: Experiment = None) -> None:
     from pipelines.commands.pull import pull
 
     with clear_errors():
-        damaged = pull(dataset, experiment)
-    raise typer.Exit(1 if damaged else 0)
+        refused = pull(dataset, experiment)
+    raise typer.Exit(1 if refused else 0)
 
 
 @sharing.command()

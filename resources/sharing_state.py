@@ -22,8 +22,8 @@ def shared_store_check() -> Check:
     remote = shared_store(store_folder(), sharing).remote
     owed = len(remote.unsent())
     advice = f"{owed} results are not there yet: `wordmask push`" if owed else ""
-    if problem := remote.shared.problem():
+    if reason := remote.shared.problem():
         advice = "; ".join(filter(None, ["runs go on without it", advice, f"see {GUIDE}"]))
-        return Check(topic=TOPIC, verdict="bad", found=problem, advice=advice)
+        return Check(topic=TOPIC, verdict="bad", found=reason, advice=advice)
     found = f"{remote.shared.bucket.url}, project {sharing.project}: reachable"
     return Check(topic=TOPIC, verdict="note" if owed else "good", found=found, advice=advice)

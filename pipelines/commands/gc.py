@@ -1,5 +1,6 @@
 """What may be deleted from the store of this home, or from the shared one, and its deletion."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from pipelines.commands.terminal import console
@@ -30,7 +31,7 @@ def collect_garbage(*, remote: bool, delete: bool, days: float | None) -> None:
         found = collect(bucket, min_age=age, dry_run=not delete, log=console.print)
         names, size = [*map(str, found.objects), *found.leftovers], found.size
     else:
-        garbage = open_store().collect_garbage(not delete, min_age=age)
+        garbage = replace(open_store(), log=console.print).collect_garbage(not delete, min_age=age)
         names = [f"{path.parent.name} {path.name}" for path in garbage.objects]
         names += [f"{path.parent.name} {path.name} (unfinished)" for path in garbage.partials]
         size = garbage.size

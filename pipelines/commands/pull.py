@@ -6,7 +6,8 @@ from pipelines.graph.load import read_plan
 from pipelines.graph.sharing import wanted
 from pipelines.graph.state import states_of
 from resources.store import demand_shared_store
-from storage.remote.bucket import RemoteDamagedError
+from storage.files import StoreError
+from storage.remote.bucket import RemoteDamagedError, RemoteError
 from storage.remote.store import SharedStore
 
 
@@ -18,12 +19,11 @@ def pull(dataset: str | None, experiment: str | None) -> int:
         experiment: only what it uses; None: everything that is asked for here.
 
     Returns:
-        How many assets are damaged in the shared store.
+        How many assets were refused, since they are damaged.
 
     Raises:
         Refused: no shared store is set, or nobody asked for the experiment.
         RemoteError: the shared store cannot be asked; what came before stays here.
-        StoreError: the disk refuses.
     """
     store = demand_shared_store()
     instances = wanted(read_plan(), dataset, experiment)
@@ -37,7 +37,7 @@ def pull(dataset: str | None, experiment: str | None) -> int:
             console.print(f"{'/'.join(instance.key)} {told}")
     store.remote.wake()
     console.print(", ".join(f"{count} {fate}" for fate, count in counts.items()) or "nothing is asked for here")
-    return counts.get("damaged", 0)
+    return counts.get("refused", 0)
 
 
 def _pulled(store: SharedStore, instance: StageInstance) -> tuple[str, str]:
@@ -50,7 +50,11 @@ def _pulled(store: SharedStore, instance: StageInstance) -> tuple[str, str]:
             return "of other settings", "is in the shared store as made with other settings"
         size = store.pull(ref, own=instance.own_recipe)
     except RemoteDamagedError as error:
-        return "damaged", f"was refused: {error}"
+        return "refused", f"was refused: {error}"
+    except RemoteError:
+        raise
+    except StoreError as error:  # of this home: an object that is damaged, above all
+        return "refused", f"could not be taken: {error}"
     if size is None:
         return "not there", "has a key in the shared store, and no object; push it from where it was made"
     return ("pulled", f"came: {size / 1e6:.2f} MB") if size else ("set", "was here under another key")

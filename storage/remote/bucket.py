@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from storage.files import StoreError
-from storage.garbage import MARKER
+from storage.garbage import MARKER as HOMES_MARKER
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore  # an optional package, imported with the first request
@@ -43,7 +43,8 @@ _METADATA_SERVER = "169.254.169.254"
 _DENIED = re.compile(r"<Code>AccessDenied<|AuthorizationPermissionMismatch|os error (1|13|30)\b|status code: 403[^<]*$")
 """Who asks is known and may not do this."""
 _REFUSED = re.compile(
-    r"40[13]\b|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|AuthenticationFailed"
+    r"status code: 40[13]\b|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken"
+    r"|AuthenticationFailed"
 )
 
 
@@ -123,6 +124,7 @@ class Bucket:
 
     def read(self, name: str, *, at_most: int) -> bytes | None:
         """All bytes of a small object, None where there is none; `RemoteDamagedError` above `at_most` bytes."""
+        self._demand_plain_file(name)
         with _asked(f"read {name}"):
             import obstore
 
@@ -136,12 +138,14 @@ class Bucket:
 
     def chunks(self, name: str, size: int, *, deadline: Deadline) -> Iterator[bytes]:
         """The bytes of a large object, a request for each chunk; fewer than `size` when it has fewer."""
+        self._demand_plain_file(name)
         for start in range(0, size, CHUNK):
             deadline.check()
             with _asked(f"read {name}"):
                 import obstore
 
-                yield bytes(obstore.get_range(self._store, name, start=start, length=min(CHUNK, size - start)))
+                chunk = bytes(obstore.get_range(self._store, name, start=start, length=min(CHUNK, size - start)))
+            yield chunk
 
     def write(self, name: str, content: bytes, *, replace: bool = True) -> bool:
         """Put a small object in one step; whether it was put: without `replace` an object that is there stays."""
@@ -217,7 +221,7 @@ class Bucket:
         if folder is not None:
             if not folder.is_dir():
                 raise RemoteError(f"{folder} is no folder; mount it, or make it once by hand")
-            if (folder / MARKER).exists():
+            if (folder / HOMES_MARKER).exists():
                 raise RemoteError(f"{folder} is the store of a home; a shared store needs a folder of its own")
             return LocalStore(folder)
         plain = os.environ.get("AWS_ALLOW_HTTP", os.environ.get("AZURE_ALLOW_HTTP", "")).lower() in _TRUE
@@ -234,6 +238,11 @@ class Bucket:
                 "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2)},
             },
         )
+
+    def _demand_plain_file(self, name: str) -> None:
+        """In a folder, refuse a pipe or a device, which would be waited for."""
+        if (folder := self.folder) is not None and (folder / name).exists() and not (folder / name).is_file():
+            raise RemoteDamagedError(f"{name} is no regular file")
 
     def _open_to_others(self, name: str) -> None:
         """In a folder, let those read (and write) who may do so in the folder itself, whatever the umask is."""

@@ -64,7 +64,7 @@ class Forgiving:
     def point(self, ref: Ref, *, say: Say) -> None:
         """Share a ref; one that could not be shared is owed with its object."""
         place = Place(ref.stage, ref.fingerprint)
-        if self._tried(lambda: self.shared.point(ref) or True, place, say) is None and not self._read_only:
+        if self._tried(lambda: self.shared.point(ref), place, say) is None and not self._read_only:
             self.owe(place)
 
     def force(self, place: Place) -> None:

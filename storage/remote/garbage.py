@@ -74,7 +74,7 @@ def _meant(bucket: Bucket) -> frozenset[Place]:
     """Every object that a key of any project means."""
     names = [entry.name for entry in bucket.entries("refs/")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return frozenset(pool.map(lambda name: _meant_by(bucket, name), names)) - {None}
+        return frozenset(filter(None, pool.map(lambda name: _meant_by(bucket, name), names)))
 
 
 def _meant_by(bucket: Bucket, name: str) -> Place | None:

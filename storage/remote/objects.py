@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from storage.files import (
@@ -33,7 +33,7 @@ from storage.files import (
     write_bytes,
 )
 from storage.manifest import MANIFEST, FileSum, Manifest, parse_manifest
-from storage.remote.bucket import AT_ONCE, CHUNK, Bucket, Deadline, RemoteDamagedError
+from storage.remote.bucket import AT_ONCE, CHUNK, Bucket, Deadline, RemoteDamagedError, RemoteError
 
 MARKER = "WORDMASK_SHARED_STORE"
 """Object that a shared store has since the first result was sent; without it nothing is deleted."""
@@ -189,7 +189,9 @@ def send(bucket: Bucket, place: Place, folder: Path, *, replacing: str | None = 
     _send_files(bucket, place, folder, own, known=set() if anew else set(own.sizes) - set(_lacking(bucket, place, own)))
     if not bucket.write(f"{place.prefix}{MANIFEST}", own.to_json(), replace=anew or theirs is not None):
         theirs = read_page(bucket, place)
-        return theirs if theirs and theirs.digest != own.digest else None
+        if theirs is None:
+            raise RemoteError(f"{place.prefix} came and went meanwhile; send it again")
+        return theirs if theirs.digest != own.digest else None
     if lost := _lacking(bucket, place, own):  # a collection took old files of an unfinished upload away meanwhile
         _send_files(bucket, place, folder, own, known=set(own.sizes) - set(lost))
     return None
@@ -270,13 +272,15 @@ def _linked(source: Path, path: Path, entry: FileSum) -> bool:
 
 def _drop_others(into: Path, wanted: Mapping[str, FileSum]) -> None:
     """Remove what an earlier attempt at another result left."""
+    folders = {above.as_posix() for name in wanted for above in PurePosixPath(name).parents}
     with explain(into):
         for path in sorted(into.rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                if not any(name.startswith(f"{path.relative_to(into).as_posix()}/") for name in wanted):
-                    shutil.rmtree(path)
-            elif path.relative_to(into).as_posix() not in wanted:
-                path.unlink()
+            name = path.relative_to(into).as_posix()
+            if not path.is_dir():
+                if name not in wanted:
+                    path.unlink()
+            elif name not in folders:
+                shutil.rmtree(path)
 
 
 def _demand_plain(manifest: Manifest, place: Place) -> None:

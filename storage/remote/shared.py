@@ -78,11 +78,10 @@ class Shared:
             return ""
         return None if page is None else page.digest
 
-    def point(self, ref: Ref) -> None:
-        """Let a key of the project mean an object for all."""
+    def point(self, ref: Ref) -> bool:
+        """Let a key of the project mean an object for all; whether it meant another."""
         name, page = self._ref_name(ref.key), page_of(ref)
-        if self.bucket.read(name, at_most=LARGEST_REF) != page:
-            self.bucket.write(name, page)
+        return self.bucket.read(name, at_most=LARGEST_REF) != page and self.bucket.write(name, page)
 
     def resolve(self, key: tuple[str, ...]) -> Ref | None:
         """What a key of the project means; None where nobody said so. Raises as `fetch`."""

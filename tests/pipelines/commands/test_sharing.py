@@ -91,7 +91,7 @@ def test_a_run_of_another_home_computes_nothing_that_is_there(
 ) -> None:
     run(first, "push")
     monkeypatch.setenv("WORDMASK_HOME", str(second))
-    found = []
+    found: list[str] = []
     for instance in load_plan():
         if instance.stage.name in DESCRIBED and instance.dataset == "little":
             run_stage(instance, open_store(), Runtime(threads=1), found.append)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from storage.artifact import Store, StoreError
+from storage.files import write_bytes
 from storage.remote.bucket import Bucket, RemoteError, checked
 from storage.remote.objects import LARGEST_PAGE
 from tests.buckets import FILES, IMPATIENT, KEY, PAGE, REF, content_of, home_of, made
@@ -96,6 +98,27 @@ def refused_and_put_right(url: str, tmp_path: Path, act: Harm, named: str) -> No
     assert not again
     assert content_of(third) == content_of(second)
     assert {path.name for path in tmp_path.iterdir()} - {"mounted"} == {"one", "two", "three"}
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(folder: str, tmp_path: Path) -> None:
+    refused_and_put_right(folder, tmp_path, lambda bucket: as_pipe(Path(folder) / PAGE), "is no regular file")
+
+
+def as_pipe(path: Path) -> None:
+    """A pipe in the place of a file, whose size is never read."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def test_what_an_interrupted_pull_left_is_used_where_it_is_right(folder: str, tmp_path: Path) -> None:
+    made(home_of(tmp_path / "one", folder))
+    left = tmp_path / "two" / "partial" / "numbers" / "f1" / "pulled"
+    for name, content in {"a.parquet": FILES["a.parquet"], "again.bin": b"half", "maps": b"", "old/x": b""}.items():
+        write_bytes(left / name, content)
+    second, computed = made(home_of(tmp_path / "two", folder))
+    assert not computed
+    assert Store(tmp_path / "two").verify(second) == ()
+    assert {path.name for path in second.path.iterdir()} == {"a.parquet", "again.bin", "maps", "manifest.json"}
 
 
 def test_a_damaged_result_of_this_machine_is_not_sent(s3: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def gone() -> Iterator[str]:
     yield address
 
 
-FAILURES: dict[str, tuple[Callable[[], "contextmanager[str]"], str, str]] = {
+FAILURES: dict[str, tuple[Callable[[], AbstractContextManager[str]], str, str]] = {
     "gone": (gone, "s3://shared/x", "error sending request"),
     "silent": (silent, "s3://shared/x", "cannot read"),
     "expired": (lambda: answering(400, EXPIRED), "s3://shared/x", "ExpiredToken.*renew the credentials"),
