@@ -1,6 +1,6 @@
 """The shared store as a run sees it: asked before something is computed, told after; and it ends no run.
 
-What could not be done is said once, and nobody on this machine asks again for a while: a run of twenty stages does not
+What could not be done is said once, and no run of this home asks again for a while: a run of twenty stages does not
 wait twenty times. What was not sent is marked, until `wordmask push` or a later run sends it.
 """
 
@@ -18,7 +18,7 @@ from storage.remote.objects import Place
 from storage.remote.shared import Shared
 
 REST_SECONDS = 300.0
-"""After a failure no run of this machine asks for so long."""
+"""After a failure no run of this home asks for so long."""
 RESTING = "remote_failed.txt"
 """Below the root of the local store: which shared store failed last, and why."""
 UNSENT = "unsent"
@@ -51,6 +51,8 @@ class Forgiving:
         send = self.shared.send
         first = self._tried(lambda: send(place, folder, into=None if keep else into, replacing=replacing), place, say)
         if first is None:
+            if self._read_only:
+                self.settle(place)  # others would have to send it
             where = "it may only be read from here" if self._read_only else "`wordmask push` sends it later"
             say(f"{place} was not sent to the shared store; {where}")
             return False

@@ -39,8 +39,8 @@ def collect(
 
     Args:
         bucket: the shared store.
-        min_age: what was written within this time, by the clock of the bucket, stays; and of an object all files stay
-            when one of them was.
+        min_age: what was written within this time, by the stamps of the bucket, stays; and of an object all files
+            stay when one of them was.
         dry_run: only list.
         log: told what stays although it is old.
 
