@@ -1,4 +1,4 @@
-"""A result sent to and fetched from a shared folder, beside a copy of its files that is flushed and compared by SHA-256.
+"""A result sent to and fetched from a shared folder, beside a copy of its files that is flushed and compared.
 
 Both run in turn on the same disk. Sending hashes what it reads; fetching hashes what it writes, and makes it an
 artifact. Peak memory is that of a process that sends and fetches the large result.
