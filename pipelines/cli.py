@@ -19,6 +19,7 @@ from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from pipelines.reviewing_commands import reviewing
+from pipelines.sharing_commands import sharing
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -52,6 +53,7 @@ app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
 app.add_typer(reviewing)
+app.add_typer(sharing)
 app.add_typer(models, name="models")
 
 
