@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PASSWORD = "a-secret"  # noqa: S105  of a server that lives for a test
+PASSWORD = "a-secret"
 
 
 def program(name: str) -> str | None:
@@ -42,7 +42,12 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = (f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}")
-        command = [str(program("postgres")), "-D", str(self.folder), *(part for one in settings for part in ("-c", one))]
+        command = [
+            str(program("postgres")),
+            "-D",
+            str(self.folder),
+            *(part for one in settings for part in ("-c", one)),
+        ]
         self.process = subprocess.Popen(
             [*command, "-c", "fsync=off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=_user()
         )

@@ -10,8 +10,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from pipelines.commands.code_server import workspace_file
+from pipelines.graph.instance import history
 from resources.database import claim, database_address, wait_while_held
-from resources.paths import PROJECT
 from resources.processes import end_with_parent, keep_private
 
 if TYPE_CHECKING:
@@ -27,14 +28,13 @@ def main(parent: int) -> None:
     if address := database_address():
         connection = claim(address, "daemon", _tell)
         threading.Thread(target=_begin_anew_without, args=(connection, parent), daemon=True).start()
-    import dagster as dg
     from dagster._daemon.cli import main as dagster_daemon
 
     from pipelines.commands.alive import end_dead_runs
 
-    with dg.DagsterInstance.get() as instance:
+    with history() as instance:
         end_dead_runs(instance, of_pages=True)  # of pages that were killed: they would keep new ones waiting
-    sys.argv[1:] = ["run", "-w", str(PROJECT / "workspace.yaml")]
+    sys.argv[1:] = ["run", "-w", str(workspace_file())]
     dagster_daemon()
 
 

@@ -1,7 +1,6 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,7 @@ from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from pipelines.graph.load import leading_to, planned
 from resources.checkpoints import MISSING
 from resources.database import history_kept
@@ -95,7 +94,6 @@ def run_planned(
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    os.environ["DAGSTER_HOME"] = str(instance_folder())
     job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
@@ -103,9 +101,9 @@ def run_planned(
     }
     run_id = str(uuid4())
     with (
-
+        history_kept(),
         owned() as owner,
-        dg.DagsterInstance.get() as instance,
+        history() as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(forget_owner, owner)),
     ):
@@ -173,7 +171,7 @@ def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
 def _waits(own: str, blocked: str) -> str:
     pool = blocked.rpartition(f"{BLOCKED} ")[2]
     whom = "another run"
-    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+    with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"
 

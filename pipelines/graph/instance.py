@@ -1,11 +1,22 @@
 """The folder of Dagster's history: runs, logs and events that stay between commands."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ops.refusal import Refused
-from resources.database import VARIABLE, database_address
+from resources.database import VARIABLE, claimed, database_address
 from resources.paths import PROJECT, home
 from storage.files import write_bytes
+from storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+OPENING_SECONDS = 120.0
+"""How long one process may take to open the history, while others wait."""
 
 STORAGE = f"storage:\n  postgres:\n    postgres_url:\n      env: {VARIABLE}\n".encode()
 """Settings of Dagster; the address stays in the environment."""
@@ -31,3 +42,22 @@ def instance_folder() -> Path:
         template = (PROJECT / "resources" / "dagster.yaml").read_bytes()
         write_bytes(settings, template + (STORAGE if shared else b""))
     return folder
+
+
+@contextmanager
+def history() -> Iterator["DagsterInstance"]:
+    """Dagster's instance of the home, which child processes find as well.
+
+    Processes that begin together open it one after the other: Dagster breaks its files when two make them at once.
+
+    Raises:
+        Refused: see `instance_folder`.
+    """
+    import dagster as dg  # takes seconds
+
+    folder = instance_folder()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    with claimed("history", lambda _: None), exclusive(folder / "opening.lock", timeout=OPENING_SECONDS):
+        instance = dg.DagsterInstance.get()
+    with instance:
+        yield instance
