@@ -100,7 +100,7 @@ def living(address: str) -> set[str] | None:
         with _connected(address) as connection:
             asked(connection, TABLE)
             return {owner for (owner,) in asked(connection, ALIVE, SILENT_SECONDS)}
-    except (Refused, *_gone()):
+    except _gone():
         return None
 
 
@@ -127,13 +127,13 @@ def alive(address: str, owner: str) -> Iterator[None]:
 
 def forget(address: str, owner: str) -> None:
     """Take back an owner's signs of life; a database that is away forgets by itself."""
-    with suppress(Refused, *_gone()), _connected(address) as connection:
+    with suppress(*_gone()), _connected(address) as connection:
         asked(connection, "DELETE FROM wordmask_alive WHERE owner = %s", owner)
 
 
 def _beat(address: str, owner: str, left: threading.Event) -> None:
     while not left.wait(BEAT_SECONDS):
-        with suppress(Refused, *_gone()), _connected(address) as connection:
+        with suppress(*_gone()), _connected(address) as connection:
             asked(connection, BEAT, owner, socket.gethostname())
 
 
@@ -151,7 +151,7 @@ def claimed(name: str, log: Callable[[str], None]) -> Iterator[None]:
     if address is not None:
         try:
             connection = claim(address, name, log)
-        except (Refused, *_gone()) as problem:
+        except _gone() as problem:
             log(f"{name}: nobody else was asked whether they make it ({str(problem).strip()})")
     try:
         yield
@@ -196,7 +196,7 @@ def history_kept() -> Iterator[None]:
         yield
     except Exception as error:
         address = database_address()
-        if address is None or not any(isinstance(one, _gone()) for one in _causes(error)):
+        if address is None or not any(type(one).__module__.startswith("psycopg2") for one in _causes(error)):
             raise
         raise Refused(f"the database at {shown_address(address)} went away, and the run with it") from error
 
@@ -208,10 +208,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _gone() -> tuple[type[Exception], ...]:
-    """What is raised where the database goes away."""
+    """What is raised where the database is away, or goes away."""
     import psycopg2
 
-    return (psycopg2.Error,)
+    return Refused, psycopg2.Error
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def main(host: str, port: str) -> None:
         pass  # its files are there before several processes ask for them
     options = ["--host", host, "--port", port, "--module-name", "pipelines.definitions", "--location-name", LOCATION]
     sys.argv[1:] = ["code-server", "start", *options, "--working-directory", str(PROJECT)]
-    dagster()
+    dagster()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
