@@ -70,6 +70,7 @@ def folding(*names: str, title: str | None = None, show_lines: bool = False) -> 
 def leave(message: str) -> NoReturn:
     """Say a last line and end the process at once: unloading libraries takes seconds."""
     console.print(message)
+    console.show_cursor()  # a display may have hidden it
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(STOPPED)

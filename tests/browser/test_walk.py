@@ -37,7 +37,7 @@ REGISTERED = """ops:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
 ]
 
@@ -138,6 +138,18 @@ def materialize_unsynced(page: Any, served: Served) -> str:  # noqa: F811
     return "\n".join(one.get("message") or "" for one in run["eventConnection"]["events"])
 
 
+def opened_from(page: Any, served: Served, asset: str, address: str) -> Any:  # noqa: F811
+    """Materialize a page's asset, and follow the link on the asset's page."""
+    before = newest_run(served.address)
+    page.goto(f"{served.address}/assets/little/{asset}")
+    page.get_by_text("Materialize", exact=True).first.click()
+    assert finished(served.address, after=before) == "SUCCESS"
+    page.reload()
+    with page.expect_popup() as popup:
+        page.locator(f"a[href='{address}']").first.click()
+    return popup.value
+
+
 def test_a_knob_turned_and_turned_back(served: Served, page: Any, tmp_path: Path) -> None:  # noqa: F811
     known = len(served.choices())
     turn(page, served, 0.06)
@@ -145,11 +157,58 @@ def test_a_knob_turned_and_turned_back(served: Served, page: Any, tmp_path: Path
     assert "found an equal artifact" not in materialize_unsynced(page, served)
     assert len(served.choices()) == known + 1  # the earlier result is kept
 
-    before = newest_run(served.address)
-    page.goto(f"{served.address}/assets/little/comparison")
-    page.get_by_text("Materialize", exact=True).first.click()
-    assert finished(served.address, after=before) == "SUCCESS"
+    compared = opened_from(page, served, "comparison", "/comparison/little/plain_and_sharp/index.html")
+    shown = compared.inner_text("body").split()
+    assert {"plain", "sharp", "0.078", "0.06"} <= set(shown)
+    gallery = opened_from(page, served, "gallery", "/gallery/little/index.html")
+    gallery.locator("#show").select_option("choice (S2), sharp")
 
     turn(page, served, 0.04)
     assert materialize_unsynced(page, served).count("found an equal artifact") == len(AFFECTED)
     assert len(served.choices()) == known + 1
+
+
+def test_an_experiment_is_registered_from_the_launchpad(served: Served, page: Any, tmp_path: Path) -> None:  # noqa: F811
+    before = newest_run(served.address)
+    page.goto(f"{served.address}/locations/__repository__@wordmask/jobs/register_experiment/playground")
+    page.get_by_role("button", name="Launch Run").wait_for()
+    until(lambda: "sharper" in page.locator(".CodeMirror").inner_text(), "the launchpad does not begin with an example")
+    assert page.get_by_role("button", name="Launch Run").is_enabled()
+    page.evaluate("(text) => document.querySelector('.CodeMirror').CodeMirror.setValue(text)", REGISTERED)
+    page.wait_for_timeout(1000)  # it is checked
+    page.screenshot(path=tmp_path / "launchpad.png")
+    page.get_by_role("button", name="Launch Run").click()
+    assert finished(served.address, after=before) == "SUCCESS"
+    reload_definitions(page, served, "little__sharp")
+    own = {("little", "blurred", "mask_choices"), ("little", "blurred", "choice_scores")}
+    until(lambda: own <= served.of_status("MISSING"), f"these are missing: {served.of_status('MISSING')}")
+    page.goto(served.group("little__blurred"))
+    for stage in ("mask_choices", "choice_scores"):
+        page.get_by_text(stage, exact=True).first.wait_for()
+
+
+def test_three_new_images_cost_their_rows_alone(served: Served) -> None:
+    before = newest_run(served.address)
+    drop(served.images, served.home, range(KEPT, len(SENTENCES)))
+    assert finished(served.address, after=before, patience=240) == "SUCCESS"
+    run = ask(served.address, EVENTS.format(run=newest_run(served.address)["runId"]))["runOrError"]
+    assert {one["path"][0] for one in run["assetSelection"]} == {"mine"}
+    for stage in ("candidate_masks", "mask_choices"):
+        for tally in served.store.resolve(["mine", "own", stage]).manifest.rows.values():
+            assert (tally.reused, tally.computed, tally.quarantined) == (KEPT, len(SENTENCES) - KEPT, 0)
+
+
+def test_a_broken_file_is_shown_with_its_error_and_takes_nothing_else_with_it(
+    served: Served,
+    page: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    known = served.of_status("FRESH", "STALE", "MISSING")
+    (served.home / "experiments" / "torn.yaml").write_text("{extends: base, knobs: {mask_choices: {sigmma: 1}}}")
+    reload_definitions(page, served, "little__plain")
+    torn = ("left_out", "torn_1")
+    until(lambda: torn in served.of_status("FRESH", "STALE", "MISSING"), "the broken file is not shown")
+    assert served.of_status("FRESH", "STALE", "MISSING") == {*known, torn}
+    page.goto(f"{served.address}/assets/{'/'.join(torn)}")
+    page.get_by_text("no knob is called sigmma; did you mean sigma?").first.wait_for()
+    page.screenshot(path=tmp_path / "torn.png")
