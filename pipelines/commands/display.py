@@ -49,6 +49,7 @@ class RunDisplay:
             yield
             return
         with self._bars:
+            self._out.show_cursor()  # a run that is ended by force leaves it as it is
             try:
                 yield
             finally:

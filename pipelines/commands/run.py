@@ -12,6 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from assets.framework.stage import AssetPath, StageInstance
 from ops.refusal import Refused
@@ -115,7 +117,7 @@ def run_planned(
     run_id = str(uuid4())
     with (
         owned() as owner,
-        dg.DagsterInstance.get() as instance,
+        _records() as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(_forget, owner)),
         display.drawn(),
@@ -130,6 +132,15 @@ def run_planned(
         )
     _print_failures(result)
     return result.success
+
+
+def _records() -> dg.DagsterInstance:
+    """Dagster's records, but for a copy of what is printed: a run prints to its terminal.
+
+    For the copy Dagster would start processes that break with tracebacks when a person presses Ctrl-C.
+    """
+    silent = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(instance_folder()), overrides={"compute_logs": silent}))
 
 
 def demand_models(wanted: Sequence[StageInstance], experiment: str) -> None:
