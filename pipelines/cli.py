@@ -81,6 +81,10 @@ class Purpose(StrEnum):
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
+]
+Suite = Annotated[str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")]
 Model = Annotated[
     str | None,
     typer.Option(help="Stage that trained it, e.g. zs_bootstrap; choice: S1 and S2. Default: a trained one, if any."),
@@ -108,16 +112,11 @@ def run(
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
-    settings: Annotated[
-        list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
-    ] = [],  # noqa: B006  read only
-    suite: Annotated[
-        str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")
-    ] = None,
+    settings: Settings = [],  # noqa: B006  read only
+    suite: Suite = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    if suite is not None and (experiment or until):
-        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
+    _require_one(suite, experiment, until)
     from pipelines.commands.wanted import wanted_runs
 
     with clear_errors():
@@ -200,12 +199,21 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
 
 @app.command()
-def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Until = None) -> None:
+def plan(
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="Experiment file to follow.", show_default="base")
+    ] = None,
+    dataset: Dataset = "toyref",
+    until: Until = None,
+    settings: Settings = [],  # noqa: B006  read only
+    suite: Suite = None,
+) -> None:
     """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
+    _require_one(suite, experiment, until)
     from pipelines.commands.plan import plan_table
 
     with clear_errors():
-        console.print(plan_table(dataset, experiment, until=until))
+        console.print(plan_table(dataset, experiment or "base", until=until, settings=settings, suite=suite))
 
 
 @app.command()
@@ -360,6 +368,11 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
     table, healthy = doctor_table(thorough=thorough)
     console.print(table)
     raise typer.Exit(0 if healthy else 1)
+
+
+def _require_one(suite: str | None, experiment: str | None, until: str | None) -> None:
+    if suite is not None and (experiment or until):
+        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
 
 
 def _run(
