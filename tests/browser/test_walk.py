@@ -173,7 +173,7 @@ def test_an_experiment_is_registered_from_the_launchpad(served: Served, page: An
     page.goto(f"{served.address}/locations/__repository__@wordmask/jobs/register_experiment/playground")
     page.get_by_role("button", name="Launch Run").wait_for()
     until(lambda: "sharper" in page.locator(".CodeMirror").inner_text(), "the launchpad does not begin with an example")
-    assert page.get_by_role("button", name="Launch Run").is_enabled()
+    until(page.get_by_role("button", name="Launch Run").is_enabled, "what the launchpad begins with is not valid")
     page.evaluate("(text) => document.querySelector('.CodeMirror').CodeMirror.setValue(text)", REGISTERED)
     page.wait_for_timeout(1000)  # it is checked
     page.screenshot(path=tmp_path / "launchpad.png")
