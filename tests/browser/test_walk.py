@@ -37,7 +37,7 @@ REGISTERED = """ops:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
 ]
 
@@ -190,7 +190,7 @@ def test_an_experiment_is_registered_from_the_launchpad(served: Served, page: An
 def test_three_new_images_cost_their_rows_alone(served: Served) -> None:
     before = newest_run(served.address)
     drop(served.images, served.home, range(KEPT, len(SENTENCES)))
-    assert finished(served.address, after=before, patience=240) == "SUCCESS"
+    assert finished(served.address, after=before, patience=500) == "SUCCESS"
     run = ask(served.address, EVENTS.format(run=newest_run(served.address)["runId"]))["runOrError"]
     assert {one["path"][0] for one in run["assetSelection"]} == {"mine"}
     for stage in ("candidate_masks", "mask_choices"):
