@@ -88,14 +88,14 @@ def _pace_first(rest: str) -> str:
 
 
 def _bars(out: Terminal) -> Progress:
-    cut = {"no_wrap": True, "overflow": "ellipsis"}
+    cut = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False, style="cyan", table_column=Column(no_wrap=True)),
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f}%", markup=False),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[rest]}", markup=False, table_column=Column(ratio=1, **cut)),
+        TextColumn("{task.fields[rest]}", markup=False, table_column=cut),
         console=out,
         expand=True,
         refresh_per_second=REFRESHES,
