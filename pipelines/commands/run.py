@@ -1,7 +1,6 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
 import json
-import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from assets.framework.stage import AssetPath, StageInstance
 from ops.refusal import Refused
@@ -22,7 +19,7 @@ from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from pipelines.graph.load import leading_to, planned
 from resources.checkpoints import MISSING
 from resources.datasets import open_dataset
@@ -107,7 +104,6 @@ def run_planned(
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    os.environ["DAGSTER_HOME"] = str(instance_folder())
     display = RunDisplay(len(wanted))
     job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(display, _waits)})
     config: dict[str, object] = {
@@ -117,7 +113,7 @@ def run_planned(
     run_id = str(uuid4())
     with (
         owned() as owner,
-        _records() as instance,
+        history(copies_output=False) as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(_forget, owner)),
         display.drawn(),
@@ -132,15 +128,6 @@ def run_planned(
         )
     _print_failures(result)
     return result.success
-
-
-def _records() -> dg.DagsterInstance:
-    """Dagster's records, but for a copy of what is printed: a run prints to its terminal.
-
-    For the copy Dagster would start processes that break with tracebacks when a person presses Ctrl-C.
-    """
-    silent = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(instance_folder()), overrides={"compute_logs": silent}))
 
 
 def demand_models(wanted: Sequence[StageInstance], experiment: str) -> None:
@@ -272,6 +259,6 @@ def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
 def _waits(own: str, blocked: str) -> str:
     pool = blocked.rpartition(f"{BLOCKED} ")[2]
     whom = "another run"
-    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+    with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"

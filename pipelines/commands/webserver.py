@@ -5,7 +5,6 @@ python -m pipelines.commands.webserver <port> <process id of the parent>
 
 import sys
 
-import dagster as dg
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -15,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from pipelines.commands.guard import Guard
+from pipelines.graph.instance import history
 from pipelines.serving.written_pages import written_pages
 from resources.paths import PROJECT
 from resources.processes import end_with_parent, keep_private
@@ -33,14 +33,14 @@ class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
 
     def build_routes(self) -> list[BaseRoute]:
         """The pages that wordmask writes, before Dagster's own, whose last route takes everything."""
-        return [*written_pages(), *super().build_routes()]
+        return [*written_pages(), *super().build_routes()]  # type: ignore[no-untyped-call]
 
 
 def serve(port: int) -> None:
     """Serve the pages on the loopback address until the process is stopped."""
     target = WorkspaceFileTarget([str(PROJECT / "workspace.yaml")])
     with (
-        dg.DagsterInstance.get() as instance,
+        history() as instance,
         WorkspaceProcessContext(instance, target, version=__version__) as workspace,
     ):
         app = GuardedWebserver(workspace).create_asgi_app()

@@ -1,10 +1,21 @@
 """The folder of Dagster's history: runs, logs and events that stay between commands."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ops.refusal import Refused
 from resources.paths import PROJECT, home
 from storage.files import write_bytes
+from storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+OPENING_SECONDS = 120.0
+"""How long one process may take to open the history, while others wait."""
 
 
 def instance_folder() -> Path:
@@ -22,3 +33,35 @@ def instance_folder() -> Path:
     if not settings.exists() or not settings.read_bytes():
         write_bytes(settings, (PROJECT / "resources" / "dagster.yaml").read_bytes())
     return folder
+
+
+SILENT = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
+"""Dagster's setting `compute_logs` for a process that keeps no copy of what it prints."""
+
+
+@contextmanager
+def history(*, copies_output: bool = True) -> Iterator["DagsterInstance"]:
+    """Dagster's instance of the home, which child processes find as well.
+
+    Processes that begin together open it one after the other: Dagster breaks its files when two make them at once.
+
+    Args:
+        copies_output: keep what stages print for the pages. In a terminal it is printed there; for the copy Dagster
+            would start processes that break with tracebacks when a person presses Ctrl-C.
+
+    Raises:
+        Refused: see `instance_folder`.
+    """
+    import dagster as dg  # takes seconds
+    from dagster._core.instance.ref import InstanceRef
+
+    folder = instance_folder()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    with exclusive(folder / "opening.lock", timeout=OPENING_SECONDS):
+        changed = {} if copies_output else {"compute_logs": SILENT}
+        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=changed))
+    with instance:
+        yield instance
