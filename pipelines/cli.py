@@ -3,6 +3,7 @@
 What a command does stands in the module of its name below `pipelines.commands`.
 """
 
+import os
 import time
 from contextlib import nullcontext
 from enum import StrEnum
@@ -15,10 +16,11 @@ from typer.core import TyperGroup
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
-from pipelines.listing_commands import listings
+from pipelines.listing_commands import Settings, Suite, listings, require_one
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from pipelines.reviewing_commands import reviewing
+from pipelines.sharing_commands import sharing
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -52,6 +54,7 @@ app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
 app.add_typer(reviewing)
+app.add_typer(sharing)
 app.add_typer(models, name="models")
 
 
@@ -81,13 +84,12 @@ class Purpose(StrEnum):
 
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
-Settings = Annotated[
-    list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
-]
-Suite = Annotated[str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")]
 Model = Annotated[
     str | None,
     typer.Option(help="Stage that trained it, e.g. zs_bootstrap; choice: S1 and S2. Default: a trained one, if any."),
+]
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; before it is another, see docs/serving.md and docs/deploying.md.")
 ]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
 
@@ -116,7 +118,7 @@ def run(
     suite: Suite = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    _require_one(suite, experiment, until)
+    require_one(suite, experiment, until)
     from pipelines.commands.wanted import wanted_runs
 
     with clear_errors():
@@ -181,12 +183,19 @@ def import_masks(
 
 
 @app.command()
-def ui(port: int = 3000) -> None:
+def ui(
+    port: int = 3000,
+    host: Host = "127.0.0.1",
+    database: Annotated[
+        str | None, typer.Option(envvar="WORDMASK_DATABASE", help="Postgres, for a history that hosts share.")
+    ] = None,
+) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
     from pipelines.commands.ui import open_pages
 
+    os.environ |= {"WORDMASK_DATABASE": database} if database else {}
     with clear_errors():
-        open_pages(port)
+        open_pages(host, port)
 
 
 @app.command()
@@ -196,24 +205,6 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
     with clear_errors():
         console.print(status_table(dataset, experiment))
-
-
-@app.command()
-def plan(
-    experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="Experiment file to follow.", show_default="base")
-    ] = None,
-    dataset: Dataset = "toyref",
-    until: Until = None,
-    settings: Settings = [],  # noqa: B006  read only
-    suite: Suite = None,
-) -> None:
-    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
-    _require_one(suite, experiment, until)
-    from pipelines.commands.plan import plan_table
-
-    with clear_errors():
-        console.print(plan_table(dataset, experiment or "base", until=until, settings=settings, suite=suite))
 
 
 @app.command()
@@ -308,9 +299,7 @@ def serve(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     model: Model = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; see docs/serving.md before it is another.")] = (
-        "127.0.0.1"
-    ),
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     megabytes: Annotated[float, typer.Option(min=0.001, help="Size of a request, at most.")] = 32,
     pixels: Annotated[int, typer.Option(min=1, help="Pixels of an image, at most.")] = 50_000_000,
@@ -368,11 +357,6 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
     table, healthy = doctor_table(thorough=thorough)
     console.print(table)
     raise typer.Exit(0 if healthy else 1)
-
-
-def _require_one(suite: str | None, experiment: str | None, until: str | None) -> None:
-    if suite is not None and (experiment or until):
-        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
 
 
 def _run(

@@ -1,6 +1,6 @@
 """Dagster's pages, and those that wordmask writes, behind the guard: what `wordmask ui` starts beside the daemon.
 
-python -m pipelines.commands.webserver <port> <process id of the parent>
+python -m pipelines.commands.webserver <host> <port> <process id of the parent>
 """
 
 import sys
@@ -13,13 +13,12 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
+from pipelines.commands.code_server import workspace_file
 from pipelines.commands.guard import Guard
 from pipelines.graph.instance import history
 from pipelines.serving.written_pages import written_pages
-from resources.paths import PROJECT
 from resources.processes import end_with_parent, keep_private
 
-ADDRESS = "127.0.0.1"
 GRACE_SECONDS = 15.0
 """How long open pages may keep the server when it is asked to end."""
 
@@ -36,18 +35,19 @@ class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return [*written_pages(), *super().build_routes()]  # type: ignore[no-untyped-call]
 
 
-def serve(port: int) -> None:
-    """Serve the pages on the loopback address until the process is stopped."""
-    target = WorkspaceFileTarget([str(PROJECT / "workspace.yaml")])
+def serve(host: str, port: int) -> None:
+    """Serve the pages on an address of this machine until the process is stopped."""
     with (
         history() as instance,
-        WorkspaceProcessContext(instance, target, version=__version__) as workspace,
+        WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([str(workspace_file())]), version=__version__
+        ) as workspace,
     ):
         app = GuardedWebserver(workspace).create_asgi_app()
-        uvicorn.run(app, host=ADDRESS, port=port, log_level="warning")
+        uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 if __name__ == "__main__":
-    end_with_parent(int(sys.argv[2]), grace_seconds=GRACE_SECONDS)
+    end_with_parent(int(sys.argv[3]), grace_seconds=GRACE_SECONDS)
     keep_private()
-    serve(int(sys.argv[1]))
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -14,7 +14,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from pipelines.cli import app
-from pipelines.commands.run import owned
+from pipelines.commands.alive import owned
 from pipelines.commands.stopping import KEPT, stoppable
 from pipelines.commands.terminal import STOPPED
 from pipelines.graph.instance import history
