@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
-from pipelines.listing_commands import listings
+from pipelines.listing_commands import Settings, Suite, listings, require_one
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from pipelines.reviewing_commands import reviewing
@@ -114,16 +114,11 @@ def run(
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
-    settings: Annotated[
-        list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
-    ] = [],  # noqa: B006  read only
-    suite: Annotated[
-        str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")
-    ] = None,
+    settings: Settings = [],  # noqa: B006  read only
+    suite: Suite = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    if suite is not None and (experiment or until):
-        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
+    require_one(suite, experiment, until)
     from pipelines.commands.wanted import wanted_runs
 
     with clear_errors():
@@ -210,15 +205,6 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
     with clear_errors():
         console.print(status_table(dataset, experiment))
-
-
-@app.command()
-def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Until = None) -> None:
-    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
-    from pipelines.commands.plan import plan_table
-
-    with clear_errors():
-        console.print(plan_table(dataset, experiment, until=until))
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ import dagster as dg
 from assets.framework.stage import AssetPath, StageInstance
 from ops.refusal import Refused
 from pipelines.commands.alive import ending_dead_runs, forget_owner, owned
+from pipelines.commands.display import BLOCKED, RunDisplay, terminal_logger
 from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
@@ -23,8 +23,6 @@ from resources.datasets import open_dataset
 
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
-BLOCKED = "blocked by limit for pool"
-"""What Dagster says of a step that waits for a slot of its pool."""
 ENOUGH_TO_TRAIN = 300
 """Expressions from which on a published network learns more than it forgets [I]."""
 
@@ -94,7 +92,8 @@ def run_planned(
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
+    display = RunDisplay(len(wanted))
+    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(display, _waits)})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
@@ -103,9 +102,10 @@ def run_planned(
     with (
         history_kept(),
         owned() as owner,
-        history() as instance,
+        history(copies_output=False) as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(forget_owner, owner)),
+        display.drawn(),
     ):
         result = job.execute_in_process(
             instance=instance,
@@ -174,35 +174,3 @@ def _waits(own: str, blocked: str) -> str:
     with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"
-
-
-class _StageLines(logging.Handler):
-    """A line for each message of a stage, which says how far the run is."""
-
-    def __init__(self, stages: int) -> None:
-        super().__init__()
-        self._stages = stages
-        self._begun: dict[str, int] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        meta = getattr(record, "dagster_meta", None) or {}
-        step, event = meta.get("step_key") or "", meta.get("dagster_event")
-        place = self._begun.setdefault(step, len(self._begun) + 1) if step else 0
-        title = f"stage {place:>2} of {self._stages} {step.rpartition('__')[2]}:" if step else "run:"
-        if event is None and record.levelno >= logging.INFO:
-            say(title, str(meta.get("orig_message", record.getMessage())), "cyan")
-        elif event is not None and BLOCKED in (event.message or ""):
-            say(title, _waits(str(meta.get("run_id")), str(event.message)), "cyan")
-
-
-def terminal_logger(stages: int) -> dg.LoggerDefinition:
-    """Lines of a run of so many stages; Dagster's own events stay in the UI."""
-
-    def logger(_: dg.InitLoggerContext) -> logging.Logger:
-        made = logging.getLogger("wordmask.terminal")
-        made.setLevel(logging.DEBUG)  # Dagster tells of its events so
-        made.propagate = False
-        made.handlers = [_StageLines(stages)]
-        return made
-
-    return dg.LoggerDefinition(logger, description="One line per message of a stage.")

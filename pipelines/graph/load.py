@@ -124,16 +124,21 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     return read_plan().of(dataset, experiment)
 
 
-def possible(dataset: str, experiment: str) -> list[StageInstance]:
-    """What an experiment uses on a data set, or would use if it were asked for; inputs first.
+def possible(dataset: str, experiments: Iterable[tuple[Experiment, str | None]]) -> list[StageInstance]:
+    """What experiments use on a data set, each until a stage, or would use if they were asked for; inputs first.
 
     Raises:
-        Refused: no file describes the experiment or the data set, or it was left out.
+        Refused: no file describes the data set, it was left out, or an experiment does not use the stage.
     """
     plan = read_plan()
-    wanted, source = plan.experiments.named(experiment), plan.datasets.named(dataset).source
+    source = plan.datasets.named(dataset).source
     known = {(instance.dataset, instance.recipe): instance for instance in plan.instances}
-    return list(with_pair(known, (dataset, source, wanted), STAGES, identify).values())
+    used: dict[Shared, StageInstance] = {}
+    for experiment, until in experiments:
+        mine = with_pair(known, (dataset, source, experiment), STAGES, identify)
+        known |= mine
+        used |= {(dataset, one.recipe): one for one in leading_to(until, list(mine.values()))}
+    return list(used.values())
 
 
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
