@@ -363,7 +363,7 @@ def _run(
     dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
 ) -> None:
     from ops.refusal import Refused
-    from pipelines.commands.run import run_experiment
+    from pipelines.commands.launching import run_experiment
 
     with clear_errors():
         if not run_experiment(dataset, experiment, until=until, train=train, **runtime):

@@ -7,78 +7,20 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.framework.stage import AssetPath, StageInstance
+from assets.framework.stage import StageInstance
 from ops.refusal import Refused
 from pipelines.commands.alive import ending_dead_runs, forget_owner, owned
 from pipelines.commands.display import BLOCKED, RunDisplay, terminal_logger
 from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
-from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
 from pipelines.graph.instance import history
-from pipelines.graph.load import leading_to, planned
+from pipelines.graph.load import leading_to
 from resources.checkpoints import MISSING
 from resources.database import history_kept
-from resources.datasets import open_dataset
 
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
-ENOUGH_TO_TRAIN = 300
-"""Expressions from which on a published network learns more than it forgets [I]."""
-
-
-def run_experiment(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
-) -> bool:
-    """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
-
-    A pair that nobody asked for before is part of the graph from then on.
-
-    Args:
-        dataset: its name.
-        experiment: its name.
-        until: only this stage and what it needs.
-        train: published towers are trained even on few expressions, see `untrained`.
-        runtime: settings of `resources.runtime.Runtime`.
-
-    Raises:
-        Refused: there is no such experiment, data set or stage; the message lists those that exist.
-        RunStopped: a person stopped it.
-    """
-    if ask_for(dataset, [experiment]):
-        console.print(f"{experiment} on {dataset} is part of the graph from now on")
-    instances = planned(dataset, experiment)
-    if not train and until is None:
-        instances = without_vain_training(instances, dataset, experiment)
-    return run_planned(instances, dataset, experiment, until=until, **runtime)
-
-
-def without_vain_training(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
-    """The stages without the trainings of published towers, and what needs them, where there is too little to learn."""
-    kept = untrained(instances)
-    if len(kept) == len(instances) or (found := _expressions(instances[0])) >= ENOUGH_TO_TRAIN:
-        return list(instances)
-    console.print(
-        f"{found} expressions are too few to train a network of millions of parameters on; {ENOUGH_TO_TRAIN} would do. "
-        f"The run ends with the choices. `wordmask run -d {dataset} -e {experiment} --train` trains all the same."
-    )
-    return kept
-
-
-def untrained(instances: Sequence[StageInstance]) -> list[StageInstance]:
-    """Those that need no network with published towers to be trained, inputs first."""
-    without: set[AssetPath] = set()
-    for instance in instances:
-        trains = instance.stage.trains and getattr(instance.knobs, "size", "embedded") != "embedded"
-        if trains or not without.isdisjoint(instance.inputs.values()):
-            without.add(instance.key)
-    return [instance for instance in instances if instance.key not in without]
-
-
-def _expressions(instance: StageInstance) -> int:
-    """Expressions of a folder of a person's own; published sets are large."""
-    config = instance.source.config
-    return len(open_dataset(config).corpus().expressions) if config.kind == "folder" else ENOUGH_TO_TRAIN
 
 
 def run_planned(
@@ -89,7 +31,19 @@ def run_planned(
     until: str | None = None,
     **runtime: bool | int,
 ) -> bool:
-    """`run_experiment`, given all instances that the experiment uses."""
+    """Materialize what an experiment uses; True when all steps succeeded.
+
+    Args:
+        instances: all that the experiment uses, or a part that needs no other.
+        dataset: its name.
+        experiment: its name.
+        until: only this stage and what it needs.
+        runtime: settings of `resources.runtime.Runtime`.
+
+    Raises:
+        Refused: a model is missing, or the database of runs does not serve.
+        RunStopped: a person stopped it.
+    """
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
     display = RunDisplay(len(wanted))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipelines.commands.run import run_experiment
+from pipelines.commands.launching import run_experiment
 from storage.artifact import Artifact, Store
 from tests.browser.serving import ask, finished, newest_run, pages
 from tests.browser.test_ui import CHROMIUM, page  # noqa: F401  a fixture
