@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from assets.framework.stage import AssetPath, StageInstance
@@ -93,11 +94,12 @@ def read_plan(*, experiments: Sequence[Path] | None = None, datasets: Sequence[P
     sound, known = read_both(experiments, datasets)
     planned: dict[Shared, StageInstance] = {}
     unplanned: dict[str, str] = {}
+    identified = cache(identify)  # files of weights stay as they are while a plan is made
     for name, dataset in known.items():
         for experiment in dataset.run_here(sound.values()):  # the first owns what it shares with later ones
             if experiment.name not in unplanned:
                 try:
-                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
+                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identified)
                 except (Refused, OSError) as problem:  # weights that can not be looked at
                     unplanned[experiment.name] = str(problem)
     return Plan(sound.without(unplanned), known, tuple(planned.values()))
@@ -134,8 +136,9 @@ def possible(dataset: str, experiments: Iterable[tuple[Experiment, str | None]])
     source = plan.datasets.named(dataset).source
     known = {(instance.dataset, instance.recipe): instance for instance in plan.instances}
     used: dict[Shared, StageInstance] = {}
+    identified = cache(identify)
     for experiment, until in experiments:
-        mine = with_pair(known, (dataset, source, experiment), STAGES, identify)
+        mine = with_pair(known, (dataset, source, experiment), STAGES, identified)
         known |= mine
         used |= {(dataset, one.recipe): one for one in leading_to(until, list(mine.values()))}
     return list(used.values())
