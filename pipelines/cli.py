@@ -72,6 +72,13 @@ class Format(StrEnum):
     label_studio = "label-studio"
 
 
+class Engine(StrEnum):
+    """Choices of `--engine`."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Purpose(StrEnum):
     """Choices of `--as`."""
 
@@ -107,6 +114,10 @@ def run(
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that compute the rows of a stage.")] = 1,
+    engine: Annotated[Engine, typer.Option(help="Where both run: here, or on the Ray cluster of RAY_ADDRESS.")] = (
+        Engine.local
+    ),
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
     settings: Annotated[
         list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
@@ -127,7 +138,8 @@ def run(
         if suite is not None:
             say(f"run {number} of {len(runs)}:", f"{name}, until {stage}", "bold")
         try:
-            _run(dataset, name, until=stage, train=train, force=force, processes=processes)
+            machine = {"processes": processes, "workers": workers, "engine": engine.value}
+            _run(dataset, name, until=stage, train=train, force=force, **machine)
             console.print(f"done; see `wordmask {'status' if stage else 'report'} -d {dataset} -e {name}`")
         except typer.Exit:  # it said why; the rest of a suite does not wait for it
             failed += 1
@@ -363,7 +375,7 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
 
 
 def _run(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
 ) -> None:
     from ops.refusal import Refused
     from pipelines.commands.run import run_experiment

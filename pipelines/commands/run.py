@@ -43,7 +43,7 @@ DEAD_RUN_SECONDS = 15.0
 
 
 def run_experiment(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
 ) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
 
@@ -102,7 +102,7 @@ def run_planned(
     experiment: str,
     *,
     until: str | None = None,
-    **runtime: bool | int,
+    **runtime: bool | int | str,
 ) -> bool:
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
