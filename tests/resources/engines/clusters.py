@@ -9,6 +9,7 @@ import pytest
 os.environ |= {  # which Ray reads when it is imported
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "of-this-test-alone-0123456789abcdef",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # loopback, as on these systems
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
 }
