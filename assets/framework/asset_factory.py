@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, group_name, raw_of, related_recipes
+from assets.framework.stage import Outcome, StageInstance, fingerprint, group_name, raw_of, related_recipes
 from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
@@ -211,12 +211,21 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
     dg.PipesSubprocessClient().run(context=context.op_execution_context, command=command)
 
 
+def _run(work: Work) -> Outcome:
+    """The body in this process; a training in several where the settings say so, or on a cluster."""
+    if work.instance.stage.trains and work.runtime.engine == "ray":
+        from assets.framework.cluster_training import run_on_cluster  # an extra that one machine does without
+
+        return run_on_cluster(work)
+    together = work.instance.stage.trains and work.runtime.processes > 1
+    return run_in_processes(work) if together else work.run_body()
+
+
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
-    together = instance.stage.trains and work.runtime.processes > 1
     work.log(f"{instance.stage.name}: " + (f"loads {', '.join(instance.models)}" if instance.models else "begins"))
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
-    outcome = run_in_processes(work) if together else work.run_body()
+    outcome = _run(work)
     seconds = round(time.monotonic() - started, 3)
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)
