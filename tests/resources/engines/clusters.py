@@ -27,8 +27,10 @@ class TwoNodes:
         self.add()
 
     def add(self) -> None:
-        """Start the second node."""
-        self._second = self._cluster.add_node(**self._node)
+        """Start the second node, from any thread."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ray._private.utils.set_sigterm_handler", lambda *_: None)
+            self._second = self._cluster.add_node(**self._node)
 
     def kill(self) -> None:
         """Kill everything of the second node, as a power cut does."""
