@@ -19,6 +19,7 @@ from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.engines.engine import demand_ray
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
@@ -214,6 +215,7 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 def _run(work: Work) -> Outcome:
     """The body in this process; a training in several where the settings say so, or on a cluster."""
     if work.instance.stage.trains and work.runtime.engine == "ray":
+        demand_ray()
         from assets.framework.cluster_training import run_on_cluster  # an extra that one machine does without
 
         return run_on_cluster(work)

@@ -5,8 +5,10 @@ The engine hands out units and brings back results; what is done with them, the 
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from typing import TypeVar
 
+from ops.refusal import Refused
 from resources.engines.dispatch import Crew, Dispatch
 from resources.engines.local import Processes
 from resources.engines.worker import Log, Worker
@@ -58,6 +60,13 @@ def _crew(worker: Worker[T, R], log: Log) -> Crew:
     if worker.runtime.engine == "local":
         log(f"{worker.runtime.workers} processes of this machine compute")
         return Processes(worker, worker.runtime.workers)
+    demand_ray()
     from resources.engines.ray import Actors  # an extra that one machine does without
 
     return Actors(worker, log)
+
+
+def demand_ray() -> None:
+    """Refuse the engine ray where its package is not installed."""
+    if find_spec("ray") is None:
+        raise Refused("the engine ray needs packages that are not installed: pip install 'wordmask[cluster]'")

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.bench_engines [units] [--ray]
 
 Prints units a second, and milliseconds a unit above what the waiting itself takes when that many processes share it:
-what handing out and bringing back cost, with 1 those of this process. Each unit brings back 64 KB. With `--ray` the same
-on a Ray cluster of two nodes on this machine. Start-up is not counted.
+what handing out and bringing back cost; with 1, which is the step itself, nothing is handed out. Each unit brings back
+64 KB. With `--ray` the same on a Ray cluster of two nodes on this machine. Start-up is not counted.
 """
 
 import os
