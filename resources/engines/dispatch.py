@@ -102,6 +102,8 @@ class Dispatch(Generic[T, R]):
                 f"a worker was lost {LIVES} times {'with the same units' if opened else 'before it had opened'}, the "
                 f"last time {event.why}; if memory is short, take fewer workers"
             )
-        self.log(f"worker {event.worker} is gone ({event.why}); another one starts, and {units} units come again")
         self.waiting.extendleft(reversed(mine))
-        self.crew.hire()
+        follows = "another one starts" if self.waiting else "no other is needed"
+        self.log(f"worker {event.worker} is gone ({event.why}); {follows}, and {units} units come again")
+        if self.waiting:
+            self.crew.hire()

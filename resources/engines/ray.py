@@ -77,7 +77,8 @@ class Actors:
             ray.kill(actor)
 
     def _ready(self) -> Sequence[Any]:
-        begun, ready = time.monotonic(), []
+        begun = time.monotonic()
+        ready: list[Any] = []
         while not ready:
             ready, _ = ray.wait(list(self._pending), timeout=LOOK_SECONDS)
             if not ready and time.monotonic() - begun > PATIENCE_SECONDS:

@@ -64,7 +64,7 @@ def test_a_bug_keeps_its_traceback_and_what_was_finished(tmp_path: Path) -> None
         filled(tmp_path, runtime=Runtime(workers=2), wrong=59)
     assert isinstance(caught.value.__cause__, WorkerTracebackError)
     assert "squares.py" in str(caught.value.__cause__)
-    assert "_ = {}[number]" in str(caught.value.__cause__)
+    assert "_ = NAMES[number]" in str(caught.value.__cause__)
     assert not left(tmp_path)
     _, tally = filled(tmp_path, runtime=Runtime(workers=2))
     assert tally.reused > 0

@@ -58,7 +58,7 @@ def test_a_bug_keeps_its_traceback(cluster: TwoNodes, tmp_path: Path) -> None:
     with pytest.raises(KeyError) as caught:
         filled(tmp_path, runtime=ray(2), wrong=40)
     assert isinstance(caught.value.__cause__, WorkerTracebackError)
-    assert "_ = {}[number]" in str(caught.value.__cause__)
+    assert "_ = NAMES[number]" in str(caught.value.__cause__)
 
 
 def test_without_an_address_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
