@@ -1,7 +1,9 @@
 """A Ray cluster of two nodes on the loopback interface of this machine."""
 
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -49,9 +51,32 @@ def two_nodes(*, cpus: int = 1) -> Iterator[TwoNodes]:
     """Two nodes, which only those can join who know their token; named by `RAY_ADDRESS`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("GLOO_SOCKET_IFNAME", "lo")
         cluster = TwoNodes(cpus)
         patch.setenv("RAY_ADDRESS", cluster.address)
         try:
             yield cluster
         finally:
             cluster.end()
+
+
+@contextmanager
+def losing_a_node(cluster: TwoNodes, *seen: Callable[[], bool]) -> Iterator[list[int]]:
+    """Kill the second node, and start another one, when each of some things is seen, in turn; those that were."""
+    hits: list[int] = []
+    over = threading.Event()
+
+    def disturb() -> None:
+        for number, is_there in enumerate(seen):
+            while not is_there():
+                time.sleep(0.05)
+            cluster.kill()
+            cluster.add()
+            hits.append(number)
+        over.wait()  # a node ends with the thread that has started it
+
+    threading.Thread(target=disturb, daemon=True).start()
+    try:
+        yield hits
+    finally:
+        over.set()
