@@ -1,6 +1,7 @@
 """Rows by several processes: the same bytes as by one, whatever happens to them, and nobody is left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ def test_two_processes_that_die_now_and_then_fill_the_same_table_as_one_that_doe
     assert runtime.resolved == {"device": "abacus"}
     assert sum("is gone (killed by SIGKILL)" in line for line in lines) == 2
     assert sum("is open" in line for line in lines) >= 3, "what workers say reaches the run"
+    assert "2 of 2 workers have opened" in lines
     units = [int(line.split()[0]) for line in lines if "units came again" in line]
     assert len(units) == 1
     assert 2 * 4 <= units[0] <= 4 * 8, "the batches in flight come again, and no more"
@@ -106,6 +108,14 @@ def test_every_error_travels(error: Exception) -> None:
     assert getattr(other, "errno", None) == getattr(error, "errno", None)
 
 
+def test_a_cluster_without_its_packages_is_refused_with_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.engines.engine.find_spec", lambda _: None)
+    with pytest.raises(Refused, match=r"pip install 'wordmask\[cluster\]'"):
+        filled(tmp_path, runtime=Runtime(engine="ray", workers=2))
+
+
 STEP = """
 import sys
 from pathlib import Path
@@ -117,8 +127,6 @@ filled(Path(sys.argv[1]), runtime=Runtime(workers=2), seconds=5)
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
 def test_workers_end_with_their_step(tmp_path: Path, signal_name: str) -> None:
-    import signal
-
     process = subprocess.Popen([sys.executable, "-c", STEP, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(left(tmp_path)) < 2:
