@@ -54,7 +54,6 @@ def test_two_processes_that_die_now_and_then_fill_the_same_table_as_one_that_doe
     assert runtime.resolved == {"device": "abacus"}
     assert sum("is gone (killed by SIGKILL)" in line for line in lines) == 2
     assert sum("is open" in line for line in lines) >= 3, "what workers say reaches the run"
-    assert "2 of 2 workers have opened" in lines
     units = [int(line.split()[0]) for line in lines if "units came again" in line]
     assert len(units) == 1
     assert 2 * 4 <= units[0] <= 4 * 8, "the batches in flight come again, and no more"
