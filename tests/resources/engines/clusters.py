@@ -1,9 +1,7 @@
 """A Ray cluster of two nodes on the loopback interface of this machine."""
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -29,10 +27,8 @@ class TwoNodes:
         self.add()
 
     def add(self) -> None:
-        """Start the second node, from any thread."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ray._private.utils.set_sigterm_handler", lambda *_: None)
-            self._second = self._cluster.add_node(**self._node)
+        """Start the second node, which ends with the thread that has started it."""
+        self._second = self._cluster.add_node(**self._node)
 
     def kill(self) -> None:
         """Kill everything of the second node, as a power cut does."""
@@ -60,23 +56,17 @@ def two_nodes(*, cpus: int = 1) -> Iterator[TwoNodes]:
             cluster.end()
 
 
-@contextmanager
-def losing_a_node(cluster: TwoNodes, *seen: Callable[[], bool]) -> Iterator[list[int]]:
-    """Kill the second node, and start another one, when each of some things is seen, in turn; those that were."""
-    hits: list[int] = []
-    over = threading.Event()
+class Disturbed(list[str]):
+    """Lines of a run. The second node is killed, and another one started, when a line has some words, each once."""
 
-    def disturb() -> None:
-        for number, is_there in enumerate(seen):
-            while not is_there():
-                time.sleep(0.05)
-            cluster.kill()
-            cluster.add()
-            hits.append(number)
-        over.wait()  # a node ends with the thread that has started it
+    def __init__(self, cluster: TwoNodes, *words: str) -> None:
+        super().__init__()
+        self.words = list(words)
+        self._cluster = cluster
 
-    threading.Thread(target=disturb, daemon=True).start()
-    try:
-        yield hits
-    finally:
-        over.set()
+    def append(self, line: str) -> None:
+        super().append(line)
+        if self.words and self.words[0] in line:
+            del self.words[0]
+            self._cluster.kill()
+            self._cluster.add()

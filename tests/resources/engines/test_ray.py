@@ -9,7 +9,7 @@ import pytest
 from ops.refusal import Refused
 from resources.engines.worker import WorkerTracebackError
 from resources.runtime import Runtime
-from tests.resources.engines.clusters import TwoNodes, losing_a_node, two_nodes
+from tests.resources.engines.clusters import Disturbed, TwoNodes, two_nodes
 from tests.resources.engines.test_engine import filled
 from tests.storage.filling import contents
 
@@ -32,14 +32,9 @@ def ray(workers: int) -> Runtime:
 
 def test_a_node_is_lost_and_another_comes_and_no_byte_is_other(cluster: TwoNodes, tmp_path: Path) -> None:
     calm, tally = filled(tmp_path / "calm", runtime=Runtime())
-    lines: list[str] = []
-
-    def both_are_open() -> bool:
-        return len(list((tmp_path / "rough").glob("opened-*"))) >= 2
-
-    with losing_a_node(cluster, both_are_open) as hits:
-        rough, again = filled(tmp_path / "rough", lines=lines, runtime=ray(2), seconds=0.3)
-    assert hits
+    lines = Disturbed(cluster, "2 of 2 workers have opened")
+    rough, again = filled(tmp_path / "rough", lines=lines, runtime=ray(2), seconds=0.3)
+    assert not lines.words
     assert contents(rough) == contents(calm)
     assert again == tally
     assert sum("is gone" in line for line in lines) >= 1, lines
