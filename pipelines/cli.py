@@ -6,13 +6,13 @@ What a command does stands in the module of its name below `pipelines.commands`.
 import os
 import time
 from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from pipelines.choices import Engine, Format, Purpose, Style
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
@@ -58,30 +58,6 @@ app.add_typer(sharing)
 app.add_typer(models, name="models")
 
 
-class Style(StrEnum):
-    """Choices of `results --style`."""
-
-    toyref = "toyref"
-    toyref_plus = "toyref+"
-    toyrefg = "toyrefg"
-
-
-class Format(StrEnum):
-    """Choices of `export --format`."""
-
-    coco = "coco"
-    datasets = "datasets"
-    yolo = "yolo"
-    label_studio = "label-studio"
-
-
-class Purpose(StrEnum):
-    """Choices of `--as`."""
-
-    candidates = "candidates"
-    choices = "choices"
-
-
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
 Model = Annotated[
@@ -113,6 +89,10 @@ def run(
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that compute the rows of a stage.")] = 1,
+    engine: Annotated[Engine, typer.Option(help="Where both run: here, or on the Ray cluster of RAY_ADDRESS.")] = (
+        Engine.local
+    ),
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
     settings: Settings = [],  # noqa: B006  read only
     suite: Suite = None,
@@ -128,7 +108,8 @@ def run(
         if suite is not None:
             say(f"run {number} of {len(runs)}:", f"{name}, until {stage}", "bold")
         try:
-            _run(dataset, name, until=stage, train=train, force=force, processes=processes)
+            machine = {"processes": processes, "workers": workers, "engine": engine.value}
+            _run(dataset, name, until=stage, train=train, force=force, **machine)
             console.print(f"done; see `wordmask {'status' if stage else 'report'} -d {dataset} -e {name}`")
         except typer.Exit:  # it said why; the rest of a suite does not wait for it
             failed += 1
@@ -360,7 +341,7 @@ def doctor(thorough: Annotated[bool, typer.Option(help="Hash large files too.")]
 
 
 def _run(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
 ) -> None:
     from ops.refusal import Refused
     from pipelines.commands.launching import run_experiment

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from storage.manifest import Manifest
 
+Engine = Literal["local", "ray"]
 Precision = Literal["device", "float32"]
 """What the device is fastest in, or full precision."""
 MANY = {
     "accumulate": "forward passes per optimizer step",
     "images_at_once": "images a pass",
     "processes": "processes",
+    "workers": "workers",
 }
 """What a page names where there is more than one of it."""
 LIBRARIES = ("torch", "numpy", "pyarrow", "spacy", "open_clip_torch", "segment-anything", "groundingdino-py")
@@ -35,14 +37,18 @@ class Runtime(BaseModel):
     shard: int = Field(default=16, ge=1)
     """Units (mostly images) committed together; a kill costs at most this many."""
     threads: int = Field(default=0, ge=0)
-    """Torch threads of a step; 0 leaves torch's own choice."""
+    """Torch threads of a step, and of each of its workers; 0 leaves torch's own choice, or shares the cores."""
     checkpoint_every: int = Field(default=50, ge=1)
     """Optimizer steps between checkpoints."""
     accumulate: int = Field(default=1, ge=1)
     """Forward passes per optimizer step: the same batch in less memory. Batch norms then see a pass at a time. TRIS's
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = Field(default=1, ge=1)
-    """Processes that share every batch of a training, on this machine: one for each GPU."""
+    """Processes that share every batch of a training: one for each GPU."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that compute the rows of a stage; 1: the step itself does."""
+    engine: Engine = "local"
+    """Where they and the processes of a training run: on this machine, or on the Ray cluster of `RAY_ADDRESS`."""
     loader_workers: int = Field(default=4, ge=0)
     """Processes that load a training's batches ahead for each GPU; a training on a CPU loads its own."""
     images_at_once: int = Field(default=0, ge=0, le=1024)
@@ -81,13 +87,17 @@ class Runtime(BaseModel):
         self._resolved["device"] = device
         return device
 
-    def workers(self) -> int:
+    def loaders(self) -> int:
         """Processes that load batches ahead on this device."""
         return self.loader_workers if self.torch_device().startswith("cuda") else 0
 
     def batch(self) -> int:
         """Images that share a pass on this device."""
         return self.images_at_once or (8 if self.torch_device().startswith("cuda") else 1)
+
+    def together(self) -> int:
+        """Images that may share a pass where the stage runs; a cluster's devices are not known beforehand."""
+        return self.batch() if self.engine == "local" else self.images_at_once or 8
 
     def bf16(self, precision: Precision = "device") -> bool:
         """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""
@@ -119,6 +129,7 @@ def machine_of(runtime: Runtime) -> dict[str, Any]:
         "images_at_once": int(runtime.resolved.get("batch", "1")),
         "accumulate": runtime.accumulate,
         "processes": runtime.processes,
+        "workers": runtime.workers,
     }
 
 

@@ -8,7 +8,9 @@ Shapes: U units, ... the shape of a row.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ from storage.files import StoreError, explain, safe_part, sha256_of, write_bytes
 from storage.manifest import Tally
 from storage.parquet_shards import Record
 from storage.progress import Progress
-from storage.rows import Quarantined, Unit, distinct_keys, write_ledger
+from storage.rows import Batch, Quarantined, Unit, completed, distinct_keys, write_ledger
 
 T = TypeVar("T")
 Row = npt.NDArray[np.generic]
@@ -47,7 +49,7 @@ def fill_array(
     slot: Slot,
     name: str,
     units: Sequence[Unit[T]],
-    compute: Callable[[Sequence[T]], Iterable[Row | Quarantined]],
+    compute: Callable[[Sequence[T]], Iterable[tuple[int, Row | Quarantined]]],
     *,
     layout: Layout,
     log: Callable[[str], None],
@@ -60,8 +62,8 @@ def fill_array(
         slot: claimed and not complete.
         name: of the array.
         units: in the order of the rows; keys differ.
-        compute: gets the payloads of up to `shard` units and yields, in their order, a row each, or `Quarantined`:
-            such rows hold NaN. What it raises ends the stage; finished shards stay.
+        compute: gets the payloads of all units that no earlier run has left, and yields, in any order, the place of one
+            and its row, or `Quarantined`: such rows hold NaN. What it raises ends the stage; finished shards stay.
         layout: of the rows, floating point.
         log: told about progress every few seconds.
         reuse: artifacts, best first, whose good rows are copied for equal keys.
@@ -82,14 +84,19 @@ def fill_array(
     progress = Progress(f"{slot.stage}/{name}", total=len(units), log=log)
     progress.inherit(record for found in known for record in found or ())
     copies = _rows_of(reuse, name, layout, log=log) if None in known else {}
-    records: list[Record] = []
-    for number, (batch, found) in enumerate(zip(batches, known, strict=True)):
-        if found is None:
-            rows, found = _computed(batch, compute, copies, layout, progress)
+    unknown = [
+        Batch[T, Row | Quarantined](number, batch)
+        for number, (batch, found) in enumerate(zip(batches, known, strict=True))
+        if found is None
+    ]
+    with closing(completed(unknown, copies, compute, partial(_settle, progress))) as whole:
+        for batch in whole:
+            rows, found = _rows(batch, copies, layout, progress)
             with explain(place.path):
-                array[number * shard : number * shard + len(batch)] = rows
-            place.note(number, batch, found)
-        records += found
+                array[batch.start * shard : batch.start * shard + len(rows)] = rows
+            place.note(batch.start, batch.units, found)
+            known[batch.start] = found
+    records = [record for found in known for record in found or ()]
     write_ledger(slot.content / f"{name}.ledger.parquet", units, records)
     return progress.done(len(units))
 
@@ -189,32 +196,26 @@ def _rows_of(reuse: Sequence[Artifact], name: str, layout: Layout, *, log: Calla
     return found
 
 
-def _computed(
-    batch: Sequence[Unit[T]],
-    compute: Callable[[Sequence[T]], Iterable[Row | Quarantined]],
-    copies: Mapping[str, Row],
-    layout: Layout,
-    progress: Progress,
+def _settle(progress: Progress, result: Row | Quarantined) -> None:
+    bad = isinstance(result, Quarantined)
+    progress.settle(rows=0 if bad else 1, quarantined=bad)
+
+
+def _rows(
+    batch: Batch[T, Row | Quarantined], copies: Mapping[str, Row], layout: Layout, progress: Progress
 ) -> tuple[npt.NDArray[Any], list[Record]]:
     """Rows of a shard, NaN where a unit has none, and what became of its units."""
-    fresh = [unit for unit in batch if unit.key not in copies]
-    results = list(compute([unit.payload for unit in fresh])) if fresh else []
-    if len(results) != len(fresh):
-        raise ValueError(f"compute yielded {len(results)} results for {len(fresh)} units; yield one per payload.")
-    found = dict(zip((unit.key for unit in fresh), results, strict=True))
-    rows = np.full((len(batch), *layout.shape), np.nan, layout.dtype)
+    rows = np.full((len(batch.units), *layout.shape), np.nan, layout.dtype)
     records = []
-    for place, unit in enumerate(batch):
-        row = found.get(unit.key)
+    for place, unit in enumerate(batch.units):
+        row = batch.results.pop(unit.key, None)
         reason = row.reason if isinstance(row, Quarantined) else ""
         records.append(Record(start=0, rows=0 if reason else 1, reason=reason))
         if row is None:
             rows[place] = copies[unit.key]
             progress.inherit(records[-1:])
-            continue
-        if not isinstance(row, Quarantined):
+        elif not isinstance(row, Quarantined):
             rows[place] = _fitting(row, unit, layout)
-        progress.settle(rows=records[-1].rows, quarantined=bool(reason))
     return rows, records
 
 

@@ -6,8 +6,10 @@ what became of each unit, so both appear in the same instant. After the last sha
 the units: its bytes depend on units and results alone, not on shards, kills or reuse.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +25,7 @@ from storage.tables import column, write_chunks, write_table
 
 __all__ = ["Quarantined", "Rows", "Tally", "Unit", "fill_table"]
 
+R = TypeVar("R")
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
@@ -61,7 +64,7 @@ class Quarantined:
             raise ValueError("A quarantined unit needs a reason; say what is wrong with it.")
 
 
-Compute = Callable[[Sequence[T]], Iterable[Rows | Quarantined]]
+Compute = Callable[[Sequence[T]], Iterable[tuple[int, Rows | Quarantined]]]
 
 
 def fill_table(
@@ -82,9 +85,9 @@ def fill_table(
         slot: claimed and not complete.
         name: of the table; `<name>.parquet` and `<name>.ledger.parquet` appear in the slot's content.
         units: in the order of the table; keys differ.
-        compute: gets the payloads of all units that no earlier run has left, and yields, in their order, a list of rows
-            (none is a result too) or `Quarantined`. It is asked for a result at a time: what it does ahead of that is
-            its own affair. What it raises ends the stage; finished shards stay.
+        compute: gets the payloads of all units that no earlier run has left, and yields, in any order, the place of one
+            and its result: a list of rows (none is a result too) or `Quarantined`. It is asked for a result at a time:
+            what it does ahead of that is its own affair. What it raises ends the stage; finished shards stay.
         schema: columns of a row; the table has the column `unit` before them.
         shard: units committed together; a kill costs at most this many.
         log: told about progress every few seconds.
@@ -108,16 +111,17 @@ def fill_table(
     progress.inherit(entry.record for entry in known.values())
     copies = _copies(reuse, (name, earlier or name), schema, wanted - known.keys(), log=log)
     reader = RowReader()
-    computed = _computed([unit for unit in units if unit.key not in known and unit.key not in copies], compute)
-    for start in range(0, len(units), shard):
-        batch = [unit for unit in units[start : start + shard] if unit.key not in known]
-        if batch:
-            parts = _shard(batch, computed, copies, schema, reader, progress)
-            path = folder / f"{start:09d}-{digest([unit.key for unit in batch])}.parquet"
+    batches = [
+        Batch[T, Rows | Quarantined](start, [unit for unit in units[start : start + shard] if unit.key not in known])
+        for start in range(0, len(units), shard)
+    ]
+    with closing(completed(batches, copies, compute, partial(_settle, progress))) as whole:
+        for batch in whole:
+            parts = _shard(batch, copies, schema, reader, progress)
+            path = folder / f"{batch.start:09d}-{digest([unit.key for unit in batch.units])}.parquet"
             records = _records(parts)
             file = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
             known |= {key: Entry(file, record) for key, record in records.items()}
-    next(computed, None)  # complains of a result too many
     entries = [known[unit.key] for unit in units]
     rows = write_chunks(slot.content / f"{name}.parquet", reader.runs(entries), schema=schema)
     write_ledger(slot.content / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
@@ -172,42 +176,77 @@ def _copies(
     return found
 
 
+@dataclass
+class Batch(Generic[T, R]):
+    """Units of a shard that is to be written, and the results of those that are computed."""
+
+    start: int
+    """Place of the first unit of the shard."""
+    units: Sequence[Unit[T]]
+    results: dict[str, R] = field(default_factory=dict)
+    """By key."""
+    missing: int = 0
+
+
+def completed(
+    batches: Iterable[Batch[T, R]],
+    copies: Container[str],
+    compute: Callable[[Sequence[T]], Iterable[tuple[int, R]]],
+    settle: Callable[[R], None],
+) -> Generator[Batch[T, R]]:
+    """Batches with units, as soon as all of these have a result or a copy.
+
+    Raises:
+        ValueError: `compute` does not yield one result a unit.
+    """
+    wanted = [batch for batch in batches if batch.units]
+    fresh = [(batch, unit) for batch in wanted for unit in batch.units if unit.key not in copies]
+    for batch, _ in fresh:
+        batch.missing += 1
+    yield from [batch for batch in wanted if not batch.missing]
+    left = set(range(len(fresh)))
+    for place, result in compute([unit.payload for _, unit in fresh]) if fresh else ():
+        if place not in left:
+            raise ValueError(f"compute yielded more results than one for each of {len(fresh)} units.")
+        left.remove(place)
+        batch, unit = fresh[place]
+        batch.results[unit.key] = result
+        batch.missing -= 1
+        settle(result)
+        if not batch.missing:
+            yield batch
+    if left:
+        raise ValueError(f"compute yielded {len(fresh) - len(left)} results for {len(fresh)} units.")
+
+
+def _settle(progress: Progress, result: Rows | Quarantined) -> None:
+    rows = 0 if isinstance(result, Quarantined) else len(result)
+    progress.settle(rows=rows, quarantined=isinstance(result, Quarantined))
+
+
 Parts = dict[str, tuple[pa.Table, str]]
 
 
 def _shard(
-    batch: Sequence[Unit[T]],
-    computed: Iterator[Rows | Quarantined],
+    batch: Batch[T, Rows | Quarantined],
     copies: Mapping[str, Entry],
     schema: pa.Schema,
     reader: RowReader,
     progress: Progress,
 ) -> Parts:
-    """Rows and reason of every unit of a shard, copied where possible."""
+    """Rows and reason of every unit of a shard, copied where there is no result."""
     parts: Parts = {}
-    for unit in batch:
-        if entry := copies.get(unit.key):
+    for unit in batch.units:
+        result = batch.results.pop(unit.key, None)
+        if result is None:
+            entry = copies[unit.key]
             parts[unit.key] = (pa.concat_tables([schema.empty_table(), *reader.runs([entry])]), "")
             progress.inherit([entry.record])
-            continue
-        result = next(computed)
-        if isinstance(result, Quarantined):
+        elif isinstance(result, Quarantined):
             parts[unit.key] = (schema.empty_table(), result.reason)
         else:
             parts[unit.key] = (_rows(unit, result, schema), "")
-        progress.settle(rows=parts[unit.key][0].num_rows, quarantined=isinstance(result, Quarantined))
     return parts
-
-
-def _computed(fresh: Sequence[Unit[T]], compute: Compute[T]) -> Iterator[Rows | Quarantined]:
-    """One result a unit, in order."""
-    given = 0
-    for given, result in enumerate(compute([unit.payload for unit in fresh]) if fresh else (), 1):
-        if given > len(fresh):
-            raise ValueError(f"compute yielded more results for {len(fresh)} units; yield one per payload, in order.")
-        yield result
-    if given < len(fresh):
-        raise ValueError(f"compute yielded {given} results for {len(fresh)} units; yield one per payload, in order.")
 
 
 def _rows(unit: Unit[T], rows: Rows, schema: pa.Schema) -> pa.Table:

@@ -6,10 +6,10 @@ Shapes: H x W pixels of an image.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,16 @@ from ops.refusal import Refused
 from resources.datasets import ImageChangedError
 from resources.datasets.images import load_image
 from resources.datasets.reading import Dataset
+from resources.engines.engine import computed
 from resources.opening import digest_of
-from storage.rows import Quarantined, Rows, Tally, Unit, fill_table
+from resources.runtime import Runtime
+from storage.rows import Quarantined, Tally, Unit, fill_table
 
 R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 Pixels = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 Mask = NDArray[np.bool_]
@@ -50,13 +54,31 @@ class ImageTask(Generic[T]):
     """What a person calls it, for the ledger; the image's id where none is given."""
 
 
+@runtime_checkable
+class Together(Protocol[T_contra, R_co]):
+    """What computes the rows of several images in a pass."""
+
+    @property
+    def at_once(self) -> int:
+        """Images of a pass at most; halved where the device's memory does not hold them."""
+
+    def several(self, asked: Sequence[tuple[T_contra, Pixels]]) -> Sequence[Found[R_co]]:
+        """(payload, pixels) of some tasks -> of each, what gives its rows.
+
+        That is called in a thread of its own while the next ones are computed. Both may raise `Refused`; tasks that are
+        refused together are asked for one by one.
+        """
+
+
+Computes = Callable[[T, Pixels], Iterable[R]] | Together[T, R]
+"""(payload, pixels) -> rows, maybe none. A `Refused` that it raises quarantines the task with its reason; anything else
+ends the stage."""
+Opens = Callable[[Work], Computes[T, R]]
+"""Opens the models of a stage where its rows are computed: a function of a module, or a `partial` of one."""
+
+
 def per_image(
-    work: Work,
-    table: Table[R],
-    tasks: Sequence[ImageTask[T]],
-    compute: Callable[[T, Pixels], Iterable[R]],
-    *,
-    earlier: str = "",
+    work: Work, table: Table[R], tasks: Sequence[ImageTask[T]], opens: Opens[T, R], *, earlier: str = ""
 ) -> Tally:
     """Fill a table image by image; resumes after a kill, copies rows of equal keys, quarantines what is refused.
 
@@ -64,81 +86,97 @@ def per_image(
         work: the running stage; needs `references`.
         table: what is filled, in the order of the tasks.
         tasks: their keys differ.
-        compute: (payload, pixels) -> rows, maybe none. A `Refused` that it raises quarantines the task with its reason;
-            anything else ends the stage.
+        opens: what computes rows, see above.
         earlier: see `storage.rows.fill_table`.
 
     Returns:
         How the tasks came about.
     """
-
-    def found(asked: Sequence[tuple[T, Pixels]]) -> list[Found[R]]:
-        ((payload, pixels),) = asked
-        rows = list(compute(payload, pixels))
-        return [lambda: rows]
-
-    return per_batch(work, table, tasks, found, size=1, earlier=earlier)
-
-
-def per_batch(
-    work: Work,
-    table: Table[R],
-    tasks: Sequence[ImageTask[T]],
-    compute: Callable[[Sequence[tuple[T, Pixels]]], Sequence[Found[R]]],
-    *,
-    size: int,
-    earlier: str = "",
-) -> Tally:
-    """The same with some images at once, while the next ones are read and the rows of the last ones are made.
-
-    Args:
-        work: as above.
-        table: as above.
-        tasks: as above.
-        compute: (payload, pixels) of up to `size` tasks -> for each of them what gives its rows, called in a thread of
-            its own while the next batch is computed. Both may raise `Refused`; tasks that are refused together are
-            asked for one by one.
-        size: tasks of a batch, in their order; halved where the device's memory does not hold them.
-        earlier: as above.
-    """
-    if size > 1:
-        from resources.models.batches import Batches  # brings torch, which stages that only read do without
-
-        compute = Batches(compute, runtime=work.runtime, size=size)
-
-    def rows(asked: Sequence[ImageTask[T]]) -> Iterator[Rows | Quarantined]:
-        dataset = work.dataset
-
-        def read(task: ImageTask[T]) -> tuple[ImageTask[T], Pixels]:
-            return task, read_pixels(dataset, task.image)
-
-        def computed(images: Iterator[tuple[ImageTask[T], Pixels]]) -> Iterator[tuple[ImageTask[T], Found[R]]]:
-            while batch := list(islice(images, size)):
-                found = _served(compute, [(task.payload, pixels) for task, pixels in batch])
-                yield from zip([task for task, _ in batch], found, strict=True)
-
-        def finish(done: tuple[ImageTask[T], Found[R]]) -> Rows | Quarantined:
-            task, found = done
-            try:
-                return [table.columns(row) for row in found()]
-            except Refused as problem:
-                return _left_out(task.image, problem)
-
-        with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as encoder:
-            images = ahead(readers, read, asked, at_most=size + 1)
-            yield from ahead(encoder, finish, computed(images), at_most=size)
-
     return fill_table(
         work.slot,
         table.name,
         [Unit(key=task.key, payload=task, label=task.label or task.image.image_id) for task in tasks],
-        rows,
+        partial(computed_in_images, work, opens, table.columns),
         schema=table.schema,
         shard=work.runtime.shard,
         reuse=work.reuse,
         earlier=earlier,
         log=work.log,
     )
+
+
+def computed_in_images(
+    work: Work, opens: Opens[T, R], stored: Callable[[R], S], tasks: Sequence[ImageTask[T]]
+) -> Iterator[tuple[int, list[S] | Quarantined]]:
+    """Place and rows of each task, by the engine that the run's settings name."""
+    worker = ImageWorker(work=work, opens=opens, stored=stored)
+    yield from computed(worker, tasks, together=work.runtime.together() if worker.gpu else 1, log=work.log)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageWorker(Generic[T, R, S]):
+    """A `resources.engines.worker.Worker` on tasks, which reads the next images while it computes one."""
+
+    work: Work
+    opens: Opens[T, R]
+    stored: Callable[[R], S]
+    """Of a row, what is kept."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """As `Worker.runtime`."""
+        return self.work.runtime
+
+    @property
+    def gpu(self) -> bool:
+        """As `Worker.gpu`."""
+        return self.work.instance.stage.gpu
+
+    def open(self, log: Callable[[str], None]) -> Callable[[Sequence[ImageTask[T]]], Iterator[list[S] | Quarantined]]:
+        """As `Worker.open`."""
+        work = replace(self.work, log=log)
+        compute = work.once(self.opens)
+        if not isinstance(compute, Together):
+            return partial(self._rows, work, partial(_alone, compute), 1)
+        if (size := compute.at_once) == 1:
+            return partial(self._rows, work, compute.several, size)
+        from resources.models.batches import Batches  # brings torch, which stages that only read do without
+
+        return partial(self._rows, work, Batches(compute.several, runtime=work.runtime, size=size), size)
+
+    def _rows(
+        self,
+        work: Work,
+        compute: Callable[[Sequence[tuple[T, Pixels]]], Sequence[Found[R]]],
+        size: int,
+        asked: Sequence[ImageTask[T]],
+    ) -> Iterator[list[S] | Quarantined]:
+        dataset = work.dataset
+
+        def read(task: ImageTask[T]) -> tuple[ImageTask[T], Pixels]:
+            return task, read_pixels(dataset, task.image)
+
+        def found(images: Iterator[tuple[ImageTask[T], Pixels]]) -> Iterator[tuple[ImageTask[T], Found[R]]]:
+            while batch := list(islice(images, size)):
+                served = _served(compute, [(task.payload, pixels) for task, pixels in batch])
+                yield from zip([task for task, _ in batch], served, strict=True)
+
+        def finish(done: tuple[ImageTask[T], Found[R]]) -> list[S] | Quarantined:
+            task, rows = done
+            try:
+                return [self.stored(row) for row in rows()]
+            except Refused as problem:
+                return _left_out(task.image, problem)
+
+        with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as encoder:
+            images = ahead(readers, read, asked, at_most=size + 1)
+            yield from ahead(encoder, finish, found(images), at_most=size)
+
+
+def _alone(compute: Callable[[T, Pixels], Iterable[R]], asked: Sequence[tuple[T, Pixels]]) -> list[Found[R]]:
+    ((payload, pixels),) = asked
+    rows = list(compute(payload, pixels))
+    return [lambda: rows]
 
 
 def _served(
@@ -173,15 +211,6 @@ def ahead(pool: ThreadPoolExecutor, function: Callable[[T], S], items: Iterable[
             yield pending.popleft().result()
     if not isinstance(problem, StopIteration):
         raise problem
-
-
-def on_image(work: Work, image: ImageRow, compute: Callable[[Pixels], T]) -> T | Quarantined:
-    """What `compute` finds in an image, or what a model refuses in it."""
-    pixels = read_image(work, image)
-    try:
-        return compute(pixels)
-    except Refused as problem:
-        return _left_out(image, problem)
 
 
 def _left_out(image: ImageRow, problem: Refused) -> Quarantined:

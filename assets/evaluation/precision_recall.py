@@ -6,6 +6,7 @@ only counts of pixels per probability stay, image by image. These stages read gr
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,11 +40,16 @@ Curves = Mapping[tuple[str, str], tuple[PrecisionRecallState, int]]
 def curve(work: Work) -> Outcome:
     """The pixels of the model that this stage was declared for."""
     model = segmenter_traced_by(work.instance.stage)
-    segment = open_referring_masks(work.input(model.trained), work.runtime)
-    return counted(work, model, ReferringProbabilities(segment))
+    return counted(work, model, open_probabilities)
 
 
-def counted(work: Work, model: TrainedSegmenter, probabilities: Probabilities) -> Outcome:
+def open_probabilities(work: Work) -> "ReferringProbabilities":
+    """The trained model."""
+    model = segmenter_traced_by(work.instance.stage)
+    return ReferringProbabilities(open_referring_masks(work.input(model.trained), work.runtime))
+
+
+def counted(work: Work, model: TrainedSegmenter, opens: Callable[[Work], Probabilities]) -> Outcome:
     """Count image by image and add up; resumes with the next image."""
     images, fingerprint = images_of(work), work.input(model.trained).manifest.fingerprint
     tasks = []
@@ -51,7 +57,7 @@ def counted(work: Work, model: TrainedSegmenter, probabilities: Probabilities) -
         said = [[referent.split, referent.expressions, digest([truth.rle.hex()])] for referent, truth in group]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=group, key=key))
-    tally = per_image(work, PIXEL_COUNTS, tasks, lambda group, pixels: pixel_counts(probabilities(group, pixels)))
+    tally = per_image(work, PIXEL_COUNTS, tasks, partial(_open_counts, opens))
     curves = gathered(PIXEL_COUNTS.read_slot(work.slot))
     areas = _write(work, curves, method=model.method)
     metrics = {f"{row.split} {row.method} AUC-PR": row.AUC_PR for row in areas if row.resolution == "original"}
@@ -78,6 +84,13 @@ class ReferringProbabilities:
                 for side, at_side_HW in sides.items():
                     shape = (at_side_HW.shape[0], at_side_HW.shape[1])
                     yield referent.split, side, foreground_probabilities(part, shape).cpu(), at_side_HW
+
+
+def _open_counts(
+    opens: Callable[[Work], Probabilities], work: Work
+) -> Callable[[WithTruth, Pixels], list[PixelCountRow]]:
+    probabilities = opens(work)
+    return lambda group, pixels: pixel_counts(probabilities(group, pixels))
 
 
 def pixel_counts(scored: Scored) -> list[PixelCountRow]:

@@ -14,12 +14,13 @@ import dagster as dg
 
 from assets.framework.distributed import run_in_processes
 from assets.framework.failures import PERSON_HAS_TO_ACT, is_transient
-from assets.framework.stage import StageInstance, fingerprint, group_name, raw_of, related_recipes
+from assets.framework.stage import Outcome, StageInstance, fingerprint, group_name, raw_of, related_recipes
 from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.database import claimed
+from resources.engines.engine import demand_ray
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
@@ -213,12 +214,22 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
     dg.PipesSubprocessClient().run(context=context.op_execution_context, command=command)
 
 
+def _run(work: Work) -> Outcome:
+    """The body in this process; a training in several where the settings say so, or on a cluster."""
+    if work.instance.stage.trains and work.runtime.engine == "ray":
+        demand_ray()
+        from assets.framework.cluster_training import run_on_cluster  # an extra that one machine does without
+
+        return run_on_cluster(work)
+    together = work.instance.stage.trains and work.runtime.processes > 1
+    return run_in_processes(work) if together else work.run_body()
+
+
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
-    together = instance.stage.trains and work.runtime.processes > 1
     work.log(f"{instance.stage.name}: " + (f"loads {', '.join(instance.models)}" if instance.models else "begins"))
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
-    outcome = run_in_processes(work) if together else work.run_body()
+    outcome = _run(work)
     seconds = round(time.monotonic() - started, 3)
     if outcome.preview is not None:
         write_bytes(work.slot.content / "preview.png", outcome.preview)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,21 +45,40 @@ def run_in_processes(work: Work) -> Outcome:
         Refused: a person has to act; the message is the body's own.
         RuntimeError: a process ended otherwise; its output is in the run's log.
     """
-    folder = work.slot.scratch / "processes"
-    answer = folder / ANSWER
-    answer.unlink(missing_ok=True)
-    for stale in folder.glob("rendezvous-*"):
-        stale.unlink()
+    folder = prepare(work)
     file = WorkFile.of(work, rendezvous=folder / f"rendezvous-{uuid4().hex}")
     write_bytes(folder / WORK, file.model_dump_json().encode())
+    problem = None
     try:
         work.launch(_command(__name__, folder, 0))
     except Exception as error:
-        if not answer.exists():
-            raise RuntimeError(
-                f"the training processes ended early ({error}); run the stage again to resume"
-            ) from error
-    told = Answer.model_validate_json(answer.read_bytes())
+        problem = error
+    return outcome_in(folder, work, problem)
+
+
+def prepare(work: Work) -> Path:
+    """The folder through which the processes are told what to do, without the answer of an earlier start."""
+    folder = work.slot.scratch / "processes"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ANSWER).unlink(missing_ok=True)
+    for stale in folder.glob("rendezvous-*"):
+        stale.unlink()
+    return folder
+
+
+def answer_of(folder: Path) -> Answer | None:
+    """What was found out; None if nothing was yet."""
+    path = folder / ANSWER
+    return Answer.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def outcome_in(folder: Path, work: Work, problem: BaseException | None) -> Outcome:
+    """What the first process returned; raises as `run_in_processes`, where it did not for the sake of `problem`."""
+    told = answer_of(folder)
+    if told is None:
+        raise RuntimeError(
+            f"the training processes ended early ({problem}); run the stage again to resume"
+        ) from problem
     if told.refused is not None:
         raise Refused(told.refused)
     work.runtime.note(told.resolved)
@@ -75,16 +95,22 @@ def main(folder: Path, rank: int, parent: int) -> None:
     threading.Thread(target=_end_with_any, args=(others,), daemon=True).start()
     with ExitStack() as stack:
         work = file.work(rank=rank, log=_logger(stack) if rank == 0 else _silence)
-        try:
-            outcome = _run_as_member(work, file.rendezvous)
-        except PERSON_HAS_TO_ACT as error:
-            write_bytes(folder / ANSWER, Answer(refused=str(error)).model_dump_json().encode())
-            raise
-        if rank == 0:
-            answer = Answer.of(outcome, resolved=work.runtime.resolved)
-            write_bytes(folder / ANSWER, answer.model_dump_json().encode())
+        assert file.rendezvous is not None
+        tell(folder, work, partial(_run_as_member, work, file.rendezvous))
     for other in others:
         other.wait()
+
+
+def tell(folder: Path, work: Work, run: Callable[[], Outcome]) -> None:
+    """Run the body and leave the answer of the first process, or what a person has to act on, in the folder."""
+    try:
+        outcome = run()
+    except PERSON_HAS_TO_ACT as error:
+        write_bytes(folder / ANSWER, Answer(refused=str(error)).model_dump_json().encode())
+        raise
+    if work.rank == 0:
+        answer = Answer.of(outcome, resolved=work.runtime.resolved)
+        write_bytes(folder / ANSWER, answer.model_dump_json().encode())
 
 
 def _run_as_member(work: Work, rendezvous: Path) -> Outcome:

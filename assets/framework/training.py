@@ -46,5 +46,5 @@ def training_options(work: Work) -> TrainingOptions:
         "resume": latest_checkpoint(checkpoints, log=work.log),
         "save": save,
         "log": work.log,
-        "workers": work.runtime.workers(),
+        "workers": work.runtime.loaders(),
     }

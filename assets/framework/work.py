@@ -2,9 +2,9 @@
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Outcome, Stage, StageInstance, resolved
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from resources.datasets.reading import Dataset
 
 K = TypeVar("K", bound=Knobs)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,20 @@ class Work:
     rank: int = 0
     ranks: int = 1
     """Place of this process among those that run the body, see `assets.framework.distributed`."""
+    opened: dict[Callable[..., Any], Any] = field(default_factory=dict, repr=False, compare=False)
+    """What `once` has opened in this process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What reaches another process: its log, its reader of the data and its models are its own."""
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**kept, "log": _silence, "launch": subprocess.check_call, "opened": {}}
+
+    def once(self, opens: "Callable[[Work], T]") -> T:
+        """What `opens` gives, opened once in this process however often it is asked for."""
+        if opens not in self.opened:
+            self.opened[opens] = opens(self)
+        found: T = self.opened[opens]
+        return found
 
     def input(self, stage: Stage) -> Artifact:
         """The artifact of a stage that this one needs."""
@@ -60,3 +75,7 @@ class Work:
     def dataset(self) -> "Dataset":
         """The reader of the raw data."""
         return open_dataset(self.instance.source.config)
+
+
+def _silence(_: str) -> None:
+    pass

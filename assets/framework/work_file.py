@@ -72,11 +72,11 @@ class WorkFile(BaseModel):
     slot: Slot
     runtime: Runtime
     ranks: int
-    rendezvous: Path
-    """A file that exists for this start only, through which the processes find each other."""
+    rendezvous: Path | None
+    """A file that exists for this start only, through which the processes of one machine find each other."""
 
     @classmethod
-    def of(cls, work: Work, *, rendezvous: Path) -> "WorkFile":
+    def of(cls, work: Work, *, rendezvous: Path | None = None) -> "WorkFile":
         """A running stage as data."""
         return cls(
             instance=InstanceFile.of(work.instance),

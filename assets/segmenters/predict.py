@@ -34,19 +34,24 @@ R = TypeVar("R", bound=OfExpression)
 def predictions(work: Work) -> Outcome:
     """Masks at the model's size and at the image's, by the model that this stage was declared for."""
     (trained,) = (stage for stage in work.instance.stage.needs if stage.trains)
-    segment = open_referring_masks(work.input(trained), work.runtime)
-    return predict_expressions(work, trained, partial(prediction_rows, segment), PREDICTIONS)
+    return predict_expressions(work, trained, open_predictions, PREDICTIONS)
+
+
+def open_predictions(work: Work) -> Callable[[Sequence[Referent], Pixels], list[PredictionRow]]:
+    """The trained model."""
+    (trained,) = (stage for stage in work.instance.stage.needs if stage.trains)
+    return partial(prediction_rows, open_referring_masks(work.input(trained), work.runtime))
 
 
 def predict_expressions(
     work: Work,
     trained: Stage,
-    segment: Callable[[Sequence[Referent], Pixels], Sequence[R]],
+    opens: Callable[[Work], Callable[[Sequence[Referent], Pixels], Sequence[R]]],
     table: Table[R],
     *,
     referents: Sequence[Referent] | None = None,
 ) -> Outcome:
-    """Fill the table image by image; `segment` gives a row for every expression of an image's referents.
+    """Fill the table image by image; what `opens` gives has a row for every expression of an image's referents.
 
     Without `referents` they are those of the scored splits.
     """
@@ -57,7 +62,7 @@ def predict_expressions(
         said = [[referent.ref_id, referent.sent_ids, referent.expressions] for referent in group]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=group, key=key))
-    tally = per_image(work, table, tasks, segment)
+    tally = per_image(work, table, tasks, opens)
     masks = {row.sent_id: row.mask for row in table.read_slot(work.slot)}
     return Outcome(tallies={table.name: tally}, preview=expression_preview(work, masks))
 

@@ -8,6 +8,7 @@ would be chosen. `ops.ssc.absence` makes the threshold of these scores; no groun
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from assets.data.images import ImageTask, Pixels, per_image
 from assets.data.tables import Referent
@@ -35,6 +36,10 @@ class _Said:
     kind: str
 
 
+_Asked = tuple[Offered, Sequence[_Said]]
+"""An image, and what is said of its referents."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Absence:
     """A calibrated threshold, and the table that it was found on."""
@@ -56,9 +61,15 @@ class Absence:
 
 
 def calibrated(
-    work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryRow], decide: Decide, *, keep: Keep, seed: int
+    work: Work,
+    offers: Sequence[Offered],
+    queries: Mapping[int, QueryRow],
+    opens: Callable[[Work], Decide],
+    *,
+    keep: Keep,
+    seed: int,
 ) -> Absence:
-    """Fill the table `absence` and find the threshold; `decide` must give every choice its score, and leave none out.
+    """Fill the table `absence` and find the threshold; what `opens` gives must score every choice, and leave none out.
 
     Raises:
         Refused: there are no swapped sentences, see `calibrate`.
@@ -67,7 +78,7 @@ def calibrated(
     for offer, said in _sentences(offers, queries, seed=seed):
         key = digest([offer.key, [[one.referent.ref_id, one.text, one.kind] for one in said]])
         tasks.append(ImageTask(image=offer.image, payload=(offer, said), key=key))
-    tally = per_image(work, ABSENCE, tasks, lambda payload, pixels: _rows(decide, *payload, pixels))
+    tally = per_image(work, ABSENCE, tasks, partial(_open, opens))
     scores: dict[str, list[float]] = {TRUE: [], SAME_CLASS: [], OTHER_CLASS: []}
     for row in ABSENCE.read_slot(work.slot):
         scores[row.kind].append(row.score)
@@ -86,8 +97,13 @@ def calibrated(
     return Absence(found=found, tally=tally, shares=shares)
 
 
-def _rows(decide: Decide, offer: Offered, said: Sequence[_Said], pixels: Pixels) -> list[AbsenceRow]:
+def _open(opens: Callable[[Work], Decide], work: Work) -> Callable[[_Asked, Pixels], list[AbsenceRow]]:
+    return partial(_rows, work.once(opens))
+
+
+def _rows(decide: Decide, asked_of: _Asked, pixels: Pixels) -> list[AbsenceRow]:
     """The score of each sentence's choice; none where there is no choice."""
+    offer, said = asked_of
     referents = [replace(one.referent, ref_id=number, expressions=[one.text]) for number, one in enumerate(said)]
     asked = replace(offer, referents=referents, candidates=[one.candidates for one in said])
     rows = []

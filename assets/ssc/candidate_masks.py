@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from assets.data.images import ImageTask, Mask, Pixels, per_batch, per_image
+from assets.data.images import ImageTask, Mask, Pixels, per_image
 from assets.data.tables import ImageRow, images_of
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
@@ -28,7 +28,6 @@ from resources.models.segmentation import Masks, Segmenter
 from resources.runtime import Runtime
 from storage.digest import digest
 from storage.masks import Rle
-from storage.rows import Tally
 
 
 def candidate_masks(work: Work) -> Outcome:
@@ -38,9 +37,9 @@ def candidate_masks(work: Work) -> Outcome:
     if knobs.imports:
         return candidates_of_teacher(work, asked, candidate_row)
     tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
-    find = candidate_finder(knobs, work.runtime)
-    tally = fill(work, tasks, find)
+    tally = per_image(work, CANDIDATES, tasks, open_finder)
     rows = CANDIDATES.read_slot(work.slot)
+    find = work.once(open_finder)
     changed = [] if isinstance(find, Everything) else find.reworded([task.payload for task in tasks])
     if changed:
         REWORDED.write(work.slot, changed)
@@ -78,6 +77,11 @@ def asked_of(queries: Iterable[QueryRow]) -> dict[str, list[str]]:
     return {image_id: sorted(classes) for image_id, classes in asked.items()}
 
 
+def open_finder(work: Work) -> "Everything | Detected | OfConcepts":
+    """What finds the candidates of the stage that runs."""
+    return candidate_finder(work.knobs_as(CandidateKnobs), work.runtime)
+
+
 def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Everything | Detected | OfConcepts":
     """What finds the candidates of an image, by `knobs.source`."""
     if knobs.imports:
@@ -91,13 +95,6 @@ def candidate_finder(knobs: CandidateKnobs, runtime: Runtime) -> "Everything | D
         return Everything(segmenter=segmenter, knobs=knobs, runtime=runtime)
     detector = open_detector(knobs.detector, runtime)
     return Detected(detector=detector, segmenter=segmenter, knobs=knobs, runtime=runtime)
-
-
-def fill(work: Work, tasks: Sequence[ImageTask[Query]], find: "Everything | Detected | OfConcepts") -> Tally:
-    """The table of candidates; several images share a pass where the models are published ones."""
-    if isinstance(find, Detected):
-        return per_batch(work, CANDIDATES, tasks, find.several, size=find.images_at_once())
-    return per_image(work, CANDIDATES, tasks, find)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +124,8 @@ class Detected:
     knobs: CandidateKnobs
     runtime: Runtime = field(default_factory=Runtime)
 
-    def images_at_once(self) -> int:
+    @property
+    def at_once(self) -> int:
         """Images that share a pass; the embedded models take one at a time, so that none depends on its neighbours."""
         published = not any(
             ModelRef("detector", name).is_embedded for name in (self.knobs.detector, self.knobs.segmenter)

@@ -41,12 +41,16 @@ def corrected_labels(work: Work) -> Outcome:
         key = digest([*sources, image_id, images[image_id].sha256, said])
         offers = [(referent, targets_of(referent)) for referent in referents]
         tasks.append(ImageTask(image=images[image_id], payload=offers, key=key))
-    segment = open_referring_masks(work.input(CORRECTED), work.runtime)
-    knobs = work.knobs_as(LabelKnobs)
-    matching = Matching(segment=segment, rule=knobs.rule, agreement=knobs.agreement)
-    tally = per_image(work, MATCHED_LABELS, tasks, matching)
+    tally = per_image(work, MATCHED_LABELS, tasks, open_matching)
     left = sum(row.candidate is None for row in MATCHED_LABELS.read_slot(work.slot))
     return Outcome(tallies={"labels": tally}, metrics={"objects without a label": left})
+
+
+def open_matching(work: Work) -> "Matching":
+    """The trained model, and the rules of the knobs."""
+    knobs = work.knobs_as(LabelKnobs)
+    segment = open_referring_masks(work.input(CORRECTED), work.runtime)
+    return Matching(segment=segment, rule=knobs.rule, agreement=knobs.agreement)
 
 
 @dataclass(frozen=True, kw_only=True)

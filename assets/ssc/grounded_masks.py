@@ -25,13 +25,7 @@ from storage.masks import Rle
 
 def grounded_masks(work: Work) -> Outcome:
     """SAM's best mask of the most confident box, for every expression of the scored splits."""
-    knobs, images = work.knobs_as(GroundedKnobs), images_of(work)
-    ground = Grounding(
-        detector=open_detector(knobs.detector, work.runtime),
-        segmenter=open_segmenter(knobs.segmenter, work.runtime),
-        in_precision=partial(passes, work.runtime, knobs.precision),
-        log=work.log,
-    )
+    images = images_of(work)
     tasks = [
         ImageTask(
             image=images[referent.image_id],
@@ -40,7 +34,18 @@ def grounded_masks(work: Work) -> Outcome:
         )
         for referent in scored_referents(work)
     ]
-    return Outcome(tallies={"masks": per_image(work, GROUNDED, tasks, ground)})
+    return Outcome(tallies={"masks": per_image(work, GROUNDED, tasks, open_grounding)})
+
+
+def open_grounding(work: Work) -> "Grounding":
+    """The models of the knobs."""
+    knobs = work.knobs_as(GroundedKnobs)
+    return Grounding(
+        detector=open_detector(knobs.detector, work.runtime),
+        segmenter=open_segmenter(knobs.segmenter, work.runtime),
+        in_precision=partial(passes, work.runtime, knobs.precision),
+        log=work.log,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

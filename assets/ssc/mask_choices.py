@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assets.data.images import ImageTask, Pixels, per_batch, per_image
+from assets.data.images import ImageTask, Pixels, per_image
 from assets.data.tables import ImageRow, Referent, by_image, images_of, referents_of
 from assets.framework.stage import Outcome
-from assets.framework.tables import Table
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
 from assets.ssc.absent_objects import Absence, calibrated
@@ -58,7 +57,6 @@ from resources.runtime import Runtime
 from storage.artifact import Artifact
 from storage.digest import digest
 from storage.masks import Rle
-from storage.rows import Tally
 
 CountSaid = Callable[[Sequence[str]], list[Said]]
 """Expressions -> how many objects each asks for."""
@@ -74,13 +72,13 @@ def mask_choices(work: Work) -> Outcome:
     ]
     if knobs.imports:
         return choices_of_teacher(work, offers, choice_row)
-    maps = work.input(RESPONSE_MAPS) if work.has(RESPONSE_MAPS) else None
-    decide = decider(knobs, work.runtime, response_maps=maps)
-    absence = _absence(work, offers, queries, decide)
-    if absence is not None:
-        decide = with_threshold(decide, absence.found.threshold)
-    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, absence, knobs, maps)) for offer in offers]
-    tallies = with_reviews(work, fill(work, rule_table(knobs), tasks, decide))
+    absence = _absence(work, offers, queries)
+    threshold = absence.found.threshold if absence else None
+    maps = maps_of(work)
+    tasks = [ImageTask(image=offer.image, payload=offer, key=_key(offer, threshold, knobs, maps)) for offer in offers]
+    opens = partial(open_decider, threshold=threshold)
+    tally = per_image(work, rule_table(knobs), tasks, opens, earlier=CHOICES.name)
+    tallies = with_reviews(work, tally)
     rows = CHOICES.read_slot(work.slot)
     reasons = Counter(row.reason for row in rows)
     return Outcome(
@@ -90,11 +88,28 @@ def mask_choices(work: Work) -> Outcome:
     )
 
 
-def fill(work: Work, table: Table[ChoiceRow], tasks: Sequence[ImageTask[Offered]], decide: Decide) -> Tally:
-    """The table of choices; several images share a pass where the CLIP is a published one."""
-    if isinstance(decide, ChoiceByScore):
-        return per_batch(work, table, tasks, decide.several, size=decide.scorer.at_once, earlier=CHOICES.name)
-    return per_image(work, table, tasks, decide, earlier=CHOICES.name)
+def maps_of(work: Work) -> Artifact | None:
+    """TRIS's responses, where the choice hears them."""
+    return work.input(RESPONSE_MAPS) if work.has(RESPONSE_MAPS) else None
+
+
+def open_rule(work: Work) -> Decide:
+    """What chooses by the knobs of the stage that runs; none is absent."""
+    return decider(work.knobs_as(ChoiceKnobs), work.runtime, response_maps=maps_of(work))
+
+
+def open_decider(work: Work, *, threshold: float | None) -> Decide:
+    """The same, where what scores below a threshold is absent, if there is one."""
+    decide = work.once(open_rule)
+    return decide if threshold is None else with_threshold(decide, threshold)
+
+
+def open_alone(work: Work) -> Decide:
+    """The same, where each sentence is judged by itself and none is absent."""
+    decide = work.once(open_rule)
+    assert isinstance(decide, ChoiceByScore)
+    each = decide.knobs.model_copy(update={"assign": "each", "consensus": "mean"})
+    return replace(decide, knobs=each, count=None, places=NO_PLACES, responses=NO_RESPONSES, threshold=-math.inf)
 
 
 def decider(
@@ -111,7 +126,7 @@ def decider(
     """
     if knobs.imports:
         raise Refused(f"{knobs.teacher} chose for its own images; this one needs a trained model")
-    if knobs.rule not in ("clip", "global_local"):
+    if not scores(knobs):
         return BlindChoice(knobs)
     responses = response_terms(knobs, response_maps)
     scorer = open_scorer(knobs, runtime, opened=opened)
@@ -122,6 +137,11 @@ def decider(
     return replace(by_score, count=lambda expressions: numbers_said(expressions, parse))
 
 
+def scores(knobs: ChoiceKnobs) -> bool:
+    """Whether candidates are compared with expressions."""
+    return knobs.rule in ("clip", "global_local")
+
+
 def with_threshold(decide: Decide, threshold: float) -> Decide:
     """The same, but that what scores below a threshold is absent (`ops.ssc.absence`), and that every choice is scored.
 
@@ -130,21 +150,19 @@ def with_threshold(decide: Decide, threshold: float) -> Decide:
     return replace(decide, threshold=threshold) if isinstance(decide, ChoiceByScore) else decide
 
 
-def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryRow], decide: Decide) -> Absence | None:
-    """The threshold of absent objects, where the knob asks for one; each sentence is judged by itself."""
+def _absence(work: Work, offers: Sequence[Offered], queries: Mapping[int, QueryRow]) -> Absence | None:
+    """The threshold of absent objects, where the knob asks for one."""
     knobs = work.knobs_as(ChoiceKnobs)
-    if knobs.absent is None or not isinstance(decide, ChoiceByScore):
+    if knobs.absent is None or not scores(knobs):
         return None
-    each = knobs.model_copy(update={"assign": "each", "consensus": "mean"})
-    alone = replace(decide, knobs=each, count=None, places=NO_PLACES, responses=NO_RESPONSES, threshold=-math.inf)
-    return calibrated(work, offers, queries, alone, keep=knobs.absent, seed=knobs.seed)
+    return calibrated(work, offers, queries, open_alone, keep=knobs.absent, seed=knobs.seed)
 
 
-def _key(offer: Offered, absence: Absence | None, knobs: ChoiceKnobs, maps: Artifact | None) -> str:
+def _key(offer: Offered, threshold: float | None, knobs: ChoiceKnobs, maps: Artifact | None) -> str:
     key = offer.placed_key if knobs.places else offer.key
     if maps is not None:
         key = digest([key, maps.manifest.fingerprint])
-    return key if absence is None else digest([key, absence.found.threshold])
+    return key if threshold is None else digest([key, threshold])
 
 
 @dataclass(frozen=True)
@@ -180,6 +198,11 @@ class ChoiceByScore:
     """Similarity below which an object is absent; None: no object is."""
     count: CountSaid | None = None
     """How many objects expressions ask for; None: each asks for one."""
+
+    @property
+    def at_once(self) -> int:
+        """Images that share a pass, where the CLIP is a published one."""
+        return self.scorer.at_once
 
     def __call__(self, offer: Offered, pixels: Pixels) -> list[ChoiceRow]:
         """Encode each needed (image, candidate) once and each expression once, then decide for every referent."""

@@ -1,6 +1,7 @@
 """The key noun of every expression."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from assets.data.stages import REFERENCES
@@ -10,8 +11,11 @@ from assets.framework.work import Work
 from assets.ssc.knobs import NounKnobs
 from assets.ssc.tables import NOUNS, NounRow
 from ops.ssc.nouns import noun_phrases as extract
+from resources.engines.engine import computed
+from resources.engines.worker import Log
 from resources.models.loading import open_parser
 from resources.models.spacy_parser import parse_all
+from resources.runtime import Runtime
 from storage.digest import digest
 from storage.rows import Rows, Unit, fill_table
 
@@ -30,14 +34,7 @@ def open_noun_rule(knobs: NounKnobs) -> NounsIn:
 
 def noun_phrases(work: Work) -> Outcome:
     """Nouns of each distinct expression; an expression may have none."""
-    nouns_in = open_noun_rule(work.knobs_as(NounKnobs))
-
-    def rows(texts: Sequence[str]) -> Iterator[Rows]:
-        for start in range(0, len(texts), BATCH):
-            batch = texts[start : start + BATCH]
-            for text, words in zip(batch, nouns_in(batch), strict=True):
-                yield [NOUNS.columns(NounRow(expression=text, nouns=words))]
-
+    rows = partial(computed, NounWorker(work), together=BATCH, log=work.log)
     expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))
     units = [Unit(key=digest(text), payload=text) for text in expressions]
     tally = fill_table(
@@ -45,3 +42,32 @@ def noun_phrases(work: Work) -> Outcome:
     )
     silent = sum(not row.nouns for row in NOUNS.read_slot(work.slot))
     return Outcome(tallies={"nouns": tally}, metrics={"sentences without a noun": silent})
+
+
+@dataclass(frozen=True)
+class NounWorker:
+    """A `resources.engines.worker.Worker` on expressions."""
+
+    work: Work
+
+    @property
+    def runtime(self) -> Runtime:
+        """As `Worker.runtime`."""
+        return self.work.runtime
+
+    @property
+    def gpu(self) -> bool:
+        """The parser stays on the CPU."""
+        return False
+
+    def open(self, _: Log) -> Callable[[Sequence[str]], Iterator[Rows]]:
+        """As `Worker.open`."""
+        nouns_in = open_noun_rule(self.work.knobs_as(NounKnobs))
+
+        def rows(texts: Sequence[str]) -> Iterator[Rows]:
+            for start in range(0, len(texts), BATCH):
+                batch = texts[start : start + BATCH]
+                for text, words in zip(batch, nouns_in(batch), strict=True):
+                    yield [NOUNS.columns(NounRow(expression=text, nouns=words))]
+
+        return rows

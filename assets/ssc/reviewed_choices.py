@@ -68,8 +68,8 @@ def with_reviews(work: Work, rule: Tally) -> dict[str, Tally]:
         units.append(Unit(key=reviewed.key, payload=reviewed, label=f"referent {row.ref_id}"))
     table = SEVERAL if knobs.plural == "all" else CHOICES
 
-    def rows(asked: Sequence[Reviewed]) -> Iterable[Rows]:
-        return ([table.columns(one.row())] for one in asked)
+    def rows(asked: Sequence[Reviewed]) -> Iterable[tuple[int, Rows]]:
+        return enumerate([table.columns(one.row())] for one in asked)
 
     settings = {"schema": table.schema, "shard": work.runtime.shard, "reuse": work.reuse, "log": work.log}
     return {CHOICES.name: fill_table(work.slot, table.name, units, rows, **settings), RULE_CHOICES.name: rule}

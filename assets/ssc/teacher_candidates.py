@@ -5,6 +5,7 @@ Shapes: N masks of an image.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def candidates_of_teacher(work: Work, asked: Mapping[str, Sequence[str]], row: M
         ImageTask(image=one.image, payload=one, key=digest([one.key, list(asked[one.image.image_id])]))
         for one in offered
     ]
-    tally = per_image(work, CANDIDATES, tasks, Distinct(nms_iou=work.knobs_as(CandidateKnobs).nms_iou, row=row))
+    tally = per_image(work, CANDIDATES, tasks, partial(open_distinct, row=row))
     return Outcome(
         tallies={"candidates": tally},
         metrics={
@@ -44,6 +45,11 @@ def candidates_of_teacher(work: Work, asked: Mapping[str, Sequence[str]], row: M
         },
         preview=candidate_preview(work, CANDIDATES.read_slot(work.slot)),
     )
+
+
+def open_distinct(work: Work, *, row: MakeRow) -> "Distinct":
+    """The rule of the knobs."""
+    return Distinct(nms_iou=work.knobs_as(CandidateKnobs).nms_iou, row=row)
 
 
 @dataclass(frozen=True, kw_only=True)

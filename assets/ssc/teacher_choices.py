@@ -6,6 +6,7 @@ Shapes: S expressions of a referent that have a mask, N its candidates.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import nan
 
 import numpy as np
@@ -33,10 +34,13 @@ MakeRow = Callable[..., ChoiceRow]
 
 def choices_of_teacher(work: Work, offers: Sequence[Offered], row: MakeRow) -> Outcome:
     """One choice for each referent, and beside it what the teacher says of it."""
-    decide = ChoiceOfTeacher(masks=masks_of_choices(work), least_iou=work.knobs_as(ChoiceKnobs).least_iou, row=row)
+    opens = partial(open_choice_of_teacher, row=row)
+    decide = work.once(opens)
+    if gone := decide.masks.gone:
+        work.log(f"{gone} of the teacher's masks are for expressions that the data set has no more")
     tasks = [ImageTask(image=offer.image, payload=offer, key=decide.key(offer)) for offer in offers]
     rule = rule_table(work.knobs_as(ChoiceKnobs))
-    tally = per_image(work, rule, tasks, decide, earlier=CHOICES.name)
+    tally = per_image(work, rule, tasks, opens, earlier=CHOICES.name)
     TEACHER_CHOICES.write(work.slot, decide.told(offers, rule.read_slot(work.slot)))
     tallies = with_reviews(work, tally)
     rows = CHOICES.read_slot(work.slot)
@@ -45,6 +49,11 @@ def choices_of_teacher(work: Work, offers: Sequence[Offered], row: MakeRow) -> O
         metrics={**Counter(row.reason for row in rows), "masks whose expression is gone": decide.masks.gone},
         preview=referent_preview(work, rows),
     )
+
+
+def open_choice_of_teacher(work: Work, *, row: MakeRow) -> "ChoiceOfTeacher":
+    """The teacher's masks, and the rule of the knobs."""
+    return ChoiceOfTeacher(masks=masks_of_choices(work), least_iou=work.knobs_as(ChoiceKnobs).least_iou, row=row)
 
 
 def masks_of_choices(work: Work) -> ByExpression:
@@ -59,10 +68,7 @@ def masks_of_choices(work: Work) -> ByExpression:
             f"{found.name} was imported as {found.purpose}, which name no expressions: import masks for expressions "
             "with `wordmask import-masks --as choices`, under another name"
         )
-    fitting = ByExpression.of(masks, referents_of(work))
-    if fitting.gone:
-        work.log(f"{fitting.gone} masks of {found.name} are for expressions that the data set has no more")
-    return fitting
+    return ByExpression.of(masks, referents_of(work))
 
 
 @dataclass(frozen=True, kw_only=True)

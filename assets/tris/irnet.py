@@ -17,7 +17,6 @@ from assets.tris.load import WEIGHTS
 from assets.tris.tables import IRNET_HISTORY, SEEDS, IrnetStepRow, SeedRow
 from ops.images import to_tensor
 from ops.tris.crf import IGNORE
-from ops.tris.irnet import Irnet
 from ops.tris.irnet_training import IrnetPlan, settle_mean_displacement, top_left_crops, train_irnet
 from resources.datasets import DatasetConfig, open_dataset
 from resources.datasets.reading import Dataset
@@ -25,7 +24,7 @@ from resources.models.loading import open_irnet
 from storage.weights import save_weights
 
 
-def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
+def train(work: Work, knobs: RefinementKnobs) -> None:
     """Train on the table `seeds` of the slot, or take up where an earlier run ended; writes weights and curve.
 
     Raises:
@@ -41,7 +40,6 @@ def trained_irnet(work: Work, knobs: RefinementKnobs) -> Irnet:
     save_weights(work.slot.content / WEIGHTS, net.state_dict(), card)
     steps = zip(history.step, history.loss, strict=True)
     IRNET_HISTORY.write(work.slot, [IrnetStepRow(step=step, loss=loss) for step, loss in steps])
-    return net
 
 
 def plan_of(work: Work, knobs: RefinementKnobs) -> IrnetPlan:

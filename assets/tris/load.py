@@ -1,5 +1,7 @@
 """TRIS's trained networks out of artifacts, and the image as all its stages see it."""
 
+from pathlib import Path
+
 from torch import Tensor
 
 from assets.data.images import Pixels
@@ -29,7 +31,12 @@ def read_segmenter(artifact: Artifact, runtime: Runtime) -> tuple[TrisSegmenter,
 
 def read_irnet(artifact: Artifact, runtime: Runtime) -> Irnet:
     """The IRNet that refined labels, on the device."""
-    return irnet_from(*load_weights(artifact.file(WEIGHTS))).to(runtime.torch_device())
+    return irnet_in(artifact.file(WEIGHTS), runtime)
+
+
+def irnet_in(weights: Path, runtime: Runtime) -> Irnet:
+    """The same out of its file."""
+    return irnet_from(*load_weights(weights)).to(runtime.torch_device())
 
 
 def squashed(pixels: Pixels, size: int) -> Tensor:

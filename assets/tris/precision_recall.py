@@ -16,8 +16,13 @@ from ops.segmenters.lavt_decoder import upsample
 def tris_curve(work: Work) -> Outcome:
     """The pixels of Step 2."""
     model = segmenter_traced_by(work.instance.stage)
-    masks = open_tris_masks(work.input(model.trained), work.runtime, threshold="raw")
-    return counted(work, model, TrisProbabilities(masks))
+    return counted(work, model, open_probabilities)
+
+
+def open_probabilities(work: Work) -> "TrisProbabilities":
+    """The trained Step 2."""
+    trained = work.input(segmenter_traced_by(work.instance.stage).trained)
+    return TrisProbabilities(open_tris_masks(trained, work.runtime, threshold="raw"))
 
 
 @dataclass(frozen=True)

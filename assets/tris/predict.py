@@ -3,7 +3,7 @@
 Shapes: S expressions of an image, h x w pixels at the model's size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,10 +35,15 @@ from storage.masks import Rle
 def tris_predictions(work: Work) -> Outcome:
     """Step 2's mask, and the place of its largest logit."""
     knobs = work.knobs_as(PredictionKnobs)
-    masks = open_tris_masks(work.input(TRIS_SEGMENTER), work.runtime, threshold=knobs.threshold)
     training = None if knobs.training_references == "all" else knobs.training_references
     asked = evaluated_referents(work, training=training)
-    return predict_expressions(work, TRIS_SEGMENTER, partial(located_rows, masks), LOCATED, referents=asked)
+    return predict_expressions(work, TRIS_SEGMENTER, open_located, LOCATED, referents=asked)
+
+
+def open_located(work: Work) -> Callable[[Sequence[Referent], Pixels], list[LocatedRow]]:
+    """The trained Step 2."""
+    threshold = work.knobs_as(PredictionKnobs).threshold
+    return partial(located_rows, open_tris_masks(work.input(TRIS_SEGMENTER), work.runtime, threshold=threshold))
 
 
 @dataclass(frozen=True, kw_only=True)

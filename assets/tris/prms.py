@@ -37,15 +37,20 @@ Agreement = Callable[[Referent, Pixels, Tensor], NDArray[np.float64]]
 def selected_responses(work: Work) -> Outcome:
     """One map for each training referent, and where the knob says so for each scored one."""
     knobs, images = work.knobs_as(SelectionKnobs), images_of(work)
-    maps, fingerprint = read_maps(work.input(RESPONSE_MAPS)), work.input(RESPONSE_MAPS).manifest.fingerprint
-    selection = Selection(maps=maps, agreement=scored_agreement(work, knobs, maps) if knobs.rule == "prms" else None)
+    fingerprint = work.input(RESPONSE_MAPS).manifest.fingerprint
     selected, tasks = referents_of(work) if knobs.splits == "all" else training_referents(work), []
     for image_id, referents in by_image(selected).items():
         said = [[referent.ref_id, referent.sent_ids, referent.expressions] for referent in referents]
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=referents, key=key))
-    tally = per_image(work, SELECTED, tasks, selection)
+    tally = per_image(work, SELECTED, tasks, open_selection)
     return Outcome(tallies={"selected": tally}, preview=referent_preview(work, SELECTED.read_slot(work.slot)))
+
+
+def open_selection(work: Work) -> "Selection":
+    """The maps, and the scorer of the knobs, if they ask for one."""
+    knobs, maps = work.knobs_as(SelectionKnobs), read_maps(work.input(RESPONSE_MAPS))
+    return Selection(maps=maps, agreement=scored_agreement(work, knobs, maps) if knobs.rule == "prms" else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ from assets.data.tables import Referent, by_image, images_of, training_referents
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.reports.previews import referent_preview
-from assets.tris.irnet import trained_irnet
+from assets.tris.irnet import train
 from assets.tris.knobs import RefinementKnobs
-from assets.tris.response_maps import read_maps
-from assets.tris.seeds import SelectedMaps, fill_seeds
+from assets.tris.load import WEIGHTS, irnet_in
+from assets.tris.seeds import SelectedMaps, fill_seeds, open_maps, selected_of
 from assets.tris.stages import RESPONSE_MAPS, SELECTED_RESPONSES
-from assets.tris.tables import REFINED, SELECTED, RefinedRow
+from assets.tris.tables import REFINED, RefinedRow
 from ops.images import to_tensor
 from ops.tris.irnet import Irnet, edges_and_displacements
 from ops.tris.pseudo_labels import divided_by_maximum, refined_masks
@@ -34,34 +34,43 @@ Refine = Callable[[Pixels, Tensor], Tensor]
 def refined_labels(work: Work) -> Outcome:
     """A mask for every training referent with a selected map."""
     knobs = work.knobs_as(RefinementKnobs)
-    selected = {row.ref_id: row.sent_id for row in SELECTED.read(work.input(SELECTED_RESPONSES))}
-    maps = SelectedMaps(maps=read_maps(work.input(RESPONSE_MAPS)), selected=selected)
+    selected = selected_of(work)
     groups = by_image(referent for referent in training_referents(work) if referent.ref_id in selected)
     tallies: dict[str, Tally] = {}
-    refine = partial(strong_part, threshold=knobs.threshold)
     if knobs.method == "irnet":
         taught = dict(list(groups.items())[: knobs.taught_images])
-        tallies["seeds"] = fill_seeds(work, knobs, maps, taught)
-        refine = partial(random_walk, trained_irnet(work, knobs), threshold=knobs.threshold)
-    tallies = {"labels": _fill_labels(work, maps, groups, refine), **tallies}
+        tallies["seeds"] = fill_seeds(work, knobs, taught)
+        train(work, knobs)
+    tallies = {"labels": _fill_labels(work, groups), **tallies}
     return Outcome(tallies=tallies, preview=referent_preview(work, REFINED.read_slot(work.slot)))
 
 
-def _fill_labels(work: Work, maps: SelectedMaps, groups: Mapping[str, Sequence[Referent]], refine: Refine) -> Tally:
+def open_refinement(work: Work) -> Callable[[Sequence[Referent], Pixels], list[RefinedRow]]:
+    """The maps, and what refines them by the knobs: the IRNet that this stage has trained, or a threshold."""
+    knobs = work.knobs_as(RefinementKnobs)
+    refine = partial(strong_part, threshold=knobs.threshold)
+    if knobs.method == "irnet":
+        net = irnet_in(work.slot.content / WEIGHTS, work.runtime)
+        refine = partial(random_walk, net, threshold=knobs.threshold)
+    return partial(refined_rows, work.once(open_maps), refine)
+
+
+def refined_rows(maps: SelectedMaps, refine: Refine, referents: Sequence[Referent], pixels: Pixels) -> list[RefinedRow]:
+    """A mask for each referent of an image."""
+    masks_JHW = refine(pixels, maps.of(referents, pixels)).cpu().numpy()
+    pairs = zip(referents, masks_JHW, strict=True)
+    return [RefinedRow(ref_id=referent.ref_id, **Rle.of(mask_HW).columns()) for referent, mask_HW in pairs]
+
+
+def _fill_labels(work: Work, groups: Mapping[str, Sequence[Referent]]) -> Tally:
     images = images_of(work)
     inputs = [work.input(stage).manifest.fingerprint for stage in (SELECTED_RESPONSES, RESPONSE_MAPS)]
-
-    def label(referents: Sequence[Referent], pixels: Pixels) -> list[RefinedRow]:
-        masks_JHW = refine(pixels, maps.of(referents, pixels)).cpu().numpy()
-        pairs = zip(referents, masks_JHW, strict=True)
-        return [RefinedRow(ref_id=referent.ref_id, **Rle.of(mask_HW).columns()) for referent, mask_HW in pairs]
-
     # Other objects teach IRNet too: rows may be copied from an artifact of the same inputs only.
     tasks = [
         ImageTask(image=images[image_id], payload=referents, key=digest([inputs, image_id]))
         for image_id, referents in groups.items()
     ]
-    return per_image(replace(work, reuse=()), REFINED, tasks, label)
+    return per_image(replace(work, reuse=()), REFINED, tasks, open_refinement)
 
 
 def random_walk(net: Irnet, pixels: Pixels, maps_JHW: Tensor, *, threshold: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Where every image responds to every expression: made with Step 1, kept as a Zarr array, read by all later stages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from assets.data.images import Pixels, on_image
+from assets.data.images import ImageTask, Pixels, computed_in_images
 from assets.data.tables import ImageRow, Referent, by_image, images_of, referents_of
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
@@ -19,7 +19,7 @@ from assets.tris.stages import TRIS_RESPONSE_MODEL
 from assets.tris.tables import RESPONSE_INDEX, ResponseIndexRow
 from ops.tris.response import ResponseModel, coarse_responses, upsampled_responses
 from resources.models.tris import TrisTokenizer
-from storage.arrays import Layout, Row, fill_array, read_array
+from storage.arrays import SHARD, Layout, Row, fill_array, read_array
 from storage.artifact import Artifact
 from storage.digest import digest
 from storage.rows import Quarantined, Unit
@@ -54,22 +54,21 @@ def response_maps(work: Work) -> Outcome:
     """A map for every expression of the training splits and of the scored ones."""
     trained = work.input(TRIS_RESPONSE_MODEL)
     fingerprint = trained.manifest.fingerprint
-    model, tokenizer = read_response_model(trained, work.runtime)
-    size = model.config.image_size
+    size = trained.manifest.recipe["knobs"]["image_size"]
     expressions = _expressions(work)
     units = [
         Unit(
             key=digest([fingerprint, each.image.sha256, each.sent_id, each.text]),
-            payload=each,
+            payload=(row // SHARD, each),
             label=str(each.sent_id),
         )
-        for each in expressions
+        for row, each in enumerate(expressions)
     ]
     tally = fill_array(
         work.slot,
         "responses",
         units,
-        lambda batch: _responses(work, model, tokenizer, batch),
+        partial(_responses, work),
         layout=Layout(
             shape=(size // 32, size // 32),
             dtype="float16",
@@ -137,23 +136,33 @@ def _maps(low_Nhw: npt.NDArray[np.float16], attributes: Mapping[str, int], sent_
     return ResponseMaps(low_Nhw=low_Nhw, row_of=rows, image_size=attributes["image_size"])
 
 
-def _responses(
-    work: Work, model: ResponseModel, tokenizer: TrisTokenizer, batch: Sequence[ImageExpression]
-) -> Iterator[Row | Quarantined]:
-    """A map for each expression; those of one image come one after another and share its encoding."""
-    together: dict[str, list[ImageExpression]] = {}
-    for each in batch:
-        together.setdefault(each.image.image_id, []).append(each)
-    for group in together.values():
-        maps = on_image(work, group[0].image, partial(_maps_of_image, model, tokenizer, group))
-        yield from [maps] * len(group) if isinstance(maps, Quarantined) else maps
+def _responses(work: Work, asked: Sequence[tuple[int, ImageExpression]]) -> Iterator[tuple[int, Row | Quarantined]]:
+    """A map for each expression; those of one image that lie in a shard share its encoding, and a pass."""
+    together: dict[tuple[int, str], list[int]] = {}
+    for place, (shard, each) in enumerate(asked):
+        together.setdefault((shard, each.image.image_id), []).append(place)
+    groups = list(together.values())
+    tasks = [
+        ImageTask(image=asked[places[0]][1].image, payload=[asked[place][1].text for place in places], key="")
+        for places in groups
+    ]
+    for number, maps in computed_in_images(work, open_responses, _as_it_is, tasks):
+        for row, place in enumerate(groups[number]):
+            yield place, maps if isinstance(maps, Quarantined) else maps[row]
 
 
-def _maps_of_image(
-    model: ResponseModel, tokenizer: TrisTokenizer, group: Sequence[ImageExpression], pixels: Pixels
-) -> npt.NDArray[np.float32]:
+def open_responses(work: Work) -> Callable[[Sequence[str], Pixels], Row]:
+    """The trained Step 1."""
+    return partial(_maps_of_image, *read_response_model(work.input(TRIS_RESPONSE_MODEL), work.runtime))
+
+
+def _maps_of_image(model: ResponseModel, tokenizer: TrisTokenizer, texts: Sequence[str], pixels: Pixels) -> Row:
     """The maps (M, h, w) of the expressions of an image."""
-    ids, _ = tokenizer.encode([each.text for each in group])
-    rows = torch.zeros(len(group), dtype=torch.long)
+    ids, _ = tokenizer.encode(list(texts))
+    rows = torch.zeros(len(texts), dtype=torch.long)
     image_13SS = squashed(pixels, model.config.image_size)[None]
     return coarse_responses(model, image_13SS, ids, image_of_M=rows).float().cpu().numpy()
+
+
+def _as_it_is(row: Row) -> Row:
+    return row

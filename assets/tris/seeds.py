@@ -4,8 +4,9 @@ Rows of images are shards of the refinement stage's scratch folder until its tab
 Shapes: J referents of an image, H x W its pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,9 +16,9 @@ from assets.data.images import ImageTask, Pixels, per_image
 from assets.data.tables import Referent, images_of
 from assets.framework.work import Work
 from assets.tris.knobs import RefinementKnobs
-from assets.tris.response_maps import ResponseMaps
-from assets.tris.stages import SELECTED_RESPONSES
-from assets.tris.tables import SEEDS, SeedRow
+from assets.tris.response_maps import ResponseMaps, read_maps
+from assets.tris.stages import RESPONSE_MAPS, SELECTED_RESPONSES
+from assets.tris.tables import SEEDS, SELECTED, SeedRow
 from ops.images import to_tensor
 from ops.tris.crf import IGNORE, Crf, Thresholds, seed_labels
 from ops.tris.prms import normalised_map
@@ -41,9 +42,22 @@ class SelectedMaps:
         return torch.stack([normalised_map(map_hw, (height, width)) for map_hw in positive_Jhw])
 
 
-def fill_seeds(
-    work: Work, knobs: RefinementKnobs, maps: SelectedMaps, groups: Mapping[str, Sequence[Referent]]
-) -> Tally:
+def selected_of(work: Work) -> dict[int, int]:
+    """Referent -> the expression whose map was selected."""
+    return {row.ref_id: row.sent_id for row in SELECTED.read(work.input(SELECTED_RESPONSES))}
+
+
+def open_maps(work: Work) -> SelectedMaps:
+    """The maps that were selected."""
+    return SelectedMaps(maps=read_maps(work.input(RESPONSE_MAPS)), selected=selected_of(work))
+
+
+def open_seeds(work: Work) -> Callable[[Sequence[Referent], Pixels], list[SeedRow]]:
+    """The rule of the knobs, and the maps."""
+    return partial(seed_rows, work.knobs_as(RefinementKnobs), work.once(open_maps))
+
+
+def fill_seeds(work: Work, knobs: RefinementKnobs, groups: Mapping[str, Sequence[Referent]]) -> Tally:
     """The table `seeds`, for the referents of the images in `groups`, each of which has a selected map."""
     images = images_of(work)
     fingerprint = work.input(SELECTED_RESPONSES).manifest.fingerprint
@@ -58,7 +72,7 @@ def fill_seeds(
         )
         for image_id, referents in groups.items()
     ]
-    return per_image(work, SEEDS, tasks, lambda referents, pixels: seed_rows(knobs, maps, referents, pixels))
+    return per_image(work, SEEDS, tasks, open_seeds)
 
 
 def seed_rows(

@@ -14,7 +14,7 @@ ENOUGH_TO_TRAIN = 300
 
 
 def run_experiment(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int
+    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
 ) -> bool:
     """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded, or none was needed.
 

@@ -29,7 +29,7 @@ def run_planned(
     experiment: str,
     *,
     until: str | None = None,
-    **runtime: bool | int,
+    **runtime: bool | int | str,
 ) -> bool:
     """Materialize what an experiment uses; True when all steps succeeded.
 

@@ -64,14 +64,13 @@ class Toy:
         """Every seed times the factor."""
         knobs = work.knobs_as(NumberKnobs)
 
-        def rows(numbers: Sequence[int]) -> Iterator[Rows | Quarantined]:
-            for number in numbers:
+        def rows(numbers: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+            for place, number in enumerate(numbers):
                 if self.error is not None and number >= 4:
                     raise self.error
                 self.computed.append(f"number {number}")
-                yield (
-                    Quarantined("bad") if number < knobs.bad else [{"number": number, "product": number * knobs.factor}]
-                )
+                good = [{"number": number, "product": number * knobs.factor}]
+                yield place, Quarantined("bad") if number < knobs.bad else good
 
         units = [Unit(digest(n), n) for n in work.inputs["seeds"].table("seeds")["number"].to_pylist()]
         tally = fill_table(work.slot, "numbers", units, rows, schema=SCHEMA, shard=4, reuse=work.reuse, log=work.log)

@@ -21,7 +21,7 @@ DESCRIBED = {"column": 2, "Column": 1}
 """Calls whose arguments after the first so many describe a column."""
 LEFT_OUT = re.compile(
     r"assets\.framework\..*|assets\.(.*\.)?(knobs|stages)|assets\.data\.source|assets\.reports\.previews"
-    r"|resources\.(checkpoints|runtime|toyref\.refcoco_writer)"
+    r"|resources\.(checkpoints|runtime|engines\..*|toyref\.refcoco_writer)"
 )
 """Modules. Recipes hold knobs and weights, fingerprints hold raw data, rendered worlds too; previews are for people."""
 

@@ -32,8 +32,8 @@ def test_an_unknown_setting_is_refused() -> None:
 
 
 def test_batches_are_loaded_ahead_for_a_gpu_alone() -> None:
-    assert Runtime(device="cpu").workers() == 0
-    assert Runtime(device="cuda:1", loader_workers=3).workers() == 3
+    assert Runtime(device="cpu").loaders() == 0
+    assert Runtime(device="cuda:1", loader_workers=3).loaders() == 3
 
 
 def test_a_stage_that_asks_for_no_device_has_none() -> None:

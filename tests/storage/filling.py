@@ -38,9 +38,9 @@ def rows_of(number: int) -> Rows | Quarantined:
     ]
 
 
-def compute(payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
+def compute(payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
     """The rows of each payload."""
-    yield from map(rows_of, payloads)
+    return enumerate(map(rows_of, payloads))
 
 
 def make(
@@ -48,7 +48,7 @@ def make(
     units: Sequence[Unit[int]],
     *,
     fingerprint: str = "f1",
-    work: Callable[[Sequence[int]], Iterator[Rows | Quarantined]] = compute,
+    work: Callable[[Sequence[int]], Iterator[tuple[int, Rows | Quarantined]]] = compute,
     shard: int = 8,
     log: Callable[[str], None] = lambda _: None,
     reuse: Sequence[Artifact] = (),
@@ -72,12 +72,12 @@ def contents(artifact: Artifact) -> dict[str, bytes]:
 def main(root: Path, seconds: float, count: int) -> None:
     """Fill slowly, saying when the first unit begins."""
 
-    def slowly(payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
-        for payload in payloads:
+    def slowly(payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+        for place, payload in enumerate(payloads):
             sys.stdout.write("begun\n")
             sys.stdout.flush()
             time.sleep(seconds)
-            yield rows_of(payload)
+            yield place, rows_of(payload)
 
     make(Store(root), numbers(count), work=slowly, shard=3)
 

@@ -19,7 +19,7 @@ from tests.storage.filling import RECIPE, contents
 LAYOUT = Layout(shape=(3, 2), dtype="float16", dimensions=("unit", "row", "column"), attributes={"scale": "none"})
 KEY = ("set", "base", "maps")
 COUNT, SHARD = 75, 16
-Compute = Callable[[Sequence[int]], Iterator[Row | Quarantined]]
+Compute = Callable[[Sequence[int]], Iterator[tuple[int, Row | Quarantined]]]
 
 
 def units(count: int = COUNT) -> list[Unit[int]]:
@@ -32,13 +32,14 @@ def row_of(number: int) -> Row | Quarantined:
     return np.full((3, 2), number / 7) + np.arange(2)
 
 
-def compute(payloads: Sequence[int]) -> Iterator[Row | Quarantined]:
-    yield from map(row_of, payloads)
+def compute(payloads: Sequence[int]) -> Iterator[tuple[int, Row | Quarantined]]:
+    return enumerate(map(row_of, payloads))
 
 
-def slowly(payloads: Sequence[int]) -> Iterator[Row | Quarantined]:
-    time.sleep(0.05)
-    yield from map(row_of, payloads)
+def slowly(payloads: Sequence[int]) -> Iterator[tuple[int, Row | Quarantined]]:
+    for place, payload in enumerate(payloads):
+        time.sleep(0.05 / SHARD)
+        yield place, row_of(payload)
 
 
 def make(
@@ -103,11 +104,11 @@ class Killed(BaseException):
 
 
 def stopping_at(number: int) -> Compute:
-    def work(payloads: Sequence[int]) -> Iterator[Row | Quarantined]:
-        for payload in payloads:
+    def work(payloads: Sequence[int]) -> Iterator[tuple[int, Row | Quarantined]]:
+        for place, payload in enumerate(payloads):
             if payload == number:
                 raise Killed
-            yield row_of(payload)
+            yield place, row_of(payload)
 
     return work
 
@@ -195,4 +196,4 @@ def test_a_damaged_array_says_what_to_do(tmp_path: Path) -> None:
 
 
 def _repeating(row: Row) -> Compute:
-    return lambda payloads: iter([row] * len(payloads))
+    return lambda payloads: enumerate([row] * len(payloads))

@@ -162,7 +162,7 @@ def test_force_makes_the_object_again_and_keeps_the_content(store: Store, artifa
 
     def counted(payloads: Sequence[int]) -> object:
         asked.extend(payloads)
-        return map(rows_of, payloads)
+        return enumerate(map(rows_of, payloads))
 
     before = contents(artifact)
     created = artifact.manifest.created
@@ -176,11 +176,11 @@ def test_force_makes_the_object_again_and_keeps_the_content(store: Store, artifa
 
 
 def test_a_forced_run_that_broke_down_resumes_but_never_from_older_work(store: Store) -> None:
-    def broken(payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
-        for payload in payloads:
+    def broken(payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+        for place, payload in enumerate(payloads):
             if payload == 9:
                 raise RuntimeError("broken down")
-            yield rows_of(payload)
+            yield place, rows_of(payload)
 
     with pytest.raises(RuntimeError):
         make(store, numbers(20), work=broken)

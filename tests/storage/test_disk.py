@@ -21,10 +21,10 @@ LIMITED = textwrap.dedent(
     from tests.storage.filling import make, numbers, rows_of
 
     def heavy(payloads):
-        for payload in payloads:
+        for place, payload in enumerate(payloads):
             if payload == 40:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-            yield rows_of(payload)
+            yield place, rows_of(payload)
 
     try:
         make(Store(Path(sys.argv[1])), numbers(60), work=heavy)

@@ -21,12 +21,12 @@ class Counter:
         self.asked: list[int] = []
         self.breaks_at = breaks_at
 
-    def __call__(self, payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
-        for payload in payloads:
+    def __call__(self, payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+        for place, payload in enumerate(payloads):
             if payload == self.breaks_at:
                 raise RuntimeError("broken down")
             self.asked.append(payload)
-            yield rows_of(payload)
+            yield place, rows_of(payload)
 
 
 def shards(store: Store) -> list[Path]:
@@ -173,8 +173,8 @@ def test_quarantined_units_get_another_chance_in_the_next_artifact(tmp_path: Pat
     store = Store(tmp_path)
     make(store, numbers(12), fingerprint="f1")
 
-    def healed(payloads: Sequence[int]) -> Iterator[Rows | Quarantined]:
-        yield from ([] for _ in payloads)
+    def healed(payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+        return enumerate([] for _ in payloads)
 
     _, tally = make(store, numbers(12), fingerprint="f2", work=healed, reuse=store.siblings("numbers", "own-1"))
     assert tally == Tally(reused=11, computed=1, quarantined=0, rows=sum(n % 5 for n in range(12) if n != 5))
@@ -210,10 +210,35 @@ def test_equal_keys_are_refused(tmp_path: Path) -> None:
         make(Store(tmp_path), [*numbers(3), numbers(1)[0]])
 
 
-@pytest.mark.parametrize("results", [[[]], [[], [], []]])
-def test_a_wrong_number_of_results_is_refused(tmp_path: Path, results: list[Rows]) -> None:
-    with pytest.raises(ValueError, match="one per payload"):
-        make(Store(tmp_path), numbers(2), work=lambda _: iter(results))
+@pytest.mark.parametrize(("places", "said"), [([0], "1 results for 2"), ([0, 1, 2], "more"), ([1, 1], "more")])
+def test_a_wrong_number_of_results_is_refused(tmp_path: Path, places: list[int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make(Store(tmp_path), numbers(2), work=lambda _: ((place, []) for place in places))
+
+
+@given(order=st.permutations(range(50)), left=st.integers(1, 50))
+@settings(max_examples=3)
+def test_results_in_any_order_give_the_same_bytes_and_a_break_costs_shards_that_are_not_whole(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], left: int
+) -> None:
+    store, shard = Store(tmp_path_factory.mktemp("shuffled")), 8
+
+    def until(last: int | None) -> Callable[[Sequence[int]], Iterator[tuple[int, Rows | Quarantined]]]:
+        def shuffled(payloads: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+            places = {payload: place for place, payload in enumerate(payloads)}
+            for number in [number for number in order if number in places][:last]:
+                yield places[number], rows_of(number)
+            if last is not None:
+                raise RuntimeError("broken down")
+
+        return shuffled
+
+    with pytest.raises(RuntimeError, match="broken down"):
+        make(store, numbers(50), work=until(left), shard=shard)
+    whole = [start for start in range(0, 50, shard) if {*range(start, min(start + shard, 50))} <= {*order[:left]}]
+    assert [int(path.name[:9]) for path in shards(store)] == whole
+    calm = make(Store(tmp_path_factory.mktemp("calm")), numbers(50))[0]
+    assert contents(make(store, numbers(50), work=until(None))[0]) == contents(calm)
 
 
 GOOD = {"number": 1, "share": 0.5, "blob": b""}
@@ -230,7 +255,7 @@ GOOD = {"number": 1, "share": 0.5, "blob": b""}
 )
 def test_a_row_that_does_not_fit_the_schema_is_refused(tmp_path: Path, row: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make(Store(tmp_path), numbers(1), work=lambda _: iter([[row]]))
+        make(Store(tmp_path), numbers(1), work=lambda _: enumerate([[row]]))
 
 
 def test_a_column_named_unit_a_zero_shard_and_a_quarantine_without_reason_are_refused(tmp_path: Path) -> None:
