@@ -69,7 +69,7 @@ class Runtime(BaseModel):
 
     @property
     def resolved(self) -> Mapping[str, str]:
-        """`device`, `precision` and `batch` as they came out for the stage; what it did not ask for is absent."""
+        """`device`, `precision`, `batch` and `workers` as they came out; what the stage did not ask for is absent."""
         return dict(self._resolved)
 
     def note(self, resolved: Mapping[str, str]) -> None:

@@ -51,7 +51,7 @@ def test_two_processes_that_die_now_and_then_fill_the_same_table_as_one_that_doe
     rough, again = filled(tmp_path / "rough", lines=lines, runtime=runtime, deadly=(3, 41))
     assert contents(rough) == contents(calm)
     assert again == tally
-    assert runtime.resolved == {"device": "abacus"}
+    assert runtime.resolved == {"workers": "2", "device": "abacus"}
     assert sum("is gone (killed by SIGKILL)" in line for line in lines) == 2
     assert sum("is open" in line for line in lines) >= 3, "what workers say reaches the run"
     units = [int(line.split()[0]) for line in lines if "units came again" in line]
