@@ -64,7 +64,7 @@ def two_nodes(*, cpus: int = 1) -> Iterator[TwoNodes]:
 
 
 class Disturbed(list[str]):
-    """Lines of a run. Soon after a line with some words, each once, the second node is killed and another one starts."""
+    """Lines of a run. Soon after a line with some words, each once, the second node is killed, another starts."""
 
     def __init__(self, cluster: TwoNodes, *words: str) -> None:
         super().__init__()
