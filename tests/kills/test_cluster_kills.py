@@ -49,7 +49,7 @@ def finished(home: Path, runtime: Runtime, lines: list[str]) -> dict[str, Artifa
 
 
 def test_a_cluster_that_loses_nodes_makes_what_one_machine_makes(tmp_path: Path) -> None:
-    calm = finished(tmp_path / "calm", Runtime(threads=1, processes=2, shard=2, checkpoint_every=1), [])
+    calm = finished(tmp_path / "calm", Runtime(threads=1, workers=1, processes=2, shard=2, checkpoint_every=1), [])
     runtime = Runtime(engine="ray", workers=2, threads=1, processes=2, shard=2, checkpoint_every=1)
     with two_nodes() as cluster:
         lines = Disturbed(cluster, "2 of 2 workers have opened", "step 1/")
