@@ -206,7 +206,7 @@ def history_kept() -> Iterator[None]:
     """Within it Dagster may lose the database: that is said in a line.
 
     Raises:
-        Refused: it was away for longer than Dagster waits.
+        Refused: it does not serve, or was away for longer than Dagster waits.
     """
     try:
         yield
@@ -214,6 +214,7 @@ def history_kept() -> Iterator[None]:
         address = database_address()
         if address is None or not any(type(one).__module__.startswith("psycopg2") for one in _causes(error)):
             raise
+        connect(address).close()  # why not, where it still does not serve
         raise Refused(f"the database at {shown_address(address)} went away, and the run with it") from error
 
 
