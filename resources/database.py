@@ -6,6 +6,7 @@ Without one everything stays in files of the home, for one host.
 
 import hashlib
 import os
+import re
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "WORDMASK_DATABASE"
 SCHEMES = ("postgresql", "postgres")
+_ESCAPED = re.compile("%[0-9a-fA-F]{2}")
 KEEPALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 """The database drops the connection of a host that is gone after a minute."""
 CONNECT_SECONDS = 5
@@ -50,11 +52,25 @@ def database_address() -> str | None:
     address = os.environ.get(VARIABLE)
     if not address:
         return None
-    if urlsplit(address).scheme not in SCHEMES:
-        raise Refused(f"{VARIABLE} is no address of Postgres; one looks like postgresql://user:password@host:5432/name")
+    if not _is_address(address):
+        raise Refused(
+            f"{VARIABLE} is no address of Postgres; one looks like postgresql://user:password@host:5432/name, "
+            "where a password has %25 %2F %40 %23 %3F for % / @ # ?"
+        )
     if not (find_spec("dagster_postgres") and find_spec("psycopg2")):
         raise Refused(f"{VARIABLE} names a database, which needs `pip install 'wordmask[postgres]'`")
     return address
+
+
+def _is_address(address: str) -> bool:
+    """Whether all who read it find the same parts in it: elsewhere a piece of the password counts as host or port."""
+    try:
+        parts = urlsplit(address)
+        readable = parts.port != 0 and "%" not in _ESCAPED.sub("", address)
+    except ValueError:  # whose text holds a piece of the password
+        return False
+    known = address.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+    return known and readable and parts.netloc.count("@") <= 1 and not parts.fragment
 
 
 def shown_address(address: str) -> str:
@@ -190,7 +206,7 @@ def history_kept() -> Iterator[None]:
     """Within it Dagster may lose the database: that is said in a line.
 
     Raises:
-        Refused: it was away for longer than Dagster waits.
+        Refused: it does not serve, or was away for longer than Dagster waits.
     """
     try:
         yield
@@ -198,6 +214,7 @@ def history_kept() -> Iterator[None]:
         address = database_address()
         if address is None or not any(type(one).__module__.startswith("psycopg2") for one in _causes(error)):
             raise
+        connect(address).close()  # why not, where it still does not serve
         raise Refused(f"the database at {shown_address(address)} went away, and the run with it") from error
 
 

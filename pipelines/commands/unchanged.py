@@ -9,6 +9,7 @@ from pipelines.commands.terminal import console
 from pipelines.graph.instance import instance_folder
 from pipelines.graph.state import states_of
 from resources.store import open_store
+from storage.artifact import Artifact
 from storage.digest import digest
 from storage.files import write_bytes
 
@@ -16,6 +17,7 @@ from storage.files import write_bytes
 def is_unchanged(wanted: Sequence[StageInstance]) -> bool:
     """Whether the last run of a terminal made or found just these artifacts, and all of them are up to date; says so.
 
+    Their files must be there as it left them, by size and time: a run meets damage that only a reader sees.
     What came otherwise, such as from a shared store, is not in Dagster's history yet: a run puts it there.
     """
     found = _artifacts(wanted)
@@ -33,14 +35,27 @@ def remember(wanted: Sequence[StageInstance]) -> None:
 
 
 def _artifacts(wanted: Sequence[StageInstance]) -> bytes | None:
-    """The artifact of every stage; None where one of them is not up to date."""
+    """The artifact of every stage, and its files; None where one of them is not up to date."""
     states = states_of(wanted, open_store())
     ready = {
-        "/".join(key): state.artifact.manifest.fingerprint
+        "/".join(key): [state.artifact.manifest.fingerprint, _stamps(state.artifact)]
         for key, state in states.items()
         if state.state == "ready" and state.artifact
     }
     return json.dumps(ready, sort_keys=True).encode() if len(ready) == len(wanted) else None
+
+
+def _stamps(artifact: Artifact) -> list[list[int]]:
+    """Bytes and nanoseconds of the last change of every file; an empty entry for one that is gone."""
+    return [_stamp(artifact.path / name) for name in sorted(artifact.manifest.checksums)]
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _note(wanted: Sequence[StageInstance]) -> Path:

@@ -1,7 +1,7 @@
 """Galleries, comparisons and reports as `wordmask ui` serves them, below the address of Dagster's pages.
 
 They hold what people typed and stand on the origin that launches runs: their policy lets them run no script but their
-own files, and ask this server nothing.
+own files, and ask this server nothing. No page of another site shows their images.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ HEADERS = {
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 

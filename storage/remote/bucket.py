@@ -221,8 +221,8 @@ class Bucket:
         if folder is not None:
             if not folder.is_dir():
                 raise RemoteError(f"{folder} is no folder; mount it, or make it once by hand")
-            if (folder / HOMES_MARKER).exists():
-                raise RemoteError(f"{folder} is the store of a home; a shared store needs a folder of its own")
+            if any((above / HOMES_MARKER).exists() for above in (folder.resolve(), *folder.resolve().parents)):
+                raise RemoteError(f"{folder} is in the store of a home; a shared store needs a folder of its own")
             return LocalStore(folder)
         plain = os.environ.get("AWS_ALLOW_HTTP", os.environ.get("AZURE_ALLOW_HTTP", "")).lower() in _TRUE
         return from_url(

@@ -46,6 +46,15 @@ def test_an_experiment_runs_to_its_end_and_is_a_look_up_the_second_time(home: Pa
     assert looked_up.count("nothing to compute") == 3
     assert [f"stage  {place} of 3" in looked_up for place in (1, 2, 3, 4)] == [True, True, True, False]
     assert "up to date" in again()
+    table = next((home / "store" / "objects" / "references").rglob("*.parquet"))
+    kept = table.read_bytes()
+    table.unlink()
+    with console.capture() as printed:
+        run_experiment("tiny", "corpus")
+    assert "up to date" not in printed.get(), "a file is gone"
+    table.write_bytes(kept)
+    again()
+    assert "up to date" in again()
     next((home / "store" / "refs").rglob("references.json")).unlink()
     assert "up to date" not in again()
 

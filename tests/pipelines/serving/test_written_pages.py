@@ -60,6 +60,7 @@ def test_what_was_written_is_served_and_nothing_else(client: TestClient, path: s
     assert (answer.status_code, text in answer.text) == (status, True), answer.text
     assert "secret" not in answer.text
     if "Dagster" not in text:
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "connect-src" not in policy

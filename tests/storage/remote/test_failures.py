@@ -243,7 +243,7 @@ def test_the_store_of_a_home_is_no_shared_store(tmp_path: Path) -> None:
     before = content_of(theirs)
     lines: list[str] = []
     assert made(home_of(tmp_path / "mine", str(tmp_path / "theirs"), log=lines.append))[1]
-    assert any("is the store of a home" in line for line in lines)
+    assert any("is in the store of a home" in line for line in lines)
     assert content_of(theirs) == before
     assert Store(tmp_path / "theirs").verify(theirs) == ()
 
