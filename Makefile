@@ -66,7 +66,7 @@ pictures: setup  ## the picture of README.md, from a tiny rendered world
 	$(BIN)/python -m pipelines.commands.picture tiny base docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
-	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --extra serve --extra onnx --generate-hashes --no-emit-index-url \
+	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --extra serve --extra onnx --extra cluster --extra postgres --extra remote --generate-hashes --no-emit-index-url \
 	  --python-version 3.11 --output-file requirements.lock
 
 clean:

@@ -3,6 +3,7 @@
 What a command does stands in the module of its name below `pipelines.commands`.
 """
 
+import os
 import time
 from contextlib import nullcontext
 from enum import StrEnum
@@ -19,6 +20,7 @@ from pipelines.listing_commands import listings
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from pipelines.reviewing_commands import reviewing
+from pipelines.sharing_commands import sharing
 from resources.paths import home
 from resources.processes import for_others, keep_private
 
@@ -52,6 +54,7 @@ app.add_typer(comparing)
 app.add_typer(listings)
 app.add_typer(measuring)
 app.add_typer(reviewing)
+app.add_typer(sharing)
 app.add_typer(models, name="models")
 
 
@@ -91,6 +94,9 @@ Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. cho
 Model = Annotated[
     str | None,
     typer.Option(help="Stage that trained it, e.g. zs_bootstrap; choice: S1 and S2. Default: a trained one, if any."),
+]
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; before it is another, see docs/serving.md and docs/deploying.md.")
 ]
 Dataset = Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")]
 
@@ -194,12 +200,19 @@ def import_masks(
 
 
 @app.command()
-def ui(port: int = 3000) -> None:
+def ui(
+    port: int = 3000,
+    host: Host = "127.0.0.1",
+    database: Annotated[
+        str | None, typer.Option(envvar="WORDMASK_DATABASE", help="Postgres, for a history that hosts share.")
+    ] = None,
+) -> None:
     """Open Dagster's pages and daemon on the loopback address, with a history that stays."""
     from pipelines.commands.ui import open_pages
 
+    os.environ |= {"WORDMASK_DATABASE": database} if database else {}
     with clear_errors():
-        open_pages(port)
+        open_pages(host, port)
 
 
 @app.command()
@@ -312,9 +325,7 @@ def serve(
     experiment: Experiment = "base",
     dataset: Dataset = "toyref",
     model: Model = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; see docs/serving.md before it is another.")] = (
-        "127.0.0.1"
-    ),
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     megabytes: Annotated[float, typer.Option(min=0.001, help="Size of a request, at most.")] = 32,
     pixels: Annotated[int, typer.Option(min=1, help="Pixels of an image, at most.")] = 50_000_000,

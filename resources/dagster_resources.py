@@ -3,24 +3,29 @@
 A stage gets a plain `Store` and a plain `Runtime` instead (`open`, `unresolved`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 
 from resources.runtime import Runtime
+from resources.store import Sharing, store_with
 from storage.artifact import Store
 
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """Handle to the content-addressed store; `root` is its folder, which no launchpad can set: jobs delete in it."""
+    """Handle to the content-addressed store; `root` is its folder, which no launchpad can set: jobs delete in it.
+
+    Nor can one set where results are shared.
+    """
 
     root: str
+    sharing: Sharing = field(default_factory=Sharing)
 
     def open(self) -> Store:
         """The store itself."""
-        return Store(Path(self.root))
+        return store_with(Path(self.root), self.sharing)
 
 
 class RuntimeResource(Runtime, dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ops.refusal import Refused
 from resources.checkpoints import HUB_CHECKPOINTS, WHOLE, Finding, examine
+from resources.database import VARIABLE as DATABASE
+from resources.database import connect, database_address, shown_address
 
 Verdict = Literal["good", "note", "bad"]
 PACKAGES = ("torch", "torchvision", "dagster", "dagster-webserver", "transformers", "spacy", "open_clip_torch")
@@ -57,6 +60,7 @@ def diagnose(*, store: Path, checkpoints: Path | None = None, thorough: bool = F
         _memory(),
         _writable(store),
         _browser(),
+        *_database(),
         *_checkpoints(examine(checkpoints, thorough=thorough)),
     ]
 
@@ -146,6 +150,17 @@ def _checkpoint(finding: Finding) -> Check:
     embedded = finding.name.startswith("embedded/")
     verdict: Verdict = "good" if whole else "note" if finding.state in ("missing", "begun") and not embedded else "bad"
     return Check(topic=finding.name, verdict=verdict, found=finding.state, advice=finding.advice)
+
+
+def _database() -> Iterator[Check]:
+    """The database that hosts share, where one is named."""
+    topic = "database of runs"
+    try:
+        if address := database_address():
+            connect(address).close()
+            yield Check(topic=topic, verdict="good", found=f"serves at {shown_address(address)}")
+    except Refused as problem:
+        yield Check(topic=topic, verdict="bad", found=str(problem), advice=f"start it, or mend {DATABASE}")
 
 
 def _existing(path: Path) -> Path:

@@ -38,7 +38,7 @@ MARKER = "WORDMASK_STORE"
 """File that a store has since it was made; in a folder without it nothing is deleted."""
 MARK = b"Signature: wordmask-store\n# wordmask keeps artifacts in this folder and deletes in it what no asset means.\n"
 _TRASHED = re.compile("[0-9a-f]{32}")
-_WORK = frozenset({"content", "scratch", "forced"})
+_WORK = frozenset({"content", "scratch", "forced", "pulled"})
 """In the folder of unfinished work."""
 PATIENCE_SECONDS = 3600.0
 """Longest wait for another collection."""

@@ -76,7 +76,17 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(read_regular(path))
+        return parse_manifest(read_regular(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} is missing or damaged ({error}); delete {folder} or run the stage again with force."
+        ) from error
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """What the bytes of `manifest.json` say; `ValueError` when they are damaged."""
+    try:
+        raw = json.loads(content)
         if wrong := [name for name in _MAPPINGS if not isinstance(raw.get(name, {}), dict)]:
             raise ValueError(f"{wrong[0]} is no mapping")
         if wrong := [name for name in ("stage", "fingerprint", "created") if not isinstance(raw[name], str)]:
@@ -84,7 +94,5 @@ def read_manifest(folder: Path) -> Manifest:
         raw["checksums"] = {name: FileSum(**entry) for name, entry in raw["checksums"].items()}
         raw["rows"] = {name: Tally(**entry) for name, entry in raw["rows"].items()}
         return Manifest(**raw)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(
-            f"{path} is missing or damaged ({error}); delete {folder} or run the stage again with force."
-        ) from error
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(str(error)) from error

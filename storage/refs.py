@@ -50,9 +50,13 @@ def ref_files(root: Path) -> list[Path]:
 
 def write_ref(root: Path, ref: Ref) -> None:
     """Let a key mean an object from now on, in one step."""
+    write_bytes(ref_path(root, ref.key), page_of(ref))
+
+
+def page_of(ref: Ref) -> bytes:
+    """The bytes of a ref's file."""
     page = {**asdict(ref), "key": list(ref.key)}
-    content = json.dumps({**page, SUM: digest(page)}, indent=2) + "\n"
-    write_bytes(ref_path(root, ref.key), content.encode())
+    return (json.dumps({**page, SUM: digest(page)}, indent=2) + "\n").encode()
 
 
 def read_ref(root: Path, path: Path) -> Ref | None:
@@ -64,11 +68,19 @@ def read_ref(root: Path, path: Path) -> Ref | None:
     try:
         with explain(path, act="read"):
             content = read_if_there(path)
-        return None if content is None else _parsed(json.loads(content), key_of(root, path))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return None if content is None else parse_ref(content, key_of(root, path))
+    except ValueError as error:
         raise StoreError(
             f"{path} is damaged ({error}); materialize {'/'.join(key_of(root, path))} again, or delete the file."
         ) from error
+
+
+def parse_ref(content: bytes, key: tuple[str, ...]) -> Ref:
+    """What the bytes of a key's ref say; `ValueError` when they are damaged or belong to another key."""
+    try:
+        return _parsed(json.loads(content), key)
+    except (KeyError, TypeError, AttributeError, RecursionError, StoreError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _parsed(page: object, key: tuple[str, ...]) -> Ref:

@@ -1,9 +1,7 @@
 """Processes that start with the heavy imports done, for tests that kill them."""
 
 import multiprocessing
-from multiprocessing.context import ForkContext, ForkServerContext
-
-import torch
+from multiprocessing.context import ForkServerContext
 
 IMPORTED = (
     "torch",
@@ -17,10 +15,11 @@ IMPORTED = (
 )
 
 
-def warm_processes() -> ForkContext | ForkServerContext:
-    """Context whose processes are forked from this one, or, where its GPU forbids that, from one with equal imports."""
-    if not torch.cuda.is_available():
-        return multiprocessing.get_context("fork")
+def warm_processes() -> ForkServerContext:
+    """Context whose processes are forked from a server that has imported the same, and has no threads or browsers.
+
+    A test's own process has some of both, of other tests: what is forked from it may hang or fail for their sake.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     return context

@@ -19,6 +19,7 @@ from assets.framework.work import Work
 from assets.reports.text import visible
 from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
+from resources.database import claimed
 from resources.engines.engine import demand_ray
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
@@ -126,6 +127,7 @@ def run_stage(
     recipe = {"own": instance.own_recipe, "knobs": instance.knobs.model_dump(mode="json")}
     with (
         store.reading(inputs.values()),
+        claimed(f"{instance.stage.name}/{artifact_fingerprint}", log),
         store.claim(instance.stage.name, artifact_fingerprint, recipe=recipe, force=runtime.force) as slot,
     ):
         if slot.complete:

@@ -6,6 +6,7 @@ from pipelines.commands.models import missing_models
 from pipelines.commands.terminal import coloured, folding
 from pipelines.graph.load import models_of, read_plan
 from resources.doctor import Check, diagnose
+from resources.sharing_state import shared_store_check
 from resources.store import store_folder
 
 PRESETS = ("photo", "photo_best", "full")
@@ -14,7 +15,8 @@ PRESETS = ("photo", "photo_best", "full")
 
 def doctor_table(*, thorough: bool) -> tuple[Table, bool]:
     """What `wordmask doctor` prints, and whether nothing is bad."""
-    checks = [*diagnose(store=store_folder(), thorough=thorough), *map(_models_for, PRESETS), *_left_out()]
+    machine = diagnose(store=store_folder(), thorough=thorough)
+    checks = [*machine, shared_store_check(), *map(_models_for, PRESETS), *_left_out()]
     table = folding("what", "verdict", "found", "what to do")
     colours = {"good": "green", "note": "yellow", "bad": "red"}
     for check in checks:

@@ -82,12 +82,16 @@ def write_results(
     if earlier.strip() and not earlier.startswith(HEAD.splitlines()[0] + "\n"):
         raise Refused(f"{out} is no page of results and would be lost; name another file with --out")
 
+    figures = figures or out.with_suffix(".csv")
+
     def write() -> None:
-        known = ResultCells.read(figures or out.with_suffix(".csv"))
+        known = ResultCells.read(figures)
         out.write_text(markdown(styles, seeds, tables, _written(out), instances=instances, known=known))
         known.write()
 
-    failed = [] if show else run_rows(instances, styles, seeds, tables, write, share=share)
+    failed = []
+    if not show:
+        failed = run_rows(instances, styles, seeds, tables, write, share=share, known=ResultCells.read(figures))
     write()
     return failed
 
@@ -151,6 +155,7 @@ def run_rows(
     after: Callable[[], object],
     *,
     share: Share = WHOLE,
+    known: ResultCells | None = None,
 ) -> list[str]:
     """Run what the tables read and is not finished, world by world and the cheapest first; a failure stops no other.
 
@@ -161,6 +166,7 @@ def run_rows(
         tables: of papers.
         after: called when a run is over.
         share: which part of the runs; what lies side by side shares most of its stages.
+        known: figures of runs that are finished elsewhere, which are not run again.
 
     Returns:
         The runs that failed, as people would launch them.
@@ -174,7 +180,8 @@ def run_rows(
     failed = []
     wanted = wanted[len(wanted) * (part - 1) // parts : len(wanted) * part // parts]
     for number, (dataset, experiment, stage) in enumerate(wanted, 1):
-        if _is_finished(leading_to(stage, in_use(instances, dataset, experiment)), store):
+        used = leading_to(stage, in_use(instances, dataset, experiment))
+        if _is_finished(used, store) or (known and _is_known(used[-1], experiment, tables, known)):
             continue
         say(f"run {number} of {len(wanted)}:", f"{experiment} on {dataset}, until {stage}", "bold")
         if not run_planned(in_use(instances, dataset, experiment), dataset, experiment, until=stage):
@@ -270,6 +277,13 @@ def cells_of(instances: Plan, dataset: str, row: Row, measures: Sequence[str], k
     figures = {split: cell for (split, name), cell in summary.items() if name == part}
     known.note(used[-1], row, measures, figures)
     return figures
+
+
+def _is_known(last: StageInstance, experiment: str, tables: Sequence[PaperTable], known: ResultCells) -> bool:
+    """Whether every figure that the tables read from a run is known, the run's last stage being planned as it was."""
+    read = [(row, table.measures) for table in tables for row in table.rows]
+    run = experiment, last.stage.name
+    return all(known.of(last, row, measures) for row, measures in read if (row.experiment, row.stage) == run)
 
 
 def _is_finished(used: Plan, store: Store) -> bool:

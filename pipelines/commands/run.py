@@ -1,45 +1,32 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
-import json
 import logging
-import os
-import socket
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import dagster as dg
 
 from assets.framework.stage import AssetPath, StageInstance
 from ops.refusal import Refused
+from pipelines.commands.alive import ending_dead_runs, forget_owner, owned
 from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
 from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from pipelines.graph.load import leading_to, planned
 from resources.checkpoints import MISSING
+from resources.database import history_kept
 from resources.datasets import open_dataset
-from resources.paths import home
-from storage.locks import exclusive, is_free
 
-OWNER = "wordmask/alive"
-"""Tag of runs that live in a terminal's process: the name of a lock that it holds, which no other host, container or
-later process with the same number can take for its own."""
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
-SERVER = ".dagster/grpc_info"
-"""Tag of runs that were launched on a page: JSON that says where the code server listens that runs them."""
 BLOCKED = "blocked by limit for pool"
 """What Dagster says of a step that waits for a slot of its pool."""
 ENOUGH_TO_TRAIN = 300
 """Expressions from which on a published network learns more than it forgets [I]."""
-DEAD_RUN_SECONDS = 15.0
-"""How often a run looks whether the run that it waits for was killed."""
 
 
 def run_experiment(
@@ -107,7 +94,6 @@ def run_planned(
     """`run_experiment`, given all instances that the experiment uses."""
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    os.environ["DAGSTER_HOME"] = str(instance_folder())
     job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
@@ -115,10 +101,11 @@ def run_planned(
     }
     run_id = str(uuid4())
     with (
+        history_kept(),
         owned() as owner,
-        dg.DagsterInstance.get() as instance,
+        history() as instance,
         ending_dead_runs(instance),
-        stoppable(instance, run_id, cleanup=partial(_forget, owner)),
+        stoppable(instance, run_id, cleanup=partial(forget_owner, owner)),
     ):
         result = job.execute_in_process(
             instance=instance,
@@ -154,83 +141,6 @@ def _print_failures(result: dg.ExecuteInProcessResult) -> None:
             console.print(coloured(f"{event.step_key} failed:", "red"), failure_reason(event))
 
 
-@contextmanager
-def ending_dead_runs(instance: dg.DagsterInstance) -> Iterator[None]:
-    """End dead runs at once and every `DEAD_RUN_SECONDS`: one may die while this run waits for its slot of a pool."""
-    left = threading.Event()
-
-    def watch() -> None:
-        while not left.wait(DEAD_RUN_SECONDS):
-            end_dead_runs(instance)
-
-    end_dead_runs(instance)
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        left.set()
-        thread.join()
-
-
-def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Close runs whose process was killed, and free the pool slots they hold; their run ids.
-
-    Without this the next run would wait for a slot that nobody gives back.
-    """
-    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    unfinished = dg.RunsFilter(statuses=states)
-    gone = {run.run_id for run in instance.get_runs(filters=unfinished) if _is_dead(run)}
-    dead = [run for run in instance.get_runs(filters=unfinished) if run.run_id in gone]  # some ended meanwhile
-    for run in dead:
-        instance.report_run_canceled(run, message="its process is gone; what it finished is kept")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        if OWNER in run.tags:
-            _forget(run.tags)
-    return [run.run_id for run in dead]
-
-
-def _is_dead(run: dg.DagsterRun) -> bool:
-    """Whether the terminal's process, or the code server, that ran it is gone."""
-    if OWNER in run.tags:
-        return is_free(_locks() / run.tags[OWNER])
-    return SERVER in run.tags and not _answers(json.loads(run.tags[SERVER]))
-
-
-def _answers(server: Mapping[str, Any]) -> bool:
-    """Whether somebody listens there."""
-    path = server.get("socket")
-    with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as probe:
-        probe.settimeout(5.0)
-        try:
-            probe.connect(path or (server["host"], server["port"]))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except OSError:  # nobody can tell
-            return True
-    return True
-
-
-@contextmanager
-def owned() -> Iterator[dict[str, str]]:
-    """The tags of a run of this process, which holds the lock that they name; the kernel drops it with the process."""
-    token = uuid4().hex
-    with exclusive(_locks() / token, timeout=0.0):
-        try:
-            yield {OWNER: token}
-        finally:
-            _forget({OWNER: token})
-
-
-def _forget(tags: Mapping[str, str]) -> None:
-    """Remove the lock that tags of a run name."""
-    (_locks() / tags[OWNER]).unlink(missing_ok=True)
-
-
-def _locks() -> Path:
-    return home() / "dagster" / "alive"
-
-
 def failure_reason(event: dg.DagsterEvent) -> str:
     """What a stage said when it failed: the first error below those of Dagster itself."""
     data = event.step_failure_data
@@ -261,7 +171,7 @@ def holder(instance: dg.DagsterInstance, pool: str, own: str) -> str:
 def _waits(own: str, blocked: str) -> str:
     pool = blocked.rpartition(f"{BLOCKED} ")[2]
     whom = "another run"
-    with suppress(Exception), dg.DagsterInstance.get() as instance:  # a line of the log is not worth a failure
+    with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"
 

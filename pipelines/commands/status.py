@@ -1,11 +1,15 @@
 """The state of an experiment's stages, as a table for the terminal. Without Dagster."""
 
+from collections.abc import Iterator
+
 from rich.console import Group
+from rich.text import Text
 
 from pipelines.commands.listings import nowhere
 from pipelines.commands.terminal import coloured, folding
 from pipelines.graph.load import read_plan
 from pipelines.graph.state import states_of
+from resources.sharing_state import NOT_SET, shared_store_check
 from resources.store import open_store
 
 COUNTS = ("rows", "reused", "computed", "quarantined")
@@ -30,4 +34,12 @@ def status_table(dataset: str, experiment: str) -> Group:
         counts = [str(sum(getattr(tally, name) for tally in tallies)) for name in COUNTS]
         table.add_row("/".join(instance.key), str(states[instance.key]), *counts)
     own = nowhere(plan.experiments, plan.datasets)
-    return Group(table, *own, *(coloured(f"left out: {file}", "red") for file in plan.left_out))
+    return Group(table, *_shared(), *own, *(coloured(f"left out: {file}", "red") for file in plan.left_out))
+
+
+def _shared() -> Iterator[Text]:
+    """Of the shared store, where one is set."""
+    check = shared_store_check()
+    if check.found != NOT_SET:
+        line = f"shared store: {check.found}" + (f"; {check.advice}" if check.advice else "")
+        yield coloured(line, "" if check.verdict == "good" else "yellow")

@@ -22,8 +22,8 @@ class Stopped(Exception):  # noqa: N818  what a person did
     """The person ended the pages."""
 
 
-def open_pages(port: int) -> None:
-    """Serve the pages on the loopback address, with the daemon beside them, until a person stops them.
+def open_pages(host: str, port: int) -> None:
+    """Serve the pages on an address of this machine, with the daemon beside them, until a person stops them.
 
     Both end when this process does, however it ends; a run that goes on is Dagster's, and is finished.
 
@@ -31,9 +31,9 @@ def open_pages(port: int) -> None:
         Refused: Dagster could not work in the home folder, or the port is taken.
     """
     environment = {**os.environ, "DAGSTER_HOME": str(instance_folder()), "WORDMASK_HOME": str(home())}
-    _require_free(port)
+    _require_free(host, port)
     commands = (
-        [sys.executable, "-m", "pipelines.commands.webserver", str(port), str(os.getpid())],
+        [sys.executable, "-m", "pipelines.commands.webserver", host, str(port), str(os.getpid())],
         [sys.executable, "-m", "pipelines.commands.daemon", str(os.getpid())],
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,13 +52,13 @@ def _stop(_: int, __: FrameType | None) -> None:
     raise Stopped
 
 
-def _require_free(port: int) -> None:
+def _require_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as problem:
-            raise Refused(f"port {port} is taken ({problem}): choose another with --port") from problem
+            raise Refused(f"port {port} of {host} is taken ({problem}): choose another with --port") from problem
 
 
 def _end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

@@ -1,11 +1,10 @@
 """Dagster's pages behind the guard: what `wordmask ui` starts beside the daemon.
 
-python -m pipelines.commands.webserver <port> <process id of the parent>
+python -m pipelines.commands.webserver <host> <port> <process id of the parent>
 """
 
 import sys
 
-import dagster as dg
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -13,11 +12,11 @@ from dagster_webserver.version import __version__
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 
+from pipelines.commands.code_server import workspace_file
 from pipelines.commands.guard import Guard
-from resources.paths import PROJECT
+from pipelines.graph.instance import history
 from resources.processes import end_with_parent, keep_private
 
-ADDRESS = "127.0.0.1"
 GRACE_SECONDS = 15.0
 """How long open pages may keep the server when it is asked to end."""
 
@@ -30,18 +29,19 @@ class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return [Middleware(Guard), *super().build_middleware()]
 
 
-def serve(port: int) -> None:
-    """Serve the pages on the loopback address until the process is stopped."""
-    target = WorkspaceFileTarget([str(PROJECT / "workspace.yaml")])
+def serve(host: str, port: int) -> None:
+    """Serve the pages on an address of this machine until the process is stopped."""
     with (
-        dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, target, version=__version__) as workspace,
+        history() as instance,
+        WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([str(workspace_file())]), version=__version__
+        ) as workspace,
     ):
         app = GuardedWebserver(workspace).create_asgi_app()
-        uvicorn.run(app, host=ADDRESS, port=port, log_level="warning")
+        uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 if __name__ == "__main__":
-    end_with_parent(int(sys.argv[2]), grace_seconds=GRACE_SECONDS)
+    end_with_parent(int(sys.argv[3]), grace_seconds=GRACE_SECONDS)
     keep_private()
-    serve(int(sys.argv[1]))
+    serve(sys.argv[1], int(sys.argv[2]))

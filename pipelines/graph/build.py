@@ -24,7 +24,7 @@ from pipelines.graph.maintenance import MAINTENANCE
 from pipelines.graph.pretraining import pretraining_assets
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.paths import home
-from resources.store import store_folder
+from resources.store import sharing, store_folder
 from storage.files import StoreError
 
 LEFT_OUT = "left_out"
@@ -84,7 +84,10 @@ def _runnable(instances: Sequence[StageInstance]) -> dict[str, Any]:
     """Assets with all that they run on."""
     return {
         "assets": [build_stage_asset(instance) for instance in instances],
-        "resources": {"store": ArtifactStore(root=str(store_folder())), "runtime": RuntimeResource()},
+        "resources": {
+            "store": ArtifactStore(root=str(store_folder()), sharing=sharing()),
+            "runtime": RuntimeResource(),
+        },
         "executor": dg.multiprocess_executor.configured(
             {
                 "max_concurrent": 2,

@@ -14,10 +14,10 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from pipelines.cli import app
-from pipelines.commands.run import owned
+from pipelines.commands.alive import owned
 from pipelines.commands.stopping import KEPT, stoppable
 from pipelines.commands.terminal import STOPPED
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from tests.homes import copy_home
 from tests.kills.victim import LONG, STEP
 from tests.processes import warm_processes
@@ -70,8 +70,8 @@ def test_a_training_that_a_person_stops_ends_at_once_and_is_not_tried_again(home
 def run_deaf(home: Path, output: Path) -> None:
     """A run whose main thread takes no notice of a signal, as in the middle of a library's long work."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ |= {"WORDMASK_HOME": str(home), "DAGSTER_HOME": str(instance_folder())}
-    with owned() as tags, dg.DagsterInstance.get() as instance:
+    os.environ["WORDMASK_HOME"] = str(home)
+    with owned() as tags, history() as instance:
         run = create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
         instance.event_log_storage.initialize_concurrency_limit_to_default("gpu")
         instance.event_log_storage.claim_concurrency_slot("gpu", run.run_id, "a_step")

@@ -57,7 +57,7 @@ def disturb(home: Path, victim: str, *, delay: float) -> None:
         )
     try:
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: loaded(address), seconds=150, complaint="the pages did not open")
+        wait_for(lambda: loaded(address), seconds=300, complaint="the pages did not open")
         before = progress(store)
         ask(address, LAUNCH.format(job=job_name("little", "try")))
         wait_for(lambda: progress(store) - before, seconds=200, complaint="no stage began to compute")

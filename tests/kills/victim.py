@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkContext, ForkServerContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -77,7 +77,7 @@ knobs:
 class Victim:
     """A data set whose stages are run in processes of their own, and stores in which they ran undisturbed."""
 
-    context: ForkContext | ForkServerContext
+    context: ForkServerContext
     home: Path
     dataset: str
     prepared: Mapping[tuple[str, ...], Path]

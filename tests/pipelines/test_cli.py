@@ -27,7 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     _, said = run("--help")
     names = "demo run add ui status report export segment serve results cost nouns places models doctor"
-    names += " experiments datasets knobs compare review"
+    names += " experiments datasets knobs compare review push pull gc"
     for command in re.findall(r"\w+", names):
         assert f" {command} " in said
 

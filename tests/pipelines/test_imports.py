@@ -56,6 +56,7 @@ def test_the_state_of_an_experiment_is_told_without_dagster_and_without_tables(w
     code, modules = modules_after(*words)
     assert code == expected
     assert not modules & HEAVY
+    assert not [name for name in modules if name.startswith(("obstore", "storage.remote."))]  # none is shared
 
 
 @pytest.mark.parametrize("words", [["report", "--compare"], ["results", "--table", "9"], ["plan"]])

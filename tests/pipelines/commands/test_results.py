@@ -206,6 +206,33 @@ def test_a_table_runs_what_is_not_finished_and_a_failure_does_not_stop_it(monkey
     assert failed == ["wordmask run -d toyref -e sam_select --until choice_scores"]
 
 
+def test_a_run_whose_figures_came_from_another_machine_is_not_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = (
+        _choice_of("base"),
+        _choice_of("sam_select"),
+        _choice_of("sam_select").model_copy(update={"method": "each"}),
+    )
+    tables = [PaperTable(number=1, title="", rows=rows)]
+    register(["toyref"], [0], tables)
+    instances, known, ran = load_plan(), ResultCells(path=tmp_path / "RESULTS.csv"), list[str]()
+    for row in rows[:2]:
+        last = leading_to(row.stage, in_use(instances, "toyref", row.experiment))[-1]
+        known.note(last, row, tables[0].measures, {"val": (0.3, 0.5)})
+
+    def run(_: Sequence[StageInstance], dataset: str, experiment: str, *, until: str) -> bool:
+        ran.append(experiment)
+        return True
+
+    monkeypatch.setattr("pipelines.commands.run.run_planned", run)
+    results.run_rows(instances, ["toyref"], [0], tables, lambda: None, known=known)
+    assert ran == ["sam_select"], "of which one row's figures are missing"
+    other = [dataclasses.replace(one, recipe="another") for one in instances]
+    results.run_rows(other, ["toyref"], [0], tables, lambda: None, known=known)
+    assert ran == ["sam_select", "base", "sam_select"]
+
+
 def _finished_if(instance: StageInstance, finished: set[str]) -> StageState:
     return StageState(state="ready" if finished & set(instance.used_by) else "stale")
 

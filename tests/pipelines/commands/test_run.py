@@ -12,10 +12,11 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from PIL import Image
 
-from pipelines.commands import run
-from pipelines.commands.run import end_dead_runs, ending_dead_runs, failure_reason, holder, owned, run_experiment
+from pipelines.commands import alive
+from pipelines.commands.alive import end_dead_runs, ending_dead_runs, owned
+from pipelines.commands.run import failure_reason, holder, run_experiment
 from pipelines.commands.terminal import console
-from pipelines.graph.instance import instance_folder
+from pipelines.graph.instance import history
 from tests.pipelines.planning import write_files
 
 
@@ -100,9 +101,8 @@ def test_a_run_of_killed_pages_gives_its_pool_slot_back(tmp_path: Path, monkeypa
 def test_a_run_that_waits_notices_that_the_one_before_it_was_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "DEAD_RUN_SECONDS", 0.5)
-    monkeypatch.setenv("DAGSTER_HOME", str(instance_folder()))
-    with dg.DagsterInstance.get() as instance, ExitStack() as killed:
+    monkeypatch.setattr(alive, "DEAD_RUN_SECONDS", 0.5)
+    with history() as instance, ExitStack() as killed:
         tags = killed.enter_context(owned())
         first = create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
         pools = instance.event_log_storage
