@@ -126,7 +126,7 @@ class ReferentFigures:
         self.choices = choices_of(work.input(MASK_CHOICES))
         self.truths = ground_truth_of(work.input(GROUND_TRUTH))
         self.predicted = {
-            model.method: {row.sent_id: row.mask for row in PREDICTIONS.read(work.input(model.predictions))}
+            model.method: {row.sent_id: row.mask for row in PREDICTIONS.rows(work.input(model.predictions))}
             for model in shown_segmenters(work)
         }
 

@@ -232,18 +232,18 @@ MATCHED_LABELS = Table("labels", MatchedLabelRow)
 
 def nouns_of(noun_phrases: Artifact) -> dict[str, list[str]]:
     """Expression -> its nouns."""
-    return {row.expression: row.nouns for row in NOUNS.read(noun_phrases)}
+    return {row.expression: row.nouns for row in NOUNS.rows(noun_phrases)}
 
 
 def queries_of(projected_classes: Artifact) -> dict[int, QueryRow]:
     """Referent -> its classes."""
-    return {row.ref_id: row for row in QUERIES.read(projected_classes)}
+    return {row.ref_id: row for row in QUERIES.rows(projected_classes)}
 
 
 def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRow]]:
     """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
     grouped: dict[str, list[CandidateRow]] = {}
-    for row in CANDIDATES.read(candidate_masks):
+    for row in CANDIDATES.rows(candidate_masks):
         if row.area:
             grouped.setdefault(row.image_id, []).append(row)
     return grouped
