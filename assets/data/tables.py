@@ -1,6 +1,6 @@
 """Rows of the tables of a data set, and the view that most stages take of them: referents with their expressions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -135,6 +135,6 @@ def by_image(referents: Iterable[Referent]) -> dict[str, list[Referent]]:
     return grouped
 
 
-def ground_truth_of(ground_truth: Artifact) -> dict[str, GroundTruthRow]:
-    """Object id -> ground-truth mask and category."""
-    return {row.object_id: row for row in OBJECTS.rows(ground_truth)}
+def ground_truth_of(ground_truth: Artifact, *, object_ids: Collection[str] | None = None) -> dict[str, GroundTruthRow]:
+    """Object id -> ground-truth mask and category; of some objects, if any are given."""
+    return {row.object_id: row for row in OBJECTS.rows(ground_truth, column="object_id", among=object_ids)}

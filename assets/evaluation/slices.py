@@ -16,14 +16,13 @@ from assets.data.tables import ground_truth_of, referents_of
 from assets.framework.work import Work
 from ops.open_vocabulary_split import split_part
 
-SPATIAL = frozenset(
-    """
+SPATIAL_WORDS = """
 left right leftmost rightmost lefthand righthand top bottom upper lower topmost bottommost middle center centre central
 corner edge side front back behind rear near nearest next nearby beside between above below under over beneath
 underneath far farthest furthest close closer closest first second third last opposite across
-""".split()
-)
+"""
 """Words that say where something is, in the image or beside other things."""
+SPATIAL = frozenset(SPATIAL_WORDS.split())
 LENGTHS = (1, 3, 4, 6, 9)
 """Words from which on an expression falls into the next bin."""
 ALIKE = (1, 2, 3, 4)

@@ -84,14 +84,14 @@ class Table(Generic[R]):
         """All rows of an artifact's table; `StoreError` where it is absent or damaged."""
         return list(self.rows(artifact))
 
-    def rows(self, artifact: Artifact) -> Iterator[R]:
-        """The same rows one after the other, of which only some are held at a time."""
-        return self._each(artifact.batches(self.name, columns=self.schema.names))
-
-    def where(self, artifact: Artifact, column: str, values: Collection[int] | Collection[str]) -> Iterator[R]:
-        """Those of the rows that have one of the values in a column."""
-        wanted = pa.array(sorted(values), self.schema.field(column).type)
+    def rows(
+        self, artifact: Artifact, *, column: str = "", among: Collection[int] | Collection[str] | None = None
+    ) -> Iterator[R]:
+        """The same rows one after the other; only those with one of some values in a column, if any are given."""
         batches = artifact.batches(self.name, columns=self.schema.names)
+        if among is None:
+            return self._each(batches)
+        wanted = pa.array(sorted(set(among)), self.schema.field(column).type)
         return self._each(batch.filter(pc.is_in(batch[column], wanted)) for batch in batches)
 
     def read_slot(self, slot: Slot) -> list[R]:

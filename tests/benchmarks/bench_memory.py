@@ -40,8 +40,8 @@ PER_IMAGE, OBJECTS = 10, 2
 HEIGHT, WIDTH = 24, 32
 MASKS = 16
 """Different drawings of an object."""
-COLOURS = "red blue green yellow black white brown gray orange pink purple dark light bright striped small".split()
-THINGS = "dog car bus cup chair bird horse truck person cat bicycle boat sheep bottle clock couch".split()
+COLOURS = ("red", "blue", "green", "yellow", "black", "white", "brown", "gray", "orange", "pink", "dark", "small")
+THINGS = ("dog", "car", "bus", "cup", "chair", "bird", "horse", "truck", "person", "cat", "boat", "sheep", "clock")
 PLACES = ("on the left", "on the right", "in front", "behind", "at the top", "below", "near the middle", "far away")
 STAGES = (
     *("dataset_index", "references", "ground_truth", "noun_phrases", "projected_classes", "candidate_masks"),
@@ -92,12 +92,10 @@ def lines(images: int) -> Iterator[str]:
 
 
 def expressions_without_end() -> Iterator[str]:
-    """Each one different, of nine or ten words, in an order that mixes their nouns."""
-    number = 0
-    for other, colour in product(range(10_000), COLOURS):
-        for thing, place in product(THINGS, PLACES):
-            number += 1
-            yield f"the {colour} {thing} {place} of {COLOURS[other % 16]} {THINGS[other // 16 % 16]} {other // 256}"
+    """Each one different, of eight to eleven words."""
+    for number, beside, other in product(range(1000), THINGS, COLOURS):
+        for colour, thing, place in product(COLOURS, THINGS, PLACES):
+            yield f"the {colour} {thing} {place} of the {other} {beside}{f' {number}' if number else ''}"
 
 
 def drawn(number: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -146,7 +144,7 @@ def make(name: str, home: Path) -> None:
         page = home / "pages" / "many"
         sizes = [(page / ending.lstrip("/")).stat().st_size for ending in (PAGE, INDEX, "/data/masks-00000.js")]
         told = f"page, index and first chunk {sum(sizes) / 1024:.0f} KiB"
-        print(json.dumps([0, sum(path.is_file() for path in page.rglob("*")), told]))
+        sys.stdout.write(json.dumps([0, sum(path.is_file() for path in page.rglob("*")), told]))
         return
     written = 0
     write = filled.write_shard
@@ -160,7 +158,7 @@ def make(name: str, home: Path) -> None:
     artifact = run_stage(_planned(name), Store(home / "store"), Runtime(threads=1), lambda line: None)
     files = [path for path in artifact.path.rglob("*") if path.is_file()]
     told = f"page {artifact.file('report.html').stat().st_size / 1024:.0f} KiB" if name == "report" else ""
-    print(json.dumps([written, len(files), told]))
+    sys.stdout.write(json.dumps([written, len(files), told]))
 
 
 def _planned(name: str) -> StageInstance:
@@ -195,14 +193,14 @@ def main() -> None:
         for count in wanted.expressions:
             home = (wanted.keep or Path(temporary)) / str(count)
             write_world(home, count)
-            print(f"{count:,} expressions of {count // PER_IMAGE:,} images", flush=True)
+            sys.stdout.write(f"{count:,} expressions of {count // PER_IMAGE:,} images\n")
             for name in wanted.stages:
                 peak, seconds, (shards, files, told) = measured(name, home)
-                print(
+                sys.stdout.write(
                     f"  {name:18} {peak:6.0f} MiB {seconds:7.1f} s, {seconds * 10_000 / count:6.2f} s for 10,000; "
-                    f"{shards} shards, {files} files {told}",
-                    flush=True,
+                    f"{shards} shards, {files} files {told}\n"
                 )
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":
