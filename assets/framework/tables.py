@@ -91,7 +91,7 @@ class Table(Generic[R]):
         batches = artifact.batches(self.name, columns=self.schema.names)
         if among is None:
             return self._each(batches)
-        wanted = pa.array(sorted(set(among)), self.schema.field(column).type)
+        wanted = pa.array(list(set(among)), self.schema.field(column).type)
         return self._each(batch.filter(pc.is_in(batch[column], wanted)) for batch in batches)
 
     def read_slot(self, slot: Slot) -> list[R]:
@@ -125,7 +125,7 @@ class Table(Generic[R]):
 def _values(column: pa.Array) -> list[Any]:
     """As Python objects, where equal texts of a batch are one object."""
     if not pa.types.is_string(column.type):
-        return column.to_pylist()  # type: ignore[no-any-return]
+        return column.to_pylist()
     coded = column.dictionary_encode()
     words = coded.dictionary.to_pylist()
     return [None if place is None else words[place] for place in coded.indices.to_pylist()]
