@@ -6,17 +6,17 @@ What a command does stands in the module of its name below `pipelines.commands`.
 import os
 import time
 from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from pipelines.choices import Engine, Format, Purpose, Style
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console, leave, say
 from pipelines.comparing_commands import comparing
-from pipelines.listing_commands import listings
+from pipelines.listing_commands import Settings, Suite, listings, require_one
 from pipelines.measuring_commands import measuring
 from pipelines.model_commands import models
 from pipelines.reviewing_commands import reviewing
@@ -58,37 +58,6 @@ app.add_typer(sharing)
 app.add_typer(models, name="models")
 
 
-class Style(StrEnum):
-    """Choices of `results --style`."""
-
-    toyref = "toyref"
-    toyref_plus = "toyref+"
-    toyrefg = "toyrefg"
-
-
-class Format(StrEnum):
-    """Choices of `export --format`."""
-
-    coco = "coco"
-    datasets = "datasets"
-    yolo = "yolo"
-    label_studio = "label-studio"
-
-
-class Engine(StrEnum):
-    """Choices of `--engine`."""
-
-    local = "local"
-    ray = "ray"
-
-
-class Purpose(StrEnum):
-    """Choices of `--as`."""
-
-    candidates = "candidates"
-    choices = "choices"
-
-
 Experiment = Annotated[str, typer.Option("--experiment", "-e", help="Experiment file to follow.")]
 Until = Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")]
 Model = Annotated[
@@ -125,16 +94,11 @@ def run(
         Engine.local
     ),
     train: Annotated[bool, typer.Option("--train", help="Train published networks on few expressions, too.")] = False,
-    settings: Annotated[
-        list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
-    ] = [],  # noqa: B006  read only
-    suite: Annotated[
-        str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")
-    ] = None,
+    settings: Settings = [],  # noqa: B006  read only
+    suite: Suite = None,
 ) -> None:
     """Run one experiment on one data set; what is up to date is only looked up."""
-    if suite is not None and (experiment or until):
-        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")
+    require_one(suite, experiment, until)
     from pipelines.commands.wanted import wanted_runs
 
     with clear_errors():
@@ -222,15 +186,6 @@ def status(experiment: Experiment = "base", dataset: Dataset = "toyref") -> None
 
     with clear_errors():
         console.print(status_table(dataset, experiment))
-
-
-@app.command()
-def plan(experiment: Experiment = "base", dataset: Dataset = "toyref", until: Until = None) -> None:
-    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
-    from pipelines.commands.plan import plan_table
-
-    with clear_errors():
-        console.print(plan_table(dataset, experiment, until=until))
 
 
 @app.command()
@@ -389,7 +344,7 @@ def _run(
     dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
 ) -> None:
     from ops.refusal import Refused
-    from pipelines.commands.run import run_experiment
+    from pipelines.commands.launching import run_experiment
 
     with clear_errors():
         if not run_experiment(dataset, experiment, until=until, train=train, **runtime):

@@ -1,4 +1,4 @@
-"""The commands that say what there is: `wordmask experiments`, `datasets` and `knobs`."""
+"""The commands that say what there is: `wordmask experiments`, `datasets` and `knobs`; and what a run would do."""
 
 from typing import Annotated
 
@@ -8,6 +8,10 @@ from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console
 
 listings = typer.Typer()
+Settings = Annotated[
+    list[str], typer.Option("--set", help="Turn a knob, which makes an experiment: mask_choices.sigma=0.04.")
+]
+Suite = Annotated[str | None, typer.Option(help="Instead of one, the experiments of a paper's table: ssc_table3.")]
 
 
 @listings.command()
@@ -41,3 +45,27 @@ def knobs(
 
     with clear_errors():
         console.print(knobs_table(name))
+
+
+@listings.command()
+def plan(
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="Experiment file to follow.", show_default="base")
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Data set to run on.")] = "toyref",
+    until: Annotated[str | None, typer.Option(help="Stop after this stage, e.g. choice_scores.")] = None,
+    settings: Settings = [],  # noqa: B006  read only
+    suite: Suite = None,
+) -> None:
+    """Say what a run would find, copy and compute, for how long and how many MB by past runs; nothing is run."""
+    require_one(suite, experiment, until)
+    from pipelines.commands.plan import plan_table
+
+    with clear_errors():
+        console.print(plan_table(dataset, experiment or "base", until=until, settings=settings, suite=suite))
+
+
+def require_one(suite: str | None, experiment: str | None, until: str | None) -> None:
+    """Refuse a suite beside an experiment, or a stage to end in."""
+    if suite is not None and (experiment or until):
+        raise typer.BadParameter("a suite says itself which experiments it runs, and until where")

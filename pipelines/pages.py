@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from resources.paths import home
 
+GALLERY, COMPARISON = "gallery", "comparison"
+"""Folders of the home, and the paths under which `wordmask ui` serves them."""
 Link = tuple[str, str]
 """What it says, and where it leads."""
 INDEX = "index.html"
@@ -13,12 +15,17 @@ INDEX = "index.html"
 
 def gallery_folder() -> Path:
     """Has a folder for each data set."""
-    return home() / "gallery"
+    return home() / GALLERY
 
 
 def comparison_folder(dataset: str) -> Path:
     """Has a folder for each comparison."""
-    return home() / "comparison" / dataset
+    return home() / COMPARISON / dataset
+
+
+def served_address(page: Path) -> str:
+    """Where `wordmask ui` serves a page of the home, with the slash in front."""
+    return "/" + quote(page.relative_to(home()).as_posix())
 
 
 def address(target: Path, folder: Path) -> str:

@@ -18,6 +18,8 @@ TOP_LEVEL = {
     "LICENSE",
     "NOTICE",
     "Makefile",
+    "Dockerfile",
+    "compose.yaml",
     "requirements.lock",
 }
 TOP_LEVEL |= {"CHANGELOG.md", "docs", "workspace.yaml", "tests", *FLOORS}

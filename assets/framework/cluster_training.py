@@ -83,7 +83,8 @@ def _member(config: dict[str, Any]) -> None:
     first, size = context.get_world_rank() == 0, context.get_world_size()
     file = WorkFile.model_validate_json((folder / WORK).read_bytes())
     work = file.work(rank=context.get_world_rank(), log=_appending(folder / LINES) if first else _silence)
-    work.log(f"begins, or goes on, in {size} processes of the cluster")
+    resumes = any((work.slot.scratch / "checkpoints").glob("*.pt"))
+    work.log(f"{'goes on from its last state' if resumes else 'begins'}, in {size} processes of the cluster")
     tell(folder, work, work.run_body)
 
 

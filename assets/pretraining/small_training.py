@@ -78,6 +78,12 @@ class CosineSchedule:
 class _StepNumbers(Dataset[int]):
     """The engine's data set of a training that draws its own batches: the number of the step."""
 
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return self._steps
+
     def __getitem__(self, samples: ImageSamples) -> int:
         return samples[0][0]
 
@@ -136,7 +142,7 @@ def take_steps(
         plan=budget,
         schedule=schedule or CosineSchedule(total=budget.steps),
         sampler=_StepSampler(budget.steps),
-        dataset=_StepNumbers(),
+        dataset=_StepNumbers(budget.steps),
         collate=lambda numbers: _Draw(numbers[0]),
         objective=lambda _, draw, step: loss(np.random.default_rng([budget.seed, draw.step])),
         resume=latest_checkpoint(checkpoints, log=log),

@@ -7,6 +7,14 @@ NEUTRAL = ("bf16", "checkpoint_every_steps", "log_every_seconds")
 """Fields of a plan that may change when a training is resumed, for example on another machine."""
 
 
+def rising_too_long(warmup_steps: int, steps: int) -> list[str]:
+    """A sentence where a warm-up takes more than half of a training's optimizer steps; none where it does not."""
+    if 2 * warmup_steps <= steps:
+        return []
+    what = f"the learning rate rises for {warmup_steps} steps, and the training has {steps}"
+    return [f"{what}: fewer warmup_steps, a smaller batch_size or more epochs would let it learn"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Hyperparameters of every training."""
@@ -28,6 +36,11 @@ class Plan:
     def remedy(self) -> str:
         """Advice for a loss that is not finite."""
         return "lower the rates"
+
+    def doubts(self, *, steps: int, samples: int) -> list[str]:
+        """Why a training of so many optimizer steps on so many samples can hardly learn, a sentence each."""
+        whole = f"a batch of {self.batch_size} is more than all {samples} samples: a smaller batch_size steps more"
+        return [whole] if samples < self.batch_size else []
 
     def identity(self) -> dict[str, Any]:
         """Fields that must be equal for a training state to be resumed."""
@@ -57,6 +70,10 @@ class AdamWPlan(Plan):
                 f"epochs={self.epochs}, batch_size={self.batch_size}, accumulate={self.accumulate}: "
                 "all must be at least 1 and accumulate no more than batch_size"
             )
+
+    def doubts(self, *, steps: int, samples: int) -> list[str]:
+        """As of any plan, and of the warm-up."""
+        return [*super().doubts(steps=steps, samples=samples), *rising_too_long(self.warmup_steps, steps)]
 
     @property
     def chunk(self) -> int:

@@ -118,6 +118,9 @@ class Trainer(Generic[B]):
             FloatingPointError: the loss is not finite; weights and state are those before the step.
         """
         on_gpu = self.device.type == "cuda"
+        if self.group.is_main and self.state.step < self.total:
+            for doubt in self.plan.doubts(steps=self.total, samples=len(self.dataset)):  # type: ignore[arg-type]
+                self.log(doubt)
         self.pace = Pace(total=self.total, every=self.plan.log_every_seconds, step=self.state.step)
         steps = TrainingSampler(self.sampler, epochs=self.plan.epochs, first=self.state.step, group=self.group)
         batches = load_batches(self.dataset, steps, self.collate, workers=self.workers, pinned=on_gpu)

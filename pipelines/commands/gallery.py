@@ -12,6 +12,7 @@ from pipelines.graph.load import read_plan
 from pipelines.graph.state import among, raw_data_problem, states_of
 from pipelines.pages import comparison_links, gallery_folder
 from resources.datasets import open_dataset
+from resources.reviews import read_reviews
 from resources.store import open_store
 
 
@@ -22,7 +23,7 @@ def gallery(dataset: str, folder: Path | None, *, show: bool) -> str:
         Refused: no file describes the data set, or its expressions were not read yet.
         StoreError: the disk refuses, or an artifact is damaged.
     """
-    written = _written(dataset, gallery_folder() if folder is None else folder)
+    written = write_gallery_of(dataset, folder)
     if show:
         webbrowser.open(written.page.resolve().as_uri())
     lost = (
@@ -34,7 +35,9 @@ def gallery(dataset: str, folder: Path | None, *, show: bool) -> str:
     )
 
 
-def _written(dataset: str, folder: Path) -> Written:
+def write_gallery_of(dataset: str, folder: Path | None = None) -> Written:
+    """Write it, below the home where no folder is given; errors as of `gallery`."""
+    folder = gallery_folder() if folder is None else folder
     plan = read_plan()
     plan.datasets.named(dataset)
     instances = [one for one in plan.instances if one.dataset == dataset]
@@ -46,4 +49,5 @@ def _written(dataset: str, folder: Path) -> Written:
             f"`wordmask run -d {dataset} -e base` does so"
         )
     read = partial(read_pixels, open_dataset(instances[0].source.config))
-    return write_gallery(read_gallery(finished), folder, read, links=comparison_links(dataset, folder / dataset))
+    shown = read_gallery(finished, read_reviews(dataset).counted)
+    return write_gallery(shown, folder, read, links=comparison_links(dataset, folder / dataset))

@@ -1,30 +1,46 @@
 """What a run would find, copy and compute, as a table for the terminal. Without Dagster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group
 
+from ops.training.plan import rising_too_long
 from pipelines.commands.terminal import folding
+from pipelines.commands.wanted import variants
 from pipelines.graph.forecast import Forecast, forecasts
-from pipelines.graph.load import leading_to, possible
+from pipelines.graph.load import possible
 from resources.store import open_store
 
 UNKNOWN = "unknown"
 
 
-def plan_table(dataset: str, experiment: str, *, until: str | None = None) -> Group:
+def plan_table(
+    dataset: str,
+    experiment: str,
+    *,
+    until: str | None = None,
+    settings: Sequence[str] = (),
+    suite: str | None = None,
+) -> Group:
     """Of each stage whether it is ready, lies in the store or is computed, and what that costs by past runs.
 
-    Raises:
-        Refused: no file describes the experiment or the data set, or no stage is called `until`.
+    Arguments and errors are those of `pipelines.commands.wanted.wanted_runs`; nothing is written.
     """
-    found = forecasts(possible(dataset, experiment), open_store())
-    wanted = {instance.key for instance in leading_to(until, [one.instance for one in found])}
-    found = [one for one in found if one.instance.key in wanted]
+    runs = variants(dataset, experiment, until=until, settings=settings, suite=suite)
+    turned = [(new.settled.model_copy(update={"name": new.name}), end) for _, new, end in runs]
+    found = forecasts(possible(dataset, turned), open_store())
     table = folding("asset", "a run will", "units", "time", "MB", "judged by")
     for one in found:
         table.add_row("/".join(one.instance.key), *_cells(one))
-    return Group(table, _summary(found))
+    return Group(table, *_doubts(found), _summary(found))
+
+
+def _doubts(found: Sequence[Forecast]) -> Iterator[str]:
+    """What is odd about trainings whose steps are known from past runs."""
+    for one in found:
+        warmup = getattr(one.instance.knobs, "warmup_steps", 0)
+        if one.fate == "compute" and one.instance.stage.trains and one.units:
+            yield from (f"{'/'.join(one.instance.key)}: {doubt}" for doubt in rising_too_long(warmup, one.units))
 
 
 def _cells(one: Forecast) -> tuple[str, ...]:

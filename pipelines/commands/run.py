@@ -1,6 +1,5 @@
 """Run an experiment from a terminal: the same job that the UI launches, in this process, with readable progress."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -8,79 +7,20 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.framework.stage import AssetPath, StageInstance
+from assets.framework.stage import StageInstance
 from ops.refusal import Refused
 from pipelines.commands.alive import ending_dead_runs, forget_owner, owned
+from pipelines.commands.display import BLOCKED, RunDisplay, terminal_logger
 from pipelines.commands.stopping import stoppable
 from pipelines.commands.terminal import coloured, console, say
-from pipelines.config.dataset_files import ask_for
 from pipelines.graph.build import build_job
 from pipelines.graph.instance import history
-from pipelines.graph.load import leading_to, planned
+from pipelines.graph.load import leading_to
 from resources.checkpoints import MISSING
 from resources.database import history_kept
-from resources.datasets import open_dataset
 
 WRAPPERS = ("Dagster", "RetryRequested")
 """How the errors begin that wrap a stage's own."""
-BLOCKED = "blocked by limit for pool"
-"""What Dagster says of a step that waits for a slot of its pool."""
-ENOUGH_TO_TRAIN = 300
-"""Expressions from which on a published network learns more than it forgets [I]."""
-
-
-def run_experiment(
-    dataset: str, experiment: str, *, until: str | None = None, train: bool = False, **runtime: bool | int | str
-) -> bool:
-    """Materialize everything that `experiment` uses on `dataset`; True when all steps succeeded.
-
-    A pair that nobody asked for before is part of the graph from then on.
-
-    Args:
-        dataset: its name.
-        experiment: its name.
-        until: only this stage and what it needs.
-        train: published towers are trained even on few expressions, see `untrained`.
-        runtime: settings of `resources.runtime.Runtime`.
-
-    Raises:
-        Refused: there is no such experiment, data set or stage; the message lists those that exist.
-        RunStopped: a person stopped it.
-    """
-    if ask_for(dataset, [experiment]):
-        console.print(f"{experiment} on {dataset} is part of the graph from now on")
-    instances = planned(dataset, experiment)
-    if not train and until is None:
-        instances = without_vain_training(instances, dataset, experiment)
-    return run_planned(instances, dataset, experiment, until=until, **runtime)
-
-
-def without_vain_training(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:
-    """The stages without the trainings of published towers, and what needs them, where there is too little to learn."""
-    kept = untrained(instances)
-    if len(kept) == len(instances) or (found := _expressions(instances[0])) >= ENOUGH_TO_TRAIN:
-        return list(instances)
-    console.print(
-        f"{found} expressions are too few to train a network of millions of parameters on; {ENOUGH_TO_TRAIN} would do. "
-        f"The run ends with the choices. `wordmask run -d {dataset} -e {experiment} --train` trains all the same."
-    )
-    return kept
-
-
-def untrained(instances: Sequence[StageInstance]) -> list[StageInstance]:
-    """Those that need no network with published towers to be trained, inputs first."""
-    without: set[AssetPath] = set()
-    for instance in instances:
-        trains = instance.stage.trains and getattr(instance.knobs, "size", "embedded") != "embedded"
-        if trains or not without.isdisjoint(instance.inputs.values()):
-            without.add(instance.key)
-    return [instance for instance in instances if instance.key not in without]
-
-
-def _expressions(instance: StageInstance) -> int:
-    """Expressions of a folder of a person's own; published sets are large."""
-    config = instance.source.config
-    return len(open_dataset(config).corpus().expressions) if config.kind == "folder" else ENOUGH_TO_TRAIN
 
 
 def run_planned(
@@ -91,10 +31,23 @@ def run_planned(
     until: str | None = None,
     **runtime: bool | int | str,
 ) -> bool:
-    """`run_experiment`, given all instances that the experiment uses."""
+    """Materialize what an experiment uses; True when all steps succeeded.
+
+    Args:
+        instances: all that the experiment uses, or a part that needs no other.
+        dataset: its name.
+        experiment: its name.
+        until: only this stage and what it needs.
+        runtime: settings of `resources.runtime.Runtime`.
+
+    Raises:
+        Refused: a model is missing, or the database of runs does not serve.
+        RunStopped: a person stopped it.
+    """
     wanted = leading_to(until, instances)
     demand_models(wanted, experiment)
-    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(len(wanted))})
+    display = RunDisplay(len(wanted))
+    job = build_job(instances, dataset, experiment, loggers={"console": terminal_logger(display, _waits)})
     config: dict[str, object] = {
         "loggers": {"console": {}},  # a logger that is not named here stays silent
         "resources": {"runtime": {"config": runtime}},
@@ -103,9 +56,10 @@ def run_planned(
     with (
         history_kept(),
         owned() as owner,
-        history() as instance,
+        history(copies_output=False) as instance,
         ending_dead_runs(instance),
         stoppable(instance, run_id, cleanup=partial(forget_owner, owner)),
+        display.drawn(),
     ):
         result = job.execute_in_process(
             instance=instance,
@@ -174,35 +128,3 @@ def _waits(own: str, blocked: str) -> str:
     with suppress(Exception), history() as instance:  # a line of the log is not worth a failure
         whom = holder(instance, pool, own)
     return f"waits for {whom} to leave the pool {pool}"
-
-
-class _StageLines(logging.Handler):
-    """A line for each message of a stage, which says how far the run is."""
-
-    def __init__(self, stages: int) -> None:
-        super().__init__()
-        self._stages = stages
-        self._begun: dict[str, int] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        meta = getattr(record, "dagster_meta", None) or {}
-        step, event = meta.get("step_key") or "", meta.get("dagster_event")
-        place = self._begun.setdefault(step, len(self._begun) + 1) if step else 0
-        title = f"stage {place:>2} of {self._stages} {step.rpartition('__')[2]}:" if step else "run:"
-        if event is None and record.levelno >= logging.INFO:
-            say(title, str(meta.get("orig_message", record.getMessage())), "cyan")
-        elif event is not None and BLOCKED in (event.message or ""):
-            say(title, _waits(str(meta.get("run_id")), str(event.message)), "cyan")
-
-
-def terminal_logger(stages: int) -> dg.LoggerDefinition:
-    """Lines of a run of so many stages; Dagster's own events stay in the UI."""
-
-    def logger(_: dg.InitLoggerContext) -> logging.Logger:
-        made = logging.getLogger("wordmask.terminal")
-        made.setLevel(logging.DEBUG)  # Dagster tells of its events so
-        made.propagate = False
-        made.handlers = [_StageLines(stages)]
-        return made
-
-    return dg.LoggerDefinition(logger, description="One line per message of a stage.")

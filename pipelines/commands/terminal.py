@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +17,9 @@ STOPPED = 130
 class Terminal(Console):
     """A console to which every string is text: no markup, no emoji codes, no control characters."""
 
-    def __init__(self) -> None:
-        """On standard output."""
-        super().__init__(markup=False, emoji=False)
+    def __init__(self, file: IO[str] | None = None) -> None:
+        """On standard output, unless another file is given."""
+        super().__init__(file=file, markup=False, emoji=False)
 
     def shown(self, text: str) -> str:
         """The text without what acts, or what the encoding of this terminal lacks."""

@@ -43,21 +43,37 @@ def wanted_runs(
         Refused: a name, a setting or a value is wrong; nothing was written then.
         StoreError: the disk refuses.
     """
+    known = variants(dataset, experiment, until=until, settings=settings, suite=suite)
+    for parent, new, _ in known:
+        write_variant(new)
+        if settings:
+            console.print(_told(parent, new))
+    return list(dict.fromkeys(Wanted(new.name, end) for _, new, end in known))
+
+
+def variants(
+    dataset: str,
+    experiment: str,
+    *,
+    until: str | None = None,
+    settings: Sequence[str] = (),
+    suite: str | None = None,
+) -> list[tuple[str, Variant, str | None]]:
+    """Name of the parent, the experiment with the knobs turned, and the stage to end in; nothing is written.
+
+    Arguments and errors are those of `wanted_runs`.
+    """
     experiments, datasets = read_both()
     datasets.named(dataset)
     named = suite_of(suite).runs if suite else ((experiment, until),)
-    variants = {name: _turned(experiments.named(name), settings, experiments) for name, _ in named}
-    reached = {name: closure(new.settled, STAGES) for name, new in variants.items()}
+    made = {name: _turned(experiments.named(name), settings, experiments) for name, _ in named}
+    reached = {name: closure(new.settled, STAGES) for name, new in made.items()}
     for stage in parsed(settings):
         require_stage(stage, dict.fromkeys(one for stages in reached.values() for one in stages))
     for name, end in named:
         if end is not None:
             require_stage(end, reached[name])
-    for name, new in variants.items():
-        write_variant(new)
-        if settings:
-            console.print(_told(name, new))
-    return list(dict.fromkeys(Wanted(variants[name].name, end) for name, end in named))
+    return [(name, made[name], end) for name, end in named]
 
 
 def _turned(parent: Experiment, settings: Sequence[str], known: Described[Experiment]) -> Variant:

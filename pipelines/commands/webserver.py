@@ -1,4 +1,4 @@
-"""Dagster's pages behind the guard: what `wordmask ui` starts beside the daemon.
+"""Dagster's pages, and those that wordmask writes, behind the guard: what `wordmask ui` starts beside the daemon.
 
 python -m pipelines.commands.webserver <host> <port> <process id of the parent>
 """
@@ -11,10 +11,12 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.version import __version__
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from pipelines.commands.code_server import workspace_file
 from pipelines.commands.guard import Guard
 from pipelines.graph.instance import history
+from pipelines.serving.written_pages import written_pages
 from resources.processes import end_with_parent, keep_private
 
 GRACE_SECONDS = 15.0
@@ -27,6 +29,10 @@ class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
     def build_middleware(self) -> list[Middleware]:
         """The guard before all else."""
         return [Middleware(Guard), *super().build_middleware()]
+
+    def build_routes(self) -> list[BaseRoute]:
+        """The pages that wordmask writes, before Dagster's own, whose last route takes everything."""
+        return [*written_pages(), *super().build_routes()]  # type: ignore[no-untyped-call]
 
 
 def serve(host: str, port: int) -> None:

@@ -17,10 +17,10 @@ from pipelines.config.dataset_files import remember
 from pipelines.config.described import LeftOut
 from pipelines.escaping import as_markdown, escaped
 from pipelines.graph.automation import automations
-from pipelines.graph.comparisons import comparison_assets
 from pipelines.graph.jobs import experiment_job, experiment_jobs, job_name
 from pipelines.graph.load import Plan, read_plan
 from pipelines.graph.maintenance import MAINTENANCE
+from pipelines.graph.page_assets import page_assets, with_links
 from pipelines.graph.pretraining import pretraining_assets
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.paths import home
@@ -37,7 +37,7 @@ def build_defs(instances: Sequence[StageInstance] | None = None) -> dg.Definitio
     planned = plan.instances if plan else instances or ()
     sensors, schedules = automations(plan.automated if plan else planned)
     runnable = _runnable(planned)
-    runnable["assets"] += comparison_assets(planned)
+    runnable["assets"] = [with_links(asset) for asset in (*runnable["assets"], *page_assets(planned))]
     if plan:
         runnable["assets"] += [*_left_out(plan.left_out), *pretraining_assets()]
     return dg.Definitions(

@@ -44,20 +44,33 @@ def instance_folder() -> Path:
     return folder
 
 
+SILENT = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
+"""Dagster's setting `compute_logs` for a process that keeps no copy of what it prints."""
+
+
 @contextmanager
-def history() -> Iterator["DagsterInstance"]:
+def history(*, copies_output: bool = True) -> Iterator["DagsterInstance"]:
     """Dagster's instance of the home, which child processes find as well.
 
     Processes that begin together open it one after the other: Dagster breaks its files when two make them at once.
+
+    Args:
+        copies_output: keep what stages print for the pages. In a terminal it is printed there; for the copy Dagster
+            would start processes that break with tracebacks when a person presses Ctrl-C.
 
     Raises:
         Refused: see `instance_folder`.
     """
     import dagster as dg  # takes seconds
+    from dagster._core.instance.ref import InstanceRef
 
     folder = instance_folder()
     os.environ["DAGSTER_HOME"] = str(folder)
+    changed = {} if copies_output else {"compute_logs": SILENT}
     with claimed("history", lambda _: None), exclusive(folder / "opening.lock", timeout=OPENING_SECONDS):
-        instance = dg.DagsterInstance.get()
+        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=changed))
     with instance:
         yield instance

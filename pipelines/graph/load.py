@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from assets.framework.stage import AssetPath, StageInstance
@@ -93,11 +94,12 @@ def read_plan(*, experiments: Sequence[Path] | None = None, datasets: Sequence[P
     sound, known = read_both(experiments, datasets)
     planned: dict[Shared, StageInstance] = {}
     unplanned: dict[str, str] = {}
+    identified = cache(identify)  # files of weights stay as they are while a plan is made
     for name, dataset in known.items():
         for experiment in dataset.run_here(sound.values()):  # the first owns what it shares with later ones
             if experiment.name not in unplanned:
                 try:
-                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identify)
+                    planned |= with_pair(planned, (name, dataset.source, experiment), STAGES, identified)
                 except (Refused, OSError) as problem:  # weights that can not be looked at
                     unplanned[experiment.name] = str(problem)
     return Plan(sound.without(unplanned), known, tuple(planned.values()))
@@ -124,16 +126,22 @@ def planned(dataset: str, experiment: str) -> list[StageInstance]:
     return read_plan().of(dataset, experiment)
 
 
-def possible(dataset: str, experiment: str) -> list[StageInstance]:
-    """What an experiment uses on a data set, or would use if it were asked for; inputs first.
+def possible(dataset: str, experiments: Iterable[tuple[Experiment, str | None]]) -> list[StageInstance]:
+    """What experiments use on a data set, each until a stage, or would use if they were asked for; inputs first.
 
     Raises:
-        Refused: no file describes the experiment or the data set, or it was left out.
+        Refused: no file describes the data set, it was left out, or an experiment does not use the stage.
     """
     plan = read_plan()
-    wanted, source = plan.experiments.named(experiment), plan.datasets.named(dataset).source
+    source = plan.datasets.named(dataset).source
     known = {(instance.dataset, instance.recipe): instance for instance in plan.instances}
-    return list(with_pair(known, (dataset, source, wanted), STAGES, identify).values())
+    used: dict[Shared, StageInstance] = {}
+    identified = cache(identify)
+    for experiment, until in experiments:
+        mine = with_pair(known, (dataset, source, experiment), STAGES, identified)
+        known |= mine
+        used |= {(dataset, one.recipe): one for one in leading_to(until, list(mine.values()))}
+    return list(used.values())
 
 
 def in_use(instances: Sequence[StageInstance], dataset: str, experiment: str) -> list[StageInstance]:

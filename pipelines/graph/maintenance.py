@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -18,15 +17,24 @@ from pydantic import Field, ValidationError
 from assets.stages import STAGES
 from ops.refusal import Refused
 from pipelines.config.dataset_files import ask_for, read_datasets
-from pipelines.config.experiment_files import ExperimentFile, read_experiments
+from pipelines.config.described import Described, unknown
+from pipelines.config.experiment_files import Experiment, ExperimentFile, read_experiments, settle
 from pipelines.config.plain_yaml import told
 from pipelines.config.yaml_files import checked_name, dataset_folders, experiment_folders, read_each, write_file
 from resources.dagster_resources import ArtifactStore
 from resources.paths import home
+from resources.store import open_store
 from storage.artifact import Artifact, Store, StoreError
 
 SHOWN = 50
 """Rows of a table in the UI; counts are always whole."""
+EXAMPLE = {
+    "name": "sharper",
+    "extends": "base",
+    "description": "Around a candidate less is blurred.",
+    "knobs": {"mask_choices": {"sigma": 0.05}},
+}
+"""What the launchpad begins with."""
 RELOAD = "Press Reload definitions (Deployment, code locations) and its assets appear."
 
 
@@ -36,7 +44,7 @@ class NewExperiment(dg.Config):
     name: str = Field(description="What to call it: letters and digits, with _ between them")
     extends: str = Field(default="base", description="The experiment whose settings it starts from.")
     description: str = Field(default="", description="One sentence on what it is for.")
-    overrides: dict[str, Any] = Field(
+    knobs: dict[str, Any] = Field(
         default={}, description="Changed knobs per stage, such as {mask_choices: {sigma: 0.15}}."
     )
     targets: list[str] = Field(default=[], description="Stages to end in; none: as the experiment it extends.")
@@ -60,10 +68,12 @@ class Collection(dg.Config):
 def register(new: NewExperiment) -> Path:
     """Validate a new experiment together with all others and write it to `<home>/experiments/<name>.yaml`.
 
-    Registering the same again changes nothing, while its parent runs on the same data sets.
+    Registering the same again changes nothing, while its parent runs on the same data sets. Another one of that name
+    takes the place of the earlier one as long as that has no results, and nothing extends it.
 
     Raises:
         Refused: the name is unusable or means another experiment, or a parent, stage, knob or data set is unknown.
+        StoreError: the disk refuses.
     """
     path = home() / "experiments" / f"{checked_name(new.name)}.yaml"
     experiments = read_experiments(experiment_folders(), STAGES)
@@ -76,7 +86,7 @@ def register(new: NewExperiment) -> Path:
             description=new.description,
             datasets=tuple(new.datasets or inherited),
             targets=tuple(new.targets) or None,
-            knobs=new.overrides,
+            knobs=new.knobs,
         )
     except ValidationError as error:
         raise Refused(f"experiment {new.name}: {told(error)}") from error
@@ -86,12 +96,11 @@ def register(new: NewExperiment) -> Path:
         datasets.named(dataset)
     experiments.require_whole(new.name)
     if new.name in experiments:
-        return _equal_one(new.name, file)
-    with TemporaryDirectory() as folder:
-        write_file(Path(folder) / path.name, file, comment="")
-        for broken in read_experiments([*experiment_folders(), Path(folder)], STAGES).left_out:
-            if broken.path.parent == Path(folder):
-                raise Refused(f"experiment {new.name}: {broken.reason}")
+        path = experiments.paths[new.name]
+        if _own(path) == file:
+            return path
+        _require_changeable(new.name, _own(path), experiments)
+    _require_settled(new.name, file, experiments)
     write_file(path, file, comment="Written by the job register_experiment.")
     return path
 
@@ -174,13 +183,19 @@ def compare_checksums(context: dg.OpExecutionContext, store: dg.ResourceParam[Ar
     context.add_output_metadata(metadata)
 
 
-@dg.job(executor_def=dg.in_process_executor)
+@dg.job(executor_def=dg.in_process_executor, config={"ops": {"write_experiment": {"config": EXAMPLE}}})
 def register_experiment() -> None:
-    """Add an experiment from the launchpad: a name and the knobs it changes. Then press Reload definitions."""
+    """Add an experiment from the launchpad: a name and the knobs it changes. Then press Reload definitions.
+
+    One that has no results yet is changed by registering it again.
+    """
     write_experiment()
 
 
-@dg.job(executor_def=dg.in_process_executor)
+@dg.job(
+    executor_def=dg.in_process_executor,
+    config={"ops": {"add_to_the_graph": {"config": {"experiments": ["red_ellipse"], "dataset": "toyref"}}}},
+)
 def ask_for_experiments() -> None:
     """Show experiments that ship, or that you wrote, on a data set. Then press Reload definitions."""
     add_to_the_graph()
@@ -201,12 +216,29 @@ def verify_store() -> None:
 MAINTENANCE = (register_experiment, ask_for_experiments, collect_garbage, verify_store)
 
 
-def _equal_one(name: str, file: ExperimentFile) -> Path:
-    """The user's own file of that name; it never changes under its name: its results would mean something else."""
-    for path, written in read_each([home() / "experiments"], ExperimentFile)[0].items():
-        if path.stem == name and written == file:
-            return path
-    raise Refused(f"an experiment called {name} exists already and is different; choose another name")
+def _own(path: Path) -> ExperimentFile | None:
+    """What a file of the user's own says."""
+    return read_each([home() / "experiments"], ExperimentFile)[0].get(path)
+
+
+def _require_changeable(name: str, written: ExperimentFile | None, experiments: Described[Experiment]) -> None:
+    """Refuse to change what ships, what others extend, and what has results: they would mean something else."""
+    heirs = [one.name for one in experiments.values() if one.extends == name]
+    if written is None or heirs or any(name in key[1:-1] for key in open_store().refs()):
+        why = "it ships" if written is None else f"{', '.join(heirs)} extends it" if heirs else "it has results"
+        raise Refused(f"an experiment called {name} exists already and is different ({why}); choose another name")
+
+
+def _require_settled(name: str, file: ExperimentFile, experiments: Described[Experiment]) -> None:
+    """Refuse what an experiment file may not say."""
+    if file.extends not in experiments:
+        raise Refused(
+            unknown(f"experiment {name}: its parent does not exist:", str(file.extends), experiments, "mend `extends`")
+        )
+    try:
+        settle(name, file, experiments, STAGES)
+    except Refused as problem:
+        raise Refused(f"experiment {name}: {problem}") from problem
 
 
 def _problems(store: Store, artifact: Artifact) -> Sequence[str]:

@@ -73,6 +73,7 @@ class Dispatch(Generic[T, R]):
                     self._replace(event)
                 elif event.batch is None:
                     self.held[event.worker] = []
+                    self.log(f"{len(self.held)} of {min(workers, len(self.batches))} workers have opened")
                     del self.lost[None]
                     yield -1, event.answer
                 else:

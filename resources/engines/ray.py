@@ -20,7 +20,7 @@ from resources.engines.worker import Answer, Failure, Log, Session, Worker
 from resources.paths import home
 
 ADDRESS = "RAY_ADDRESS"
-PASSED_ON = ("WORDMASK_", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "GLOO_", "NCCL_")
+PASSED_ON = ("WORDMASK_", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "GLOO_", "NCCL_", "RAY_TRAIN_")
 """How the names of variables begin that a node's processes see as the step does."""
 LOOK_SECONDS = 1.0
 """How long Ray is waited for before signals are looked at."""

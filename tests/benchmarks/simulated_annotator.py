@@ -117,7 +117,14 @@ def rows(dataset: str, clicks: Sequence[int], *, train: bool) -> Iterator[list[s
         made = finish(dataset, "mask_choices")
         tally = made["mask_choices"].manifest.rows["choices"]
         mended = f"{annotator.mended / annotator.asked:.0%}" if annotator.asked else "-"
-        cells = [str(annotator.asked), str(tally.computed), mended, f"{100 * s2_miou(made, annotator):.2f}"]
+        supervision = "supervised" if annotator.asked else "weakly supervised"
+        cells = [
+            str(annotator.asked),
+            supervision,
+            str(tally.computed),
+            mended,
+            f"{100 * s2_miou(made, annotator):.2f}",
+        ]
         if train:
             found = summary_of({"scores": finish(dataset, "scores")["scores"]}, ("mIoU",))
             cells += [
@@ -141,7 +148,14 @@ def main() -> None:
         write_once(dataset, DatasetFile(kind="toyref", toy=toy), "A world of the simulated annotator.")
         ask_for(dataset, [EXPERIMENT])
         splits = [f"{name} ZSBootstrap mIoU" for name in sorted(planned(dataset, EXPERIMENT)[0].source.evaluate)]
-        head = ["clicks", "rows computed", "other than the rule's", "train S2 mIoU", *(splits if wanted.train else [])]
+        head = [
+            "clicks",
+            "supervision",
+            "rows computed",
+            "other than the rule's",
+            "train S2 mIoU",
+            *(splits if wanted.train else []),
+        ]
         sys.stdout.write(f"\n{dataset}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n")
         for cells in rows(dataset, wanted.clicks, train=wanted.train):
             sys.stdout.write(f"| {' | '.join(cells)} |\n")

@@ -84,7 +84,7 @@ def ask(address: str, query: str) -> dict[str, Any]:
     request = urllib.request.Request(
         f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         data: dict[str, Any] = json.load(answer)["data"]
     return data
 

@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
 ]
 IMAGES = 60
+ADA = 'Ada "A"'
 ATTACK = "<img src=x onerror=document.title='taken'> red herring"
 SHIFTS = """() => { window.shifts = 0; new PerformanceObserver((list) => {
   for (const one of list.getEntries()) window.shifts += one.value;
@@ -131,6 +132,16 @@ def emptied_and_read_to_the_end(page: Any, gallery: Gallery) -> None:  # noqa: F
     until(page, "[...document.querySelectorAll('.row[id] small')].some((one) => /no candidate/.test(one.textContent))")
 
 
+def only_what_a_person_reviewed(page: Any, gallery: Gallery) -> None:  # noqa: F811
+    mine = [row.expression for row in gallery.rows if gallery.reviewers.get(row.ref_id) == ADA]
+    page.get_by_label("Reviewed").select_option(f"by {ADA}")
+    page.get_by_text(f"{len(mine)} of").wait_for()
+    assert texts(page) == mine
+    page.get_by_label("Reviewed").select_option("not yet")
+    page.get_by_text(f"{len(gallery.rows) - OBJECTS * len(gallery.reviewers)} of").wait_for()
+    page.get_by_role("button", name="Clear", exact=True).click()
+
+
 def fits_a_phone(page: Any, folder: Path) -> None:  # noqa: F811
     for width in (390, 320):
         page.set_viewport_size({"width": width, "height": 844})
@@ -150,7 +161,9 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(
     gallery = simulated(IMAGES)
     attacked = gallery.rows[4]
     gallery = replace(
-        gallery, rows=[replace(row, expression=ATTACK) if row is attacked else row for row in gallery.rows]
+        gallery,
+        rows=[replace(row, expression=ATTACK) if row is attacked else row for row in gallery.rows],
+        reviewers={gallery.rows[0].ref_id: ADA, gallery.rows[-1].ref_id: "Bob"},
     )
     written = write_gallery(gallery, tmp_path, grey)
     next(written.page.parent.glob("thumbs/*")).unlink()  # nor does the page fall over a picture that is gone
@@ -171,5 +184,6 @@ def test_a_gallery_on_the_disk_is_searched_opened_and_linked_to(
     linked, opened = filtered(page, gallery)
     linked_to_in_the_dark(page, linked, opened, tmp_path)
     emptied_and_read_to_the_end(page, gallery)
+    only_what_a_person_reviewed(page, gallery)
     fits_a_phone(page, tmp_path)
     assert not problems

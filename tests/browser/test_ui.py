@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.commands.run import run_experiment
+from pipelines.commands.launching import run_experiment
 from resources.toyref.refcoco_writer import COUNTS
 from tests.browser.serving import ask, finished, newest_run, pages
 from tests.homes import write_home

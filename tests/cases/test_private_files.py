@@ -55,7 +55,7 @@ def test_what_commands_leave_in_the_home_is_private(home: Path, tmp_path: Path) 
 
 def test_a_drawn_world_and_what_dagster_loads_and_writes_is_private(home: Path) -> None:
     runpy.run_module("pipelines.definitions")
-    register(NewExperiment(name="mine", overrides={"mask_choices": {"sigma": 0.15}}))
+    register(NewExperiment(name="mine", knobs={"mask_choices": {"sigma": 0.15}}))
     write_home(home, datasets={"tiny": "{kind: toyref, toy: {size: tiny}, experiments: [mine]}"}, experiments={})
     os.umask(0)
     call("run", "-d", "tiny", "-e", "mine", "--until", "dataset_index")

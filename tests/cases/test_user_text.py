@@ -1,7 +1,6 @@
 """Text of other people is shown letter by letter: as markup, escape sequence or change of direction it does nothing."""
 
 import io
-import logging
 
 import pytest
 import typer
@@ -12,7 +11,7 @@ from rich.console import Group
 from ops.refusal import Refused
 from pipelines.clear_errors import clear_errors
 from pipelines.commands import report
-from pipelines.commands.run import _StageLines
+from pipelines.commands.display import RunDisplay
 from pipelines.commands.terminal import Terminal, coloured, console, folding, say
 from pipelines.escaping import as_markdown, escaped
 
@@ -73,8 +72,7 @@ def test_an_error_is_told_as_it_is(text: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("text", NASTY)
 def test_a_line_of_a_stage_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    record = logging.LogRecord("x", logging.INFO, "", 1, f"{text}\nfaked", (), None)
-    _StageLines(1).emit(record)
+    RunDisplay(1).tell("", f"{text}\nfaked")
     assert f"{escaped(text)}\\nfaked" in capsys.readouterr().out
 
 

@@ -24,7 +24,9 @@ def victims(described: Path, chosen: Path, tmp_path_factory: pytest.TempPathFact
     )
     candidates = {("candidate_masks",): chosen / "store", ("candidate_masks", "mask_choices"): chosen / "store"}
     prepared = {(): described / "store", **candidates}
+    larger = Victim(context=warm_processes(), home=many, dataset="victim", prepared={})
     return {
         2: Victim(context=warm_processes(), home=few, dataset="little", prepared=prepared),
-        OFTEN: Victim(context=warm_processes(), home=many, dataset="victim", prepared={}),
+        1: larger,
+        OFTEN: larger,
     }

@@ -10,9 +10,9 @@ TRAINED = ("tris_response_model", "refined_labels", "tris_segmenter")
 ROUGHLY = (
     ("refined_labels", 2),
     *(pytest.param(stage, 10, marks=pytest.mark.slow) for stage in (*TRAINED, "selected_responses")),
-    pytest.param("response_maps", 2, marks=pytest.mark.slow),
+    pytest.param("response_maps", 1, marks=pytest.mark.slow),
 )
-"""Response maps of a tiny world are over after a few kills."""
+"""Response maps are committed 256 at a time, and the larger world has few of those."""
 
 
 @pytest.mark.slow

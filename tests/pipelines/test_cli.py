@@ -62,7 +62,7 @@ def test_a_suite_goes_on_behind_a_run_that_fails(run: Run, monkeypatch: pytest.M
         ran.append(experiment)
         return experiment != "base"
 
-    monkeypatch.setattr("pipelines.commands.run.run_experiment", record)
+    monkeypatch.setattr("pipelines.commands.launching.run_experiment", record)
     code, said = run("run", "--suite", "ssc_table3")
     assert code == 1
     assert ran == ["base", "red_ellipse_small_clip", "red_ellipse", "gl_clip_detector", "small_clip"]

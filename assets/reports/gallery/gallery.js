@@ -57,6 +57,10 @@ function value(row, measure) {
     default: return null;
   }
 }
+function reviewedAs(at, wanted) {
+  const who = word(data.referents.reviewer, at);
+  return wanted === "no" ? !who : wanted === "yes" ? Boolean(who) : wanted === `by ${who}`;
+}
 function filtered() {
   const words = (state.q || "").toLowerCase().split(/\s+/).filter(Boolean), chosen = choice(), { referents } = data;
   const code = (column, name) => name ? column.words.indexOf(name) : null;
@@ -69,6 +73,7 @@ function filtered() {
     if (split !== null && referents.split.codes[at] !== split) continue;
     if (type !== null && referents.class.codes[at] !== type) continue;
     if (reason !== null && chosen.reason.codes[at] !== reason) continue;
+    if (state.reviewed && !reviewedAs(at, state.reviewed)) continue;
     if (words.length && !words.every((one) => haystack[row].includes(one))) continue;
     if (ranged) {
       const found = value(row, state.sort);
@@ -298,7 +303,7 @@ function factsOf(row) {
     + (known(one.score[at]) ? `, score ${fixed(one.score[at])}` : "")
     + (known(one.margin[at]) ? `, margin ${fixed(one.margin[at])}` : ""));
   return [word(data.referents.split, at), word(data.referents.class, at), data.images.file[imageOf(row)],
-    `expression ${data.rows.id[row]}, referent ${data.referents.id[at]}`, typed && `typed as “${typed}”`, ...told,
+    `expression ${data.rows.id[row]}, referent ${data.referents.id[at]}`, word(data.referents.reviewer, at) && `reviewed by ${word(data.referents.reviewer, at)}`, typed && `typed as “${typed}”`, ...told,
     known(data.disagreement[row]) && `disagreement ${fixed(share(data.disagreement[row]))}`].filter(Boolean).join(" · ");
 }
 function open(row) {
@@ -360,7 +365,7 @@ function table(names, rows) {
 }
 
 // ---- address, keys -----------------------------------------------------------------------------------------------
-const CONTROLS = ["q", "split", "by", "reason", "class", "sort", "down", "from", "to", "show"];
+const CONTROLS = ["q", "split", "by", "reason", "reviewed", "class", "sort", "down", "from", "to", "show"];
 function address(wanted) {
   const query = new URLSearchParams();
   for (const [name, setting] of Object.entries(wanted)) if (setting) query.set(name, setting);

@@ -81,6 +81,7 @@ def _referents(gallery: Gallery, places: Places) -> dict[str, Any]:
         "image": [places.images[row.image_id] for row in places.first_rows],
         "split": coded(visible(row.split) for row in places.first_rows),
         "class": coded(visible(gallery.classes.get(ref_id, "")) for ref_id in places.referents),
+        "reviewer": coded(visible(gallery.reviewers.get(ref_id, "")) for ref_id in places.referents),
     }
 
 

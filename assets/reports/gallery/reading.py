@@ -7,15 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from assets.data.stages import GROUND_TRUTH, REFERENCES
-from assets.data.tables import EXPRESSIONS, ExpressionRow, ImageRow, ground_truth_of, images_in
+from assets.data.tables import EXPRESSIONS, ExpressionRow, ImageRow, ground_truth_of, images_in, referents_in
 from assets.exports.given import RLE, masks_table
 from assets.framework.stage import AssetPath, StageInstance
+from assets.ssc.review_keys import referent_keys
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES, PROJECTED_CLASSES
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of, choices_of, queries_of
 from assets.stages import SEGMENTERS
 from assets.tris.stages import RESPONSE_MAPS, SELECTED_RESPONSES
 from assets.tris.tables import RESPONSE_INDEX
 from ops.refusal import Refused
+from resources.reviews import Decision
 from storage.arrays import read_array
 from storage.artifact import Artifact
 from storage.masks import Rle
@@ -80,13 +82,16 @@ class Gallery:
     candidates: Sequence[Candidates]
     responses: Sequence[ResponseSet]
     methods: Sequence[Method]
+    reviewers: Mapping[int, str] = field(default_factory=dict)
+    """Referent -> who decided about it, of those that a person reviewed."""
 
 
-def read_gallery(finished: Finished) -> Gallery:
+def read_gallery(finished: Finished, reviewed: Mapping[str, Decision] | None = None) -> Gallery:
     """Join all that is finished.
 
     Args:
         finished: of one data set, of any number of experiments.
+        reviewed: verdicts of persons that stand, by the content key of the referent.
 
     Raises:
         Refused: `references` is not among them.
@@ -114,7 +119,13 @@ def read_gallery(finished: Finished) -> Gallery:
             for name, (_, artifact) in _named(_of_stage(finished, RESPONSE_MAPS.name), "response map")
         ],
         methods=list(_methods(finished, rows, places)),
+        reviewers=_reviewers(references, reviewed) if reviewed else {},
     )
+
+
+def _reviewers(references: Artifact, reviewed: Mapping[str, Decision]) -> dict[int, str]:
+    keys = referent_keys(referents_in(references), images_in(references))
+    return {ref_id: reviewed[key].who for ref_id, key in keys.items() if key in reviewed}
 
 
 def _of_stage(finished: Finished, stage: str) -> Finished:

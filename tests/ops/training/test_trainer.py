@@ -191,6 +191,23 @@ def test_the_log_says_where_the_run_is(data: ReferentDataset) -> None:
     assert "samples/s" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("changed", "doubt"),
+    [
+        ({}, None),
+        ({"warmup_steps": 4}, None),
+        ({"warmup_steps": 5}, "the learning rate rises for 5 steps, and the training has 9"),
+        ({"batch_size": 99}, "a batch of 99 is more than all"),
+    ],
+)
+def test_a_plan_that_can_hardly_learn_is_told_before_the_first_step(
+    data: ReferentDataset, changed: dict[str, int], doubt: str | None
+) -> None:
+    lines: list[str] = []
+    train(new_model(), data, SegmenterPlan(**{**PLAN.__dict__, **changed}), log=lines.append)
+    assert lines[0].startswith(doubt or "step 1/9")
+
+
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"accumulate": 0}, {"accumulate": 7, "batch_size": 6}])
 def test_impossible_plans_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):

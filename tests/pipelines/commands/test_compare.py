@@ -18,8 +18,8 @@ from pipelines.commands.compare import compare, compare_on
 from pipelines.commands.gallery import gallery
 from pipelines.commands.report import report_table, summary_of
 from pipelines.config.dataset_files import ask_for
-from pipelines.graph.comparisons import comparison_assets, ends
 from pipelines.graph.load import identify, load_plan, read_plan
+from pipelines.graph.page_assets import ends, page_assets
 from resources.runtime import Runtime
 from resources.store import open_store
 from tests.assets.reports.gallery.test_writing import said
@@ -165,16 +165,19 @@ def test_without_ground_truth_and_with_training_images_alone_there_is_a_comparis
 
 def test_the_asset_writes_the_page_and_links_to_it(compared: Path) -> None:
     instances = [one for one in read_plan().instances if one.dataset == "little"]
-    (asset,) = comparison_assets(instances)
+    gallery, asset = page_assets(instances)
     assert {tuple(key.path) for key in asset.dependency_keys} == set(ends(instances))
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [asset],
+            [gallery, asset],
             instance=instance,
             run_config={"ops": {"little__comparison": {"config": {"experiments": ["try", "blurred"]}}}},
         )
         (made,) = result.asset_materializations_for_node("little__comparison")
+        (drawn,) = result.asset_materializations_for_node("little__gallery")
     page = compared / "comparison" / "little" / "try_and_blurred" / "index.html"
-    assert made.metadata["page"].value == str(page)
+    assert made.metadata["page"].value == "/comparison/little/try_and_blurred/index.html"
+    assert drawn.metadata["page"].value == "/gallery/little/index.html"
+    assert (compared / "gallery" / "little" / "index.html").exists()
     assert page.exists()
     assert "| experiment | train oIoU" in str(made.metadata["table"].value)

@@ -14,9 +14,10 @@ from PIL import Image
 
 from pipelines.commands import alive
 from pipelines.commands.alive import end_dead_runs, ending_dead_runs, owned
-from pipelines.commands.run import failure_reason, holder, run_experiment
+from pipelines.commands.launching import run_experiment
+from pipelines.commands.run import failure_reason, holder
 from pipelines.commands.terminal import console
-from pipelines.graph.instance import history
+from pipelines.graph.instance import history, instance_folder
 from tests.pipelines.planning import write_files
 
 
@@ -30,10 +31,23 @@ def test_an_experiment_runs_to_its_end_and_is_a_look_up_the_second_time(home: Pa
     write_files(home / "datasets", {"tiny": {"kind": "toyref", "toy": {"size": "tiny"}}})
     write_files(home / "experiments", {"corpus": {"targets": ["references", "ground_truth"], "datasets": ["tiny"]}})
     assert run_experiment("tiny", "corpus")
-    with console.capture() as printed:
-        assert run_experiment("tiny", "corpus")
-    assert printed.get().count("nothing to compute") == 3
-    assert [f"stage  {place} of 3" in printed.get() for place in (1, 2, 3, 4)] == [True, True, True, False]
+
+    def again() -> str:
+        with console.capture() as printed:
+            assert run_experiment("tiny", "corpus")
+        return printed.get()
+
+    assert again() == "3 stages are up to date; nothing to compute\n"
+    with history() as instance:
+        assert len(instance.get_runs()) == 1
+    for note in instance_folder().glob("finished/*"):
+        note.unlink()  # as where the artifacts came by other ways than a run of this home
+    looked_up = again()
+    assert looked_up.count("nothing to compute") == 3
+    assert [f"stage  {place} of 3" in looked_up for place in (1, 2, 3, 4)] == [True, True, True, False]
+    assert "up to date" in again()
+    next((home / "store" / "refs").rglob("references.json")).unlink()
+    assert "up to date" not in again()
 
 
 def test_a_failed_stage_is_named_with_its_reason(home: Path, tmp_path: Path) -> None:

@@ -56,13 +56,15 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_every_planned_instance_is_an_asset_with_its_recipe_as_code_version(world: World) -> None:
     planned, graph = world.plan(FILES), world.defs(FILES).resolve_asset_graph()
-    assert {tuple(key.path) for key in graph.materializable_asset_keys} == {*planned, ("set", "comparison")}
+    pages = {("set", "gallery"), ("set", "comparison")}
+    assert {tuple(key.path) for key in graph.materializable_asset_keys} == {*planned, *pages}
     for key, one in planned.items():
         node = graph.get(dg.AssetKey(list(key)))
         assert node.code_version == f"{one.stage.version}+{one.recipe}"
         assert {tuple(parent.path) for parent in node.parent_keys} == set(one.inputs.values())
         assert node.description == one.stage.description
         assert node.metadata["knobs"].value == one.knobs.model_dump(mode="json")
+        assert node.metadata["gallery"].value == "/gallery/set/"
         assert ("gpu" in (node.pools or ())) == one.stage.gpu
 
 

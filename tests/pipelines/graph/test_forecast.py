@@ -1,5 +1,6 @@
 """What a run would do, told before: the same stages, units and bytes as the run then computes."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from assets.framework.asset_factory import run_stage
 from assets.framework.stage import StageInstance, fingerprint
 from pipelines.commands.plan import plan_table
 from pipelines.commands.terminal import Terminal
+from pipelines.config.dataset_files import read_both
 from pipelines.graph.forecast import Forecast, forecasts
-from pipelines.graph.load import identify, leading_to, possible
+from pipelines.graph.load import identify, possible
 from resources.runtime import Runtime
 from storage.artifact import Store, Tally
 from tests.homes import TRY, copy_home
@@ -35,7 +37,8 @@ def little(chosen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def told(experiment: str, store: Store) -> dict[str, Forecast]:
-    found = forecasts(leading_to("mask_choices", possible("little", experiment)), store)
+    wanted = [(read_both()[0].named(experiment), "mask_choices")]
+    found = forecasts(possible("little", wanted), store)
     return {one.instance.stage.name: one for one in found}
 
 
@@ -54,9 +57,15 @@ def test_a_run_does_what_its_plan_says(little: Path) -> None:
         assert choice.units == tally.computed
         assert {one.fate for one in told(rule, store).values()} == {"ready"}
     out = Terminal()
+    out.width = 200
     with out.capture() as capture:
         out.print(plan_table("little", "first", until="mask_choices"))
+        out.print(plan_table("little", "try", until="mask_choices", settings=["mask_choices.sigma=0.04"]))
+        out.print(plan_table("little", "base", suite="ssc_table3"))
     assert "nothing is left to compute" in capture.get()
+    assert "little/try_sigma_0p04/mask_choices" in capture.get()
+    assert re.search(r"\d+ of \d+ stages are computed", capture.get())
+    assert not list((little / "experiments").glob("*0p04*")), "a plan writes nothing"
 
 
 @pytest.fixture

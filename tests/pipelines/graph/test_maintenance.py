@@ -69,7 +69,7 @@ def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def test_a_registered_experiment_is_planned_with_its_knobs(home: Path, instance: dg.DagsterInstance) -> None:
-    config = {"name": "blur15", "description": "More blur.", "overrides": {"mask_choices": {"sigma": 0.15}}}
+    config = {"name": "blur15", "description": "More blur.", "knobs": {"mask_choices": {"sigma": 0.15}}}
     result = launch(register_experiment, instance, config=config)
     assert result.success
     assert "Reload definitions" in shown(result)["next"]
@@ -79,7 +79,7 @@ def test_a_registered_experiment_is_planned_with_its_knobs(home: Path, instance:
 
 
 def test_registering_the_same_again_changes_nothing(home: Path, instance: dg.DagsterInstance) -> None:
-    config = {"name": "blur15", "overrides": {"mask_choices": {"sigma": 0.15}}}
+    config = {"name": "blur15", "knobs": {"mask_choices": {"sigma": 0.15}}}
     assert launch(register_experiment, instance, config=config).success
     written = (home / "experiments" / "blur15.yaml").read_text()
     assert launch(register_experiment, instance, config=config).success
@@ -90,12 +90,28 @@ def test_registering_the_same_again_changes_nothing(home: Path, instance: dg.Dag
     assert not (home / "experiments" / "blur15.yaml").exists()
 
 
-def test_an_existing_experiment_never_changes_under_its_name(home: Path, instance: dg.DagsterInstance) -> None:
-    launch(register_experiment, instance, config={"name": "mine", "overrides": {"mask_choices": {"sigma": 0.15}}})
-    written = (home / "experiments" / "mine.yaml").read_text()
-    again = launch(register_experiment, instance, config={"name": "mine", "overrides": {"mask_choices": {"sigma": 9}}})
-    assert "exists already and is different" in said(again)
-    assert (home / "experiments" / "mine.yaml").read_text() == written
+@pytest.mark.parametrize("hindrance", ["", "it has results", "heir extends it"])
+def test_an_experiment_changes_under_its_name_while_it_has_no_results(
+    home: Path, store: Store, instance: dg.DagsterInstance, hindrance: str
+) -> None:
+    file = home / "experiments" / "mine.yaml"
+    launch(register_experiment, instance, config={"name": "mine", "knobs": {"mask_choices": {"sigma": 0.15}}})
+    if "results" in hindrance:
+        store.point(["toyref", "mine", "mask_choices"], "numbers", "kept")
+    if "heir" in hindrance:
+        file.with_stem("heir").write_text("{extends: mine, datasets: [toyref]}")
+    written = file.read_text()
+    again = launch(register_experiment, instance, config={"name": "mine", "knobs": {"mask_choices": {"sigma": 9}}})
+    assert again.success == (not hindrance)
+    if hindrance:
+        assert f"exists already and is different ({hindrance})" in said(again)
+    assert (file.read_text() == written) == bool(hindrance)
+
+
+def test_what_the_launchpad_begins_with_can_be_launched(home: Path, instance: dg.DagsterInstance) -> None:
+    assert launch(register_experiment, instance).success
+    assert launch(ask_for_experiments, instance).success
+    assert {one.experiment for one in load_plan() if one.stage.name == "mask_choices"} >= {"sharper", "red_ellipse"}
 
 
 @pytest.mark.parametrize(
@@ -104,9 +120,9 @@ def test_an_existing_experiment_never_changes_under_its_name(home: Path, instanc
         ({"name": "base"}, "exists already and is different"),
         ({"name": "my blur"}, "cannot be a name"),
         ({"name": "odd", "extends": "nobody"}, "parent does not exist"),
-        ({"name": "odd", "overrides": {"mask_choices": {"sigmma": 1}}}, "sigmma"),
-        ({"name": "odd", "overrides": {"mask_choice": {"sigma": 1}}}, "no stage is called mask_choice"),
-        ({"name": "odd", "overrides": {"mask_choices": 5}}, "valid dictionary"),
+        ({"name": "odd", "knobs": {"mask_choices": {"sigmma": 1}}}, "sigmma"),
+        ({"name": "odd", "knobs": {"mask_choice": {"sigma": 1}}}, "no stage is called mask_choice"),
+        ({"name": "odd", "knobs": {"mask_choices": 5}}, "valid dictionary"),
         ({"name": "odd", "targets": ["masks"]}, "no stage is called masks"),
         ({"name": "odd", "datasets": ["nowhere"]}, "no data set is called nowhere"),
         ({"name": "odd", "extends": "red_ellipse"}, "nobody asked for red_ellipse on a data set"),

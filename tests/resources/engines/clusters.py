@@ -27,10 +27,8 @@ class TwoNodes:
         self.add()
 
     def add(self) -> None:
-        """Start the second node, from any thread."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ray._private.utils.set_sigterm_handler", lambda *_: None)
-            self._second = self._cluster.add_node(**self._node)
+        """Start the second node, which ends with the thread that has started it."""
+        self._second = self._cluster.add_node(**self._node)
 
     def kill(self) -> None:
         """Kill everything of the second node, as a power cut does."""
@@ -49,9 +47,26 @@ def two_nodes(*, cpus: int = 1) -> Iterator[TwoNodes]:
     """Two nodes, which only those can join who know their token; named by `RAY_ADDRESS`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("GLOO_SOCKET_IFNAME", "lo")
         cluster = TwoNodes(cpus)
         patch.setenv("RAY_ADDRESS", cluster.address)
         try:
             yield cluster
         finally:
             cluster.end()
+
+
+class Disturbed(list[str]):
+    """Lines of a run. The second node is killed, and another one started, when a line has some words, each once."""
+
+    def __init__(self, cluster: TwoNodes, *words: str) -> None:
+        super().__init__()
+        self.words = list(words)
+        self._cluster = cluster
+
+    def append(self, line: str) -> None:
+        super().append(line)
+        if self.words and self.words[0] in line:
+            del self.words[0]
+            self._cluster.kill()
+            self._cluster.add()

@@ -1,6 +1,7 @@
 """Rows by several processes: the same bytes as by one, whatever happens to them, and nobody is left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -106,6 +107,14 @@ def test_every_error_travels(error: Exception) -> None:
     assert getattr(other, "errno", None) == getattr(error, "errno", None)
 
 
+def test_a_cluster_without_its_packages_is_refused_with_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.engines.engine.find_spec", lambda _: None)
+    with pytest.raises(Refused, match=r"pip install 'wordmask\[cluster\]'"):
+        filled(tmp_path, runtime=Runtime(engine="ray", workers=2))
+
+
 STEP = """
 import sys
 from pathlib import Path
@@ -117,8 +126,6 @@ filled(Path(sys.argv[1]), runtime=Runtime(workers=2), seconds=5)
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGKILL"])
 def test_workers_end_with_their_step(tmp_path: Path, signal_name: str) -> None:
-    import signal
-
     process = subprocess.Popen([sys.executable, "-c", STEP, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(left(tmp_path)) < 2:

@@ -1,7 +1,5 @@
 """Rows on a Ray cluster of two nodes: the same bytes as by this process, through the loss of a node."""
 
-import threading
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 from ops.refusal import Refused
 from resources.engines.worker import WorkerTracebackError
 from resources.runtime import Runtime
-from tests.resources.engines.clusters import TwoNodes, two_nodes
+from tests.resources.engines.clusters import Disturbed, TwoNodes, two_nodes
 from tests.resources.engines.test_engine import filled
 from tests.storage.filling import contents
 
@@ -34,19 +32,9 @@ def ray(workers: int) -> Runtime:
 
 def test_a_node_is_lost_and_another_comes_and_no_byte_is_other(cluster: TwoNodes, tmp_path: Path) -> None:
     calm, tally = filled(tmp_path / "calm", runtime=Runtime())
-    lines: list[str] = []
-
-    def disturb() -> None:
-        while len(list((tmp_path / "rough").glob("opened-*"))) < 2:
-            time.sleep(0.05)
-        time.sleep(1)
-        cluster.kill()
-        cluster.add()
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
+    lines = Disturbed(cluster, "2 of 2 workers have opened")
     rough, again = filled(tmp_path / "rough", lines=lines, runtime=ray(2), seconds=0.3)
-    thread.join()
+    assert not lines.words
     assert contents(rough) == contents(calm)
     assert again == tally
     assert sum("is gone" in line for line in lines) >= 1, lines
