@@ -37,7 +37,7 @@ def choice_scores(work: Work) -> Outcome:
             choice, truth = choices[referent.ref_id], truths[referent.object_id].mask
             named = {mask.candidate: mask for mask in candidates.get(referent.image_id, [])}
             offered = [named[number].mask for number in choice.candidates]
-            yield from _choice_pairs(referent, choice, offered, truth, seed=knobs.random_seed)
+            yield from choice_pairs(referent, choice, offered, truth, seed=knobs.random_seed)
 
     counts = write_pairs(work, pairs(), empties=knobs.empties, per_object=PER_OBJECT)
     TEXT.write(work.slot, _text_rows(work, referents, truths, choices))
@@ -61,9 +61,10 @@ def grounded_scores(work: Work) -> Outcome:
     return Outcome(tallies={"pairs": Tally.computed_anew(counts.rows)}, metrics=counts.headline())
 
 
-def _choice_pairs(
+def choice_pairs(
     referent: Referent, choice: ChoiceRow, offered: Sequence[Rle], truth: Rle, *, seed: int
 ) -> list[PairRow]:
+    """Every method on every expression of a referent; `offered` are the masks of the choice's candidates."""
     row_of = {number: row for row, number in enumerate(choice.candidates)}
     pixels = [mask.pixels(truth) for mask in offered]
     rows = {
