@@ -34,6 +34,7 @@ class Traits:
     """The bins of expressions, as a small number for each; filled expression by expression."""
 
     def __init__(self) -> None:
+        self._count = 0
         self._places: dict[int, int] = {}
         self._bins: dict[str, dict[str, int]] = {}
         self._codes: dict[str, array[int]] = {}
@@ -41,12 +42,12 @@ class Traits:
 
     def add(self, sent_id: int, bins: Mapping[str, str]) -> None:
         """Note what falls into which bin: what a slice goes by -> the bin of an expression."""
-        count = len(self._places)
+        place = self._count
         for by in bins.keys() - self._codes.keys():
-            self._bins[by], self._codes[by] = {}, array("h", [-1] * count)
+            self._bins[by], self._codes[by] = {}, array("h", [-1] * place)
         for by, codes in self._codes.items():
             codes.append(self._bins[by].setdefault(bins[by], len(self._bins[by])) if by in bins else -1)
-        self._places[sent_id] = count
+        self._places[sent_id], self._count = place, place + 1
 
     def parts(self, sent_ids_R: Iterable[int]) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
         """Each bin that some of the expressions fall into, in alphabetical order, and the places of these, R' of R."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from assets.framework.asset_factory import run_stage
@@ -30,9 +31,9 @@ from assets.framework.work import Work
 from assets.ssc.stages import CANDIDATE_MASKS
 from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
-from storage import rows as filled
 from storage.artifact import Store
 from storage.masks import Rle
+from storage.parquet_shards import write_shard
 from storage.rows import Tally
 
 PER_IMAGE, OBJECTS = 10, 2
@@ -147,15 +148,15 @@ def make(name: str, home: Path) -> None:
         sys.stdout.write(json.dumps([0, sum(path.is_file() for path in page.rglob("*")), told]))
         return
     written = 0
-    write = filled.write_shard
 
     def counted(*arguments: Any) -> Any:
         nonlocal written
         written += 1
-        return write(*arguments)
+        return write_shard(*arguments)
 
-    filled.write_shard = counted  # type: ignore[attr-defined]
-    artifact = run_stage(_planned(name), Store(home / "store"), Runtime(threads=1), lambda line: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("storage.rows.write_shard", counted)
+        artifact = run_stage(_planned(name), Store(home / "store"), Runtime(threads=1), lambda _: None)
     files = [path for path in artifact.path.rglob("*") if path.is_file()]
     told = f"page {artifact.file('report.html').stat().st_size / 1024:.0f} KiB" if name == "report" else ""
     sys.stdout.write(json.dumps([written, len(files), told]))

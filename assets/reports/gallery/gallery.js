@@ -207,7 +207,7 @@ function refresh() {
   const all = count.toLocaleString("en"), left = data.expressions - count;
   $("count").textContent = (shown.length === count ? `${all} expressions`
     : `${shown.length.toLocaleString("en")} of ${all} expressions`)
-    + (left > 0 ? `; ${left.toLocaleString("en")} more are being read` : "");
+    + (left > 0 ? `; ${left.toLocaleString("en")} more not read yet` : "");
   for (const id of ["from", "to"]) $(id).disabled = !state.sort;
   const again = before === undefined ? -1 : shown.indexOf(before);
   if (again < 0) $("list").scrollTop = 0;
