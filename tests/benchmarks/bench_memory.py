@@ -1,12 +1,13 @@
 """Memory and processor time over the number of expressions: `python -m tests.benchmarks.bench_memory 10000 100000`.
 
-    python -m tests.benchmarks.bench_memory [expressions ...] [--stages NAME ...] [--keep FOLDER]
+    python -m tests.benchmarks.bench_memory [expressions ...] [--stages NAME ...] [--keep FOLDER] [--written-nouns]
 
 A world of tiny images, a tenth as many as expressions, goes through index, references, ground truth, nouns, classes,
 choices by the rule `random`, scores, report and gallery; candidate masks are written as they are drawn here. Each stage
 is a process of its own. Told are its peak of resident memory (`ru_maxrss`, what /usr/bin/time -v calls maximum resident
 set size), processor seconds in all and for 10,000 expressions, shards written, and the files of the artifact. A million
-takes an hour or so. With `--keep` worlds stay, and stages that are finished are not made again.
+takes an hour or so, of which nouns are the half; with `--written-nouns` they are written, too. With `--keep` worlds
+stay, and stages that are finished are not made again.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from PIL import Image
 from assets.framework.asset_factory import run_stage
 from assets.framework.stage import Outcome, StageInstance
 from assets.framework.work import Work
-from assets.ssc.stages import CANDIDATE_MASKS
+from assets.ssc.stages import CANDIDATE_MASKS, NOUN_PHRASES
 from pipelines.graph.load import load_plan
 from resources.runtime import Runtime
 from storage.artifact import Store
@@ -135,7 +136,17 @@ def written_candidates(work: Work) -> Outcome:
     return Outcome(tallies={"candidates": Tally.computed_anew(count)})
 
 
-def make(name: str, home: Path) -> None:
+def written_nouns(work: Work) -> Outcome:
+    """In the place of the parser: the things that an expression names."""
+    from assets.data.tables import EXPRESSIONS
+    from assets.ssc.tables import NOUNS, NounRow
+
+    texts = dict.fromkeys(row.expression for row in EXPRESSIONS.rows(work.inputs["references"]))
+    rows = (NounRow(expression=text, nouns=[word for word in text.split() if word in THINGS]) for text in texts)
+    return Outcome(tallies={"nouns": Tally.computed_anew(NOUNS.write(work.slot, rows))})
+
+
+def make(name: str, home: Path, written: bool) -> None:
     """One stage, in this process; prints how many shards it wrote and what lies there then."""
     if name == GALLERY:
         from assets.reports.gallery.writing import INDEX, PAGE
@@ -147,32 +158,42 @@ def make(name: str, home: Path) -> None:
         told = f"page, index and first chunk {sum(sizes) / 1024:.0f} KiB"
         sys.stdout.write(json.dumps([0, sum(path.is_file() for path in page.rglob("*")), told]))
         return
-    written = 0
+    shards = 0
 
     def counted(*arguments: Any) -> Any:
-        nonlocal written
-        written += 1
+        nonlocal shards
+        shards += 1
         return write_shard(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("storage.rows.write_shard", counted)
-        artifact = run_stage(_planned(name), Store(home / "store"), Runtime(threads=1), lambda _: None)
+        artifact = run_stage(_planned(name, written), Store(home / "store"), Runtime(threads=1), lambda _: None)
     files = [path for path in artifact.path.rglob("*") if path.is_file()]
     told = f"page {artifact.file('report.html').stat().st_size / 1024:.0f} KiB" if name == "report" else ""
-    sys.stdout.write(json.dumps([written, len(files), told]))
+    sys.stdout.write(json.dumps([shards, len(files), told]))
 
 
-def _planned(name: str) -> StageInstance:
+def _planned(name: str, written: bool) -> StageInstance:
     instance = next(one for one in load_plan() if one.dataset == "many" and one.stage.name == name)
-    if name == CANDIDATE_MASKS.name:
-        return replace(instance, stage=replace(instance.stage, body="tests.benchmarks.bench_memory:written_candidates"))
-    return instance
+    bodies = {CANDIDATE_MASKS.name: "candidates"} | ({NOUN_PHRASES.name: "nouns"} if written else {})
+    if name not in bodies:
+        return instance
+    body = f"tests.benchmarks.bench_memory:written_{bodies[name]}"
+    return replace(instance, stage=replace(instance.stage, body=body))
 
 
-def measured(name: str, home: Path) -> tuple[float, float, list[Any]]:
+def measured(name: str, home: Path, written: bool) -> tuple[float, float, list[Any]]:
     """Peak in MiB, processor seconds, and what the stage says of files."""
     environment = {**os.environ, "WORDMASK_HOME": str(home)}
-    command = [sys.executable, "-m", "tests.benchmarks.bench_memory", "--make", name, str(home)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.bench_memory",
+        "--make",
+        name,
+        str(home),
+        *(["--written"] * written),
+    ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
     said = process.stdout.read()
@@ -189,6 +210,7 @@ def main() -> None:
     parser.add_argument("expressions", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--stages", nargs="+", default=[*STAGES, GALLERY])
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--written-nouns", action="store_true")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         for count in wanted.expressions:
@@ -196,7 +218,7 @@ def main() -> None:
             write_world(home, count)
             sys.stdout.write(f"{count:,} expressions of {count // PER_IMAGE:,} images\n")
             for name in wanted.stages:
-                peak, seconds, (shards, files, told) = measured(name, home)
+                peak, seconds, (shards, files, told) = measured(name, home, wanted.written_nouns)
                 sys.stdout.write(
                     f"  {name:18} {peak:6.0f} MiB {seconds:7.1f} s, {seconds * 10_000 / count:6.2f} s for 10,000; "
                     f"{shards} shards, {files} files {told}\n"
@@ -206,6 +228,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--make"]:
-        make(sys.argv[2], Path(sys.argv[3]))
+        make(sys.argv[2], Path(sys.argv[3]), "--written" in sys.argv)
     else:
         main()
