@@ -89,7 +89,7 @@ def run(
     force: Annotated[bool, typer.Option(help="Compute again although equal artifacts exist.")] = False,
     until: Until = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, one for each GPU.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that compute the rows of a stage.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that compute rows; 0: what fits a CPU.")] = 0,
     engine: Annotated[Engine, typer.Option(help="Where both run: here, or on the Ray cluster of RAY_ADDRESS.")] = (
         Engine.local
     ),

@@ -45,8 +45,9 @@ class Runtime(BaseModel):
     Step 1, whose loss needs its batch whole, computes the blocks of its encoders twice instead."""
     processes: int = Field(default=1, ge=1)
     """Processes that share every batch of a training: one for each GPU."""
-    workers: int = Field(default=1, ge=1)
-    """Processes that compute the rows of a stage; 1: the step itself does."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that compute the rows of a stage; 1: the step itself does; 0: on a CPU one for each core, up to four,
+    where small models make many rows, which threads hardly speed up; elsewhere the step itself."""
     engine: Engine = "local"
     """Where they and the processes of a training run: on this machine, or on the Ray cluster of `RAY_ADDRESS`."""
     loader_workers: int = Field(default=4, ge=0)
@@ -68,7 +69,7 @@ class Runtime(BaseModel):
 
     @property
     def resolved(self) -> Mapping[str, str]:
-        """`device`, `precision` and `batch` as they came out for the stage; what it did not ask for is absent."""
+        """`device`, `precision`, `batch` and `workers` as they came out; what the stage did not ask for is absent."""
         return dict(self._resolved)
 
     def note(self, resolved: Mapping[str, str]) -> None:
@@ -129,7 +130,7 @@ def machine_of(runtime: Runtime) -> dict[str, Any]:
         "images_at_once": int(runtime.resolved.get("batch", "1")),
         "accumulate": runtime.accumulate,
         "processes": runtime.processes,
-        "workers": runtime.workers,
+        "workers": int(runtime.resolved.get("workers", "1")),
     }
 
 

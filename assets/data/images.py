@@ -132,6 +132,11 @@ class ImageWorker(Generic[T, R, S]):
         """As `Worker.gpu`."""
         return self.work.instance.stage.gpu
 
+    @property
+    def small(self) -> bool:
+        """As `Worker.small`."""
+        return self.work.has_small_models
+
     def open(self, log: Callable[[str], None]) -> Callable[[Sequence[ImageTask[T]]], Iterator[list[S] | Quarantined]]:
         """As `Worker.open`."""
         work = replace(self.work, log=log)

@@ -66,6 +66,11 @@ class Work:
         assert isinstance(self.instance.knobs, kind)
         return self.instance.knobs
 
+    @property
+    def has_small_models(self) -> bool:
+        """Whether all models of the stage are embedded ones."""
+        return all(name.startswith("embedded/") for name in self.instance.models)
+
     def run_body(self) -> Outcome:
         """Import the stage's body where it is named, and run it."""
         outcome: Outcome = resolved(self.instance.stage.body)(self)

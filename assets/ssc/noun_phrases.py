@@ -60,6 +60,11 @@ class NounWorker:
         """The parser stays on the CPU."""
         return False
 
+    @property
+    def small(self) -> bool:
+        """As `Worker.small`."""
+        return self.work.has_small_models
+
     def open(self, _: Log) -> Callable[[Sequence[str]], Iterator[Rows]]:
         """As `Worker.open`."""
         nouns_in = open_noun_rule(self.work.knobs_as(NounKnobs))

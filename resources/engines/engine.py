@@ -10,11 +10,15 @@ from typing import TypeVar
 
 from ops.refusal import Refused
 from resources.engines.dispatch import Crew, Dispatch
-from resources.engines.local import Processes
+from resources.engines.local import Processes, cores
 from resources.engines.worker import Log, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
+MANY = 256
+"""Units from which on it pays to start processes, each of which takes some seconds to open its models."""
+AT_MOST = 4
+"""Processes that nobody asked for."""
 PER_WORKER = 4
 """Batches for each worker at least, so that all of them end at about the same time."""
 
@@ -34,19 +38,30 @@ def computed(worker: Worker[T, R], units: Sequence[T], *, together: int, log: Lo
         Exception: whatever a worker raised, with its own traceback as the cause.
     """
     runtime = worker.runtime
-    batches = cut(units, workers=runtime.workers, together=together, at_most=runtime.shard)
     if not units:
         return
-    if runtime.engine == "local" and (runtime.workers == 1 or len(batches) == 1):
+    workers = runtime.workers or fitting(worker, len(units))
+    batches = cut(units, workers=workers, together=together, at_most=runtime.shard)
+    if runtime.engine == "local" and (workers == 1 or len(batches) == 1):
         yield from enumerate(worker.open(log)(units))
         return
     size = len(batches[0])
-    with closing(_crew(worker, log)) as crew:
-        for number, answer in Dispatch[T, R](crew, batches, log).results(runtime.workers):
+    runtime.note({"workers": str(workers)})
+    with closing(_crew(worker, workers, log)) as crew:
+        for number, answer in Dispatch[T, R](crew, batches, log).results(workers):
             for line in answer.lines:
                 log(line)
             runtime.note(answer.resolved)
             yield from enumerate(answer.results, number * size)
+
+
+def fitting(worker: Worker[T, R], count: int) -> int:
+    """Workers for so many units, where nobody said how many."""
+    runtime = worker.runtime
+    if runtime.engine != "local" or count < MANY or not worker.small:
+        return 1
+    on_cpu = not worker.gpu or runtime.torch_device() == "cpu"
+    return min(cores(), AT_MOST) if on_cpu else 1
 
 
 def cut(units: Sequence[T], *, workers: int, together: int, at_most: int) -> list[Sequence[T]]:
@@ -56,14 +71,14 @@ def cut(units: Sequence[T], *, workers: int, together: int, at_most: int) -> lis
     return [units[start : start + size] for start in range(0, len(units), size)]
 
 
-def _crew(worker: Worker[T, R], log: Log) -> Crew:
+def _crew(worker: Worker[T, R], workers: int, log: Log) -> Crew:
     if worker.runtime.engine == "local":
-        log(f"{worker.runtime.workers} processes of this machine compute")
-        return Processes(worker, worker.runtime.workers)
+        log(f"{workers} processes of this machine compute")
+        return Processes(worker, workers)
     demand_ray()
     from resources.engines.ray import Actors  # an extra that one machine does without
 
-    return Actors(worker, log)
+    return Actors(worker, workers, log)
 
 
 def demand_ray() -> None:

@@ -31,14 +31,14 @@ PATIENCE_SECONDS = 60.0
 class Actors:
     """A `resources.engines.dispatch.Crew`."""
 
-    def __init__(self, worker: Worker[Any, Any], log: Log) -> None:
+    def __init__(self, worker: Worker[Any, Any], workers: int, log: Log) -> None:
         connect()
         self._worker, self._log = worker, log
         self._actors: dict[int, Any] = {}
         self._hired = 0
         self._pending: dict[Any, tuple[int, int | None]] = {}
         """What is waited for -> worker and batch."""
-        log(f"{worker.runtime.workers} workers on the Ray cluster at {os.environ[ADDRESS]} compute")
+        log(f"{workers} workers on the Ray cluster at {os.environ[ADDRESS]} compute")
 
     def hire(self) -> int:
         """Start an actor where the cluster has room, with a GPU of its own if it has any."""

@@ -26,6 +26,10 @@ class Worker(Protocol[T_contra, R_co]):
     def gpu(self) -> bool:
         """Whether its models compute on a GPU, where there is one."""
 
+    @property
+    def small(self) -> bool:
+        """Whether a process more of its models costs a machine little."""
+
     def open(self, log: Log) -> Callable[[Sequence[T_contra]], Iterable[R_co]]:
         """Open the models. What comes back takes a batch of units, and yields the result of each, in their order."""
 

@@ -32,6 +32,7 @@ class Waits:
     runtime: Runtime
     folder: str
     gpu: bool = False
+    small: bool = False
 
     def open(self, _: Log) -> Callable[[Sequence[int]], Iterator[Rows]]:
         """As `Worker.open`."""

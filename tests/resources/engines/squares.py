@@ -30,6 +30,7 @@ class Squares:
     changed: int = -1
     seconds: float = 0.0
     gpu: bool = False
+    small: bool = False
     missing: str = ""
     """Why it cannot be opened."""
     lines: list[str] = field(default_factory=list)

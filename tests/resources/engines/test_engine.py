@@ -14,7 +14,7 @@ import pytest
 from ops.refusal import Refused
 from resources.checkpoints import MissingCheckpoint
 from resources.datasets import ImageChangedError
-from resources.engines.engine import computed, cut
+from resources.engines.engine import MANY, computed, cut, fitting
 from resources.engines.worker import Failure, WorkerTracebackError
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
@@ -51,7 +51,7 @@ def test_two_processes_that_die_now_and_then_fill_the_same_table_as_one_that_doe
     rough, again = filled(tmp_path / "rough", lines=lines, runtime=runtime, deadly=(3, 41))
     assert contents(rough) == contents(calm)
     assert again == tally
-    assert runtime.resolved == {"device": "abacus"}
+    assert runtime.resolved == {"workers": "2", "device": "abacus"}
     assert sum("is gone (killed by SIGKILL)" in line for line in lines) == 2
     assert sum("is open" in line for line in lines) >= 3, "what workers say reaches the run"
     units = [int(line.split()[0]) for line in lines if "units came again" in line]
@@ -137,6 +137,25 @@ def test_workers_end_with_their_step(tmp_path: Path, signal_name: str) -> None:
     while left(tmp_path):
         assert time.monotonic() < deadline, "a worker outlives its step"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("count", "small", "gpu", "device", "fit"),
+    [
+        (MANY, True, False, "cpu", 3),
+        (MANY - 1, True, False, "cpu", 1),
+        (MANY, False, False, "cpu", 1),
+        (MANY, True, True, "cpu", 3),
+        (MANY, True, True, "cuda", 1),
+    ],
+)
+def test_where_nobody_says_how_many_workers_small_models_on_a_cpu_take_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, small: bool, gpu: bool, device: str, fit: int
+) -> None:
+    monkeypatch.setattr("resources.engines.engine.cores", lambda: 3)
+    runtime = Runtime(device=device)
+    assert fitting(Squares(runtime=runtime, folder=tmp_path, small=small, gpu=gpu), count) == fit
+    assert fitting(Squares(runtime=Runtime(engine="ray"), folder=tmp_path, small=True), count) == 1
 
 
 @pytest.mark.parametrize(
