@@ -26,8 +26,10 @@ EXPERIMENT = """
 extends: base
 datasets: [little]
 knobs:
-  zs_bootstrap: {epochs: 8, batch_size: 12}
+  zs_bootstrap: {epochs: 2, batch_size: 12}
 """
+IMAGES = {"train": 20, "val": 6, "testA": 4, "testB": 4}
+"""Enough for the second worker, which may open later, to have something to do."""
 PAGES = ("report",)
 """Stages whose pages say which machine made them."""
 
@@ -39,14 +41,15 @@ def planned() -> Iterator[StageInstance]:
 def finished(home: Path, runtime: Runtime, lines: list[str]) -> dict[str, Artifact]:
     """Stage -> what a new home has made."""
     write_home(home, datasets={"little": LITTLE}, experiments={"clustered": EXPERIMENT})
-    write_little_world(home)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.homes.IMAGES", IMAGES)
         patch.setenv("WORDMASK_HOME", str(home))
+        write_little_world(home)
         return {one.stage.name: run_stage(one, Store(home / "store"), runtime, lines.append) for one in planned()}
 
 
 def test_a_cluster_that_loses_nodes_makes_what_one_machine_makes(tmp_path: Path) -> None:
-    calm = finished(tmp_path / "calm", Runtime(threads=1, processes=2, shard=2, checkpoint_every=1), [])
+    calm = finished(tmp_path / "calm", Runtime(threads=1, workers=1, processes=2, shard=2, checkpoint_every=1), [])
     runtime = Runtime(engine="ray", workers=2, threads=1, processes=2, shard=2, checkpoint_every=1)
     with two_nodes() as cluster:
         lines = Disturbed(cluster, "2 of 2 workers have opened", "step 1/")

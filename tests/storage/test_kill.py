@@ -18,7 +18,7 @@ from tests.paths import ROOT
 from tests.storage.filling import KEY, RECIPE, contents, make, numbers
 
 KILLS = 10
-UNITS = 150
+UNITS = 500
 
 
 def start(root: Path, seconds: float) -> "subprocess.Popen[bytes]":

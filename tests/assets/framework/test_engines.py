@@ -45,7 +45,7 @@ def made(home: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> tuple
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_processes_make_what_one_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone, none = made(tmp_path / "one", Runtime(threads=1), monkeypatch)
+    alone, none = made(tmp_path / "one", Runtime(threads=1, workers=1), monkeypatch)
     together, shared = made(tmp_path / "two", Runtime(threads=1, workers=2, shard=2), monkeypatch)
     assert together == alone
     assert not none

@@ -1,8 +1,11 @@
 """A Ray cluster of two nodes on the loopback interface of this machine."""
 
 import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +34,11 @@ class TwoNodes:
         self._second = self._cluster.add_node(**self._node)
 
     def kill(self) -> None:
-        """Kill everything of the second node, as a power cut does."""
+        """Kill everything of the second node, as a power cut does: its workers would live on for a while."""
+        (raylet,) = self._second.all_processes["raylet"]
+        for children in Path(f"/proc/{raylet.process.pid}/task").glob("*/children"):
+            for child in children.read_text().split():
+                os.kill(int(child), signal.SIGKILL)
         self._cluster.remove_node(self._second, allow_graceful=False)
 
     def end(self) -> None:
@@ -57,7 +64,7 @@ def two_nodes(*, cpus: int = 1) -> Iterator[TwoNodes]:
 
 
 class Disturbed(list[str]):
-    """Lines of a run. The second node is killed, and another one started, when a line has some words, each once."""
+    """Lines of a run. Soon after a line with some words, each once, the second node is killed, another starts."""
 
     def __init__(self, cluster: TwoNodes, *words: str) -> None:
         super().__init__()
@@ -68,5 +75,6 @@ class Disturbed(list[str]):
         super().append(line)
         if self.words and self.words[0] in line:
             del self.words[0]
+            time.sleep(3)
             self._cluster.kill()
             self._cluster.add()
