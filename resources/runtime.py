@@ -35,7 +35,7 @@ class Runtime(BaseModel):
     device: str = "auto"
     """`auto` takes CUDA or Apple's MPS where there is one."""
     shard: int = Field(default=16, ge=1)
-    """Units (mostly images) committed together; a kill costs at most this many."""
+    """Units (mostly images) committed together; a kill costs at most this many, or a thousandth of a large table."""
     threads: int = Field(default=0, ge=0)
     """Torch threads of a step, and of each of its workers; 0 leaves torch's own choice, or shares the cores."""
     checkpoint_every: int = Field(default=50, ge=1)

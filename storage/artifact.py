@@ -95,6 +95,12 @@ class Artifact:
 
         return read_table(self.file(f"{name}.parquet"), columns=columns)
 
+    def batches(self, name: str, *, columns: list[str]) -> "Iterator[pa.RecordBatch]":
+        """Some columns of a table, some rows at a time; raises as `table`."""
+        from storage.tables import read_batches
+
+        return read_batches(self.file(f"{name}.parquet"), columns=columns)
+
     def schema(self, name: str) -> "pa.Schema":
         """Columns of a table with their descriptions, without reading rows."""
         from storage.tables import read_schema

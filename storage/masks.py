@@ -68,12 +68,21 @@ class Rle:
 
     def iou(self, other: "Rle") -> float:
         """Intersection over union with a mask of the same size; 0 where both are empty."""
+        self._demand_size_of(other)
+        return float(coco.iou([_object(self)], [_object(other)], [0])[0, 0])
+
+    def pixels(self, other: "Rle") -> tuple[int, int]:
+        """Pixels of intersection and union with a mask of the same size, counted on the run lengths."""
+        self._demand_size_of(other)
+        both = int(coco.area(coco.merge([_object(self), _object(other)], intersect=True)))
+        return both, self.area + other.area - both
+
+    def _demand_size_of(self, other: "Rle") -> None:
         if (self.height, self.width) != (other.height, other.width):
             raise ValueError(
                 f"A mask of {self.height} x {self.width} pixels is not compared with one of {other.height} x "
                 f"{other.width}; bring both to one size."
             )
-        return float(coco.iou([_object(self)], [_object(other)], [0])[0, 0])
 
     def segmentation(self) -> dict[str, Any]:
         """The mask as COCO's JSON has it: `size`, and `counts` as text."""

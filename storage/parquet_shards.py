@@ -17,7 +17,7 @@ RECORDS = b"wordmask.records"
 """Where a shard's file keeps what became of its units: one file, so rows and records appear in the same instant."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What became of one unit."""
 
@@ -38,7 +38,7 @@ class UnitFile:
     """First row of each row group, then the number of rows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A unit's record and the file it speaks of."""
 

@@ -6,10 +6,11 @@ what became of each unit, so both appear in the same instant. After the last sha
 the units: its bytes depend on units and results alone, not on shards, kills or reuse.
 """
 
-from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +22,7 @@ from storage.files import safe_part
 from storage.manifest import Tally
 from storage.parquet_shards import Entry, Record, RowReader, reusable_file, shard_files, write_shard
 from storage.progress import Progress
-from storage.tables import column, write_chunks, write_table
+from storage.tables import ROW_GROUP, column, write_chunks
 
 __all__ = ["Quarantined", "Rows", "Tally", "Unit", "fill_table"]
 
@@ -29,6 +30,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
+SHARDS = 1000
+"""Files that a table is filled in at most: a million units leave no more than that, and a kill costs a thousandth."""
 LEDGER = pa.schema(
     [
         column("unit", pa.string(), "key of the unit"),
@@ -40,7 +43,7 @@ LEDGER = pa.schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit(Generic[T]):
     """Something to compute rows for."""
 
@@ -89,7 +92,8 @@ def fill_table(
             and its result: a list of rows (none is a result too) or `Quarantined`. It is asked for a result at a time:
             what it does ahead of that is its own affair. What it raises ends the stage; finished shards stay.
         schema: columns of a row; the table has the column `unit` before them.
-        shard: units committed together; a kill costs at most this many.
+        shard: units committed together at least; a kill costs at most this many, or one of `SHARDS` parts of a large
+            table.
         log: told about progress every few seconds.
         reuse: artifacts, best first, whose good rows are copied for equal keys.
         earlier: another name that the table may have in those that have none of its own.
@@ -111,10 +115,11 @@ def fill_table(
     progress.inherit(entry.record for entry in known.values())
     copies = _copies(reuse, (name, earlier or name), schema, wanted - known.keys(), log=log)
     reader = RowReader()
-    batches = [
-        Batch[T, Rows | Quarantined](start, [unit for unit in units[start : start + shard] if unit.key not in known])
-        for start in range(0, len(units), shard)
-    ]
+    size = max(shard, -(-len(units) // SHARDS))
+    batches = (
+        Batch[T, Rows | Quarantined](start, [unit for unit in units[start : start + size] if unit.key not in known])
+        for start in range(0, len(units), size)
+    )
     with closing(completed(batches, copies, compute, partial(_settle, progress))) as whole:
         for batch in whole:
             parts = _shard(batch, copies, schema, reader, progress)
@@ -122,23 +127,25 @@ def fill_table(
             records = _records(parts)
             file = write_shard(path, pa.concat_tables([table for table, _ in parts.values()]), records)
             known |= {key: Entry(file, record) for key, record in records.items()}
-    entries = [known[unit.key] for unit in units]
+    entries = (known[unit.key] for unit in units)
     rows = write_chunks(slot.content / f"{name}.parquet", reader.runs(entries), schema=schema)
-    write_ledger(slot.content / f"{name}.ledger.parquet", units, [entry.record for entry in entries])
+    write_ledger(slot.content / f"{name}.ledger.parquet", units, (known[unit.key].record for unit in units))
     return progress.done(rows)
 
 
 def distinct_keys(units: Sequence[Unit[T]]) -> frozenset[str]:
     """The keys of units; `ValueError` when two are equal."""
+    keys = frozenset(unit.key for unit in units)
+    if len(keys) == len(units):
+        return keys
     seen: dict[str, int] = {}
     for position, unit in enumerate(units):
-        if unit.key in seen:
-            raise ValueError(
-                f"Units {seen[unit.key]} and {position} ({unit.label or 'no label'}) share the key {unit.key}; "
-                "merge them, or put what tells them apart into the key."
-            )
-        seen[unit.key] = position
-    return frozenset(seen)
+        if seen.setdefault(unit.key, position) != position:
+            break
+    raise ValueError(
+        f"Units {seen[unit.key]} and {position} ({unit.label or 'no label'}) share the key {unit.key}; "
+        "merge them, or put what tells them apart into the key."
+    )
 
 
 def _with_unit(schema: pa.Schema) -> pa.Schema:
@@ -199,24 +206,28 @@ def completed(
     Raises:
         ValueError: `compute` does not yield one result a unit.
     """
-    wanted = [batch for batch in batches if batch.units]
-    fresh = [(batch, unit) for batch in wanted for unit in batch.units if unit.key not in copies]
-    for batch, _ in fresh:
-        batch.missing += 1
-    yield from [batch for batch in wanted if not batch.missing]
-    left = set(range(len(fresh)))
-    for place, result in compute([unit.payload for _, unit in fresh]) if fresh else ():
-        if place not in left:
+    fresh: list[Unit[T]] = []
+    owners: list[Batch[T, R]] = []
+    for batch in batches:
+        new = [unit for unit in batch.units if unit.key not in copies]
+        batch.missing = len(new)
+        fresh += new
+        owners += [batch] * len(new)
+        if batch.units and not new:
+            yield batch
+    waiting, left = bytearray(b"\1") * len(fresh), len(fresh)
+    for place, result in compute([unit.payload for unit in fresh]) if fresh else ():
+        if not 0 <= place < len(fresh) or not waiting[place]:
             raise ValueError(f"compute yielded more results than one for each of {len(fresh)} units.")
-        left.remove(place)
-        batch, unit = fresh[place]
-        batch.results[unit.key] = result
+        waiting[place], left = 0, left - 1
+        batch = owners[place]
+        batch.results[fresh[place].key] = result
         batch.missing -= 1
         settle(result)
         if not batch.missing:
             yield batch
     if left:
-        raise ValueError(f"compute yielded {len(fresh) - len(left)} results for {len(fresh)} units.")
+        raise ValueError(f"compute yielded {len(fresh) - left} results for {len(fresh)} units.")
 
 
 def _settle(progress: Progress, result: Rows | Quarantined) -> None:
@@ -281,14 +292,16 @@ def _records(parts: Parts) -> dict[str, Record]:
     return records
 
 
-def write_ledger(path: Path, units: Sequence[Unit[T]], records: Sequence[Record]) -> None:
+def write_ledger(path: Path, units: Sequence[Unit[T]], records: Iterable[Record]) -> None:
     """Write what became of every unit, see `LEDGER`."""
-    columns = [
-        [unit.key for unit in units],
-        [unit.label for unit in units],
-        ["quarantined" if record.reason else "ok" for record in records],
-        [record.reason for record in records],
-        [record.rows for record in records],
-    ]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, LEDGER, strict=True)]
-    write_table(path, pa.Table.from_arrays(arrays, schema=LEDGER))
+    lines = (
+        (unit.key, unit.label, "quarantined" if record.reason else "ok", record.reason, record.rows)
+        for unit, record in zip(units, records, strict=True)
+    )
+    write_chunks(path, _ledger_chunks(lines), schema=LEDGER)
+
+
+def _ledger_chunks(lines: Iterator[tuple[str, str, str, str, int]]) -> Iterator[pa.Table]:
+    while some := list(islice(lines, ROW_GROUP)):
+        arrays = [pa.array(values, field.type) for values, field in zip(zip(*some, strict=True), LEDGER, strict=True)]
+        yield pa.Table.from_arrays(arrays, schema=LEDGER)

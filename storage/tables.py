@@ -61,6 +61,17 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
         ) from error
 
 
+def read_batches(path: Path, *, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Read columns of a Parquet file a row group at a time, page checksums included; raises as `read_table`."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield from file.iter_batches(batch_size=ROW_GROUP, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path} is missing or damaged ({error}); run the stage that makes it again with force."
+        ) from error
+
+
 def read_schema(path: Path) -> pa.Schema:
     """The schema of a Parquet file, descriptions included; `StoreError` when it is missing or damaged."""
     try:

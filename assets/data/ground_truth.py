@@ -16,7 +16,7 @@ def ground_truth(work: Work) -> Outcome:
     """The masks and categories of all annotated objects."""
     knobs = work.knobs_as(GroundTruthKnobs)
     truths, lost = work.dataset.ground_truth()
-    rows = [
+    rows = (
         GroundTruthRow(
             object_id=truth.object_id,
             image_id=truth.image_id,
@@ -24,8 +24,8 @@ def ground_truth(work: Work) -> Outcome:
             **Rle.of(ground_truth_mask(truth, overlap=knobs.overlap)).columns(),
         )
         for truth in {truth.object_id: truth for truth in truths}.values()
-    ]
-    OBJECTS.write(work.slot, rows)
+    )
+    count = OBJECTS.write(work.slot, rows)
     write_quarantine(work, lost)
     require_unchanged(work.instance, work.input(DATASET_INDEX))
-    return Outcome(tallies={"objects": Tally.computed_anew(len(rows), quarantined=len(lost))})
+    return Outcome(tallies={"objects": Tally.computed_anew(count, quarantined=len(lost))})

@@ -32,7 +32,7 @@ def references(work: Work) -> Outcome:
             f"no usable reference in the splits {work.instance.source.splits}; the data has {corpus.splits}, "
             f"{len(corpus.quarantined)} rows are quarantined: {[row.reason for row in corpus.quarantined[:3]]}"
         )
-    EXPRESSIONS.write(work.slot, [_expression_row(row) for row in kept])
+    EXPRESSIONS.write(work.slot, map(_expression_row, kept))
     images = {row.image_id: row for row in kept}
     IMAGES.write(
         work.slot,

@@ -1,6 +1,6 @@
 """Rows of the tables of a data set, and the view that most stages take of them: referents with their expressions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -95,7 +95,7 @@ def images_of(work: Work) -> dict[str, ImageRow]:
 
 def images_in(references: Artifact) -> dict[str, ImageRow]:
     """As `images_of`, of an artifact of `references`."""
-    return {image.image_id: image for image in IMAGES.read(references)}
+    return {image.image_id: image for image in IMAGES.rows(references)}
 
 
 def referents_of(work: Work, *, splits: Iterable[str] | None = None) -> list[Referent]:
@@ -117,7 +117,7 @@ def referents_in(references: Artifact, *, splits: Iterable[str] | None = None) -
     """As `referents_of`, of an artifact of `references`."""
     wanted = None if splits is None else set(splits)
     referents: dict[int, Referent] = {}
-    for row in EXPRESSIONS.read(references):
+    for row in EXPRESSIONS.rows(references):
         if wanted is not None and row.split not in wanted:
             continue
         new = Referent(ref_id=row.ref_id, object_id=row.object_id, image_id=row.image_id, split=row.split)
@@ -135,6 +135,6 @@ def by_image(referents: Iterable[Referent]) -> dict[str, list[Referent]]:
     return grouped
 
 
-def ground_truth_of(ground_truth: Artifact) -> dict[str, GroundTruthRow]:
-    """Object id -> ground-truth mask and category."""
-    return {row.object_id: row for row in OBJECTS.read(ground_truth)}
+def ground_truth_of(ground_truth: Artifact, *, object_ids: Collection[str] | None = None) -> dict[str, GroundTruthRow]:
+    """Object id -> ground-truth mask and category; of some objects, if any are given."""
+    return {row.object_id: row for row in OBJECTS.rows(ground_truth, column="object_id", among=object_ids)}

@@ -1,23 +1,23 @@
 """The choice among candidates and its baselines against ground truth, and how the text stages did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from assets.data.images import Mask
 from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import GroundTruthRow, Referent, ground_truth_of, scored_referents
-from assets.evaluation.iou_scores import compare, evaluated_referents, headline, write_pairs
+from assets.evaluation.iou_scores import compare, evaluated_referents, write_pairs
 from assets.evaluation.knobs import ScoreKnobs
 from assets.evaluation.tables import TEXT, PairRow, TextRow
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.ssc.stages import CANDIDATE_MASKS, GROUNDED_MASKS, MASK_CHOICES, NOUN_PHRASES, PROJECTED_CLASSES
-from assets.ssc.tables import GROUNDED, CandidateRow, ChoiceRow, candidates_of, choices_of, nouns_of, queries_of
+from assets.ssc.tables import GROUNDED, ChoiceRow, candidates_of, choices_of, nouns_of, queries_of
 from ops.evaluation.noun_hits import noun_hit
 from ops.ssc.mask_selection import first_choice, oracle_choice, random_choice
 from resources.toyref.expressions import SYNONYMS
+from storage.masks import Rle
 from storage.rows import Tally
 
 PER_OBJECT = ("S+S", "random", "first", "oracle")
@@ -30,59 +30,55 @@ def choice_scores(work: Work) -> Outcome:
     referents = evaluated_referents(work)
     truths, choices = ground_truth_of(work.input(GROUND_TRUTH)), choices_of(work.input(MASK_CHOICES))
     candidates = candidates_of(work.input(CANDIDATE_MASKS))
-    pairs: list[PairRow] = []
-    for referent in referents:
-        if referent.object_id in truths and referent.ref_id in choices:
-            choice = choices[referent.ref_id]
+    compared = [one for one in referents if one.object_id in truths and one.ref_id in choices]
+
+    def pairs() -> Iterator[PairRow]:
+        for referent in compared:
+            choice, truth = choices[referent.ref_id], truths[referent.object_id].mask
             named = {mask.candidate: mask for mask in candidates.get(referent.image_id, [])}
-            offered = [named[number] for number in choice.candidates]
-            truth = truths[referent.object_id].mask.decode()
-            pairs += _choice_pairs(referent, choice, offered, truth, seed=knobs.random_seed)
-    write_pairs(work, pairs, empties=knobs.empties, per_object=PER_OBJECT)
+            offered = [named[number].mask for number in choice.candidates]
+            yield from choice_pairs(referent, choice, offered, truth, seed=knobs.random_seed)
+
+    counts = write_pairs(work, pairs(), empties=knobs.empties, per_object=PER_OBJECT)
     TEXT.write(work.slot, _text_rows(work, referents, truths, choices))
-    lost = len(referents) - len({pair.ref_id for pair in pairs})
     return Outcome(
-        tallies={"pairs": Tally.computed_anew(len(pairs))},
-        metrics={"objects without ground truth or choice": lost, **headline(pairs)},
+        tallies={"pairs": Tally.computed_anew(counts.rows)},
+        metrics={"objects without ground truth or choice": len(referents) - len(compared), **counts.headline()},
     )
 
 
 def grounded_scores(work: Work) -> Outcome:
     """The baseline "G-DINO + SAM", per expression at the image's own resolution."""
-    rows = {row.sent_id: row for row in GROUNDED.read(work.input(GROUNDED_MASKS))}
+    rows = {row.sent_id: row for row in GROUNDED.rows(work.input(GROUNDED_MASKS))}
     truths = ground_truth_of(work.input(GROUND_TRUTH))
-    pairs = [
-        compare(
-            referent,
-            sent_id,
-            truths[referent.object_id].mask.decode(),
-            rows[sent_id].mask.decode(),
-            method="G-DINO + SAM",
-        )
+    pairs = (
+        compare(referent, sent_id, truths[referent.object_id].mask, rows[sent_id].mask, method="G-DINO + SAM")
         for referent in scored_referents(work)
         for sent_id in referent.sent_ids
         if referent.object_id in truths and sent_id in rows
-    ]
-    write_pairs(work, pairs, empties=work.knobs_as(ScoreKnobs).empties)
-    return Outcome(tallies={"pairs": Tally.computed_anew(len(pairs))}, metrics=headline(pairs))
+    )
+    counts = write_pairs(work, pairs, empties=work.knobs_as(ScoreKnobs).empties)
+    return Outcome(tallies={"pairs": Tally.computed_anew(counts.rows)}, metrics=counts.headline())
 
 
-def _choice_pairs(
-    referent: Referent, choice: ChoiceRow, offered: Sequence[CandidateRow], truth: Mask, *, seed: int
+def choice_pairs(
+    referent: Referent, choice: ChoiceRow, offered: Sequence[Rle], truth: Rle, *, seed: int
 ) -> list[PairRow]:
-    masks = np.stack([row.mask.decode() for row in offered]) if offered else np.zeros((0, *truth.shape), dtype=bool)
-    row_of = {candidate.candidate: row for row, candidate in enumerate(offered)}
+    """Every method on every expression of a referent; `offered` are the masks of the choice's candidates."""
+    row_of = {number: row for row, number in enumerate(choice.candidates)}
+    pixels = [mask.pixels(truth) for mask in offered]
     rows = {
         "S+S": tuple(row_of[number] for number in choice.taken),
         "random": _one(random_choice(len(offered), referent_id=referent.ref_id, seed=seed).index),
         "first": _one(first_choice(len(offered)).index),
-        "oracle": _one(oracle_choice(masks, truth).index),
+        "oracle": _one(oracle_choice(pixels).index),
     }
 
     @cache
     def counts(rows: tuple[int, ...]) -> tuple[int, int]:
-        mask = masks[list(rows)].any(0)
-        return int((mask & truth).sum()), int((mask | truth).sum())
+        if len(rows) == 1:
+            return pixels[rows[0]]
+        return Rle.union([offered[row] for row in rows], height=truth.height, width=truth.width).pixels(truth)
 
     def pair(method: str, rows: tuple[int, ...], sent_id: int) -> PairRow:
         intersection, union = counts(rows)

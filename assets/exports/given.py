@@ -88,7 +88,7 @@ def given_masks(references: Artifact, masked: Artifact, table: str) -> Iterator[
 def _certainty(masked: Artifact, table: str) -> dict[int, tuple[float | None, float | None]]:
     """Referent -> score and margin of its choice, where choices are exported; a teacher's choices have its score."""
     if TEACHER_CHOICES.name in masked.tables:
-        return {row.ref_id: (row.score, None) for row in TEACHER_CHOICES.read(masked)}
+        return {row.ref_id: (row.score, None) for row in TEACHER_CHOICES.rows(masked)}
     if table != CHOICES.name or "scores" not in masked.schema(table).names:
         return {}
     return {row.ref_id: (row.confidence, row.margin) for row in read_choices(masked)}

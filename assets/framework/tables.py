@@ -11,17 +11,19 @@ A column whose annotation admits None is nullable. `Rle` columns are flat (`rle`
 `WithOptionalMask` give them as one mask.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import islice
 from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.artifact import Artifact, Slot
 from storage.masks import Rle
-from storage.tables import column, read_table, write_table
+from storage.tables import ROW_GROUP, column, read_batches, write_chunks
 
 R = TypeVar("R")
 
@@ -80,23 +82,53 @@ class Table(Generic[R]):
 
     def read(self, artifact: Artifact) -> list[R]:
         """All rows of an artifact's table; `StoreError` where it is absent or damaged."""
-        return self._rows(artifact.table(self.name, columns=self.schema.names))
+        return list(self.rows(artifact))
+
+    def rows(
+        self, artifact: Artifact, *, column: str = "", among: Collection[int] | Collection[str] | None = None
+    ) -> Iterator[R]:
+        """The same rows one after the other; only those with one of some values in a column, if any are given."""
+        batches = artifact.batches(self.name, columns=self.schema.names)
+        if among is None:
+            return self._each(batches)
+        wanted = pa.array(list(set(among)), self.schema.field(column).type)
+        return self._each(batch.filter(pc.is_in(batch[column], wanted)) for batch in batches)
 
     def read_slot(self, slot: Slot) -> list[R]:
         """All rows of a table that lies finished in a slot."""
-        return self._rows(read_table(slot.content / f"{self.name}.parquet", columns=self.schema.names))
+        return list(self.slot_rows(slot))
 
-    def write(self, slot: Slot, rows: Iterable[R]) -> None:
-        """Write the whole table into a slot."""
-        table = pa.Table.from_pylist([self.columns(row) for row in rows], schema=self.schema)
-        write_table(slot.content / f"{self.name}.parquet", table)
+    def slot_rows(self, slot: Slot) -> Iterator[R]:
+        """The same rows one after the other."""
+        return self._each(read_batches(slot.content / f"{self.name}.parquet", columns=self.schema.names))
+
+    def write(self, slot: Slot, rows: Iterable[R]) -> int:
+        """Write the whole table into a slot as its rows come; how many they were."""
+        return write_chunks(slot.content / f"{self.name}.parquet", self._chunks(iter(rows)), schema=self.schema)
 
     def columns(self, row: R) -> dict[str, Any]:
         """Column name -> value."""
         return {name: getattr(row, name) for name in self.schema.names}
 
-    def _rows(self, table: pa.Table) -> list[R]:
-        return [self.row(**values) for values in table.select(self.schema.names).to_pylist()]
+    def _chunks(self, rows: Iterator[R]) -> Iterator[pa.Table]:
+        while some := list(islice(rows, ROW_GROUP)):
+            columns = [[getattr(row, name) for row in some] for name in self.schema.names]
+            yield pa.Table.from_pydict(dict(zip(self.schema.names, columns, strict=True)), schema=self.schema)
+
+    def _each(self, batches: Iterable[pa.RecordBatch]) -> Iterator[R]:
+        names = self.schema.names
+        for batch in batches:
+            for values in zip(*(_values(batch[name]) for name in names), strict=True):
+                yield self.row(**dict(zip(names, values, strict=True)))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """As Python objects, where equal texts of a batch are one object."""
+    if not pa.types.is_string(column.type):
+        return column.to_pylist()
+    coded = column.dictionary_encode()
+    words = coded.dictionary.to_pylist()
+    return [None if place is None else words[place] for place in coded.indices.to_pylist()]
 
 
 def _field(name: str, hint: Any) -> pa.Field:

@@ -33,7 +33,7 @@ class MeresFigures:
         self.truths = ground_truth_of(work.input(GROUND_TRUTH))
         self.model, self.tokenizer = read_segmenter(work.input(MERES), work.runtime)
         predictions = work.input(MERES_SEGMENTERS[0].predictions)
-        self.predicted = {row.sent_id: row.mask for row in PREDICTIONS.read(predictions)}
+        self.predicted = {row.sent_id: row.mask for row in PREDICTIONS.rows(predictions)}
 
     def scored(self) -> list[Referent]:
         """Referents of the scored splits with a mask."""

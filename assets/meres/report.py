@@ -49,7 +49,7 @@ def traced_segmenters(work: Work) -> list[TrainedSegmenter]:
 
 def _areas(work: Work) -> PageTable | None:
     """The area below every curve; None without ground truth."""
-    areas = [area for model in traced_segmenters(work) for area in AREAS.read(work.input(model.curve))]
+    areas = [area for model in traced_segmenters(work) for area in AREAS.rows(work.input(model.curve))]
     areas.sort(key=lambda area: (area.split, area.resolution, ORDER.index(area.method)))
     rows = [AREAS.columns(area) for area in areas]
     return page_table(rows, ("split", "method", "resolution", "expressions", "AUC_PR")) if rows else None
@@ -59,7 +59,7 @@ def _curves(work: Work) -> Mapping[str, Markup]:
     """Split -> precision over recall of every model, at the image's own size."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for model in traced_segmenters(work):
-        for point in CURVE.read(work.input(model.curve)):
+        for point in CURVE.rows(work.input(model.curve)):
             if point.resolution == "original":
                 of_split = curves.setdefault(point.split, {})
                 of_split.setdefault(model.method, []).append((point.recall, point.precision))

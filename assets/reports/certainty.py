@@ -1,6 +1,8 @@
 """How sure the choices of a page are: the least sure ones first, and what the threshold of absent objects does."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
 from math import inf
 
 from assets.data.tables import Referent
@@ -12,6 +14,33 @@ from storage.artifact import Artifact
 LISTED = 12
 """Choices that a page names."""
 COLUMNS = ("expressions", "because", "candidates", "confidence", "margin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certainty:
+    """What all choices say of how sure they are, in a number for each."""
+
+    margins: Mapping[int, float]
+    """Of the referents that have one."""
+    choices: int
+    by_person: int
+
+    def least_sure(self, referents: Iterable[Referent]) -> list[Referent]:
+        """The few of smallest margin, smallest first."""
+        known = (referent for referent in referents if referent.ref_id in self.margins)
+        return nsmallest(LISTED, known, key=lambda referent: self.margins[referent.ref_id])
+
+
+def certainty_of(choices: Iterable[ChoiceRow]) -> Certainty:
+    """Of choices as they come."""
+    margins: dict[int, float] = {}
+    count = by_person = 0
+    for choice in choices:
+        count += 1
+        by_person += choice.by_person
+        if (margin := choice.margin) is not None:
+            margins[choice.ref_id] = margin
+    return Certainty(margins=margins, choices=count, by_person=by_person)
 
 
 def least_sure_first(referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> list[Referent]:
@@ -64,14 +93,13 @@ def absence(mask_choices: Artifact) -> str:
     )
 
 
-def reviewed(choices: Collection[ChoiceRow]) -> str:
+def reviewed(certainty: Certainty) -> str:
     """A sentence on the choices that persons made; empty where there are none."""
-    count = sum(choice.by_person for choice in choices)
-    if not count:
+    if not certainty.by_person:
         return ""
     return (
-        f"Supervised: {count} of {len(choices)} referents have a mask that a person chose or refused among the "
-        "candidates (reviews); what follows from the choices is weakly supervised but for these."
+        f"Supervised: {certainty.by_person} of {certainty.choices} referents have a mask that a person chose or "
+        "refused among the candidates (reviews); what follows from the choices is weakly supervised but for these."
     )
 
 

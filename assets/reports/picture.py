@@ -83,7 +83,7 @@ def _examples(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Itera
     candidates = candidates_of(artifacts[CANDIDATE_MASKS.name])
     choices = choices_of(artifacts[MASK_CHOICES.name])
     trained = artifacts.get(PREDICTED.name)
-    predicted = {row.sent_id: row.mask for row in PREDICTIONS.read(trained)} if trained else {}
+    predicted = {row.sent_id: row.mask for row in PREDICTIONS.rows(trained)} if trained else {}
     for referent in referents_in(references, splits=splits):
         choice, truth = choices[referent.ref_id], truths.get(referent.object_id)
         offered = [row for row in candidates.get(referent.image_id, []) if row.candidate in choice.candidates]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 
 from assets.data.images import Pixels, read_image
-from assets.data.tables import images_of, referents_of, scored_referents
+from assets.data.stages import REFERENCES
+from assets.data.tables import EXPRESSIONS, images_of, scored_referents
 from assets.framework.work import Work
 from ops.visualisation import overlay, preview_png
 from resources.datasets.images import load_image
@@ -68,9 +69,11 @@ def candidate_preview(work: Work, rows: Iterable[OfCandidate]) -> bytes | None:
 
 def referent_preview(work: Work, rows: Iterable[F]) -> bytes | None:
     """Images with a mask for each referent, above its first expression."""
-    referents = {referent.ref_id: referent for referent in referents_of(work)}
-    named = ((referents[row.ref_id], row.mask) for row in rows)
-    shown = _first((referent.image_id, mask, referent.expressions[0]) for referent, mask in named)
+    first: dict[int, tuple[str, str]] = {}
+    for expression in EXPRESSIONS.rows(work.input(REFERENCES)):
+        first.setdefault(expression.ref_id, (expression.image_id, expression.expression))
+    named = ((first[row.ref_id], row.mask) for row in rows)
+    shown = _first((image_id, mask, expression) for (image_id, expression), mask in named)
     return _preview(work, shown, " | ".join)
 
 

@@ -1,5 +1,6 @@
 """The report: one HTML page per data set and experiment, readable without a server."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,15 @@ from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, scored_referents
 from assets.framework.stage import Outcome
 from assets.framework.work import Work
-from assets.reports.certainty import absence, is_calibration, least_sure, least_sure_first, reviewed, told
+from assets.reports.certainty import (
+    absence,
+    certainty_of,
+    is_calibration,
+    least_sure,
+    least_sure_first,
+    reviewed,
+    told,
+)
 from assets.reports.figures import PanelFigure, figures_of, masked, spread
 from assets.reports.html import PageTable, page_table, write_page
 from assets.reports.knobs import ReportKnobs
@@ -27,7 +36,7 @@ from assets.ssc.stages import (
     PROJECTED_CLASSES,
     SUPERVISED,
 )
-from assets.ssc.tables import candidates_of, choices_of, nouns_of, queries_of
+from assets.ssc.tables import ChoiceRow, candidates_of, choices_of, nouns_of, queries_of, read_choices
 from ops.visualisation import Panel, overlay
 from storage.artifact import Artifact
 
@@ -37,9 +46,11 @@ COLUMNS = ("split", "method", "per", "resolution", "rows", "oIoU", "mIoU", *(f"P
 
 def report(work: Work) -> Outcome:
     """One page: the table, what each stage made of a dozen referents, and the loss curves. Open `report.html`."""
-    choices = choices_of(work.input(MASK_CHOICES))
-    shown = spread(scored_referents(work), work.knobs_as(ReportKnobs).examples)
-    gallery = figures_of(work, least_sure_first(shown, choices), ReferentFigures(work).draw)
+    referents, certainty = scored_referents(work), certainty_of(read_choices(work.input(MASK_CHOICES)))
+    shown = spread(referents, work.knobs_as(ReportKnobs).examples)
+    named = certainty.least_sure(referents)
+    choices = choices_of(work.input(MASK_CHOICES), ref_ids=[one.ref_id for one in (*shown, *named)])
+    gallery = figures_of(work, least_sure_first(shown, choices), ReferentFigures(work, shown, choices).draw)
     models = shown_segmenters(work)
     scored = [CHOICE_SCORES, *(model.scores for model in models)]
     parts = {
@@ -50,9 +61,9 @@ def report(work: Work) -> Outcome:
         "scores": scores(summaries(work, scored), order=ORDER, columns=COLUMNS),
         "text": _text(work),
         "reasons": _choice_reasons(work),
-        "least_sure": least_sure(scored_referents(work), choices),
+        "least_sure": least_sure(named, choices),
         "absence": absence(work.input(MASK_CHOICES)),
-        "reviewed": reviewed(choices.values()),
+        "reviewed": reviewed(certainty),
         "losses": {model.method: loss_plot(work.input(model.trained)) for model in models},
         "gallery": gallery,
         "matching": _matching(work),
@@ -119,14 +130,19 @@ def _matching(work: Work) -> MatchingSection | None:
 class ReferentFigures:
     """A referent's way through the stages, side by side."""
 
-    def __init__(self, work: Work) -> None:
-        self.nouns = nouns_of(work.input(NOUN_PHRASES))
-        self.queries = queries_of(work.input(PROJECTED_CLASSES))
-        self.candidates = candidates_of(work.input(CANDIDATE_MASKS))
-        self.choices = choices_of(work.input(MASK_CHOICES))
-        self.truths = ground_truth_of(work.input(GROUND_TRUTH))
+    def __init__(self, work: Work, shown: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> None:
+        """What the stages say of some referents."""
+        ref_ids, sent_ids = [one.ref_id for one in shown], [one.sent_ids[0] for one in shown]
+        self.choices = choices
+        self.nouns = nouns_of(work.input(NOUN_PHRASES), expressions=[one.expressions[0] for one in shown])
+        self.queries = queries_of(work.input(PROJECTED_CLASSES), ref_ids=ref_ids)
+        self.candidates = candidates_of(work.input(CANDIDATE_MASKS), image_ids=[one.image_id for one in shown])
+        self.truths = ground_truth_of(work.input(GROUND_TRUTH), object_ids=[one.object_id for one in shown])
         self.predicted = {
-            model.method: {row.sent_id: row.mask for row in PREDICTIONS.read(work.input(model.predictions))}
+            model.method: {
+                row.sent_id: row.mask
+                for row in PREDICTIONS.rows(work.input(model.predictions), column="sent_id", among=sent_ids)
+            }
             for model in shown_segmenters(work)
         }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def left_out(work: Work) -> LeftOut:
         for name, artifact in work.inputs.items()
         for table, tally in artifact.manifest.rows.items()
     ]
-    lost = [QUARANTINE.columns(row) for row in QUARANTINE.read(work.input(REFERENCES))[:LISTED]]
+    lost = [QUARANTINE.columns(row) for row in islice(QUARANTINE.rows(work.input(REFERENCES)), LISTED)]
     return LeftOut(
         counts=page_table(rows, ("stage", "table", "rows", "quarantined")),
         references=page_table(lost, ("where", "item", "reason")) if lost else None,

@@ -41,20 +41,20 @@ def chosen_masks(work: Work) -> Targets:
 
 def matched_masks(work: Work) -> Targets:
     """The one candidate that the corrected model gives to a referent, see `corrected_labels`."""
-    return _one_each(MATCHED_LABELS.read(work.input(CORRECTED_LABELS)), name=lambda row: row.candidate)
+    return _one_each(MATCHED_LABELS.rows(work.input(CORRECTED_LABELS)), name=lambda row: row.candidate)
 
 
 def refined_masks(work: Work) -> Targets:
     """The pseudo-label that TRIS refined for a referent."""
-    return _one_each(REFINED.read(work.input(REFINED_LABELS)), name=lambda row: row.ref_id)
+    return _one_each(REFINED.rows(work.input(REFINED_LABELS)), name=lambda row: row.ref_id)
 
 
 def all_candidates(work: Work) -> Targets:
     """Every candidate of a referent (S1)."""
-    masks = {(row.image_id, row.candidate): row.mask for row in CANDIDATES.read(work.input(CANDIDATE_MASKS))}
+    masks = {(row.image_id, row.candidate): row.mask for row in CANDIDATES.rows(work.input(CANDIDATE_MASKS))}
     offered: dict[int, TargetMasks] = {
         row.ref_id: {number: masks[row.image_id, number] for number in row.candidates}
-        for row in CHOICES.read(work.input(MASK_CHOICES))
+        for row in CHOICES.rows(work.input(MASK_CHOICES))
     }
     return lambda referent: offered.get(referent.ref_id, {})
 

@@ -80,7 +80,7 @@ def calibrated(
         tasks.append(ImageTask(image=offer.image, payload=(offer, said), key=key))
     tally = per_image(work, ABSENCE, tasks, partial(_open, opens))
     scores: dict[str, list[float]] = {TRUE: [], SAME_CLASS: [], OTHER_CLASS: []}
-    for row in ABSENCE.read_slot(work.slot):
+    for row in ABSENCE.slot_rows(work.slot):
         scores[row.kind].append(row.score)
     found = calibrate(scores[TRUE], scores[SAME_CLASS] + scores[OTHER_CLASS], keep=keep)
     shares = {

@@ -33,18 +33,17 @@ from storage.masks import Rle
 def candidate_masks(work: Work) -> Outcome:
     """One query an image, with the classes of all its referents; masks are kept whole and may overlap."""
     knobs = work.knobs_as(CandidateKnobs)
-    asked = asked_of(QUERIES.read(work.input(PROJECTED_CLASSES)))
+    asked = asked_of(QUERIES.rows(work.input(PROJECTED_CLASSES)))
     if knobs.imports:
         return candidates_of_teacher(work, asked, candidate_row)
     tasks = [_task(image, asked[image.image_id]) for image in images_of(work).values() if image.image_id in asked]
     tally = per_image(work, CANDIDATES, tasks, open_finder)
-    rows = CANDIDATES.read_slot(work.slot)
     find = work.once(open_finder)
     changed = [] if isinstance(find, Everything) else find.reworded([task.payload for task in tasks])
     if changed:
         REWORDED.write(work.slot, changed)
         work.log(f"{len(changed)} classes were asked for in other words or not at all; see the table `reworded`")
-    empty = [row.area for row in rows].count(0)
+    empty = sum(not row.area for row in CANDIDATES.slot_rows(work.slot))
     return Outcome(
         tallies={"candidates": tally},
         metrics={
@@ -52,7 +51,7 @@ def candidate_masks(work: Work) -> Outcome:
             **({"boxes without a mask": empty} if knobs.source == "crop" else {}),
             **({"reworded classes": len(changed)} if changed else {}),
         },
-        preview=candidate_preview(work, rows),
+        preview=candidate_preview(work, CANDIDATES.slot_rows(work.slot)),
     )
 
 

@@ -42,7 +42,7 @@ def corrected_labels(work: Work) -> Outcome:
         offers = [(referent, targets_of(referent)) for referent in referents]
         tasks.append(ImageTask(image=images[image_id], payload=offers, key=key))
     tally = per_image(work, MATCHED_LABELS, tasks, open_matching)
-    left = sum(row.candidate is None for row in MATCHED_LABELS.read_slot(work.slot))
+    left = sum(row.candidate is None for row in MATCHED_LABELS.slot_rows(work.slot))
     return Outcome(tallies={"labels": tally}, metrics={"objects without a label": left})
 
 

@@ -49,7 +49,7 @@ def logged_referents(work: Work) -> list[LoggedReferent]:
     truths, candidates = ground_truth_of(work.input(GROUND_TRUTH)), candidates_of(work.input(CANDIDATE_MASKS))
     choices = choices_of(work.input(MASK_CHOICES))
     matched: dict[int, dict[int, int | None]] = {}
-    for row in MATCHES.read(work.input(CORRECTED)):
+    for row in MATCHES.rows(work.input(CORRECTED)):
         matched.setdefault(row.ref_id, {})[row.epoch] = row.candidate
     logged = []
     for referent in training_referents(work):

@@ -79,12 +79,11 @@ def mask_choices(work: Work) -> Outcome:
     opens = partial(open_decider, threshold=threshold)
     tally = per_image(work, rule_table(knobs), tasks, opens, earlier=CHOICES.name)
     tallies = with_reviews(work, tally)
-    rows = CHOICES.read_slot(work.slot)
-    reasons = Counter(row.reason for row in rows)
+    reasons = Counter(row.reason for row in CHOICES.slot_rows(work.slot))
     return Outcome(
         tallies={**tallies, **({"absence": absence.tally} if absence else {})},
         metrics={**reasons, **(absence.metrics() if absence else {})},
-        preview=referent_preview(work, rows),
+        preview=referent_preview(work, CHOICES.slot_rows(work.slot)),
     )
 
 

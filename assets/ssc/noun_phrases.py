@@ -35,12 +35,12 @@ def open_noun_rule(knobs: NounKnobs) -> NounsIn:
 def noun_phrases(work: Work) -> Outcome:
     """Nouns of each distinct expression; an expression may have none."""
     rows = partial(computed, NounWorker(work), together=BATCH, log=work.log)
-    expressions = dict.fromkeys(row.expression for row in EXPRESSIONS.read(work.input(REFERENCES)))
-    units = [Unit(key=digest(text), payload=text) for text in expressions]
+    expressions = (row.expression for row in EXPRESSIONS.rows(work.input(REFERENCES)))
+    units = [Unit(key=digest(text), payload=text) for text in dict.fromkeys(expressions)]
     tally = fill_table(
         work.slot, NOUNS.name, units, rows, schema=NOUNS.schema, shard=BATCH, reuse=work.reuse, log=work.log
     )
-    silent = sum(not row.nouns for row in NOUNS.read_slot(work.slot))
+    silent = sum(not row.nouns for row in NOUNS.slot_rows(work.slot))
     return Outcome(tallies={"nouns": tally}, metrics={"sentences without a noun": silent})
 
 

@@ -1,6 +1,6 @@
 """Rows of the tables of Segment, Select, Correct."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -230,20 +230,25 @@ MATCHES = Table("matches", MatchRow)
 MATCHED_LABELS = Table("labels", MatchedLabelRow)
 
 
-def nouns_of(noun_phrases: Artifact) -> dict[str, list[str]]:
-    """Expression -> its nouns."""
-    return {row.expression: row.nouns for row in NOUNS.read(noun_phrases)}
+def nouns_of(noun_phrases: Artifact, *, expressions: Collection[str] | None = None) -> dict[str, list[str]]:
+    """Expression -> its nouns; of some expressions, if any are given."""
+    return {row.expression: row.nouns for row in NOUNS.rows(noun_phrases, column="expression", among=expressions)}
 
 
-def queries_of(projected_classes: Artifact) -> dict[int, QueryRow]:
-    """Referent -> its classes."""
-    return {row.ref_id: row for row in QUERIES.read(projected_classes)}
+def queries_of(projected_classes: Artifact, *, ref_ids: Collection[int] | None = None) -> dict[int, QueryRow]:
+    """Referent -> its classes; of some referents, if any are given."""
+    return {row.ref_id: row for row in QUERIES.rows(projected_classes, column="ref_id", among=ref_ids)}
 
 
-def candidates_of(candidate_masks: Artifact) -> dict[str, list[CandidateRow]]:
-    """Image id -> its candidates in their order; boxes in which no mask was found are left out."""
+def candidates_of(
+    candidate_masks: Artifact, *, image_ids: Collection[str] | None = None
+) -> dict[str, list[CandidateRow]]:
+    """Image id -> its candidates in their order, of some images, if any are given.
+
+    Boxes in which no mask was found are left out.
+    """
     grouped: dict[str, list[CandidateRow]] = {}
-    for row in CANDIDATES.read(candidate_masks):
+    for row in CANDIDATES.rows(candidate_masks, column="image_id", among=image_ids):
         if row.area:
             grouped.setdefault(row.image_id, []).append(row)
     return grouped
@@ -255,22 +260,23 @@ def of_classes(candidates: Iterable[CandidateRow], classes: Iterable[str]) -> li
     return [candidate for candidate in candidates if not candidate.label or candidate.label in wanted]
 
 
-def read_choices(mask_choices: Artifact) -> list[ChoiceRow]:
-    """Every choice; a `SeveralRow` where expressions may mean several candidates."""
-    return (SEVERAL if _several(mask_choices) else CHOICES).read(mask_choices)
+def read_choices(mask_choices: Artifact, *, ref_ids: Collection[int] | None = None) -> Iterator[ChoiceRow]:
+    """Every choice, or those of some referents; a `SeveralRow` where expressions may mean several candidates."""
+    table = SEVERAL if _several(mask_choices) else CHOICES
+    return table.rows(mask_choices, column="ref_id", among=ref_ids)
 
 
-def read_rule_choices(mask_choices: Artifact) -> list[ChoiceRow]:
+def read_rule_choices(mask_choices: Artifact) -> Iterator[ChoiceRow]:
     """What the rule chose, whatever persons decided."""
     if not mask_choices.has(f"{RULE_CHOICES.name}.parquet"):
         return read_choices(mask_choices)
-    return (RULE_SEVERAL if _several(mask_choices) else RULE_CHOICES).read(mask_choices)
+    return (RULE_SEVERAL if _several(mask_choices) else RULE_CHOICES).rows(mask_choices)
 
 
 def _several(mask_choices: Artifact) -> bool:
     return "together" in mask_choices.schema(CHOICES.name).names
 
 
-def choices_of(mask_choices: Artifact) -> dict[int, ChoiceRow]:
-    """Referent -> the choice among its candidates."""
-    return {row.ref_id: row for row in read_choices(mask_choices)}
+def choices_of(mask_choices: Artifact, *, ref_ids: Collection[int] | None = None) -> dict[int, ChoiceRow]:
+    """Referent -> the choice among its candidates; of some referents, if any are given."""
+    return {row.ref_id: row for row in read_choices(mask_choices, ref_ids=ref_ids)}

@@ -43,7 +43,7 @@ def candidates_of_teacher(work: Work, asked: Mapping[str, Sequence[str]], row: M
             "images without a mask of the teacher": sum(not one.masks for one in offered),
             "masks of a class nobody asks for": sum(one.foreign(asked[one.image.image_id]) for one in offered),
         },
-        preview=candidate_preview(work, CANDIDATES.read_slot(work.slot)),
+        preview=candidate_preview(work, CANDIDATES.slot_rows(work.slot)),
     )
 
 

@@ -43,11 +43,11 @@ def choices_of_teacher(work: Work, offers: Sequence[Offered], row: MakeRow) -> O
     tally = per_image(work, rule, tasks, opens, earlier=CHOICES.name)
     TEACHER_CHOICES.write(work.slot, decide.told(offers, rule.read_slot(work.slot)))
     tallies = with_reviews(work, tally)
-    rows = CHOICES.read_slot(work.slot)
+    reasons = Counter(row.reason for row in CHOICES.slot_rows(work.slot))
     return Outcome(
         tallies=tallies,
-        metrics={**Counter(row.reason for row in rows), "masks whose expression is gone": decide.masks.gone},
-        preview=referent_preview(work, rows),
+        metrics={**reasons, "masks whose expression is gone": decide.masks.gone},
+        preview=referent_preview(work, CHOICES.slot_rows(work.slot)),
     )
 
 

@@ -92,23 +92,23 @@ class TrisFigures:
     @cached_property
     def selected(self) -> dict[int, SelectedRow]:
         """Referent -> the response map that PRMS selected."""
-        return {row.ref_id: row for row in SELECTED.read(self.work.input(SELECTED_RESPONSES))}
+        return {row.ref_id: row for row in SELECTED.rows(self.work.input(SELECTED_RESPONSES))}
 
     @cached_property
     def labels(self) -> dict[int, RefinedRow]:
         """Referent -> refined label."""
-        return {row.ref_id: row for row in REFINED.read(self.work.input(REFINED_LABELS))}
+        return {row.ref_id: row for row in REFINED.rows(self.work.input(REFINED_LABELS))}
 
     @cached_property
     def seeds(self) -> dict[int, SeedRow]:
         """Referent -> its seeds, for the referents that taught IRNet."""
         refined = self.work.input(REFINED_LABELS)
-        return {row.ref_id: row for row in SEEDS.read(refined)} if refined.has("seeds.parquet") else {}
+        return {row.ref_id: row for row in SEEDS.rows(refined)} if refined.has("seeds.parquet") else {}
 
     @cached_property
     def predicted(self) -> dict[int, LocatedRow]:
         """Expression -> Step 2's mask."""
-        return {row.sent_id: row for row in LOCATED.read(self.work.input(TRIS_PREDICTIONS))}
+        return {row.sent_id: row for row in LOCATED.rows(self.work.input(TRIS_PREDICTIONS))}
 
     @cached_property
     def irnet(self) -> Irnet:

@@ -4,11 +4,13 @@ Both steps are measured on the scored splits. On the first references of the tra
 what becomes of it: PRMS, which must know which expressions mean one referent, and the refined labels.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from assets.data.images import Mask
@@ -16,8 +18,8 @@ from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of
 from assets.evaluation.iou_scores import (
     Cell,
+    Cells,
     evaluated_referents,
-    headline,
     sliced,
     summary_row,
     write_rows,
@@ -60,7 +62,7 @@ class LocatedPair(PairRow):
 def response_scores(work: Work) -> Outcome:
     """Step 1's maps, and PRMS where it selected; mIoU is what the paper's tables call IoU."""
     maps = read_maps(work.input(RESPONSE_MAPS))
-    selected = {row.ref_id: row.sent_id for row in SELECTED.read(work.input(SELECTED_RESPONSES))}
+    selected = {row.ref_id: row.sent_id for row in SELECTED.rows(work.input(SELECTED_RESPONSES))}
     by_map = partial(_by_map, maps, work.knobs_as(ResponseScoreKnobs).threshold)
     pairs: list[LocatedPair] = []
     for referent, truth in _annotated(work):
@@ -72,8 +74,8 @@ def response_scores(work: Work) -> Outcome:
 
 def tris_scores(work: Work) -> Outcome:
     """Refined labels, on training images alone, and Step 2; see `response_scores`."""
-    labels = {row.ref_id: row.mask for row in REFINED.read(work.input(REFINED_LABELS))}
-    predicted = {row.sent_id: row for row in LOCATED.read(work.input(TRIS_PREDICTIONS))}
+    labels = {row.ref_id: row.mask for row in REFINED.rows(work.input(REFINED_LABELS))}
+    predicted = {row.sent_id: row for row in LOCATED.rows(work.input(TRIS_PREDICTIONS))}
     pairs: list[LocatedPair] = []
     for referent, truth in _annotated(work):
         if referent.ref_id in labels:
@@ -101,8 +103,12 @@ def _written(work: Work, pairs: Sequence[LocatedPair]) -> Outcome:
             cells.setdefault((pair.split, pair.method, per, pair.resolution), []).append(pair)
     write_rows(work, "pairs", [{**PAIRS.columns(pair), **pair.hits} for pair in pairs], TRIS_PAIRS)
     write_rows(work, "summary", [_summary(cell, some) for cell, some in cells.items()], TRIS_SUMMARY)
-    write_rows(work, "slices", sliced(work, cells, _summary), TRIS_SLICES)
-    return Outcome(tallies={"pairs": Tally.computed_anew(len(pairs))}, metrics=headline(kept))
+    numbers = {cell: np.array([pair.sent_id for pair in some]) for cell, some in cells.items()}
+    slices = sliced(work, numbers, lambda cell, places: _summary(cell, [cells[cell][place] for place in places]))
+    write_rows(work, "slices", slices, TRIS_SLICES)
+    counts = Cells()
+    deque(counts.counted(kept), maxlen=0)
+    return Outcome(tallies={"pairs": Tally.computed_anew(len(pairs))}, metrics=counts.headline())
 
 
 def _left_out(work: Work) -> set[int]:
@@ -121,7 +127,8 @@ def _left_out(work: Work) -> set[int]:
 
 def _summary(cell: Cell, pairs: Sequence[LocatedPair]) -> dict[str, Any]:
     shares = {name: hit_rate(pair.hits[name] for pair in pairs) for name in HITS}
-    return {**summary_row(cell, pairs, "count"), **shares}
+    intersections, unions = [pair.intersection for pair in pairs], [pair.union for pair in pairs]
+    return {**summary_row(cell, intersections, unions, "count"), **shares}
 
 
 def _by_map(

@@ -44,7 +44,7 @@ def selected_responses(work: Work) -> Outcome:
         key = digest([fingerprint, image_id, images[image_id].sha256, said])
         tasks.append(ImageTask(image=images[image_id], payload=referents, key=key))
     tally = per_image(work, SELECTED, tasks, open_selection)
-    return Outcome(tallies={"selected": tally}, preview=referent_preview(work, SELECTED.read_slot(work.slot)))
+    return Outcome(tallies={"selected": tally}, preview=referent_preview(work, SELECTED.slot_rows(work.slot)))
 
 
 def open_selection(work: Work) -> "Selection":

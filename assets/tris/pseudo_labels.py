@@ -42,7 +42,7 @@ def refined_labels(work: Work) -> Outcome:
         tallies["seeds"] = fill_seeds(work, knobs, taught)
         train(work, knobs)
     tallies = {"labels": _fill_labels(work, groups), **tallies}
-    return Outcome(tallies=tallies, preview=referent_preview(work, REFINED.read_slot(work.slot)))
+    return Outcome(tallies=tallies, preview=referent_preview(work, REFINED.slot_rows(work.slot)))
 
 
 def open_refinement(work: Work) -> Callable[[Sequence[Referent], Pixels], list[RefinedRow]]:

@@ -127,7 +127,7 @@ class ResponseMaps:
 
 def read_maps(response_maps: Artifact) -> ResponseMaps:
     """The maps of an artifact."""
-    sent_ids = [row.sent_id for row in RESPONSE_INDEX.read(response_maps)]
+    sent_ids = [row.sent_id for row in RESPONSE_INDEX.rows(response_maps)]
     return _maps(*read_array(response_maps.file("responses.zarr")), sent_ids)
 
 

@@ -44,7 +44,7 @@ class SelectedMaps:
 
 def selected_of(work: Work) -> dict[int, int]:
     """Referent -> the expression whose map was selected."""
-    return {row.ref_id: row.sent_id for row in SELECTED.read(work.input(SELECTED_RESPONSES))}
+    return {row.ref_id: row.sent_id for row in SELECTED.rows(work.input(SELECTED_RESPONSES))}
 
 
 def open_maps(work: Work) -> SelectedMaps:

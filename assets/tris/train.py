@@ -74,7 +74,7 @@ def tris_segmenter(work: Work) -> Outcome:
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     tower = open_tris_tower(knobs.encoder, knobs.encoder_weights)
     model = new_segmenter(start, segmenter_config(knobs), seed=seed, tower=tower).to(work.runtime.torch_device())
-    labels = {row.ref_id: row.mask for row in REFINED.read(work.input(REFINED_LABELS))}
+    labels = {row.ref_id: row.mask for row in REFINED.rows(work.input(REFINED_LABELS))}
 
     def label_of(referent: Referent) -> TargetMasks | None:
         mask = labels.get(referent.ref_id)

@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ops.ssc.visual_prompts import Masks
-
 Reason = Literal[
     "no candidate",
     "single",
@@ -247,24 +245,15 @@ def teacher_choice(ious_SN: NDArray[np.float64], scores_S: Sequence[float | None
     return Choice(index=_best(scores_N, like, "first"), scores_N=scores_N, reason="teacher")
 
 
-def oracle_choice(masks_NHW: Masks, ground_truth_HW: Masks) -> Choice:
+def oracle_choice(pixels_N: Sequence[tuple[int, int]]) -> Choice:
     """Oracle choice: the candidate with the highest IoU with the ground-truth mask, the first on a tie (spec 3.6).
 
     The upper bound of every choice, for evaluation only. Its scores are the IoUs.
 
-    Raises:
-        ValueError: candidates and ground truth differ in size.
+    Args:
+        pixels_N: of intersection and union of each candidate with the ground truth.
     """
-    masks_NHW, ground_truth_HW = torch.as_tensor(masks_NHW).bool(), torch.as_tensor(ground_truth_HW).bool()
-    if masks_NHW.shape[1:] != ground_truth_HW.shape:
-        raise ValueError(
-            f"candidates {tuple(masks_NHW.shape)} and ground truth {tuple(ground_truth_HW.shape)} differ in size"
-        )
-    if len(masks_NHW) == 0:
+    if not pixels_N:
         return Choice(index=-1, scores_N=(), reason="no candidate")
-    intersections_N = (masks_NHW & ground_truth_HW).sum((1, 2)).tolist()
-    unions_N = (masks_NHW | ground_truth_HW).sum((1, 2)).tolist()
-    ious_N = tuple(
-        intersection / union if union else 0.0 for intersection, union in zip(intersections_N, unions_N, strict=True)
-    )
+    ious_N = tuple(intersection / union if union else 0.0 for intersection, union in pixels_N)
     return Choice(index=_best(ious_N, range(len(ious_N)), "first"), scores_N=ious_N, reason="oracle")

@@ -39,7 +39,7 @@ def read_class_pairs(pairs: Path, *, synonyms: Path | None = None) -> ClassPairs
     for path in (pairs, table):
         if not os.path.exists(path):  # noqa: PTH110  Path.exists raises where a name is too long
             raise Refused(f"{shortened(path)} is missing; --pairs takes a CSV that has {SYNONYMS} beside it")
-    rows = read_table(pairs, COLUMNS)
+    rows = list(read_table(pairs, COLUMNS))
     if broken := [f"{row.place}: {row.problem}" for row in rows if row.problem is not None]:
         raise Refused(f"{pairs.name} has {len(broken)} rows that can not be read ({'; '.join(broken[:3])})")
     return ClassPairs(

@@ -35,6 +35,7 @@ OTHER_MANIFESTS = ("expressions.json", "expressions.tsv", "expressions.txt")
 
 @dataclass(frozen=True)
 class _Object:
+    object_id: str
     ref_id: int
     split: str
     mask: str
@@ -68,13 +69,14 @@ class _Reading:
         split = cells["split"] or "train"
         split = self._config.split_map.get(split, split)
         own = f"{image_file}#{cells['object_id']}" if cells["object_id"] else f"{image_file}@{row.number}"
-        known = self.objects.setdefault(own, _Object(len(self.objects), split, mask, row.place))
+        known = self.objects.setdefault(own, _Object(own, len(self.objects), split, mask, row.place))
         if known.split != split:
             return _conflict(cells["object_id"], f"is in split {shown(known.split)}", known, f"in {shown(split)}")
         if mask and known.mask and mask != known.mask:
             return _conflict(cells["object_id"], f"has the mask {shown(known.mask)}", known, shown(mask))
-        self.objects[own] = replace(known, mask=known.mask or mask)
-        return _expression_of(cells["expression"], own, image_file, row.number, known)
+        if mask and not known.mask:
+            self.objects[own] = replace(known, mask=mask)
+        return _expression_of(cells["expression"], image_file, row.number, known)
 
 
 def read_manifest(config: DatasetConfig) -> Manifest:
@@ -131,10 +133,10 @@ def _conflict(object_id: str, what: str, known: _Object, here: str) -> str:
     return f"object {shown(object_id)} {what} on {known.place} and {here} here"
 
 
-def _expression_of(text: str, object_id: str, image_file: str, number: int, known: _Object) -> Expression:
+def _expression_of(text: str, image_file: str, number: int, known: _Object) -> Expression:
     return Expression(
         ref_id=known.ref_id,
-        object_id=object_id,
+        object_id=known.object_id,
         image_id=image_file,
         image_file=image_file,
         width=0,

@@ -46,7 +46,7 @@ def read_place_refs(path: Path) -> PlaceRefs:
     """
     if not path.exists():
         raise Refused(f"{path} is missing; --refs takes a CSV of sentences and boxes")
-    rows = read_table(path, COLUMNS)
+    rows = list(read_table(path, COLUMNS))
     used = {role: _column(rows, role, path.name) for role in NAMES}
     boxes: dict[tuple[str, str], tuple[float, float, float, float]] = {}
     said: dict[tuple[str, str], list[str]] = {}

@@ -33,22 +33,28 @@ OTHER_KINDS = {
 """First bytes -> what is no table of text."""
 
 
-def read_table(path: Path, columns: Columns) -> list[Row]:
-    """All rows in file order.
+def read_table(path: Path, columns: Columns) -> Iterator[Row]:
+    """All rows in file order, one after the other.
 
     Raises:
-        Refused: it is no regular file or no text, or it has no rows or not the wanted columns.
+        Refused: it is no regular file or no text, or it has no rows or, which is known at the end, not the wanted
+            columns.
     """
     data = read_file(path)
     text = _decoded(data, path.name)
     refuse_mistaken(data, path.name)
-    written = list(_rows(text, columns, path))
-    if not written:
+    del data
+    some = sound = False
+    names: dict[str, None] = {}
+    for written in _rows(text, columns, path):
+        row = read_row(written, columns)
+        some, sound = True, sound or row.problem is None
+        names |= dict.fromkeys(written.cells)
+        yield row
+    if not some:
         raise Refused(f"{path.name} holds no rows; it needs the columns {', '.join(columns.wanted)}")
-    rows = [read_row(row, columns) for row in written]
-    if any(row.problem is None for row in rows):
-        demand(columns, list(dict.fromkeys(name for row in written for name in row.cells)), path.name)
-    return rows
+    if sound:
+        demand(columns, list(names), path.name)
 
 
 def _rows(text: str, columns: Columns, path: Path) -> Iterator[WrittenRow]:

@@ -179,9 +179,11 @@ def check_images(dataset: Dataset, corpus: Corpus, *, workers: int = 2) -> Corpu
     Returns:
         The corpus without the rows of broken images; those rows are added to its quarantine.
     """
-    sizes = {dataset.image_path(row.image_file): (row.width, row.height) for row in corpus.expressions}
+    images = {row.image_file: (row.width, row.height) for row in corpus.expressions}
+    paths = {name: dataset.image_path(name) for name in images}
+    sizes = {path: images[name] for name, path in paths.items()}
     problems = check_files(sizes, max_pixels=dataset.config.limits.max_pixels, workers=workers)
-    reasons = {row.image_file: problems.get(dataset.image_path(row.image_file)) for row in corpus.expressions}
+    reasons = {name: problems.get(path) for name, path in paths.items()}
     where = "images"
     good = tuple(row for row in corpus.expressions if reasons[row.image_file] is None)
     bad = [_lost(row, where, reason) for row in corpus.expressions if (reason := reasons[row.image_file]) is not None]

@@ -62,7 +62,7 @@ class DatasetConfig:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Expression:
     """An expression with its image and its referent, in the order of the manifest."""
 

@@ -177,7 +177,7 @@ def _folder_rows(folder: Path) -> Iterator[Read]:
     if len(tables) != 1:
         found = " and ".join(path.name for path in tables) or "none"
         raise Refused(f"{folder} is to hold one table, {' or '.join(TABLES)}, beside its masks; it holds {found}")
-    return (_row(folder, row) for row in read_table(tables[0], COLUMNS))
+    return (_row(folder, row) for row in list(read_table(tables[0], COLUMNS)))
 
 
 def _row(folder: Path, row: Row) -> Read:

@@ -64,6 +64,13 @@ def test_area_iou_and_union_are_those_of_the_pixels(data: st.DataObject) -> None
     np.testing.assert_array_equal(Rle.union(a, height=height, width=width).decode(), a_NHW.any(axis=0))
 
 
+@given(hnp.arrays(np.bool_, st.tuples(st.just(2), SIDES, SIDES)))
+def test_pixels_of_two_masks_are_counted_as_their_pixels_are(masks_NHW: Bool) -> None:
+    one_HW, other_HW = masks_NHW
+    expected = int((one_HW & other_HW).sum()), int((one_HW | other_HW).sum())
+    assert Rle.of(one_HW).pixels(Rle.of(other_HW)) == expected
+
+
 def test_masks_of_two_sizes_have_neither_iou_nor_union() -> None:
     small, large = Rle.of(np.ones((2, 3), np.bool_)), Rle.of(np.ones((3, 2), np.bool_))
     with pytest.raises(ValueError, match="2 x 3 pixels is not compared with one of 3 x 2"):

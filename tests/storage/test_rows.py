@@ -88,6 +88,16 @@ def test_bytes_do_not_depend_on_shards_across_row_groups(tmp_path: Path) -> None
     assert contents(small) == contents(large)
 
 
+def test_a_large_table_leaves_no_more_than_a_fixed_number_of_shards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, undisturbed: Artifact
+) -> None:
+    monkeypatch.setattr("storage.rows.SHARDS", 5)
+    store = Store(tmp_path)
+    break_down(store, at=49, shard=2)
+    assert len(shards(store)) == 4  # of ten units each; the fifth was not whole
+    assert contents(make(store, numbers(50), shard=2)[0]) == contents(undisturbed)
+
+
 def test_finished_shards_are_not_computed_again_after_a_break(tmp_path: Path, undisturbed: Artifact) -> None:
     store = Store(tmp_path / "store")
     break_down(store, at=30)

@@ -204,9 +204,10 @@ function refresh() {
   shown = filtered();
   $("space").style.height = `${shown.length * rowHeight}px`;
   $("nothing").hidden = shown.length > 0;
-  const all = count.toLocaleString("en");
-  $("count").textContent = shown.length === count ? `${all} expressions`
-    : `${shown.length.toLocaleString("en")} of ${all} expressions`;
+  const all = count.toLocaleString("en"), left = data.expressions - count;
+  $("count").textContent = (shown.length === count ? `${all} expressions`
+    : `${shown.length.toLocaleString("en")} of ${all} expressions`)
+    + (left > 0 ? `; ${left.toLocaleString("en")} more not read yet` : "");
   for (const id of ["from", "to"]) $(id).disabled = !state.sort;
   const again = before === undefined ? -1 : shown.indexOf(before);
   if (again < 0) $("list").scrollTop = 0;
@@ -464,19 +465,51 @@ function listen() {
   addEventListener("hashchange", follow);
   addEventListener("resize", measureRows);
 }
+function append(to, from) {  // columns grow; what is no column is there already
+  for (const [name, part] of Object.entries(from)) {
+    if (name === "typed") Object.assign(to.typed, part);
+    else if (Array.isArray(part) && (part.length === 0 || part[0] === null || typeof part[0] !== "object"))
+      for (const one of part) to[name].push(one);
+    else append(to[name], part);
+  }
+}
+function look() {  // what is searched in rows that came
+  for (let row = haystack.length; row < data.rows.id.length; row++)
+    haystack.push([data.rows.text[row], data.rows.typed[row], word(data.referents.class, refOf(row)),
+      data.images.file[imageOf(row)]].filter(Boolean).join(" ").toLowerCase());
+  count = data.rows.id.length;
+}
+function more(part) {
+  append(data, part);
+  look();
+}
+function rest(number) {  // of a large index, part after part; the list shows its beginning meanwhile
+  if (number > data.rest) return whole();
+  const script = make("script", { src: `data/index-${String(number).padStart(5, "0")}.js` });
+  script.onload = () => { script.remove(); rest(number + 1); };
+  script.onerror = whole;
+  document.head.append(script);
+}
+function whole() {
+  if (data.rest) {
+    refresh();
+    follow();
+  }
+  document.documentElement.dataset.whole = count;
+}
 function index(given) {
   data = given;
-  count = data.rows.id.length;
-  haystack = data.rows.text.map((text, row) => [text, data.rows.typed[row], word(data.referents.class, refOf(row)),
-    data.images.file[imageOf(row)]].filter(Boolean).join(" ").toLowerCase());
+  haystack = [];
+  look();
   readSizes();
   listen();
   follow();
   if (!$("one").open) $("list").focus({ preventScroll: true });
   document.documentElement.dataset.ready = Math.round(performance.now());
+  rest(1);
 }
 function links(given) {  // pages about the same data
   $("links").replaceChildren(...given.map(([text, href]) => make("a", { textContent: text, href })));
 }
-return { index, links, chunk: shared.chunk };
+return { index, more, links, chunk: shared.chunk };
 })();

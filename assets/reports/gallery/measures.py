@@ -64,7 +64,4 @@ def pixels_of(mask: Rle | None, truth: Rle | None) -> tuple[int, int]:
     """
     if mask is None or truth is None:
         return 0, sum(one.area for one in (mask, truth) if one is not None)
-    if (mask.height, mask.width) != (truth.height, truth.width):
-        raise ValueError("Masks of one image have one size.")
-    both = int(coco.area(coco.merge([mask.segmentation(), truth.segmentation()], intersect=True)))
-    return both, mask.area + truth.area - both
+    return mask.pixels(truth)

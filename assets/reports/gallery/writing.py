@@ -19,6 +19,7 @@ from assets.data.images import READERS, Pixels, ahead
 from assets.data.tables import ImageRow
 from assets.reports.gallery.chunks import IMAGES, chunks_of, count_of
 from assets.reports.gallery.index import Places, index_columns, places_of
+from assets.reports.gallery.parts import count_of_parts, in_parts
 from assets.reports.gallery.reading import Gallery
 from assets.reports.html import render
 from resources.datasets import ImageChangedError
@@ -52,6 +53,8 @@ class Shell:
     """Further entries of the index."""
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     """Further scripts by their endings."""
+    in_parts: bool = False
+    """Whether a large index is read part by part."""
     drawn: Path | None = None
     """Where small pictures may lie already."""
 
@@ -94,6 +97,7 @@ def write_gallery(
         template="gallery.html.j2",
         files=("gallery/shared.js", "gallery/gallery.js", "gallery/gallery.css"),
         scripts={LINKS: script("links", links)},
+        in_parts=True,
     )
     return write_pages(gallery, folder, read, shell)
 
@@ -114,7 +118,8 @@ def write_pages(gallery: Gallery, folder: Path, read: Callable[[ImageRow], Pixel
     places = places_of(gallery)
     images = {f"/{_thumb(image)}": image for image in map(gallery.images.__getitem__, places.images)}
     chunks = [_chunk_name(number) for number in range(count_of(places))]
-    endings = [PAGE, *shell.assets(), INDEX, *chunks, *images]
+    parts = map(_part_name, range(1, 1 + count_of_parts(len(gallery.rows)) if shell.in_parts else 1))
+    endings = [PAGE, *shell.assets(), INDEX, *parts, *chunks, *images]
     with outputs(folder, shell.name, endings, of=shell.of) as out:
         lacking = {ending: image for ending, image in images.items() if not out.path(ending).exists()}
         copied = _copy(out, lacking, shell.drawn)
@@ -134,6 +139,10 @@ def _chunk_name(number: int) -> str:
     return f"/data/masks-{number:05}.js"
 
 
+def _part_name(number: int) -> str:
+    return f"/data/index-{number:05}.js"
+
+
 def _thumb(image: ImageRow) -> str:
     """Named by content, never by the file: another image, or another size, is another picture."""
     return f"thumbs/{image.sha256}-{SIDE}.jpg"
@@ -146,7 +155,10 @@ def _write_data(out: Outputs, gallery: Gallery, places: Places, lost: Mapping[st
     shown = {image_id: gallery.images[image_id] for image_id in places.images}
     thumbs = {image_id: None if image.sha256 in lost else _thumb(image) for image_id, image in shown.items()}
     index = {**index_columns(gallery, places, thumbs), "imagesPerChunk": IMAGES, "side": SIDE, **shell.more}
-    out.write(INDEX, script("index", index))
+    first, *further = in_parts(index) if shell.in_parts else [index]
+    for number, part in enumerate(further, start=1):
+        out.write(_part_name(number), script("more", part))
+    out.write(INDEX, script("index", first))
     for ending, asset in shell.assets().items():
         out.write(ending, asset)
     out.write(PAGE, render(shell.template, index=index, **shell.parts).encode())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.evaluation.slices import count_bin, length_bin, size_bin, spatial_bin
+from assets.evaluation.slices import Traits, count_bin, length_bin, size_bin, spatial_bin
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,13 @@ def test_sizes_are_shares_of_the_image_and_an_edge_belongs_to_the_larger_bin() -
         "16 % or more",
         "16 % or more",
     ]
+
+
+def test_expressions_are_found_by_bin_in_alphabetical_order_and_who_has_none_is_in_none() -> None:
+    traits = Traits()
+    traits.add(7, {"size": "large"})
+    traits.add(9, {"size": "little", "class": "seen"})
+    traits.add(8, {"size": "large"})
+    found = [(by, name, places.tolist()) for by, name, places in traits.parts([8, 9, 7, 9])]
+    assert found == [("class", "seen", [1, 3]), ("size", "large", [0, 2]), ("size", "little", [1, 3])]
+    assert list(traits.parts([])) == []

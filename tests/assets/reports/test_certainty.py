@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from assets.data.tables import Referent
-from assets.reports.certainty import absence, is_calibration, least_sure, least_sure_first, reviewed, told
+from assets.reports.certainty import absence, certainty_of, is_calibration, least_sure, least_sure_first, reviewed, told
 from assets.ssc.tables import ChoiceRow
 from tests.homes import finish
 
@@ -54,8 +54,10 @@ def test_a_choice_and_a_threshold_in_words() -> None:
 def test_choices_of_persons_are_counted_and_are_not_unsure() -> None:
     persons = {ref_id: replace(CHOICES[2], reason=f"reviewed{what}") for ref_id, what in enumerate(("", ": none"))}
     rows = {**persons, 2: CHOICES[2], 3: replace(CHOICES[2], reason="clip; reviewed mask is gone")}
-    assert reviewed(rows.values()).startswith("Supervised: 2 of 4 referents have a mask that a person chose or refused")
-    assert reviewed(CHOICES.values()) == ""
+    assert reviewed(certainty_of(rows.values())).startswith(
+        "Supervised: 2 of 4 referents have a mask that a person chose or refused"
+    )
+    assert reviewed(certainty_of(CHOICES.values())) == ""
     assert [one.ref_id for one in least_sure_first(REFERENTS, rows)] == [2, 3, 0, 1]
 
 

@@ -86,7 +86,7 @@ def test_ten_decisions_compute_ten_rows_and_no_choice_of_the_rule(home: Path, fi
     assert (tallies["choices"].computed, tallies["choices"].reused) == (10, len(rule) - 10)
     assert tallies["rule_choices"].computed == 0
     assert CHOICES.read(choices) == [wanted.get(row.ref_id, row) for row in rule]
-    assert read_rule_choices(choices) == rule
+    assert list(read_rule_choices(choices)) == rule
     assert choices.manifest.metrics["reviewed"] == 7
     supervised = [row for row in CHOICES.read(choices) if row.by_person]
     assert [(len(supervised), {row.margin for row in supervised})] == [(9, {None})]
