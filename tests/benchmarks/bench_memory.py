@@ -167,7 +167,8 @@ def make(name: str, home: Path, written: bool) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("storage.rows.write_shard", counted)
-        artifact = run_stage(_planned(name, written), Store(home / "store"), Runtime(threads=1, workers=1), lambda _: None)
+        runtime = Runtime(threads=1, workers=1)
+        artifact = run_stage(_planned(name, written), Store(home / "store"), runtime, lambda _: None)
     files = [path for path in artifact.path.rglob("*") if path.is_file()]
     told = f"page {artifact.file('report.html').stat().st_size / 1024:.0f} KiB" if name == "report" else ""
     sys.stdout.write(json.dumps([shards, len(files), told]))
