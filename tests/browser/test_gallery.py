@@ -100,8 +100,8 @@ def filtered(page: Any, gallery: Gallery) -> tuple[str, ExpressionRow]:  # noqa:
     wanted = [one for one in gallery.rows if one.split == "val" and gallery.classes[one.ref_id] == "cup"]
     wanted = [one for one in wanted if (margins[one.sent_id] or 0) >= 2]
     wanted.sort(key=lambda one: -(margins[one.sent_id] or 0))
+    page.get_by_text(f"{len(wanted)} of").wait_for()  # all parts of the index are read
     assert texts(page)[:6] == [one.expression for one in wanted[:6]]
-    page.get_by_text(f"{len(wanted)} of").wait_for()
     linked = page.url + f"&row={wanted[3].sent_id}"
     page.get_by_role("button", name="Numbers").click()
     page.get_by_role("cell", name="model 0").wait_for()
