@@ -82,7 +82,7 @@ def test_a_box_in_which_nothing_is_found_keeps_its_row_but_is_no_candidate() -> 
     assert [row.x0 for row in found] == [2.0, 12.0, 15.0]
     assert [row.label for row in found] == ["cup"] * 3
     table = pa.Table.from_pylist([CANDIDATES.columns(row) for row in found], schema=CANDIDATES.schema)
-    read = candidates_of(cast(Artifact, SimpleNamespace(table=lambda *_, **__: table)))
+    read = candidates_of(cast(Artifact, SimpleNamespace(batches=lambda *_, **__: table.to_batches())))
     assert [candidate.candidate for candidate in read["a"]] == [0, 2]
     assert all(isinstance(candidate, CandidateRow) for candidate in read["a"])
 

@@ -116,7 +116,8 @@ def test_a_cluster_without_its_packages_is_refused_with_their_name(
 
 
 STEP = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 from pathlib import Path
 from resources.runtime import Runtime
 from tests.resources.engines.test_engine import filled
