@@ -229,8 +229,8 @@ def markdown(
                 sections[section] = "\n".join([*lines, ""])
             else:
                 sections.setdefault(section, f"{title}\n\nNo row of it is finished.\n\n")
-    page = "".join(f"## {section}{sections[section]}" for section in sorted(sections, key=_place))
-    return HEAD + page.rstrip("\n") + "\n"
+    page = "\n\n".join(f"## {section}{sections[section]}".rstrip("\n") for section in sorted(sections, key=_place))
+    return HEAD + page + "\n"
 
 
 def _place(section: str) -> tuple[Style, int]:
