@@ -32,3 +32,34 @@ class Purpose(StrEnum):
 
     candidates = "candidates"
     choices = "choices"
+
+
+class NounRule(StrEnum):
+    """Choices of `--rule`."""
+
+    spacy = "spacy"
+    nltk = "nltk"
+    chunk = "chunk"
+
+
+class Size(StrEnum):
+    """Choices of `--size`."""
+
+    full = "full"
+    student = "student"
+    embedded = "embedded"
+
+
+class WorldSize(StrEnum):
+    """Choices of `worlds --size`."""
+
+    tiny = "tiny"
+    small = "small"
+    base = "base"
+
+
+class Framing(StrEnum):
+    """Choices of `worlds --framing`."""
+
+    wide = "wide"
+    close = "close"

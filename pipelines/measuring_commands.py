@@ -1,46 +1,15 @@
 """The commands that measure: `wordmask cost`, `times`, `nouns`, `places`, `worlds` and `tensorboard`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines.choices import Framing, NounRule, Size, WorldSize
 from pipelines.clear_errors import clear_errors
 from pipelines.commands.terminal import console
 
 measuring = typer.Typer()
-
-
-class NounRule(StrEnum):
-    """Choices of `--rule`."""
-
-    spacy = "spacy"
-    nltk = "nltk"
-    chunk = "chunk"
-
-
-class Size(StrEnum):
-    """Choices of `--size`."""
-
-    full = "full"
-    student = "student"
-    embedded = "embedded"
-
-
-class WorldSize(StrEnum):
-    """Choices of `worlds --size`."""
-
-    tiny = "tiny"
-    small = "small"
-    base = "base"
-
-
-class Framing(StrEnum):
-    """Choices of `worlds --framing`."""
-
-    wide = "wide"
-    close = "close"
 
 
 @measuring.command()

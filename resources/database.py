@@ -107,11 +107,7 @@ def asked(connection: "Connection", query: str, *values: Any) -> list[tuple[Any,
 
 
 def living(address: str) -> set[str] | None:
-    """The owners that gave a sign of life lately; None where nobody can tell, for the database is away.
-
-    Raises:
-        Refused: see `database_address`.
-    """
+    """The owners that gave a sign of life lately; None where nobody can tell, for the database is away."""
     try:
         with _connected(address) as connection:
             asked(connection, TABLE)

@@ -109,9 +109,15 @@ def owned() -> Iterator[dict[str, str]]:
         Refused: hosts share a database, which does not serve.
     """
     token, address = uuid4().hex, database_address()
-    with alive(address, token) if address else exclusive(_locks() / token, timeout=0.0):
+    with alive(address, token) if address else _locked(token):
+        yield {OWNER: token}
+
+
+@contextmanager
+def _locked(token: str) -> Iterator[None]:
+    with exclusive(_locks() / token, timeout=0.0):
         try:
-            yield {OWNER: token}
+            yield
         finally:
             forget_owner({OWNER: token})
 
