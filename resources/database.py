@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -109,7 +109,7 @@ def asked(connection: "Connection", query: str, *values: Any) -> list[tuple[Any,
 def living(address: str) -> set[str] | None:
     """The owners that gave a sign of life lately; None where nobody can tell, for the database is away."""
     try:
-        with _connected(address) as connection:
+        with closing(connect(address)) as connection:
             asked(connection, TABLE)
             return {owner for (owner,) in asked(connection, ALIVE, SILENT_SECONDS)}
     except _gone():
@@ -123,7 +123,7 @@ def alive(address: str, owner: str) -> Iterator[None]:
     Raises:
         Refused: the database does not serve at the beginning.
     """
-    with _connected(address) as connection:
+    with closing(connect(address)) as connection:
         asked(connection, TABLE)
         asked(connection, BEAT, owner, socket.gethostname())
     left = threading.Event()
@@ -139,13 +139,13 @@ def alive(address: str, owner: str) -> Iterator[None]:
 
 def forget(address: str, owner: str) -> None:
     """Take back an owner's signs of life; a database that is away forgets by itself."""
-    with suppress(*_gone()), _connected(address) as connection:
+    with suppress(*_gone()), closing(connect(address)) as connection:
         asked(connection, "DELETE FROM wordmask_alive WHERE owner = %s", owner)
 
 
 def _beat(address: str, owner: str, left: threading.Event) -> None:
     while not left.wait(BEAT_SECONDS):
-        with suppress(*_gone()), _connected(address) as connection:
+        with suppress(*_gone()), closing(connect(address)) as connection:
             asked(connection, BEAT, owner, socket.gethostname())
 
 
@@ -225,12 +225,3 @@ def _gone() -> tuple[type[Exception], ...]:
     import psycopg2
 
     return Refused, psycopg2.Error
-
-
-@contextmanager
-def _connected(address: str) -> Iterator["Connection"]:
-    connection = connect(address)
-    try:
-        yield connection
-    finally:
-        connection.close()

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 PASSWORD = "a-secret"
 
@@ -65,7 +66,7 @@ def postgres() -> Iterator[Server]:
     """A server that runs."""
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
     try:
-        server = Server(folder=folder / "data", port=_free_port())
+        server = Server(folder=folder / "data", port=free_port())
         (secret := folder / "password").write_text(PASSWORD)
         if user := _user():
             for path in (folder, secret):
@@ -90,12 +91,6 @@ def postgres() -> Iterator[Server]:
 def _user() -> str | None:
     """Somebody else, where this is root, as whom Postgres does not start."""
     return pwd.getpwnam("nobody").pw_name if os.geteuid() == 0 else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_port(port: int) -> None:

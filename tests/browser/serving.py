@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from resources.paths import PROJECT
+from tests.ports import free_port
 
 READY = (
     "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
@@ -116,11 +116,3 @@ def loaded(address: str) -> bool:
     return bool(entries) and all(
         (entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation" for entry in entries
     )
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

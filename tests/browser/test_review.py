@@ -12,10 +12,11 @@ import pytest
 
 from assets.ssc.tables import CHOICES
 from resources.reviews import read_reviews
-from tests.browser.serving import free_port, started
+from tests.browser.serving import started
 from tests.browser.test_gallery import PAINTED, until
 from tests.browser.test_ui import CHROMIUM, page  # noqa: F401  a fixture
 from tests.homes import CHOSEN, TRY, copy_home, finish
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.browser,

@@ -12,8 +12,9 @@ import pytest
 
 from pipelines.commands.code_server import VARIABLE
 from resources.paths import PROJECT
-from tests.browser.serving import ask, finished, free_port, loaded
+from tests.browser.serving import ask, finished, loaded
 from tests.homes import write_home
+from tests.ports import free_port
 
 LAUNCH = """mutation {{ launchRun(executionParams: {{
   selector: {{ repositoryLocationName: "wordmask", repositoryName: "__repository__", jobName: "{job}" }}

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from assets.data.tables import images_in, referents_in
-from tests.browser.serving import free_port, started
+from tests.browser.serving import started
 from tests.browser.test_ui import CHROMIUM, page  # noqa: F401  a fixture
 from tests.homes import CHOSEN, TRY, copy_home, finish
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.browser,

@@ -15,10 +15,11 @@ import pytest
 from pipelines.graph.jobs import job_name
 from resources.paths import PROJECT
 from storage.artifact import Store
-from tests.browser.serving import ask, free_port, loaded, members
+from tests.browser.serving import ask, loaded, members
 from tests.browser.test_stop import LAUNCH
 from tests.homes import TRY, copy_home
 from tests.kills.victim import progress
+from tests.ports import free_port
 
 RUN = "from pipelines.cli import app; app()"
 SERVING = ("pipelines.commands.webserver", "pipelines.commands.daemon")

@@ -1,6 +1,5 @@
 """Two processes that train together end where one process with the whole batch does."""
 
-import socket
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ops.training.distributed import ALONE, ProcessGroup, SyncedBatchNorm
 from ops.training.train_state import State
 from tests.ops.training.data import some_data
 from tests.ops.training.tiny import CONFIG, PLAN, new_model
+from tests.ports import free_port
 from tests.processes import warm_processes
 
 STEADY = replace(CONFIG, drop_path=0.0)
@@ -30,12 +30,6 @@ INERT = ("query.bias", "key.bias", "value.bias", "output.bias")
 
 def still_model() -> Lavt:
     return Lavt(STEADY, new_model().language)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
