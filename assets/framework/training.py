@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from assets.framework.training_curves import curve_of
 from assets.framework.training_knobs import AdamWKnobs
 from assets.framework.work import Work
+from ops.training.distributed import ProcessGroup
 from ops.training.plan import AdamWPlan
 from ops.training.trainer import TrainingOptions
 from resources.runtime import Runtime
@@ -34,8 +35,13 @@ def plan_of(kind: type[P], knobs: AdamWKnobs, runtime: Runtime, *, seed: int, **
     return kind(**settings, **more)
 
 
+def group_of(work: Work) -> ProcessGroup:
+    """The processes that run the body together."""
+    return ProcessGroup(rank=work.rank, size=work.ranks)
+
+
 def training_options(work: Work) -> TrainingOptions:
-    """Checkpoints in the slot's scratch folder, a curve, lines in the run's log, and the loaders of the device."""
+    """Checkpoints in the slot's scratch folder, a curve, lines in the run's log, loaders of the device, the group."""
     checkpoints, curve = work.slot.scratch / "checkpoints", curve_of(work)
 
     def save(state: Mapping[str, Any]) -> None:
@@ -47,4 +53,5 @@ def training_options(work: Work) -> TrainingOptions:
         "save": save,
         "log": work.log,
         "workers": work.runtime.loaders(),
+        "group": group_of(work),
     }

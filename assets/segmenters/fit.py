@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from assets.framework.stage import Outcome
-from assets.framework.training import plan_of, seed_of, training_options
+from assets.framework.training import group_of, plan_of, seed_of, training_options
 from assets.framework.work import Work
 from assets.reports.previews import curve_preview
 from assets.segmenters.epoch_score import epoch_score
@@ -17,7 +17,6 @@ from ops.segmenters.lavt import optimizer_groups
 from ops.segmenters.prediction import Segmenter
 from ops.segmenters.training import Groups, Loss, SegmenterPlan, first_candidate, train
 from ops.ssc.matching import MatchingLoss
-from ops.training.distributed import ProcessGroup
 from ops.training.train_state import History
 from resources.models.referring import architecture_of
 from storage.rows import Tally
@@ -52,7 +51,7 @@ def fit(
         groups: AdamW's groups of such a model; default: those of a LAVT.
     """
     model, tokenizer = start
-    size, group = model.config.image_size, ProcessGroup(rank=work.rank, size=work.ranks)
+    size, group = model.config.image_size, group_of(work)
     data = training_set(work, targets_of, size=size, tokenizer=tokenizer, group=group)
     if matching and prior:
         loss = matching = with_prior(matching, data, prior)
@@ -61,7 +60,7 @@ def fit(
     options = training_options(work)
     if log_epoch and options["resume"] is None:
         log_epoch(model, 0)
-    options["group"], options["on_epoch"] = group, after_epoch(log_epoch, score_epoch)
+    options["on_epoch"] = after_epoch(log_epoch, score_epoch)
     plan = plan_of(SegmenterPlan, knobs, work.runtime, seed=seed_of(work, knobs), expressions=knobs.sentences)
     history = train(model, data.dataset, plan, loss=loss, groups=groups, **options)
     if not group.is_main:

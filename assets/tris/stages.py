@@ -22,6 +22,7 @@ TRIS_RESPONSE_MODEL = Stage(
     knobs=ResponseKnobs,
     needs=(REFERENCES,),
     gpu=True,
+    trains=True,
     kinds=TRAINED,
     description="TRIS Step 1: CLIP learns where an image responds to an expression, from expressions alone (TRIS "
     "spec 2). Other texts of a batch are negatives, and a frozen CLIP that sees the image through the "
@@ -83,6 +84,7 @@ TRIS_SEGMENTER = Stage(
     knobs=SegmenterKnobs,
     needs=(REFERENCES, REFINED_LABELS),
     gpu=True,
+    trains=True,
     kinds=TRAINED,
     description="TRIS Step 2: a segmenter on a fresh CLIP, trained on the refined pseudo-labels (TRIS spec 5). "
     "Referents whose label is empty are left out. Resumes as Step 1 does, and keeps the last epoch too.",

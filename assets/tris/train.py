@@ -8,7 +8,7 @@ import torch
 
 from assets.data.tables import Referent
 from assets.framework.stage import Outcome
-from assets.framework.training import plan_of, seed_of, training_options
+from assets.framework.training import group_of, plan_of, seed_of, training_options
 from assets.framework.work import Work
 from assets.reports.previews import curve_preview
 from assets.segmenters.fit import history_rows
@@ -46,7 +46,7 @@ def tris_response_model(work: Work) -> Outcome:
     tokenizer = TrisTokenizer(start.clip.tokenizer, rule=knobs.tokens)
     tower = open_tris_tower(knobs.encoder, knobs.encoder_weights)
     model = new_response_model(start, response_config(knobs), seed=seed, tower=tower).to(work.runtime.torch_device())
-    written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer)
+    written = prepared(work, lambda _: {}, size=knobs.image_size, tokenizer=tokenizer, group=group_of(work))
     history = train_response(
         model,
         ReferentDataset(written.images_N3SS, None, written.referents),
@@ -80,7 +80,7 @@ def tris_segmenter(work: Work) -> Outcome:
         mask = labels.get(referent.ref_id)
         return {referent.ref_id: mask} if mask is not None and mask.area else None
 
-    written = prepared(work, label_of, size=knobs.image_size, tokenizer=tokenizer)
+    written = prepared(work, label_of, size=knobs.image_size, tokenizer=tokenizer, group=group_of(work))
     history = train_segmenter(
         model,
         ReferentDataset(written.images_N3SS, written.masks, written.referents),
@@ -150,6 +150,9 @@ def _finish(
     history: History,
     counts: Mapping[str, float],
 ) -> Outcome:
+    """Write weights and curve; the first process does it for all."""
+    if work.rank:
+        return Outcome()
     save_weights(work.slot.content / WEIGHTS, model.state_dict(), card)
     HISTORY.write(work.slot, history_rows(history))
     steps = len(history.step)

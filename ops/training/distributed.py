@@ -1,9 +1,9 @@
-"""Distributed training: process group, data-parallel replica and synchronised batch norm.
+"""Distributed training: process group, data-parallel replica, synchronised batch norm and gathered rows.
 
 Every process packs the same batches and takes whole images of each, so that matching has all rivals. Gradients, the
 statistics of batch norms and the loss are those of one process with the whole batch; only stochastic depth is random
 per process.
-Shapes: B samples of a batch, C channels, H x W pixels.
+Shapes: B samples of a process's share of a batch, N samples of the batch, C channels, H x W pixels.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -37,6 +37,18 @@ class ProcessGroup:
         if self.size > 1:
             distributed.all_reduce(value)
         return value
+
+    def gathered(self, rows_BC: Tensor, place_of_B: Tensor, *, count: int) -> Tensor:
+        """Rows (N, C) of all processes, on every process; each gets the gradients of all.
+
+        Args:
+            rows_BC: of this process's share, whose size may differ from that of others.
+            place_of_B: row of the whole batch that each is.
+            count: N.
+        """
+        if self.size == 1:
+            return rows_BC
+        return all_reduce(rows_BC.new_zeros(count, rows_BC.shape[1]).index_copy(0, place_of_B, rows_BC))
 
     def replica(self, model: nn.Module) -> nn.Module:
         """Data-parallel replica to be called instead of `model`: gradients are averaged over the processes.

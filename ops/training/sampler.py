@@ -121,10 +121,16 @@ class TrainingSampler(Sampler[Part]):
     """Batch sampler of a whole training, from any step on: this process's share of every part."""
 
     def __init__(self, sampler: EpochSampler, *, epochs: int, first: int = 0, group: ProcessGroup = ALONE) -> None:
-        """Start at the step `first` of `epochs` epochs."""
+        """Start at the step `first` of `epochs` epochs.
+
+        Raises:
+            Refused: a part of the first epoch has fewer images than there are processes.
+        """
         self.per_epoch, self.first, self.group = sampler.per_epoch, first, group
         self.total = epochs * self.per_epoch
         self._epoch = lru_cache(maxsize=4)(sampler.epoch)
+        if group.size > 1:
+            demand_images(min((part for step in self._epoch(0) for part in step), key=len), group.size)
 
     def step(self, step: int) -> Step:
         """The parts of a step, before they are shared."""
@@ -143,15 +149,24 @@ def shares(part: Part, count: int) -> list[Part]:
     Raises:
         Refused: there are fewer images than shares.
     """
+    demand_images(part, count)
+    divided: list[Part] = [[] for _ in range(count)]
+    for samples in part:
+        min(divided, key=samples_in).append(samples)
+    return divided
+
+
+def demand_images(part: Part, count: int) -> None:
+    """Refuse a part with fewer images than shares.
+
+    Raises:
+        Refused: says what to change.
+    """
     if len(part) < count:
         raise Refused(
             f"a batch of {len(part)} images cannot be shared by {count} processes; "
             "raise batch_size, or lower accumulate or processes"
         )
-    divided: list[Part] = [[] for _ in range(count)]
-    for samples in part:
-        min(divided, key=samples_in).append(samples)
-    return divided
 
 
 def samples_in(part: Part) -> int:

@@ -71,33 +71,36 @@ def cosines(masked_BE: Tensor, texts_BE: Tensor, negatives_BKE: Tensor) -> tuple
 
 
 def response_loss(
-    response_BBhw: Tensor,
+    response_BNhw: Tensor,
     images_B3HW: Tensor,
     texts_BE: Tensor,
     negatives_BKE: Tensor,
     *,
     scorer: Scorer | None,
     weights: LossWeights,
-    exclude_BB: Tensor | None = None,
-    among_BB: Tensor | None = None,
+    exclude_BN: Tensor | None = None,
+    among_BN: Tensor | None = None,
+    own_B: Tensor | None = None,
 ) -> LossTerms:
     """The loss of Step 1 (paper Eq. 8).
 
     Args:
-        response_BBhw: output of `ResponseModel` for B images and their B texts.
+        response_BNhw: output of `ResponseModel` for B images and N texts, their own among them.
         images_B3HW: the same images, normalised.
-        texts_BE: the scorer's embeddings of the texts.
+        texts_BE: the scorer's embeddings of the images' own texts.
         negatives_BKE: those of each sample's negatives (see `negatives`).
         scorer: not run, and not needed, if the weights leave calibration out.
         weights: `LossWeights()` or one of `PRESETS`.
-        exclude_BB: see `classification_loss`.
-        among_BB: texts that each image is compared with, see `losses.compared_texts`; the others count nowhere.
+        exclude_BN: see `classification_loss`.
+        among_BN: texts that each image is compared with, see `losses.compared_texts`; the others count nowhere.
+        own_B: row of each image's own text; None: text i belongs to image i.
     """
-    classification = classification_loss(scores(response_BBhw, among_BB), exclude_BB=left_out(exclude_BB, among_BB))
+    scores_BN = scores(response_BNhw, among_BN)
+    classification = classification_loss(scores_BN, exclude_BN=left_out(exclude_BN, among_BN), own_B=own_B)
     positive = negative = classification.new_zeros(())
     if weights.calibrated:
         assert scorer is not None
-        masks_B1HW = upsample_unaligned(own_responses(response_BBhw), images_B3HW.shape[-2:]).sigmoid()
+        masks_B1HW = upsample_unaligned(own_responses(response_BNhw, own_B), images_B3HW.shape[-2:]).sigmoid()
         masked_BE = scorer.embed_masked(images_B3HW, masks_B1HW)
         own_B, other_BK = cosines(masked_BE, texts_BE, negatives_BKE)
         positive = positive_calibration(own_B, clip=weights.clip_positive)
@@ -105,8 +108,8 @@ def response_loss(
     return weigh(classification, positive, negative, weights=weights)
 
 
-def left_out(exclude_BB: Tensor | None, among_BB: Tensor | None) -> Tensor | None:
-    """Pairs (B, B) that do not count in classification: what is excluded, and what is not compared at all."""
-    if among_BB is None:
-        return exclude_BB
-    return ~among_BB if exclude_BB is None else exclude_BB | ~among_BB
+def left_out(exclude_BN: Tensor | None, among_BN: Tensor | None) -> Tensor | None:
+    """Pairs (B, N) that do not count in classification: what is excluded, and what is not compared at all."""
+    if among_BN is None:
+        return exclude_BN
+    return ~among_BN if exclude_BN is None else exclude_BN | ~among_BN

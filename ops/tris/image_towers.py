@@ -74,6 +74,12 @@ def without_images(clip: CLIP) -> None:
     clip.visual = nn.Identity()
 
 
+def coarsest_alone(tower: Tower) -> None:
+    """Freeze what only the finer maps pass, in place: it would get no gradient."""
+    if isinstance(tower, SwinTower):
+        tower.norms[:-1].requires_grad_(False)
+
+
 def maps_of(clip: CLIP, tower: Tower | None, images_B3HW: Tensor) -> list[Tensor]:
     """Maps c1 to c4 (B, C, h, w) of normalised images, by CLIP's ResNet where there is no other tower."""
     return image_maps(clip, images_B3HW) if tower is None else tower(images_B3HW)

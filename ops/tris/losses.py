@@ -1,6 +1,7 @@
 """Loss of Step 1: classification over the texts of a batch, calibration, their weights (TRIS spec 0, 2.5-2.7).
 
-Shapes: B images, N texts (text i belongs to image i), h x w cells, K calibration negatives.
+Shapes: B images, N texts, h x w cells, K calibration negatives. Text i belongs to image i, unless it is said which
+belongs to which: where several processes share a batch, the images are those of one, the texts those of all.
 """
 
 from collections.abc import Mapping
@@ -79,24 +80,26 @@ def scores(response_BNhw: Tensor, among_BN: Tensor | None = None) -> Tensor:
     return response_BNhw.amax((2, 3)) + response_BNhw.mean((2, 3)) + penalties_BN
 
 
-def classification_loss(scores_BB: Tensor, *, exclude_BB: Tensor | None = None) -> Tensor:
-    """Binary logistic loss of every (image, text) pair, the diagonal being the positives; mean over texts, then images.
+def classification_loss(scores_BN: Tensor, *, exclude_BN: Tensor | None = None, own_B: Tensor | None = None) -> Tensor:
+    """Binary logistic loss of every (image, text) pair, own texts being the positives; mean over texts, then images.
 
     Args:
-        scores_BB: see `scores`.
-        exclude_BB: bool, pairs left out of the mean (see `false_negatives`); the authors leave out none.
+        scores_BN: see `scores`.
+        exclude_BN: bool, pairs left out of the mean (see `false_negatives`); the authors leave out none.
+        own_B: row of each image's own text; None: text i belongs to image i.
 
     Raises:
         ValueError: images and texts are not paired.
     """
-    if scores_BB.shape[0] != scores_BB.shape[1]:
-        raise ValueError(f"scores {tuple(scores_BB.shape)}: pass one text for every image, in the same order")
-    target_BB = torch.eye(len(scores_BB), dtype=scores_BB.dtype, device=scores_BB.device)
-    losses_BB = F.binary_cross_entropy_with_logits(scores_BB, target_BB, reduction="none")
-    if exclude_BB is None:
-        return losses_BB.mean()
-    kept_BB = (~exclude_BB).to(losses_BB.dtype)
-    return ((losses_BB * kept_BB).sum(1) / kept_BB.sum(1)).mean()
+    if own_B is None and scores_BN.shape[0] != scores_BN.shape[1]:
+        raise ValueError(f"scores {tuple(scores_BN.shape)}: pass one text for every image, in the same order")
+    own_B = torch.arange(len(scores_BN), device=scores_BN.device) if own_B is None else own_B
+    target_BN = F.one_hot(own_B, scores_BN.shape[1]).to(scores_BN.dtype)
+    losses_BN = F.binary_cross_entropy_with_logits(scores_BN, target_BN, reduction="none")
+    if exclude_BN is None:
+        return losses_BN.mean()
+    kept_BN = (~exclude_BN).to(losses_BN.dtype)
+    return ((losses_BN * kept_BN).sum(1) / kept_BN.sum(1)).mean()
 
 
 def false_negatives(ids_BT: Tensor, image_of_B: Tensor) -> Tensor:

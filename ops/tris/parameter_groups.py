@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -39,3 +39,10 @@ def optimizer_groups(
         {"name": "clip", "params": pretrained, "weight_decay": weight_decay, "rate": pretrained_rate},
         {"name": "head", "params": new, "weight_decay": weight_decay, "rate": 1.0},
     ]
+
+
+def freeze_others(model: nn.Module, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Freeze the parameters of no group: nothing reaches them, and a data-parallel replica would wait for gradients."""
+    held = {id(weight) for group in groups for weight in group["params"]}
+    for weight in model.parameters():
+        weight.requires_grad_(weight.requires_grad and id(weight) in held)

@@ -7,7 +7,7 @@ H x W pixels, T tokens, M (image, expression) pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ops.backbones.clip_text import text_features
 from ops.images import normalise
 from ops.tris.decoder import upsample_unaligned
-from ops.tris.image_towers import Tower, maps_of, widths_of, without_images
+from ops.tris.image_towers import Tower, coarsest_alone, maps_of, widths_of, without_images
 from ops.tris.parameter_groups import optimizer_groups
 from ops.tris.prompt import BilateralPrompt
 from ops.tris.tokens import MAX_TOKENS
@@ -86,6 +86,7 @@ class ResponseModel(nn.Module):
         self.head = ResponseHead(widths_of(clip, tower)[-1], clip.text_projection.shape[1], config)
         if tower is not None:
             without_images(clip)
+            coarsest_alone(tower)
 
     @property
     def device(self) -> torch.device:
@@ -102,13 +103,21 @@ class ResponseModel(nn.Module):
         """Text features (N, D)."""
         return text_features(self.clip, ids_NT)
 
-    def forward(self, images_B3HW: Tensor, ids_NT: Tensor, among_BN: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        images_B3HW: Tensor,
+        ids_NT: Tensor,
+        among_BN: Tensor | None = None,
+        gather: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Responses (B, N, h, w) of every image to every text.
 
         By the bilateral prompt they depend on all texts (spec 2.3), or on those of `among_BN`: for training. For
-        evaluation see `respond`.
+        evaluation see `respond`. Where several processes share a batch, `gather` makes the features of the whole
+        batch's N texts of those that are encoded here.
         """
-        return self.head(self.encode_images(images_B3HW), self.encode_texts(ids_NT), among_BN)
+        texts_ND = self.encode_texts(ids_NT)
+        return self.head(self.encode_images(images_B3HW), gather(texts_ND) if gather else texts_ND, among_BN)
 
     def optimizer_groups(self, *, weight_decay: float = 0.01, pretrained_rate: float = 0.1) -> list[dict[str, Any]]:
         """CLIP and head, see `parameter_groups.optimizer_groups`; a fixed temperature is left out."""
@@ -121,10 +130,10 @@ class ResponseModel(nn.Module):
         )
 
 
-def own_responses(response_BBhw: Tensor) -> Tensor:
-    """Each image's response to its own text, the diagonal: (B, 1, h, w)."""
-    rows_B = torch.arange(len(response_BBhw), device=response_BBhw.device)
-    return response_BBhw[rows_B, rows_B][:, None]
+def own_responses(response_BNhw: Tensor, own_B: Tensor | None = None) -> Tensor:
+    """Each image's response to its own text, by default the diagonal: (B, 1, h, w)."""
+    rows_B = torch.arange(len(response_BNhw), device=response_BNhw.device)
+    return response_BNhw[rows_B, rows_B if own_B is None else own_B][:, None]
 
 
 @torch.inference_mode()

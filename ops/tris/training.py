@@ -1,7 +1,10 @@
 """Training of TRIS's two steps (spec 2.7, 5.5).
 
 Calibration negatives are a function of (seed, step) and the networks are deterministic, see `ops.training.trainer`.
-Shapes: B samples, H x W pixels, O referents, S expressions of a referent, T tokens, K negatives, E width of the scorer.
+Step 1 compares the images of a batch with the texts of all of it. Of several processes each encodes its share of both;
+text features are gathered with their gradients, so that losses and weights are those of one process.
+Shapes: B samples, N texts of a whole batch, H x W pixels, O referents, S expressions of a referent, T tokens,
+K negatives, E width of the scorer.
 """
 
 from collections.abc import Sequence
@@ -12,13 +15,14 @@ from typing import Literal, Unpack
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from ops.images import normalise
 from ops.training.dataset import Batch, ReferentDataset, Sample, collate
+from ops.training.distributed import ALONE, ProcessGroup
 from ops.training.plan import AdamWPlan
-from ops.training.sampler import ReferentSampler
+from ops.training.sampler import ReferentSampler, TrainingSampler
 from ops.training.schedule import PolySchedule
 from ops.training.train_state import History
 from ops.training.trainer import Trainer, TrainingOptions, autocast
@@ -26,6 +30,7 @@ from ops.tris.activation_checkpointing import checkpointed_blocks
 from ops.tris.calibration import Scorer, response_loss
 from ops.tris.losses import LossWeights, compared_texts, false_negatives
 from ops.tris.negatives import NegativePool
+from ops.tris.parameter_groups import freeze_others
 from ops.tris.response import ResponseModel
 from ops.tris.segmenter import TrisSegmenter, segmentation_losses
 
@@ -76,41 +81,66 @@ class Calibration:
 class ResponseObjective:
     """Loss of Step 1: a batch's texts are negatives of its other images (spec 1.6); K others are for calibration."""
 
+    model: ResponseModel
+    """What learns; calls go to its replica."""
+    dataset: ReferentDataset
+    steps: TrainingSampler
+    """Batches as they are before processes share them."""
     plan: TrisPlan
     weights: LossWeights
     calibration: Calibration | None
     uncalibrated_steps: float
     exclude: bool
     negatives: int | None = None
-    """N; None: all other texts of the batch."""
+    """Other texts that an image is compared with; None: all of the batch."""
+    group: ProcessGroup = ALONE
 
-    def __call__(self, model: ResponseModel, batch: Batch, step: int) -> Tensor:
-        """The loss of a whole batch.
+    def __call__(self, replica: nn.Module, batch: Batch, step: int) -> Tensor:
+        """The mean loss of the samples of a batch, or of a process's share, beside all texts of the whole batch.
 
         Under autocast, responses and the scorer's products are rounded; the sums are in float32.
         """
+        device, whole = self.model.device, [sample for image in self.steps.step(step)[0] for sample in image]
+        place_of = {sample: place for place, sample in enumerate(whole)}
+        own_B = torch.tensor([place_of[sample] for sample in batch.samples])
         images_B3HW = normalise(batch.images_I3HW[batch.image_of_B])
         weights = self.weights if step >= self.uncalibrated_steps else self.weights.uncalibrated
-        texts_BE, negatives_BKE = self._embeddings(batch, weights, step)
-        ids_BT, among_BB = batch.token_ids_BT, compared_texts(len(batch), self.negatives)
-        among_BB = None if among_BB is None else among_BB.to(model.device)
-        checkpointed = checkpointed_blocks(model.clip) if self.plan.accumulate > 1 else nullcontext()
-        with autocast(model, bf16=self.plan.bf16), checkpointed:
+        texts_BE, negatives_BKE = self._embeddings(whole, own_B, weights, step)
+        among_BN, exclude_BN = (None if one is None else one[own_B].to(device) for one in self._pairs(whole))
+        own_B = own_B.to(device)
+        gather = partial(self.group.gathered, place_of_B=own_B, count=len(whole))
+        checkpointed = checkpointed_blocks(self.model.clip) if self.plan.accumulate > 1 else nullcontext()
+        with autocast(self.model, bf16=self.plan.bf16), checkpointed:
             return response_loss(
-                model(images_B3HW, ids_BT, among_BB).float(),
+                replica(images_B3HW, batch.token_ids_BT, among_BN, gather).float(),
                 images_B3HW,
-                texts_BE.to(model.device),
-                negatives_BKE.to(model.device),
+                texts_BE.to(device),
+                negatives_BKE.to(device),
                 scorer=self.calibration.scorer if self.calibration else None,
                 weights=weights,
-                exclude_BB=false_negatives(ids_BT, batch.image_of_B) if self.exclude else None,
-                among_BB=among_BB,
+                exclude_BN=exclude_BN,
+                among_BN=among_BN,
+                own_B=own_B,
             ).total
 
-    def _embeddings(self, batch: Batch, weights: LossWeights, step: int) -> tuple[Tensor, Tensor]:
+    def _embeddings(
+        self, whole: Sequence[Sample], own_B: Tensor, weights: LossWeights, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Those of the share; negatives are drawn for the whole batch in its order, whoever computes with them."""
         if self.calibration is None or not weights.calibrated:
             return torch.empty(0), torch.empty(0)
-        return self.calibration.embeddings(batch.samples, count=weights.negatives, seed=self.plan.seed, step=step)
+        drawn = self.calibration.embeddings(whole, count=weights.negatives, seed=self.plan.seed, step=step)
+        return drawn[0][own_B], drawn[1][own_B]
+
+    def _pairs(self, whole: Sequence[Sample]) -> tuple[Tensor | None, Tensor | None]:
+        """Of a whole batch: texts (N, N) that each image is compared with, and those left out of its negatives."""
+        among_NN = compared_texts(len(whole), self.negatives)
+        if not self.exclude:
+            return among_NN, None
+        referents = [self.dataset.referents[number] for number, _ in whole]
+        ids = [referent.token_ids_ST[row] for referent, (_, row) in zip(referents, whole, strict=True)]
+        image_of_N = torch.tensor([referent.image for referent in referents])
+        return among_NN, false_negatives(torch.stack(ids), image_of_N)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +181,17 @@ def train_response(
 
     Raises:
         ValueError: weights and calibration do not agree.
-        Refused: the saved state belongs to another plan or other data.
+        Refused: the saved state belongs to another plan or other data, or a batch has too few samples for the group.
         FloatingPointError: the loss is not finite.
     """
     if weights.calibrated != (calibration is not None):
         raise ValueError("pass a calibration exactly if the weights count it")
     sampler = ReferentSampler(dataset, batch_size=plan.batch_size, seed=plan.seed)
     objective = ResponseObjective(
+        model=model,
+        dataset=dataset,
+        steps=TrainingSampler(sampler, epochs=plan.epochs),
+        group=options.get("group", ALONE),
         plan=plan,
         weights=weights,
         calibration=calibration,
@@ -186,6 +220,7 @@ def _trainer(
 ) -> Trainer[Batch]:
     convert_conv2d_weight_memory_format(model, torch.channels_last)  # up to 1.8 times as fast
     groups = model.optimizer_groups(weight_decay=plan.weight_decay, pretrained_rate=plan.pretrained_rate)
+    freeze_others(model, groups)
     return Trainer(
         model=model,
         optimizer=torch.optim.AdamW(groups, lr=plan.lr, fused=True),

@@ -93,11 +93,11 @@ def test_classification_among_few_texts_is_that_of_smaller_batches() -> None:
     response, images = torch.randn(4, 4, 3, 3), tiny.images(4)
     among, empty = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2)).bool(), torch.empty(0)
     alone = LossWeights().uncalibrated
-    loss = response_loss(response, images, empty, empty, scorer=None, weights=alone, among_BB=among)
+    loss = response_loss(response, images, empty, empty, scorer=None, weights=alone, among_BN=among)
     parts = [classification_loss(scores(response[part, part])) for part in (slice(0, 2), slice(2, 4))]
     torch.testing.assert_close(loss.classification, torch.stack(parts).mean())
     exclude = torch.zeros(4, 4, dtype=torch.bool)
     exclude[0, 1] = exclude[0, 3] = True
-    less = response_loss(response, images, empty, empty, scorer=None, weights=alone, exclude_BB=exclude, among_BB=among)
-    expected = classification_loss(scores(response, among), exclude_BB=exclude | ~among)
+    less = response_loss(response, images, empty, empty, scorer=None, weights=alone, exclude_BN=exclude, among_BN=among)
+    expected = classification_loss(scores(response, among), exclude_BN=exclude | ~among)
     torch.testing.assert_close(less.classification, expected)

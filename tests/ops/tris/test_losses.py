@@ -51,7 +51,7 @@ def test_excluded_pairs_neither_count_nor_get_a_gradient() -> None:
     values = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
     exclude = torch.tensor([[False, True, True], [False, False, False], [False, True, False]])
     exclude[2, 1] = True
-    loss = classification_loss(values, exclude_BB=exclude)
+    loss = classification_loss(values, exclude_BN=exclude)
     losses = F.binary_cross_entropy_with_logits(values, torch.eye(3, dtype=torch.float64), reduction="none")
     rows = [losses[0, 0], losses[1].mean(), losses[2, [0, 2]].mean()]
     torch.testing.assert_close(loss, torch.stack(rows).mean())
@@ -63,7 +63,7 @@ def test_excluded_pairs_neither_count_nor_get_a_gradient() -> None:
 def test_excluding_nothing_is_the_same_as_not_excluding() -> None:
     values = torch.randn(4, 4)
     nothing = torch.zeros(4, 4, dtype=torch.bool)
-    torch.testing.assert_close(classification_loss(values, exclude_BB=nothing), classification_loss(values))
+    torch.testing.assert_close(classification_loss(values, exclude_BN=nothing), classification_loss(values))
 
 
 def test_equal_words_and_equal_images_are_false_negatives() -> None:
