@@ -72,7 +72,10 @@ ALONE = ProcessGroup()
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` needs a GPU)."""
+    """Batch norm over the samples of all processes, on any device (torch's `SyncBatchNorm` needs a GPU).
+
+    Sums are in float32, or in float64 where the samples are.
+    """
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> "SyncedBatchNorm":
@@ -87,7 +90,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         """Normalise (B, C, H, W); in training by the mean and biased variance over all processes."""
         if not self.training:
             return super().forward(x_BCHW)
-        x = x_BCHW.float()
+        x = x_BCHW.to(torch.promote_types(x_BCHW.dtype, torch.float32))
         count = all_reduce(x.new_tensor(float(x[:, 0].numel())))
         mean_C = all_reduce(x.sum((0, 2, 3))) / count
         centred = x - mean_C[:, None, None]

@@ -13,9 +13,27 @@ SHARE = 0.1
 """Alpha and beta: weight of a prompt that is added (spec 2.3)."""
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Affine instance norm, which uses each image's own statistics also in eval mode.
+
+    On CPUs torch 2.11 computes wrong gradients of a single image where those that reach it lie channels last, as the
+    convolutions' do; here they are laid out anew.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=True)
+
+    def forward(self, map_BCHW: Tensor) -> Tensor:
+        """Normalise (B, C, H, W)."""
+        normed_BCHW = super().forward(map_BCHW)
+        if self.training and normed_BCHW.requires_grad:
+            normed_BCHW.register_hook(Tensor.contiguous)
+        return normed_BCHW
+
+
 def pixel_layer(width: int) -> nn.Sequential:
-    """1x1 convolution and affine instance norm, which uses each image's own statistics also in eval mode."""
-    return nn.Sequential(nn.Conv2d(width, width, 1), nn.InstanceNorm2d(width, affine=True))
+    """1x1 convolution and instance norm."""
+    return nn.Sequential(nn.Conv2d(width, width, 1), InstanceNorm(width))
 
 
 class LanguageToVision(nn.Module):

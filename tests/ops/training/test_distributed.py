@@ -1,10 +1,7 @@
 """Two processes that train together end where one process with the whole batch does."""
 
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +15,7 @@ from ops.training.distributed import ALONE, ProcessGroup, SyncedBatchNorm
 from ops.training.train_state import State
 from tests.ops.training.data import some_data
 from tests.ops.training.tiny import CONFIG, PLAN, new_model
-from tests.ports import free_port
-from tests.processes import warm_processes
+from tests.ranks import in_two_processes, meet
 
 STEADY = replace(CONFIG, drop_path=0.0)
 """Without drop path, whose noise differs from process to process."""
@@ -30,19 +26,6 @@ INERT = ("query.bias", "key.bias", "value.bias", "output.bias")
 
 def still_model() -> Lavt:
     return Lavt(STEADY, new_model().language)
-
-
-def in_two_processes(member: Callable[..., None], *arguments: Any) -> None:
-    port = free_port()
-    with ProcessPoolExecutor(2, mp_context=warm_processes()) as pool:
-        for future in [pool.submit(member, rank, 2, port, *arguments) for rank in (0, 1)]:
-            future.result()
-
-
-def meet(rank: int, size: int, port: int) -> ProcessGroup:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
-    return ProcessGroup(rank=rank, size=size)
 
 
 def train_member(

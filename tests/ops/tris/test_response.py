@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.tris.prompt import BilateralPrompt
+from ops.tris.prompt import BilateralPrompt, InstanceNorm
 from ops.tris.response import ResponseConfig, ResponseHead, ResponseModel, own_responses, respond
 from tests.ops.tris import tiny
 
@@ -134,3 +134,14 @@ def test_images_that_look_at_few_texts_respond_as_if_there_were_no_others() -> N
         torch.testing.assert_close(together[part, part], head(maps[part], sentences[part]))
     torch.testing.assert_close(head(maps, sentences, torch.ones(4, 4, dtype=torch.bool)), head(maps, sentences))
     assert not torch.allclose(together, head(maps, sentences))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradients_of_one_image_are_right_however_they_lie_in_memory(count: int) -> None:
+    layer, pixels = InstanceNorm(4), torch.randn(count, 4, 5, 6)
+    found = []
+    for way in (torch.contiguous_format, torch.channels_last):
+        inputs = pixels.clone().requires_grad_()
+        layer(inputs).backward(pixels.square().to(memory_format=way))
+        found.append(inputs.grad)
+    torch.testing.assert_close(*found)
