@@ -124,13 +124,13 @@ class TrainingSampler(Sampler[Part]):
         """Start at the step `first` of `epochs` epochs.
 
         Raises:
-            Refused: a part of the first epoch has fewer images than there are processes.
+            Refused: every part of the first epoch has fewer images than there are processes.
         """
         self.per_epoch, self.first, self.group = sampler.per_epoch, first, group
         self.total = epochs * self.per_epoch
         self._epoch = lru_cache(maxsize=4)(sampler.epoch)
         if group.size > 1:
-            demand_images(min((part for step in self._epoch(0) for part in step), key=len), group.size)
+            demand_images(max((part for step in self._epoch(0) for part in step), key=len), group.size)
 
     def step(self, step: int) -> Step:
         """The parts of a step, before they are shared."""
@@ -146,14 +146,12 @@ class TrainingSampler(Sampler[Part]):
 def shares(part: Part, count: int) -> list[Part]:
     """Give each image, whole and in turn, to the share that has fewest samples so far.
 
-    Raises:
-        Refused: there are fewer images than shares.
+    Where there are fewer images than shares, the last shares borrow one that is another's.
     """
-    demand_images(part, count)
     divided: list[Part] = [[] for _ in range(count)]
     for samples in part:
         min(divided, key=samples_in).append(samples)
-    return divided
+    return [share or part[:1] for share in divided]
 
 
 def demand_images(part: Part, count: int) -> None:

@@ -114,7 +114,7 @@ class Trainer(Generic[B]):
         """Take all remaining steps; returns the loss curve of all steps.
 
         Raises:
-            Refused: a batch has too few images for the group.
+            Refused: no batch has an image for each process of the group.
             FloatingPointError: the loss is not finite; weights and state are those before the step.
         """
         on_gpu = self.device.type == "cuda"
@@ -130,14 +130,18 @@ class Trainer(Generic[B]):
                 began, parts = perf_counter(), steps.step(step)
                 torch.manual_seed(self.plan.seed * 1_000_003 + step + (self.group.rank << 40))
                 count = sum(map(samples_in, parts))
-                loss, lr = self.step([next(batches) for _ in parts], count=count)
+                loaded = [next(batches) for _ in parts]
+                idle = [self.group.is_idle(len(part)) for part in parts]
+                loss, lr = self.step(loaded, count=count, idle=idle)
                 self.state.history.append(loss=loss, lr=lr, samples_per_second=count / (perf_counter() - began))
                 self._after_step()
         self.state.put_back()
         return self.state.history
 
-    def step(self, batches: Sequence[B], *, count: int) -> tuple[float, float]:
+    def step(self, batches: Sequence[B], *, count: int, idle: Sequence[bool]) -> tuple[float, float]:
         """One optimizer step on the mean loss over all `count` samples of the batches, those of the group included.
+
+        Of each batch it is said whether this process is idle, and has only borrowed its samples.
 
         Returns:
             The loss before the step, and the learning rate.
@@ -147,7 +151,7 @@ class Trainer(Generic[B]):
         """
         lr = self.schedule.set_rates(self.optimizer, self.state.step)
         self.optimizer.zero_grad()
-        loss = self._backward(batches, count=count)
+        loss = self._backward(batches, count=count, idle=idle)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {self.state.step}; {self.plan.remedy}")
         if self.plan.clip_norm is not None:
@@ -155,12 +159,13 @@ class Trainer(Generic[B]):
         self.optimizer.step()
         return loss, lr
 
-    def _backward(self, batches: Sequence[B], *, count: int) -> float:
+    def _backward(self, batches: Sequence[B], *, count: int, idle: Sequence[bool]) -> float:
         """Accumulate the gradients of the batches; returns their loss."""
         total = torch.zeros((), device=self.device)
-        for number, batch in enumerate(batches, 1):
-            with self.group.exchange(self.replica, last=number == len(batches)):
-                value = self.objective(self.replica, batch.to(self.device), self.state.step) * (len(batch) / count)
+        for number, (batch, borrowed) in enumerate(zip(batches, idle, strict=True), 1):
+            share = 0.0 if borrowed else len(batch) / count
+            with self.group.exchange(self.replica, last=number == len(batches), idle=borrowed):
+                value = self.objective(self.replica, batch.to(self.device), self.state.step) * share
                 (value * self.group.size).backward()  # the group takes the mean of its gradients, we want their sum
             total += value.detach()
         return self.group.all_sum(total).item()

@@ -108,7 +108,8 @@ class ResponseObjective:
         texts_BE, negatives_BKE = self._embeddings(whole, own_B, weights, step)
         among_BN, exclude_BN = (None if one is None else one[own_B].to(device) for one in self._pairs(whole))
         own_B = own_B.to(device)
-        gather = partial(self.group.gathered, place_of_B=own_B, count=len(whole))
+        idle = self.group.is_idle(len(whole))
+        gather = partial(self.group.gathered, place_of_B=own_B, count=len(whole), idle=idle)
         checkpointed = checkpointed_blocks(self.model.clip) if self.plan.accumulate > 1 else nullcontext()
         with autocast(self.model, bf16=self.plan.bf16), checkpointed:
             return response_loss(
@@ -181,7 +182,7 @@ def train_response(
 
     Raises:
         ValueError: weights and calibration do not agree.
-        Refused: the saved state belongs to another plan or other data, or a batch has too few samples for the group.
+        Refused: the saved state belongs to another plan or other data, or no batch has a sample for each process.
         FloatingPointError: the loss is not finite.
     """
     if weights.calibrated != (calibration is not None):

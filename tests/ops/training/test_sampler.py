@@ -109,8 +109,14 @@ def test_processes_share_every_part_by_whole_images(data: ReferentDataset) -> No
         assert abs(samples_in(shared[0]) - samples_in(shared[1])) <= 2
 
 
-def test_a_batch_that_cannot_be_shared_says_so() -> None:
+def test_who_has_no_share_borrows_one_and_batches_that_cannot_be_shared_say_so(data: ReferentDataset) -> None:
     two: Part = [((0, 0), (1, 0)), ((2, 0),)]
     assert [samples_in(part) for part in shares(two, 2)] == [2, 1]
+    assert shares(two, 4) == [two[:1], two[1:], two[:1], two[:1]]
+    sampler = ReferentSampler(data, batch_size=15, seed=0)
+    assert [samples_in(part) for part in TrainingSampler(sampler, epochs=1, group=ProcessGroup(rank=1, size=2))] == [
+        7,
+        1,
+    ]
     with pytest.raises(ValueError, match="raise batch_size"):
-        shares(two[:1], 2)
+        TrainingSampler(sampler, epochs=1, group=ProcessGroup(rank=1, size=16))

@@ -16,23 +16,22 @@ from ops.images import normalise
 from ops.training.distributed import ALONE, ProcessGroup
 from ops.training.train_state import State
 from ops.tris.training import train_response, train_segmenter
-from tests.ops.tris.training_data import PLAN as UNEVEN
-from tests.ops.tris.training_data import WEIGHTS, calibration_of, response_model, segmenter, some_data
+from tests.ops.tris.training_data import PLAN, WEIGHTS, calibration_of, response_model, segmenter, some_data
 from tests.ranks import in_two_processes, meet
 
-PLAN = replace(UNEVEN, batch_size=5)
-"""Of seven objects: batches of 5, shared as 3 and 2, and of 2; in two passes, one batch of 4 and 3."""
 ALL: dict[str, Any] = {"weights": WEIGHTS, "exclude": True, "negatives": None}
-CASES: dict[str, tuple[int, dict[str, Any]]] = {
-    "response": (1, ALL),
-    "resumed response": (1, ALL),
-    "response, all negatives": (1, ALL | {"exclude": False}),
-    "response, two negatives, blocks computed twice": (2, ALL | {"negatives": 2}),
-    "response, no calibration": (1, ALL | {"weights": WEIGHTS.uncalibrated}),
-    "segmenter": (1, {}),
-    "segmenter in two passes": (2, {}),
+CASES: dict[str, tuple[int, int, dict[str, Any]]] = {
+    "response": (5, 1, ALL),
+    "resumed response": (5, 1, ALL),
+    "response, all negatives": (5, 1, ALL | {"exclude": False}),
+    "response, two negatives, blocks computed twice": (5, 2, ALL | {"negatives": 2}),
+    "response, no calibration": (5, 1, ALL | {"weights": WEIGHTS.uncalibrated}),
+    "response, last batches of one object": (3, 1, ALL),
+    "segmenter": (5, 1, {}),
+    "segmenter in two passes": (7, 2, {}),
+    "segmenter, last batches of one object": (3, 1, {}),
 }
-"""Name -> passes of a step, and what Step 1 is told."""
+"""Name -> objects of a batch, of which there are seven; passes of a step; what Step 1 is told."""
 Trained = tuple[dict[str, Tensor], list[float]]
 
 
@@ -49,8 +48,8 @@ def trained(case: str, group: ProcessGroup, **rest: Any) -> Trained:
 
 
 def trained_in_double(case: str, group: ProcessGroup, **rest: Any) -> Trained:
-    (accumulate, told), data = CASES[case], some_data()
-    plan = replace(PLAN, accumulate=accumulate, batch_size=7 if case.endswith("passes") else 5)
+    (batch_size, accumulate, told), data = CASES[case], some_data()
+    plan = replace(PLAN, batch_size=batch_size, accumulate=accumulate)
     if not told:
         network = segmenter().double()
         return network.state_dict(), train_segmenter(network, data, plan, group=group, **rest).loss
