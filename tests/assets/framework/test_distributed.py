@@ -1,17 +1,12 @@
 """A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
 import os
-import subprocess
 import time
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from assets.framework import distributed
 from assets.framework.asset_factory import build_stage_asset, run_stage
 from assets.framework.stage import StageInstance
 from ops.refusal import Refused
@@ -19,6 +14,7 @@ from pipelines.graph.load import load_plan
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Store
+from tests.assets.framework.forked import launch_forked
 from tests.homes import CHOSEN, copy_home, finish
 from tests.processes import warm_processes
 
@@ -69,37 +65,6 @@ def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     assert together[0] == pytest.approx(alone[0], abs=0.02)  # drop path draws other noise
     assert together[-1] == pytest.approx(alone[-1], abs=0.1)
     assert f"step {len(alone)}/{len(alone)}" in capfd.readouterr().err
-
-
-@dataclass
-class Forked:
-    """A process of the training as `Popen` shows it, without the seconds that it takes to import all anew."""
-
-    folder: Path
-    rank: int
-
-    def __post_init__(self) -> None:
-        self.process = warm_processes().Process(target=member, args=(self.folder, self.rank))
-        self.process.start()
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    def wait(self) -> None:
-        self.process.join()
-
-
-def member(folder: Path, rank: int) -> None:
-    warnings.simplefilter("ignore")  # torch's, of gradients that lie otherwise than it would lay them
-    distributed._start = Forked  # type: ignore[assignment]
-    distributed.main(folder, rank, os.getppid())
-
-
-def launch_forked(command: Sequence[str]) -> None:
-    first = Forked(Path(command[-3]), 0)
-    first.wait()
-    if first.poll():
-        raise subprocess.CalledProcessError(first.poll() or 0, list(command))
 
 
 def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

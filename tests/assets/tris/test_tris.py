@@ -46,6 +46,7 @@ from storage.arrays import read_array
 from storage.artifact import Artifact, Slot, Store
 from storage.masks import decode
 from storage.weights import load_weights
+from tests.assets.framework.forked import launch_forked
 from tests.homes import copy_home, finish
 
 EXPERIMENT = """
@@ -95,6 +96,24 @@ def test_every_expression_has_a_map_with_the_rule_to_enlarge_it(finished: Finish
     assert array.dtype == np.float16
     assert attributes["image_size"] == 96
     assert "corners not aligned" in attributes["rule"]
+
+
+@pytest.mark.slow
+def test_both_networks_train_in_two_processes(
+    finished: Finished, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = copy_home(home, tmp_path / "copied", experiments={"try": EXPERIMENT})
+    monkeypatch.setenv("WORDMASK_HOME", str(copied))
+    runtime, store = Runtime(processes=2, force=True), Store(copied / "store")
+    for one in load_plan():
+        if one.dataset == "little" and one.stage.name in ("tris_response_model", "tris_segmenter"):
+            artifact = run_stage(one, store, runtime, lambda _: None, launch=launch_forked)
+            alone, together = (
+                made.table("history")["loss"].to_pylist() for made in (finished[one.stage.name], artifact)
+            )
+            assert together[0] == pytest.approx(alone[0], rel=1e-3)
+            assert together == pytest.approx(alone, rel=0.05)
+            assert artifact.manifest.metrics["objects"] == finished[one.stage.name].manifest.metrics["objects"]
 
 
 def test_a_picture_of_no_data_set_gets_the_masks_that_the_pipeline_gives(finished: Finished, home: Path) -> None:
