@@ -2,9 +2,8 @@
 
 Every process packs the same batches and takes whole images of each, so that matching has all rivals. Where a batch has
 fewer images than there are processes, some are idle: they compute along on a borrowed image, which counts nowhere.
-Gradients, the
-statistics of batch norms and the loss are those of one process with the whole batch; only stochastic depth is random
-per process.
+Gradients, the statistics of batch norms and the loss are those of one process with the whole batch; only stochastic
+depth is random per process.
 Shapes: B samples of a process's share of a batch, N samples of the batch, C channels, H x W pixels.
 """
 
