@@ -33,12 +33,14 @@ class PanelFigure:
     caption: str
     plots: tuple[tuple[str, Markup], ...] = ()
     """Title and plot, behind the panels."""
+    across: int = 0
+    """Columns of a wide page; 0: as many as fit."""
 
     @property
     def columns(self) -> int:
         """In which a wide page shows panels and plots, which are twice as wide: one row, or two equal ones."""
         widths = len(self.panels) + 2 * len(self.plots)
-        return widths if widths <= MOST_COLUMNS else -(-widths // 2)
+        return self.across or (widths if widths <= MOST_COLUMNS else -(-widths // 2))
 
     def images(self) -> list[tuple[str, str]]:
         """Title and `data:` address of each panel, scaled to one height; as PNG they would be four times as large."""
