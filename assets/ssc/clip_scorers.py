@@ -91,14 +91,7 @@ class PromptedScorer:
         return together_ND.split([len(part) for part in prepared])
 
     def _prompted(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
-        """(N, 3, H, W) uint8: the image as each candidate's prompt shows it."""
-        knobs = self.knobs
-        masks_NHW, image_3HW = decoded(masks), to_tensor(pixels).to(self.clip.device)
-        colours: Colours = "compat_swapped" if knobs.compat else "rgb"
-        if knobs.prompt == "red_ellipse":
-            return red_ellipse(image_3HW, masks_NHW, colours=colours)
-        sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
-        return reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
+        return prompted(self.knobs, to_tensor(pixels).to(self.clip.device), decoded(masks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +130,15 @@ class GlobalLocalScorer:
             whole = self.clip.encode_token_masked(resized_to_square(image_3HW, side=side), weights_NGG, first=first)
             cut_out = self.clip.encode_images(crops, crop="center", unit=False)
         return weighted_features(whole, cut_out, share=self.share)
+
+
+def prompted(knobs: ChoiceKnobs, image_3HW: Tensor, masks_NHW: np.ndarray) -> Tensor:
+    """(N, 3, H, W) uint8: the image as each candidate's visual prompt shows it."""
+    colours: Colours = "compat_swapped" if knobs.compat else "rgb"
+    if knobs.prompt == "red_ellipse":
+        return red_ellipse(image_3HW, masks_NHW, colours=colours)
+    sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(image_3HW.shape[1:])
+    return reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
 
 
 def decoded(masks: Sequence[CandidateRow]) -> np.ndarray:
