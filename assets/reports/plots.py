@@ -95,7 +95,7 @@ def line_plot(
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if y_range is not None:
             axes.set_ylim(*y_range)
-        if legend_below:
+        if legend_below and finite:
             figure.legend(loc="outside lower left")
         elif len(finite) > 1:
             axes.legend()

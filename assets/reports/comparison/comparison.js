@@ -57,7 +57,7 @@ function article(row, iou, more, one) {
 }
 function referent(rows) {
   const { experiments, masks } = data.several;
-  const shown = make("article", { className: "pair" });
+  const shown = make("article", { className: "said" });
   for (const row of rows) {
     const panels = make("div", { className: "panels" });
     shown.append(make("h3", { textContent: data.rows.text[row] }), panels);

@@ -7,7 +7,7 @@ import numpy as np
 
 from assets.data.tables import ExpressionRow
 from assets.reports.comparison.figures import common_rows
-from assets.reports.comparison.reading import Comparison
+from assets.reports.comparison.reading import Comparison, Part
 
 REFERENTS = 3
 EXPRESSIONS = 3
@@ -26,7 +26,10 @@ class Several:
 
 
 def several_of(comparison: Comparison) -> Several:
-    """At equal distances through the scored splits, or through all where the masks are of the others alone."""
+    """At equal distances through the scored splits, or through all where the masks are of the others alone.
+
+    None where masks are of a referent, whatever expression names it.
+    """
     part = comparison.parts[0]
     scored = [split for split in comparison.splits if split not in comparison.train]
     grouped = _grouped(comparison, scored) or _grouped(comparison, comparison.splits)
@@ -40,8 +43,14 @@ def several_of(comparison: Comparison) -> Several:
 
 def _grouped(comparison: Comparison, splits: Sequence[str]) -> list[list[ExpressionRow]]:
     """Expressions of each referent that has several."""
-    referents: dict[int, list[ExpressionRow]] = {}
+    part, referents = comparison.parts[0], dict[int, list[ExpressionRow]]()
     for split in splits:
-        for row in common_rows(comparison.parts[0], comparison.rows, split):
+        for row in common_rows(part, comparison.rows, split):
             referents.setdefault(row.ref_id, []).append(row)
-    return [rows for rows in referents.values() if len(rows) > 1]
+    several = [rows for rows in referents.values() if len(rows) > 1]
+    return several if any(_differ(part, rows) for rows in several) else []
+
+
+def _differ(part: Part, rows: Sequence[ExpressionRow]) -> bool:
+    """Whether an experiment gives different masks to expressions of a referent."""
+    return any(len({method.masks[row.sent_id] for row in rows}) > 1 for method in part.masks.values())
