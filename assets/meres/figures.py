@@ -75,7 +75,7 @@ class MeresFigures:
             mask = self.predicted.get(sent_id)
             iou = f", IoU {100 * mask.iou(row.mask):.1f} %" if mask and row else ""
             attention.append((f'words: "{text}"', _heat(pixels, self._attention(text, pixels).words_Thw.mean(0))))
-            masks.append((f"MERES{iou}", masked(pixels, mask)))
+            masks.append((f'MERES{iou}: "{text}"', masked(pixels, mask)))
         alike = 100 * (1 - (disagreement(overlaps(self._masks(referent))) or 0))
         return PanelFigure(
             panels=(*attention, *masks),
