@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from pipelines.commands.models import missing_models
+from pipelines.commands.models import missing_among
 from pipelines.commands.terminal import coloured, folding
 from pipelines.graph.load import models_of, read_plan
 from resources.doctor import Check, diagnose
@@ -26,7 +26,8 @@ def doctor_table(*, thorough: bool) -> tuple[Table, bool]:
 
 def _models_for(experiment: str) -> Check:
     """How many of a preset's models are here."""
-    lacking, wanted = missing_models(experiment), models_of(experiment)
+    wanted = models_of(experiment)
+    lacking = missing_among(wanted)
     found = f"{len(wanted) - len(lacking)} of {len(wanted)} models are here"
     advice = f"`wordmask models get --for {experiment}` fetches the others" if lacking else ""
     return Check(topic=f"experiment {experiment}", verdict="note" if lacking else "good", found=found, advice=advice)

@@ -148,8 +148,13 @@ def missing_models(experiment: str) -> list[str]:
     """Registry names of the models of an experiment that are not there, or not whole."""
     from pipelines.graph.load import models_of
 
+    return missing_among(models_of(experiment))
+
+
+def missing_among(names: Iterable[str]) -> list[str]:
+    """Those of the registry names whose models are not there, or not whole."""
     home = checkpoint_folder()
-    return [name for name in models_of(experiment) if examine_one(registered(name), home).state not in WHOLE]
+    return [name for name in names if examine_one(registered(name), home).state not in WHOLE]
 
 
 def _with_companions(names: Iterable[str]) -> list[Checkpoint]:

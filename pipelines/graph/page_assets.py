@@ -3,7 +3,8 @@
 They span experiments, so they are no stages: nothing reads them, they have no recipe, and no automation asks for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -50,15 +51,26 @@ def ends(instances: Sequence[StageInstance]) -> list[AssetPath]:
     return [one.key for one in instances if one.key not in read]
 
 
-def _gallery(dataset: str, instances: Sequence[StageInstance]) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=[dataset, GALLERY],
-        deps=[dg.AssetKey(list(key)) for key in ends(instances)],
-        group_name=group_name(dataset, "data"),
-        description="Every expression of the data set, and what all finished stages of all experiments made of it. "
-        "Open the page that it names.",
+def _page_asset(
+    key: AssetPath, instances: Sequence[StageInstance], description: str
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """What both pages declare: they lie behind all that nothing else of the data set reads."""
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetKey(list(path)) for path in ends(instances)],
+        group_name=group_name(key[0], "data"),
+        description=description,
         kinds={"html"},
-        tags={"dataset": dataset},
+        tags={"dataset": key[0]},
+    )
+
+
+def _gallery(dataset: str, instances: Sequence[StageInstance]) -> dg.AssetsDefinition:
+    @_page_asset(
+        (dataset, GALLERY),
+        instances,
+        "Every expression of the data set, and what all finished stages of all experiments made of it. Open the page "
+        "that it names.",
     )
     def gallery() -> dg.MaterializeResult:  # type: ignore[type-arg]
         from pipelines.commands.gallery import write_gallery_of
@@ -79,14 +91,11 @@ def _gallery(dataset: str, instances: Sequence[StageInstance]) -> dg.AssetsDefin
 
 
 def _comparison(dataset: str, instances: Sequence[StageInstance]) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=[dataset, COMPARISON],
-        deps=[dg.AssetKey(list(key)) for key in ends(instances)],
-        group_name=group_name(dataset, "data"),
-        description="Experiments side by side: measures with intervals, knobs that differ, and the masks that differ "
-        "most. Takes what is finished; open the page that it names.",
-        kinds={"html"},
-        tags={"dataset": dataset},
+    @_page_asset(
+        (dataset, COMPARISON),
+        instances,
+        "Experiments side by side: measures with intervals, knobs that differ, and the masks that differ most. Takes "
+        "what is finished; open the page that it names.",
     )
     def comparison(context: dg.AssetExecutionContext, config: Compared) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from assets.reports.comparison.exports import markdown_page  # brings numpy, which the definitions do without
