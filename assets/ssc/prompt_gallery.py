@@ -13,13 +13,12 @@ from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of
 from assets.framework.work import Work
 from assets.reports.figures import HEIGHT, MOST_COLUMNS, PanelFigure, figures_of, masked
-from assets.ssc.clip_scorers import decoded, prompted
 from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.prompting import decoded, prompted
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of
 from ops.images import to_tensor
 from ops.visualisation import Panel
-from resources.models.clip_images import OPENAI, prepare_images
 
 REFERENTS = 4
 CANDIDATES = MOST_COLUMNS - 2
@@ -58,6 +57,8 @@ def scored(choice: ChoiceRow) -> dict[int, float]:
 
 def seen(knobs: ChoiceKnobs, choice: ChoiceRow, offered: Sequence[CandidateRow], pixels: Pixels) -> list[Panel]:
     """The square that CLIP gets of each scored candidate, but for the size, which is that of the page's panels."""
+    from resources.models.clip_images import OPENAI, prepare_images  # open_clip, which other pages do without
+
     scores, masks = scored(choice), {mask.candidate: mask for mask in offered}
     shown_N3HW = prompted(knobs, to_tensor(pixels), decoded([masks[name] for name in scores]))
     squares_N3SS = prepare_images(shown_N3HW, size=HEIGHT, crop=knobs.crop)
