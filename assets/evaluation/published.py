@@ -6,10 +6,13 @@ percent, and in `note` what is known to be wrong with them. RefCOCOg's splits ca
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from resources.datasets import DatasetConfig
+from resources.datasets.published_counts import PUBLISHED
 
 PUBLISHED_NAMES = {
     ("refcoco", "unc"): ("RefCOCO", ""),
@@ -20,6 +23,8 @@ PUBLISHED_NAMES = {
 }
 """Folder and partition of a data set -> its published name, and the ending of its splits."""
 ORDER = ("RefCOCO", "RefCOCO+", "RefCOCOg", "ReferIt")
+WHOLE = 0.99
+"""Share of a published split's expressions that must be there: a broken image or two take nothing from a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,21 @@ def published_on(name: str, split_by: str, measures: Sequence[str]) -> list[Publ
         if values:
             found.setdefault((row.system, row.measure), PublishedRow(**{**vars(row), "values": values}))
     return list(found.values())
+
+
+def whole_splits(config: DatasetConfig, counts: Mapping[str, int]) -> set[str]:
+    """The splits of a data set that are there as they were published, or of which no count is published.
+
+    Args:
+        config: of the data set.
+        counts: split -> expressions that were read.
+    """
+    known = PUBLISHED.get((config.name, config.split_by), {})
+    return {
+        split
+        for split in counts
+        if split not in known or (WHOLE <= counts[split] / known[split].expressions <= 1 and not config.split_map)
+    }
 
 
 def markdown_of(rows: Sequence[PublishedRow]) -> list[str]:

@@ -13,20 +13,24 @@ from assets.framework.work import Work
 from assets.meres.stages import MERES
 from assets.meres.stages import SEGMENTERS as MERES_SEGMENTERS
 from assets.reports.figures import PanelFigure, masked
+from assets.reports.gallery.measures import disagreement, overlaps
 from assets.reports.plots import PointGroup, scatter_plot
 from assets.segmenters.load import read_segmenter
 from assets.segmenters.tables import PREDICTIONS
 from ops.images import resize_image, to_tensor
 from ops.meres.attention_maps import AttentionMaps, attention_maps, principal_plane
 from ops.meres.model import Meres
-from ops.visualisation import heat_map
+from ops.visualisation import Panel, heat_map
+from storage.masks import Rle
 
+SAID = 3
+"""Expressions of one referent that are shown."""
 INSIDE = 0.5
 """A pixel of that map lies in the referent if it has this share of what the fullest pixel has of it."""
 
 
 class MeresFigures:
-    """Draws referents by their first expression."""
+    """Draws referents, by their first expression or by several."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -41,9 +45,8 @@ class MeresFigures:
 
     def draw(self, referent: Referent, pixels: Pixels) -> PanelFigure:
         """The attention of the parts, mask, ground truth and the plane."""
-        attention = self._attention(referent, pixels)
-        row = self.truths.get(referent.object_id)
-        truth = row.mask.decode() if row else None
+        attention = self._attention(referent.expressions[0], pixels)
+        truth = self._truth(referent)
         return PanelFigure(
             panels=(
                 ("image", pixels),
@@ -58,10 +61,43 @@ class MeresFigures:
             caption=f'"{referent.expressions[0]}"  -  {referent.split}',
         )
 
-    def _attention(self, referent: Referent, pixels: Pixels) -> AttentionMaps:
+    def in_agreement(self) -> list[Referent]:
+        """Scored referents with several masks, those first whose masks differ most."""
+        several = [one for one in self.scored() if len(self._masks(one)) > 1]
+        return sorted(several, key=lambda one: -(disagreement(overlaps(self._masks(one))) or 0))
+
+    def draw_several(self, referent: Referent, pixels: Pixels) -> PanelFigure:
+        """Attention of the words above the mask, for the first expressions of a referent (MERES Figs. 6 and 13)."""
+        row = self.truths.get(referent.object_id)
+        attention: list[Panel] = [("image", pixels)]
+        masks: list[Panel] = [("ground truth", masked(pixels, row.mask if row else None))]
+        for sent_id, text in list(zip(referent.sent_ids, referent.expressions, strict=True))[:SAID]:
+            mask = self.predicted.get(sent_id)
+            iou = f", IoU {100 * mask.iou(row.mask):.1f} %" if mask and row else ""
+            attention.append((f'words: "{text}"', _heat(pixels, self._attention(text, pixels).words_Thw.mean(0))))
+            masks.append((f'MERES{iou}: "{text}"', masked(pixels, mask)))
+        alike = 100 * (1 - (disagreement(overlaps(self._masks(referent))) or 0))
+        return PanelFigure(
+            panels=(*attention, *masks),
+            across=len(attention),
+            subject=" | ".join(f'"{text}"' for text in referent.expressions[:SAID]),
+            caption=f"{len(referent.expressions)} expressions, IoU between their masks {alike:.1f} %"
+            f"  -  {referent.split}",
+        )
+
+    def _masks(self, referent: Referent) -> list[Rle | None]:
+        """Of its expressions; None is a mask without a pixel."""
+        masks = [self.predicted[sent_id] for sent_id in referent.sent_ids if sent_id in self.predicted]
+        return [mask if mask.area else None for mask in masks]
+
+    def _truth(self, referent: Referent) -> Mask | None:
+        row = self.truths.get(referent.object_id)
+        return row.mask.decode() if row else None
+
+    def _attention(self, expression: str, pixels: Pixels) -> AttentionMaps:
         assert isinstance(self.model, Meres)
         size = self.model.config.image_size
-        ids_1T, mask_1T = self.tokenizer.encode(referent.expressions[:1])
+        ids_1T, mask_1T = self.tokenizer.encode([expression])
         square = resize_image(to_tensor(pixels), height=size, width=size)
         return attention_maps(self.model, square, ids_1T[0], mask_1T[0])
 

@@ -13,12 +13,15 @@ from assets.meres.stages import MERES
 from assets.meres.stages import SEGMENTERS as MERES_SEGMENTERS
 from assets.reports.figures import figures_of, spread
 from assets.reports.html import PageTable, page_table, write_page
+from assets.reports.lengths import lengths
 from assets.reports.plots import Curve, line_plot
 from assets.reports.sections import left_out, loss_plot, scores, slices, summaries
 from assets.segmenters.registry import TrainedSegmenter
 from assets.ssc.stages import SEGMENTERS as LAVTS
 
 SEGMENTERS = (*LAVTS, *MERES_SEGMENTERS)
+SEVERAL = 4
+"""Referents that are shown with several expressions."""
 ORDER = tuple(model.method for model in SEGMENTERS)
 COLUMNS = ("split", "method", "resolution", "rows", "oIoU", "mIoU", "P@0.5", "P@0.7", "P@0.9")
 
@@ -26,7 +29,9 @@ COLUMNS = ("split", "method", "resolution", "rows", "oIoU", "mIoU", "P@0.5", "P@
 def meres_report(work: Work) -> Outcome:
     """One page of MERES: scores and curves beside LAVT's, and its attention to six expressions. Open `report.html`."""
     drawing, metrics = MeresFigures(work), work.input(MERES).manifest.metrics
-    gallery = figures_of(work, spread(drawing.scored(), work.knobs_as(MeresReportKnobs).examples), drawing.draw)
+    count = work.knobs_as(MeresReportKnobs).examples
+    gallery = figures_of(work, spread(drawing.scored(), count), drawing.draw)
+    several = figures_of(work, spread(drawing.in_agreement(), min(SEVERAL, count)), drawing.draw_several)
     scored = [model.scores for model in traced_segmenters(work)]
     parts = {
         "labels": metrics["labels"],
@@ -36,10 +41,12 @@ def meres_report(work: Work) -> Outcome:
         "curves": _curves(work),
         "losses": {"Loss of MERES": loss_plot(work.input(MERES))},
         "gallery": gallery,
+        "several": several,
+        "lengths": lengths(work),
         "slices": slices(work, scored, order=ORDER),
         "left_out": left_out(work),
     }
-    return write_page(work, "meres_report.html.j2", gallery, parts)
+    return write_page(work, "meres_report.html.j2", [*gallery, *several], parts)
 
 
 def traced_segmenters(work: Work) -> list[TrainedSegmenter]:

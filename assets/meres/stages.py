@@ -58,7 +58,7 @@ SEGMENTERS = (
 MERES_REPORT = Stage(
     name="meres_report",
     body="assets.meres.report:meres_report",
-    version=1,
+    version=2,
     knobs=MeresReportKnobs,
     needs=(
         REFERENCES,
@@ -71,7 +71,7 @@ MERES_REPORT = Stage(
     also_needs=report_needs,
     gpu=True,
     kinds=frozenset({"pytorch", "html"}),
-    description="One page of MERES: scores and curves beside LAVT's, and its attention to six expressions. Open "
-    "`report.html`.",
+    description="One page of MERES: scores and curves beside LAVT's, its attention to six expressions, several "
+    "expressions of one referent, and how long they are. Open `report.html`.",
 )
 STAGES = (MERES, MERES_MATCHED, MERES_REPORT)

@@ -5,6 +5,7 @@ Shapes: H x W pixels of an image.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from assets.data.images import Mask, Pixels, read_image
 from assets.data.tables import Referent, images_of
 from assets.framework.work import Work
-from ops.visualisation import Panel, data_uri, overlay, png_bytes, scaled
+from ops.visualisation import Panel, data_uri, jpeg_bytes, overlay, scaled
 from storage.masks import Rle
 
 HEIGHT = 170
@@ -32,24 +33,35 @@ class PanelFigure:
     caption: str
     plots: tuple[tuple[str, Markup], ...] = ()
     """Title and plot, behind the panels."""
+    across: int = 0
+    """Columns of a wide page; 0: as many as fit."""
 
     @property
     def columns(self) -> int:
         """In which a wide page shows panels and plots, which are twice as wide: one row, or two equal ones."""
         widths = len(self.panels) + 2 * len(self.plots)
-        return widths if widths <= MOST_COLUMNS else -(-widths // 2)
+        return self.across or (widths if widths <= MOST_COLUMNS else -(-widths // 2))
 
     def images(self) -> list[tuple[str, str]]:
-        """Title and `data:` address of each panel, scaled to one height."""
-        return [(title, data_uri(png_bytes(scaled(picture, HEIGHT)))) for title, picture in self.panels]
+        """Title and `data:` address of each panel, scaled to one height; as PNG they would be four times as large."""
+        return [(title, data_uri(jpeg_bytes(scaled(picture, HEIGHT)), kind="jpeg")) for title, picture in self.panels]
 
 
-def figures_of(
-    work: Work, referents: Iterable[Referent], draw: Callable[[Referent, Pixels], PanelFigure]
-) -> list[PanelFigure]:
-    """The figure of each referent."""
+class OfImage(Protocol):
+    """Something in an image, such as a referent."""
+
+    @property
+    def image_id(self) -> str:
+        """The image."""
+
+
+S = TypeVar("S", bound=OfImage)
+
+
+def figures_of(work: Work, shown: Iterable[S], draw: Callable[[S, Pixels], PanelFigure]) -> list[PanelFigure]:
+    """The figure of each referent, or of whatever lies in an image."""
     images = images_of(work)
-    return [draw(referent, read_image(work, images[referent.image_id])) for referent in referents]
+    return [draw(one, read_image(work, images[one.image_id])) for one in shown]
 
 
 def spread(referents: Sequence[Referent], count: int) -> list[Referent]:

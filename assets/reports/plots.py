@@ -43,6 +43,9 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+DASHES = ("-", "--", ":")
+LEGEND_LINE = 0.21
+"""Height of a line of the legend, inches."""
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -59,28 +62,42 @@ class PointGroup:
 
 
 def line_plot(
-    series: Mapping[str, Curve], *, x_label: str, y_label: str, y_range: tuple[float, float] | None = None
+    series: Mapping[str, Curve],
+    *,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] | None = None,
+    legend_below: bool = False,
 ) -> Markup:
     """One line for each name, with a legend where there are several; points that are not finite are left out.
+
+    After ten lines colours come again, dashed.
 
     Args:
         series: name in the legend -> points.
         x_label: below the plot.
         y_label: beside it.
         y_range: where the axis begins and ends; without it, where the values do.
+        legend_below: a line for each name below the plot, for many or long names.
     """
     finite = {name: [point for point in curve if np.isfinite(point).all()] for name, curve in series.items()}
-    with _plot(salt=repr((finite, x_label, y_label)), size=(5, 2.6)) as (figure, axes):
+    with _plot(salt=repr((finite, x_label, y_label)), size=(5, 2.6 + LEGEND_LINE * legend_below * len(finite))) as (
+        figure,
+        axes,
+    ):
         for number, (name, curve) in enumerate(finite.items()):
             xs, ys = zip(*curve, strict=True) if curve else ((), ())
-            axes.plot(xs, ys, label=visible(name), color=_colour(number), linewidth=1.5)
+            dash = DASHES[number // len(PALETTE) % len(DASHES)]
+            axes.plot(xs, ys, label=visible(name), color=_colour(number), linewidth=1.5, linestyle=dash)
         axes.set(xlabel=visible(x_label), ylabel=visible(y_label))
         whole = all(float(x).is_integer() for curve in finite.values() for x, _ in curve)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if y_range is not None:
             axes.set_ylim(*y_range)
-        if len(finite) > 1:
+        if legend_below and finite:
+            figure.legend(loc="outside lower left")
+        elif len(finite) > 1:
             axes.legend()
         return _inline(figure, alt=f"{y_label} over {x_label}")
 
@@ -95,6 +112,16 @@ def scatter_plot(groups: Sequence[PointGroup], *, alt: str) -> Markup:
             axes.scatter(xs, ys, s=group.size, c=group.colour, marker=group.marker, label=visible(group.name))
         figure.legend(loc="outside right upper", fontsize=8)
         return _inline(figure, alt=alt)
+
+
+def without_styles(plot: Markup) -> Markup:
+    """The plot with attributes in place of styles, for pages whose policy lets no element bring its own."""
+
+    def attributes(style: re.Match[str]) -> str:
+        pairs = (rule.split(":", 1) for rule in style[1].split(";") if rule.strip())
+        return " ".join(f'{name.strip()}="{value.strip()}"' for name, value in pairs)
+
+    return Markup(re.sub(r'style="([^"]*)"', attributes, plot))  # noqa: S704 - markup of our own before and after
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from assets.reports.stages import SHOWN
 from assets.segmenters.registry import TrainedSegmenter
 from assets.segmenters.tables import PREDICTIONS
 from assets.ssc.correction_gallery import figures, logged_referents, shares_right
+from assets.ssc.prompt_gallery import prompts_seen
 from assets.ssc.stages import (
     CANDIDATE_MASKS,
     CHOICE_SCORES,
@@ -50,7 +51,8 @@ def report(work: Work) -> Outcome:
     shown = spread(referents, work.knobs_as(ReportKnobs).examples)
     named = certainty.least_sure(referents)
     choices = choices_of(work.input(MASK_CHOICES), ref_ids=[one.ref_id for one in (*shown, *named)])
-    gallery = figures_of(work, least_sure_first(shown, choices), ReferentFigures(work, shown, choices).draw)
+    ordered = least_sure_first(shown, choices)
+    gallery = figures_of(work, ordered, ReferentFigures(work, shown, choices).draw)
     models = shown_segmenters(work)
     scored = [CHOICE_SCORES, *(model.scores for model in models)]
     parts = {
@@ -66,6 +68,7 @@ def report(work: Work) -> Outcome:
         "reviewed": reviewed(certainty),
         "losses": {model.method: loss_plot(work.input(model.trained)) for model in models},
         "gallery": gallery,
+        "prompts": prompts_seen(work, ordered, choices),
         "matching": _matching(work),
         "slices": slices(work, scored, order=ORDER),
         "left_out": left_out(work),

@@ -28,7 +28,7 @@ def report_needs(knobs: ReportKnobs) -> tuple[Stage, ...]:
 REPORT = Stage(
     name="report",
     body="assets.reports.report:report",
-    version=4,
+    version=5,
     knobs=ReportKnobs,
     needs=(
         REFERENCES,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from assets.data.images import Pixels
 from assets.ssc.knobs import ChoiceKnobs
+from assets.ssc.prompting import decoded, prompted
 from assets.ssc.tables import CandidateRow
 from ops.images import to_tensor
 from ops.ssc.gl_clip import (
@@ -27,7 +27,6 @@ from ops.ssc.gl_clip import (
     weighted_features,
 )
 from ops.ssc.nouns import Parse
-from ops.ssc.visual_prompts import Colours, red_ellipse, reverse_blur
 from resources.models.batches import InPrecision, passes
 from resources.models.clip import Clip
 from resources.models.loading import open_clip_model, open_parser
@@ -91,14 +90,7 @@ class PromptedScorer:
         return together_ND.split([len(part) for part in prepared])
 
     def _prompted(self, pixels: Pixels, masks: Sequence[CandidateRow]) -> Tensor:
-        """(N, 3, H, W) uint8: the image as each candidate's prompt shows it."""
-        knobs = self.knobs
-        masks_NHW, image_3HW = decoded(masks), to_tensor(pixels).to(self.clip.device)
-        colours: Colours = "compat_swapped" if knobs.compat else "rgb"
-        if knobs.prompt == "red_ellipse":
-            return red_ellipse(image_3HW, masks_NHW, colours=colours)
-        sigma = knobs.sigma if knobs.sigma >= 1 else knobs.sigma * max(pixels.shape[:2])
-        return reverse_blur(image_3HW, masks_NHW, sigma=sigma, mode=knobs.blur, colours=colours)
+        return prompted(self.knobs, to_tensor(pixels).to(self.clip.device), decoded(masks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +129,3 @@ class GlobalLocalScorer:
             whole = self.clip.encode_token_masked(resized_to_square(image_3HW, side=side), weights_NGG, first=first)
             cut_out = self.clip.encode_images(crops, crop="center", unit=False)
         return weighted_features(whole, cut_out, share=self.share)
-
-
-def decoded(masks: Sequence[CandidateRow]) -> np.ndarray:
-    """(N, H, W) booleans of candidates."""
-    return np.stack([candidate.mask.decode() for candidate in masks])

@@ -8,7 +8,8 @@ from assets.data.images import Pixels
 from assets.data.stages import GROUND_TRUTH
 from assets.data.tables import Referent, ground_truth_of, scored_referents, training_referents
 from assets.framework.work import Work
-from assets.reports.figures import PanelFigure, masked
+from assets.reports.figures import MOST_COLUMNS, PanelFigure, masked
+from assets.tris.failures import Failure, failures_of
 from assets.tris.load import read_irnet
 from assets.tris.predict import TrisMasks, open_tris_masks
 from assets.tris.response_maps import ResponseMaps, read_maps
@@ -22,10 +23,12 @@ from ops.visualisation import Panel, heat_map, overlay
 from storage.masks import Rle
 
 FOREGROUND, BACKGROUND, IGNORED = (230, 57, 70), (29, 120, 220), (255, 183, 3)
+MAPS = MOST_COLUMNS - 2
+"""Response maps that stand between an image and its ground truth."""
 
 
 class TrisFigures:
-    """Draws referents by their first expression."""
+    """Draws referents, by their first expression where nothing else is said."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -42,12 +45,18 @@ class TrisFigures:
             if referent.ref_id in shown and self.maps.has(referent.sent_ids[:1])
         ]
 
+    def ranked(self) -> list[Referent]:
+        """Training referents among whose maps PRMS chose, those whose agreement differs most first."""
+        gaps = {ref_id: max(row.agreement) - min(row.agreement) for ref_id, row in self.selected.items()}
+        chosen = [referent for referent in training_referents(self.work) if gaps.get(referent.ref_id, 0) > 0]
+        return sorted(chosen, key=lambda referent: -gaps[referent.ref_id])
+
     def scored(self) -> list[Referent]:
         """Referents of the scored splits with a response."""
         return [referent for referent in scored_referents(self.work) if self.maps.has(referent.sent_ids[:1])]
 
     def draw_training(self, referent: Referent, pixels: Pixels) -> PanelFigure:
-        """From the response to the ground truth; seeds and edges where the referent taught IRNet."""
+        """Through each component, from the response to the ground truth; seeds and edges where it taught IRNet."""
         chosen = self.selected[referent.ref_id].sent_id
         first: list[Panel] = [
             ("image", pixels),
@@ -68,6 +77,50 @@ class TrisFigures:
             panels=(*first, *last),
             subject=f'"{referent.expressions[0]}"',
             caption=f'"{referent.expressions[0]}"  -  PRMS selected, {of_all}, "{source}"',
+        )
+
+    def draw_maps(self, referent: Referent, pixels: Pixels) -> PanelFigure:
+        """The map of each expression under its agreement with all of them (TRIS Fig. 6)."""
+        row = self.selected[referent.ref_id]
+        said = list(zip(referent.sent_ids, referent.expressions, row.agreement, strict=True))
+        others = [one for one in said if one[0] != row.sent_id][: MAPS - 1]
+        maps = [
+            (f'{"selected, " if sent_id == row.sent_id else ""}{agreement:.3f}: "{text}"', sent_id)
+            for sent_id, text, agreement in said
+            if sent_id == row.sent_id or (sent_id, text, agreement) in others
+        ]
+        return PanelFigure(
+            panels=(
+                ("image", pixels),
+                *((title, self._response(sent_id, pixels)) for title, sent_id in maps),
+                ("ground truth", masked(pixels, self._truth(referent))),
+            ),
+            subject=f'"{referent.expressions[0]}"',
+            caption=f"{len(said)} expressions{f', {len(maps)} of them shown' if len(maps) < len(said) else ''}"
+            f"  -  {referent.split}",
+        )
+
+    def draw_failure(self, failure: Failure, pixels: Pixels) -> PanelFigure:
+        """Both steps beside the ground truth, by the expression that failed (TRIS Fig. 7)."""
+        referent, sent_id = failure.referent, failure.sent_id
+        text = referent.expressions[referent.sent_ids.index(sent_id)]
+        return PanelFigure(
+            panels=(
+                ("image", pixels),
+                ("Step 1", self._response(sent_id, pixels)),
+                (f"Step 2, IoU {100 * failure.iou:.1f} %", masked(pixels, self.predicted[sent_id].mask)),
+                ("ground truth", masked(pixels, self._truth(referent))),
+            ),
+            subject=f'"{text}"',
+            caption=f'{failure.kind}: "{text}"  -  {referent.split}',
+        )
+
+    def failures(self) -> list[Failure]:
+        """Expressions of the scored splits with a response and a wrong mask, the worst first."""
+        return failures_of(
+            (one for one in scored_referents(self.work) if self.maps.has(one.sent_ids)),
+            {sent_id: row.mask for sent_id, row in self.predicted.items()},
+            self.truths,
         )
 
     def draw_scored(self, referent: Referent, pixels: Pixels) -> PanelFigure:

@@ -122,7 +122,7 @@ TRIS_CURVE = Stage(
 TRIS_REPORT = Stage(
     name="tris_report",
     body="assets.tris.report:tris_report",
-    version=1,
+    version=2,
     knobs=TrisReportKnobs,
     needs=(
         REFERENCES,
@@ -138,8 +138,8 @@ TRIS_REPORT = Stage(
     ),
     gpu=True,
     kinds=frozenset({"pytorch", "html"}),
-    description="One page of TRIS: scores, loss curves, and a dozen referents from response to mask. Open "
-    "`report.html`.",
+    description="One page of TRIS: scores, loss curves, a dozen referents from response to mask, all maps of some, and "
+    "failures. Open `report.html`.",
 )
 SEGMENTERS = (
     TrainedSegmenter(

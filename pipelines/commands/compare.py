@@ -11,6 +11,7 @@ from rich.table import Table
 
 from assets.data.images import read_pixels
 from assets.exports.given import masks_table
+from assets.reports.comparison.curves import Curves
 from assets.reports.comparison.exports import PAGES
 from assets.reports.comparison.figures import FEWEST, Block, Figure, Measure, blocks_of
 from assets.reports.comparison.knobs import KnobRow
@@ -153,6 +154,8 @@ def _told(compared: Compared) -> Iterator[RenderableType]:
     )
     yield from (f"{part.title}: {part.note}" for part in comparison.parts if part.note)
     yield from comparison.same
+    if comparison.curves.traced:
+        yield _area_table(comparison.curves)
     yield _pair_table(compared.measured.pairs, comparison.splits)
     yield _knob_table(comparison.knobs, comparison.experiments)
     yield from comparison.lacking
@@ -180,6 +183,14 @@ def _block_table(block: Block) -> Table:
 
 def _difference(figure: Figure | None, measure: Measure) -> str:
     return f"{delta_text(figure, measure)} {interval_text(figure, measure)}".strip()
+
+
+def _area_table(curves: Curves) -> Table:
+    table = folding("experiment", *curves.splits, title="AUC-PR of pixels, %; the curves are on the page")
+    for one in curves.traced:
+        areas = (one.areas.get(split) for split in curves.splits)
+        table.add_row(curves.name(one), *("-" if area is None else f"{100 * area:.1f}" for area in areas))
+    return table
 
 
 def _pair_table(pairs: Sequence[Pair], splits: Sequence[str]) -> Table:

@@ -150,7 +150,7 @@ def test_without_a_drawn_mask_the_page_is_made_and_says_so(ran: Ran) -> None:
     _, store = ran
     page = store.resolve(key_of("report")).file("report.html").read_text()
     assert "There is no ground truth to compare with" in page
-    assert "data:image/png;base64," in page
+    assert "data:image/jpeg;base64," in page
 
 
 @drawn

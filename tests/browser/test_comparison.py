@@ -35,6 +35,10 @@ def test_masks_that_differ_stand_side_by_side(page: Any, tmp_path: Path) -> None
         "third",
         "ground truth",
     ]
+    assert page.locator("article.said").count() == 3
+    until(page, f"({PAINTED})('article.said canvas') > 20")
+    first_said = page.locator("article.said").first.locator("figcaption b").all_inner_texts()
+    assert first_said == ["other", "third", "ground truth"] * 3
     page.screenshot(path=tmp_path / "light.png", full_page=True)
 
     page.get_by_label("Experiments").select_option(label="base, other: choice (S2)")
@@ -49,7 +53,9 @@ def test_masks_that_differ_stand_side_by_side(page: Any, tmp_path: Path) -> None
     for title, masks in seen.comparison.parts[1].masks.items():
         mask = masks.masks[farthest]
         if title in ("base", "other") and mask:
-            assert page.evaluate(COVERED, title) == pytest.approx(mask.area / (mask.height * mask.width), rel=0.02)
+            assert page.evaluate(COVERED.replace('"figure"', '"article.pair figure"'), title) == pytest.approx(
+                mask.area / (mask.height * mask.width), rel=0.02
+            )
     until(page, "[...document.images].every((image) => image.complete && image.naturalWidth)")
     page.get_by_role("button", name="More").click()
     assert page.locator("article.pair").count() > 12

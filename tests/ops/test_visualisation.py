@@ -14,6 +14,7 @@ from ops.visualisation import (
     data_uri,
     heat_map,
     index_labels,
+    jpeg_bytes,
     overlay,
     png_bytes,
     preview_png,
@@ -107,6 +108,16 @@ def test_a_png_holds_the_picture() -> None:
     uri = data_uri(png_bytes(image_HW3))
     assert uri.startswith("data:image/png;base64,")
     assert np.array_equal(opened(base64.b64decode(uri.split(",")[1])), image_HW3)
+
+
+def test_a_jpeg_is_smaller_and_keeps_thin_lines_of_another_colour() -> None:
+    image_HW3 = np.full((170, 200, 3), 90, np.uint8)
+    image_HW3[80] = (230, 57, 70)
+    uri = data_uri(jpeg_bytes(image_HW3), kind="jpeg")
+    assert uri.startswith("data:image/jpeg;base64,")
+    shown_HW3 = opened(base64.b64decode(uri.split(",")[1])).astype(int)
+    assert np.abs(shown_HW3 - image_HW3).max() <= 24
+    assert 3 * len(jpeg_bytes(noise(170, 200) // 8)) < len(png_bytes(noise(170, 200) // 8))
 
 
 @pytest.mark.parametrize("picture", [noise(480, 640), np.full((160, 192, 3), 90, np.uint8)], ids=["noise", "flat"])

@@ -55,6 +55,21 @@ function article(row, iou, more, one) {
   });
   return make("article", { className: "pair" }, title, facts, panels);
 }
+function referent(rows) {
+  const { experiments, masks } = data.several;
+  const shown = make("article", { className: "said" });
+  for (const row of rows) {
+    const panels = make("div", { className: "panels" });
+    shown.append(make("h3", { textContent: data.rows.text[row] }), panels);
+    need(Math.floor(imageOf(row) / data.imagesPerChunk)).then((chunk) => {
+      if (!chunk) return;
+      const found = chunk.rows[row], truth = found[data.methods.length];
+      panels.append(...masks.map((method, at) => panel(row, experiments[at], noteOf(row, method), found[method], chunk)));
+      if (known(truth)) panels.append(panel(row, "ground truth", "", truth, chunk));
+    });
+  }
+  return shown;
+}
 function more() {
   const one = pair(), next = shown.slice(drawn, drawn + PAGE);
   $("apart").append(...next.map((at) => article(one.rows[at], one.ious[at], one.more[at], one)));
@@ -79,6 +94,7 @@ function follow() {
 }
 function index(given) {
   data = given;
+  $("several")?.append(...data.several.referents.map(referent));
   $("filters").addEventListener("change", () => {
     history.replaceState(null, "", `#pair=${$("pair").value}&split=${encodeURIComponent($("split").value)}`);
     refresh();

@@ -6,12 +6,9 @@ from dataclasses import dataclass, replace
 
 from assets.data.source import Source
 from assets.data.tables import ExpressionRow
-from assets.evaluation.published import PublishedRow, published_on
-from resources.datasets.published_counts import PUBLISHED
+from assets.evaluation.published import PublishedRow, published_on, whole_splits
 
 MEASURES = ("oIoU", "mIoU")
-WHOLE = 0.99
-"""Share of a published split's expressions that must be there: a broken image or two take nothing from a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +57,7 @@ def published_beside(source: Source, expressions: Sequence[ExpressionRow], *, em
     if not rows:
         return Beside(why_not="No published number is shown: this is no public data set.")
     counts = Counter(row.split for row in expressions)
-    known = PUBLISHED.get((config.name, config.split_by), {})
-    whole = {
-        split
-        for split in counts
-        if split not in known or (WHOLE <= counts[split] / known[split].expressions <= 1 and not config.split_map)
-    }
+    whole = whole_splits(config, counts)
     kept = [replace(row, values={split: row.values[split] for split in row.values if split in whole}) for row in rows]
     kept = [row for row in kept if row.values]
     return Beside(

@@ -1,11 +1,12 @@
 """What finished artifacts of several experiments on one data set have in common: masks of the same expressions."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assets.data.stages import REFERENCES
 from assets.data.tables import EXPRESSIONS, ExpressionRow, ImageRow, images_in
 from assets.framework.stage import AssetPath, StageInstance
+from assets.reports.comparison.curves import Curves, curves_of
 from assets.reports.comparison.knobs import KnobRow, knob_rows
 from assets.reports.comparison.published import Beside, published_beside
 from assets.reports.gallery.reading import (
@@ -78,6 +79,9 @@ class Comparison:
     """Sentences on the experiments in which persons chose masks."""
     knobs: Sequence[KnobRow]
     published: Beside
+    curves: Curves = field(default_factory=Curves)
+    train: tuple[str, ...] = ()
+    """Splits that train."""
 
 
 def read_comparison(planned: Planned, finished: Finished) -> Comparison:
@@ -122,6 +126,8 @@ def read_comparison(planned: Planned, finished: Finished) -> Comparison:
             rows,
             embedded=any("embedded" in str(artifact.manifest.extra.get("models", "")) for _, artifact in everything),
         ),
+        curves=curves_of(made),
+        train=instance.source.train,
     )
 
 

@@ -5,15 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from assets.data.images import Pixels
 from assets.data.tables import ImageRow
+from assets.reports.comparison.curves import Curves
 from assets.reports.comparison.figures import FEWEST, RULE, Block
 from assets.reports.comparison.pairs import APART, Pair
 from assets.reports.comparison.reading import Comparison
+from assets.reports.comparison.several import Several, several_of
 from assets.reports.comparison.tables import delta_text, grids_of, interval_text, value_text
 from assets.reports.gallery.index import THOUSAND
 from assets.reports.gallery.reading import Gallery, Method
 from assets.reports.gallery.writing import Link, Shell, Written, write_pages
+from assets.reports.plots import line_plot, without_styles
 from storage.digest import digest
 from storage.masks import Rle
 
@@ -53,16 +58,16 @@ def write_comparison(
     Raises:
         StoreError: the disk refuses.
     """
-    comparison = measured.comparison
-    content, number = _content(measured)
+    comparison, several = measured.comparison, several_of(measured.comparison)
+    content, number = _content(measured, several)
     pairs = list(_pairs(measured, content, number))
     shell = Shell(
         name=name_of(comparison.experiments),
         of=digest(["comparison", comparison.dataset, *comparison.experiments]),
         template="comparison.html.j2",
         files=FILES,
-        parts={"comparison": comparison, "links": links, "gallery": gallery, **_tables(measured)},
-        more={"pairs": pairs, "gallery": gallery},
+        parts={"comparison": comparison, "links": links, "gallery": gallery, "several": several, **_tables(measured)},
+        more={"pairs": pairs, "several": _several(several, content, number), "gallery": gallery},
         drawn=drawn,
     )
     return write_pages(content, folder, read, shell)
@@ -74,10 +79,11 @@ def name_of(experiments: Sequence[str]) -> str:
     return f"{first}_and_{'_'.join(others) if len(others) < 4 else f'{len(others)}_others'}"
 
 
-def _content(measured: Measured) -> tuple[Gallery, dict[tuple[str, str], int]]:
+def _content(measured: Measured, several: Several) -> tuple[Gallery, dict[tuple[str, str], int]]:
     """The gallery of what is shown, and where the masks of (part, experiment) stand in it."""
     comparison = measured.comparison
     wanted = {one.sent_id for pair in measured.pairs for one in _farthest(comparison, pair)}
+    wanted |= {row.sent_id for rows in several.referents for row in rows}
     methods: list[Method] = []
     number: dict[tuple[str, str], int] = {}
     for part in comparison.parts:
@@ -142,6 +148,25 @@ def _pairs(measured: Measured, content: Gallery, number: Mapping[tuple[str, str]
         }
 
 
+def _several(several: Several, content: Gallery, number: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    """What the script shows: experiments, their masks, and the expressions of each referent."""
+    place = {row.sent_id: at for at, row in enumerate(content.rows)}
+    return {
+        "experiments": several.experiments,
+        "masks": [number[several.part, experiment] for experiment in several.experiments],
+        "referents": [[place[row.sent_id] for row in rows] for rows in several.referents],
+    }
+
+
+def _plots(curves: Curves) -> dict[str, Markup]:
+    """Split -> precision over recall of all models."""
+    labels = {"x_label": "recall", "y_label": "precision"}
+    return {
+        split: without_styles(line_plot(curves.lines(split), **labels, y_range=(0, 1), legend_below=True))
+        for split in curves.splits
+    }
+
+
 def _tables(measured: Measured) -> dict[str, Any]:
     """The tables as the template takes them."""
     comparison = measured.comparison
@@ -153,6 +178,7 @@ def _tables(measured: Measured) -> dict[str, Any]:
         "fewest": FEWEST,
         "apart": APART,
         "splits": splits,
+        "plots": _plots(comparison.curves),
         "likeness": [(pair, [pair.likeness(split) for split in splits]) for pair in measured.pairs],
         "texts": (value_text, delta_text, interval_text),
     }

@@ -1,5 +1,6 @@
 """MERES on a tiny drawn world, by every source of labels, and the curves and slices that compare it with LAVT."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -314,7 +315,13 @@ def test_the_page_of_meres_shows_the_areas_and_a_curve_of_every_split_and_model(
 
 def test_the_page_of_meres_shows_its_attention_and_says_what_the_pictures_are(finished: Finished) -> None:
     page = finished["drawn", "meres_report"].file("report.html").read_text()
-    assert page.count('<figure class="referent">') == 2
+    attention, several = page.split("<h2>Several expressions of one referent</h2>")
+    assert attention.count('<figure class="referent">') == several.count('<figure class="referent">') == 2
+    assert several.count("<b>words: &#34;") in (4, 5, 6)
+    assert several.count("<b>MERES, IoU ") == several.count("<b>words: &#34;")
+    text = finished["drawn", "references"].table("expressions").to_pylist()
+    most = max(len(row["expression"].split()) for row in text if row["split"] == "val")
+    assert re.search(rf"<td>val</td><td>\d+</td><td>{most}</td>", page)
     for panel in ("Words", "Visual expressions", "Share of visual expressions", "MERES", "Ground truth", "Tokens and"):
         assert f"<b>{panel}" in page
     assert "<td>spatial words</td><td>with</td>" in page

@@ -65,4 +65,5 @@ def test_the_page_of_an_experiment_names_them(corrected: Path) -> None:
     report = {stage: artifact for (_, stage), artifact in finish(corrected).items()}["report"]
     page = report.file("report.html").read_text()
     assert "The least sure choices</h3>" in page
+    assert ", chosen</b>" in page.split("<h2>What CLIP sees of the candidates</h2>")[1]
     assert "confidence " in page

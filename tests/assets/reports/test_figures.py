@@ -37,5 +37,5 @@ def test_panels_are_images_of_one_height() -> None:
     shown = PanelFigure(panels=(("image", GREY), ("S2", GREY[:10])), subject="it", caption="it")
     names, addresses = zip(*shown.images(), strict=True)
     assert names == ("image", "S2")
-    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    assert all(address.startswith("data:image/jpeg;base64,") for address in addresses)
     assert len(GREY) < HEIGHT

@@ -9,6 +9,7 @@ import pytest
 
 from assets.reports.figures import PanelFigure
 from assets.reports.html import page_table, render
+from assets.reports.lengths import Lengths
 from assets.reports.plots import line_plot
 from assets.reports.provenance import Origin
 from assets.reports.sections import LeftOut, Scores, Slices
@@ -64,7 +65,13 @@ def hostile_parts() -> dict[str, Any]:
         "losses": {HOSTILE: plot},
         "gallery": [shown],
         "training": [shown],
+        "ranked": [shown],
         "scored": [shown],
+        "failures": odd,
+        "failed": [shown],
+        "prompts": [shown],
+        "several": [shown],
+        "lengths": Lengths(table=table, published=True),
         "areas": table,
         "curves": {HOSTILE: plot},
         "matching": {"referents": 3, "shares": table, "gallery": [shown]},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from assets.reports.plots import PointGroup, line_plot, scatter_plot
+from assets.reports.plots import PointGroup, line_plot, scatter_plot, without_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = 'train <loss> & "co" \x00$_{x}$'
@@ -71,6 +71,26 @@ def test_one_line_needs_no_legend_and_two_have_one() -> None:
     one, two = ({name: [(0, 1), (1, 2)] for name in names} for names in (("a",), ("a", "b")))
     assert "a" not in texts(line_plot(one, x_label="x", y_label="y"))
     assert {"a", "b"} <= set(texts(line_plot(two, x_label="x", y_label="y")))
+
+
+def test_many_lines_have_their_legend_below_the_axes_and_no_two_look_alike() -> None:
+    names = [f"experiment {number}" for number in range(12)]
+    series = {name: [(0, 1), (1, 2)] for name in names}
+    svg = line_plot(series, x_label="recall", y_label="y", legend_below=True)
+    heights = {node.text: float(node.attrib["y"]) for node in parsed(svg).iter(f"{SVG}text") if "y" in node.attrib}
+    assert all(heights[name] > heights["recall"] for name in names)
+    drawn = [node.attrib["style"] for node in parsed(svg).iter(f"{SVG}path") if "width: 1.5" in str(node.attrib)]
+    assert len(set(drawn)) == 12
+
+
+def test_a_plot_without_styles_has_the_same_parts_with_attributes() -> None:
+    svg = line_plot({"a": [(0, 1), (1, 3)], ODD: [(0, 2), (1, 1)]}, x_label="x", y_label="y")
+    bare = without_styles(svg)
+    assert "style" not in bare
+    for styled, plain in zip(parsed(svg).iter(), parsed(bare).iter(), strict=True):
+        rules = [rule.split(":") for rule in styled.attrib.get("style", "").split(";") if rule]
+        assert all(plain.attrib[name.strip()] == value.strip() for name, value in rules)
+    assert texts(svg) == texts(bare)
 
 
 def test_steps_are_whole_numbers() -> None:

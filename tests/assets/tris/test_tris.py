@@ -248,7 +248,8 @@ def test_the_page_shows_scores_losses_and_pictures_and_says_what_they_are(finish
     assert "<td>refined labels</td>" in page
     for name in ("Step 1", "IRNet", "Step 2"):
         assert f"<h2>Loss of {name}</h2>\n<svg" in page
-    assert page.count('<figure class="referent">') == 4
+    for heading in ("One image through each component", "All maps of a referent, and the choice of PRMS", "Failures"):
+        assert f"<h2>{heading}" in page
     for panel in ("Step 1", "Selected", "Seeds", "Edges", "Refined label", "Step 2", "Ground truth"):
         assert f"<b>{panel}</b>" in page
     assert "<h2>Rows kept and left out</h2>" in page
@@ -290,6 +291,34 @@ def test_a_picture_without_irnet_lacks_its_two_panels(pictures: TrisFigures) -> 
     without = [title for title, _ in pictures.draw_training(one, pixels).panels]
     assert [title for title in whole if title not in without] == ["seeds", "edges (IRNet)"]
     assert len(without) == len(whole) - 2
+
+
+def test_maps_of_a_referent_stand_under_their_scores_and_the_selected_one_is_marked(pictures: TrisFigures) -> None:
+    ranked = pictures.ranked()
+    gaps = [max(row.agreement) - min(row.agreement) for one in ranked for row in [pictures.selected[one.ref_id]]]
+    assert gaps == sorted(gaps, reverse=True)
+    assert min(gaps) > 0
+    one = next(one for one in ranked if len(one.expressions) > 2)
+    row, pixels = pictures.selected[one.ref_id], np.zeros((32, 32, 3), np.uint8)
+    pictures.truths = {}
+    titles = [title for title, _ in pictures.draw_maps(one, pixels).panels[1:-1]]
+    best = one.expressions[int(np.argmax(row.agreement))]
+    assert [title for title in titles if title.startswith("selected, ")] == [
+        f'selected, {max(row.agreement):.3f}: "{best}"'
+    ]
+    assert len(titles) == len(one.expressions)
+
+
+def test_failures_are_wrong_masks_of_scored_expressions_as_they_were_predicted(pictures: TrisFigures) -> None:
+    failures = pictures.failures()
+    pairs = pictures.work.inputs["tris_scores"].table("pairs").to_pylist()
+    wrong = {row["sent_id"]: row for row in pairs if row["method"] == "TRIS" and row["intersection"] < row["union"] / 2}
+    assert {one.sent_id for one in failures} == {sent_id for sent_id, row in wrong.items() if row["split"] != "train"}
+    for one in failures:
+        assert one.iou == pytest.approx(wrong[one.sent_id]["intersection"] / max(wrong[one.sent_id]["union"], 1))
+    pixels = np.zeros((*pictures.predicted[failures[0].sent_id].mask.decode().shape, 3), np.uint8)
+    figure = pictures.draw_failure(failures[0], pixels)
+    assert figure.caption.startswith(failures[0].kind)
 
 
 def test_step_2_on_the_page_is_thresholded_as_it_is_predicted(pictures: TrisFigures) -> None:
