@@ -9,6 +9,7 @@ another machine.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -86,17 +87,25 @@ def outcome_in(folder: Path, work: Work, problem: BaseException | None) -> Outco
 
 
 def main(folder: Path, rank: int, parent: int) -> None:
-    """The life of one process; when its parent is gone its lock is free, and another may work here."""
+    """The life of one process; when its parent is gone its lock is free, and another may work here.
+
+    Ctrl+C reaches every process of a terminal: the step ends by it, and this process with the step. What a person has
+    to act on is told by the step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
     keep_private()
     file = WorkFile.model_validate_json((folder / WORK).read_bytes())
     _stay_on_this_machine()
     others = [_start(folder, number) for number in range(1, file.ranks)] if rank == 0 else []
     threading.Thread(target=_end_with_any, args=(others,), daemon=True).start()
-    with ExitStack() as stack:
-        work = file.work(rank=rank, log=_logger(stack) if rank == 0 else _silence)
-        assert file.rendezvous is not None
-        tell(folder, work, partial(_run_as_member, work, file.rendezvous))
+    try:
+        with ExitStack() as stack:
+            work = file.work(rank=rank, log=_logger(stack) if rank == 0 else _silence)
+            assert file.rendezvous is not None
+            tell(folder, work, partial(_run_as_member, work, file.rendezvous))
+    except PERSON_HAS_TO_ACT:
+        sys.exit(1)
     for other in others:
         other.wait()
 

@@ -1,6 +1,8 @@
 """A training stage on two processes: the same artifact as one makes, nobody left behind, nothing open to others."""
 
 import os
+import re
+import signal
 import time
 from pathlib import Path
 
@@ -67,11 +69,14 @@ def test_two_processes_train_as_one_does_and_its_lines_reach_the_run(
     assert f"step {len(alone)}/{len(alone)}" in capfd.readouterr().err
 
 
-def test_what_the_body_refuses_is_told_in_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_body_refuses_is_told_in_its_own_words_and_no_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (home / "experiments" / "pair.yaml").write_text(EXPERIMENT.replace("batch_size: 12", "batch_size: 1"))
     monkeypatch.setenv("WORDMASK_HOME", str(home))
     with pytest.raises(Refused, match="cannot be shared by 2 processes; raise batch_size"):
         run_stage(bootstrap(home), Store(home / "store"), Runtime(processes=2), lambda _: None, launch=launch_forked)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def train_forever(home: Path) -> None:
@@ -107,6 +112,13 @@ def listening(process: int) -> list[str]:
     return addresses
 
 
+def ignores_interrupts(process: int) -> bool:
+    """Whether Ctrl+C, which reaches all processes of a terminal, is left to the step."""
+    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+    assert ignored is not None
+    return bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 
 
@@ -128,6 +140,7 @@ def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed
     opened = [address for member in members(home) for address in listening(member)]
     assert opened, "two processes that train together speak to each other"
     assert set(opened) <= set(LOOPBACK)
+    assert all(map(ignores_interrupts, members(home)))
     process.kill()
     process.join()
     while members(home):
