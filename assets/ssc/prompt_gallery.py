@@ -4,6 +4,7 @@ Shapes: N candidates, H x W pixels, S the side of a square.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,53 +19,105 @@ from assets.ssc.prompting import decoded, prompted
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of
 from ops.images import to_tensor
+from ops.ssc.consensus import Consensus
 from ops.visualisation import Panel
+from resources.checkpoints import MissingCheckpoint
+from resources.models.clip_images import Preparation, prepare_images, preparation_of
+from resources.models.refs import ModelRef
 
 REFERENTS = 4
 CANDIDATES = MOST_COLUMNS - 2
 """Those with the largest scores, between an image and its ground truth."""
 
 
-def prompts_seen(work: Work, referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> list[PanelFigure]:
-    """Of the first referents that have two scores or more; none where CLIP saw no visual prompt."""
-    knobs = ChoiceKnobs(**work.input(MASK_CHOICES).manifest.recipe["knobs"])
-    if knobs.rule != "clip":
-        return []
-    shown = [one for one in referents if one.ref_id in choices and len(scored(choices[one.ref_id])) > 1][:REFERENTS]
-    offered = candidates_of(work.input(CANDIDATE_MASKS), image_ids=[one.image_id for one in shown])
-    truths = ground_truth_of(work.input(GROUND_TRUTH), object_ids=[one.object_id for one in shown])
+SCORE: Mapping[Consensus, str] = {
+    "mean": "the mean of 100 cosine over the expressions below",
+    "product": "the logarithm of the product of the probabilities that the expressions below give to it",
+    "first": "100 cosine with the first of the expressions below",
+}
+"""What stands above a candidate."""
 
-    def draw(referent: Referent, pixels: Pixels) -> PanelFigure:
-        truth = truths.get(referent.object_id)
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsSeen:
+    """Candidates of some referents."""
+
+    score: str
+    """What stands above each."""
+    figures: Sequence[PanelFigure]
+
+
+def prompts_seen(
+    work: Work, referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]
+) -> PromptsSeen | None:
+    """Of the first referents that have two scores or more; None where CLIP saw no visual prompt.
+
+    Nor where it is not known what the CLIP makes of images, since its files are gone; the run's log says so.
+    """
+    knobs = ChoiceKnobs(**work.input(MASK_CHOICES).manifest.recipe["knobs"])
+    shown = [one for one in referents if one.ref_id in choices and len(scored(choices[one.ref_id])) > 1][:REFERENTS]
+    if knobs.rule != "clip" or not shown:
+        return None
+    try:
+        preparation = preparation_of(ModelRef("clip_vit", knobs.clip))
+    except MissingCheckpoint as error:
+        work.log(f"the page does not show what CLIP sees of the candidates: {error}")
+        return None
+    draw = PromptFigures(work, knobs, preparation, shown, choices).draw
+    return PromptsSeen(score=SCORE[knobs.consensus], figures=figures_of(work, shown, draw))
+
+
+class PromptFigures:
+    """The candidates of a referent under their visual prompts, side by side."""
+
+    def __init__(
+        self,
+        work: Work,
+        knobs: ChoiceKnobs,
+        preparation: Preparation,
+        shown: Sequence[Referent],
+        choices: Mapping[int, ChoiceRow],
+    ) -> None:
+        self.knobs, self.preparation, self.choices = knobs, preparation, choices
+        self.offered = candidates_of(work.input(CANDIDATE_MASKS), image_ids=[one.image_id for one in shown])
+        self.truths = ground_truth_of(work.input(GROUND_TRUTH), object_ids=[one.object_id for one in shown])
+
+    def draw(self, referent: Referent, pixels: Pixels) -> PanelFigure:
+        """Image, candidates with the largest scores, and the ground truth."""
+        truth, said = self.truths.get(referent.object_id), " | ".join(f'"{text}"' for text in referent.expressions)
+        choice, offered = self.choices[referent.ref_id], self.offered[referent.image_id]
         return PanelFigure(
             panels=(
                 ("image", pixels),
-                *seen(knobs, choices[referent.ref_id], offered[referent.image_id], pixels),
+                *seen(self.knobs, choice, offered, pixels, preparation=self.preparation),
                 *((("ground truth", masked(pixels, truth.mask)),) if truth else ()),
             ),
-            subject=" | ".join(f'"{text}"' for text in referent.expressions),
-            caption=" | ".join(f'"{text}"' for text in referent.expressions),
+            subject=said,
+            caption=said,
         )
-
-    return figures_of(work, shown, draw)
 
 
 def scored(choice: ChoiceRow) -> dict[int, float]:
-    """Candidate -> score of those with the largest scores, which come first."""
+    """Candidate -> score of those with the largest scores, which come first; what was chosen is among them."""
     known = [(name, score) for name, score in zip(choice.candidates, choice.scores, strict=True) if score is not None]
-    return dict(sorted(known, key=lambda pair: -pair[1])[:CANDIDATES])
+    first = sorted(known, key=lambda pair: (pair[0] not in choice.taken, -pair[1]))[:CANDIDATES]
+    return dict(sorted(first, key=lambda pair: -pair[1]))
 
 
-def seen(knobs: ChoiceKnobs, choice: ChoiceRow, offered: Sequence[CandidateRow], pixels: Pixels) -> list[Panel]:
+def seen(
+    knobs: ChoiceKnobs,
+    choice: ChoiceRow,
+    offered: Sequence[CandidateRow],
+    pixels: Pixels,
+    *,
+    preparation: Preparation,
+) -> list[Panel]:
     """The square that CLIP gets of each scored candidate, but for the size, which is that of the page's panels."""
-    from resources.models.clip_images import OPENAI, prepare_images  # open_clip, which other pages do without
-
     scores, masks = scored(choice), {mask.candidate: mask for mask in offered}
     shown_N3HW = prompted(knobs, to_tensor(pixels), decoded([masks[name] for name in scores]))
-    squares_N3SS = prepare_images(shown_N3HW, size=HEIGHT, crop=knobs.crop)
-    colours_N3SS = 255 * (
-        squares_N3SS * torch.tensor(OPENAI.std).view(3, 1, 1) + torch.tensor(OPENAI.mean).view(3, 1, 1)
-    )
+    squares_N3SS = prepare_images(shown_N3HW, size=HEIGHT, crop=knobs.crop, preparation=preparation)
+    mean_311, std_311 = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preparation.mean, preparation.std))
+    colours_N3SS = 255 * (squares_N3SS * std_311 + mean_311)
     pictures_NSS3 = colours_N3SS.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
     titles = [f"{score:.2f}{', chosen' if name in choice.taken else ''}" for name, score in scores.items()]
     return [(title, np.ascontiguousarray(picture)) for title, picture in zip(titles, pictures_NSS3, strict=True)]

@@ -1,5 +1,6 @@
 """How a CLIP wants its images: size, colours and what becomes of their shape. Each brings its own numbers.
 
+open_clip, which takes 200 MB, is imported only for a CLIP that its own table lists.
 Shapes: N images, H x W pixels, S the side of the network's square.
 """
 
@@ -8,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 from torch.nn import functional as F
 
 from ops.refusal import Refused
+from resources.model_files import read_json
+from resources.models.clip_names import CONFIG
+from resources.models.refs import ModelRef
 
 Crop = Literal["center", "pad"]
 Resize = Literal["shortest", "longest", "squash"]
@@ -24,8 +27,8 @@ MAX_ASPECT = 200
 class Preparation:
     """open_clip's `PreprocessCfg`, but for the size. Defaults: OpenAI's."""
 
-    mean: tuple[float, ...] = OPENAI_DATASET_MEAN
-    std: tuple[float, ...] = OPENAI_DATASET_STD
+    mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
     """Of RGB in [0, 1]."""
     resize: Resize = "shortest"
     """Which side becomes S: the shorter (then the centre is cut out), the longer (then the rest is filled), or both."""
@@ -35,17 +38,18 @@ class Preparation:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Preparation":
-        """From the names that open_clip uses.
+        """From the names that open_clip uses; what is not said is as OpenAI's.
 
         Raises:
             ValueError: a value is none that images can be prepared by.
         """
+        said = {name: value for name, value in config.items() if value is not None}
         found = cls(
-            mean=_three(config["mean"]),
-            std=_three(config["std"]),
-            resize=config["resize_mode"],
-            interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
-            fill=int(config.get("fill_color", 0)),
+            mean=_three(said.get("mean", cls.mean)),
+            std=_three(said.get("std", cls.std)),
+            resize=said.get("resize_mode", cls.resize),
+            interpolation="bilinear" if said.get("interpolation") == "bilinear" else "bicubic",
+            fill=int(said.get("fill_color", cls.fill)),
         )
         if found.resize not in ("shortest", "longest", "squash"):
             raise ValueError(f"resize_mode is {found.resize!r}")
@@ -55,6 +59,25 @@ class Preparation:
 
 
 OPENAI = Preparation()
+
+
+def preparation_of(ref: ModelRef) -> Preparation:
+    """What the publishers of a CLIP say of its images; the network is not opened.
+
+    Raises:
+        MissingCheckpoint: it is of a hub, open_clip's table does not list it, and its folder is not there.
+        Refused: its configuration cannot be read.
+        ValueError: as `Preparation.from_config`.
+    """
+    if not ref.is_of_a_hub:
+        return OPENAI
+    architecture, _, tag = ref.name.partition(":")
+    if tag:
+        from open_clip.pretrained import get_pretrained_cfg
+
+        if listed := get_pretrained_cfg(architecture, tag):
+            return Preparation.from_config(listed)
+    return Preparation.from_config(read_json(ref.path() / CONFIG).get("preprocess_cfg", {}))
 
 
 def prepare_images(images_N3HW: Tensor, *, size: int, crop: Crop, preparation: Preparation = OPENAI) -> Tensor:

@@ -8,12 +8,13 @@ from assets.ssc.candidate_masks import candidate_row
 from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.prompt_gallery import CANDIDATES, scored, seen
 from assets.ssc.tables import CandidateRow, ChoiceRow
+from resources.models.clip_images import OPENAI, Preparation
 
 SCENE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
-def candidate(number: int, left: int) -> CandidateRow:
-    mask_HW = np.zeros((60, 80), bool)
+def candidate(number: int, left: int, width: int = 80) -> CandidateRow:
+    mask_HW = np.zeros((60, width), bool)
     mask_HW[10:50, left : left + 15] = True
     return candidate_row("a", number, mask_HW, label="cup", segmenter_score=0.5)
 
@@ -36,12 +37,14 @@ def choice(scores: list[float | None]) -> ChoiceRow:
 
 def test_the_largest_scores_come_first_and_what_has_none_is_left_out() -> None:
     assert list(scored(choice([20.0, None, 25.0])).items()) == [(2, 25.0), (0, 20.0)]
-    assert len(scored(choice([float(number) for number in range(9)]))) == CANDIDATES
+    nine = scored(choice([float(number) for number in range(9)]))
+    assert list(nine) == [8, 7, 6, 5, 0]  # the last one was chosen, say by a person or because others compete
+    assert len(nine) == CANDIDATES
 
 
 @pytest.mark.parametrize("crop", ["pad", "center"])
 def test_a_candidate_stays_sharp_where_all_else_is_blurred(crop: str) -> None:
-    panels = seen(ChoiceKnobs(crop=crop, sigma=20), choice([20.0, 25.0]), [candidate(0, 12), candidate(1, 50)], SCENE)
+    panels = seen(ChoiceKnobs(crop=crop, sigma=20), choice([20.0, 25.0]), [candidate(0, 12), candidate(1, 50)], SCENE, preparation=OPENAI)
     assert [title for title, _ in panels] == ["25.00", "20.00, chosen"]
     assert {picture.shape for _, picture in panels} == {(HEIGHT, HEIGHT, 3)}
     unrest = [[half.std() for half in np.split(picture[60:110].astype(float), 2, axis=1)] for _, picture in panels]
@@ -51,6 +54,22 @@ def test_a_candidate_stays_sharp_where_all_else_is_blurred(crop: str) -> None:
 
 def test_a_red_ellipse_is_drawn_where_that_is_the_prompt() -> None:
     (_, picture), *_ = seen(
-        ChoiceKnobs(prompt="red_ellipse", crop="pad"), choice([20.0]), [candidate(0, 30)], SCENE // 8
+        ChoiceKnobs(prompt="red_ellipse", crop="pad"),
+        choice([20.0]),
+        [candidate(0, 30)],
+        SCENE // 8,
+        preparation=OPENAI,
     )
     assert ((picture[..., 0] > 180) & (picture[..., 1] < 80)).sum() > 100
+
+
+def test_a_clip_that_squeezes_images_is_shown_the_whole_width() -> None:
+    white = np.full((60, 120, 3), 255, np.uint8)
+    white[:, :6] = 0  # outside of the square in the middle
+    squeezed = Preparation(mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
+    left = []
+    for preparation in (OPENAI, squeezed):
+        (_, picture), *_ = seen(ChoiceKnobs(sigma=1), choice([1.0]), [candidate(0, 30, 120)], white, preparation=preparation)
+        left.append(int(picture[80, 0, 0]))
+    assert left[0] > 240
+    assert left[1] < 15

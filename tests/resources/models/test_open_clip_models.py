@@ -19,9 +19,10 @@ from ops.refusal import Refused
 from resources.checkpoints import HUB_CHECKPOINTS
 from resources.models import clip_names
 from resources.models.clip import Clip
-from resources.models.clip_images import Preparation, prepare_images
+from resources.models.clip_images import OPENAI, Preparation, preparation_of, prepare_images
 from resources.models.clip_names import architecture_config, has_tokens
 from resources.models.open_clip_models import load_open_clip
+from resources.models.refs import ModelRef
 from tests.resources.models.hub_folders import CLIP, SIGLIP, clip
 
 LOOK: dict[str, Any] = {
@@ -95,6 +96,17 @@ def test_length_scale_and_bias_are_the_models_own(folders: Mapping[str, Path]) -
     assert vit.logit_scale == pytest.approx(1 / 0.07)
     assert vit.preparation == Preparation.from_config({**LOOK, "fill_color": 7})
     assert (siglip.preparation.resize, siglip.image_size) == ("squash", 160)
+
+
+@pytest.mark.parametrize("name", ["vit", "siglip"])
+def test_what_becomes_of_images_is_known_without_the_network(
+    name: str, folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelRef, "path", lambda _: folders[name])
+    assert preparation_of(ModelRef("clip_vit", "someone/clip")) == load_open_clip("x", folders[name]).preparation
+    assert preparation_of(ModelRef("clip_vit", "ViT-B-16-SigLIP:webli")).resize == "squash"
+    assert preparation_of(ModelRef("clip_vit")) == OPENAI
+    assert (OPENAI.mean, OPENAI.std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 
 
 def test_tokens_are_masked_in_open_clips_own_towers_alone(folders: Mapping[str, Path]) -> None:
