@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 import numpy as np
 from markupsafe import Markup
@@ -46,6 +47,8 @@ STYLE = {
 DASHES = ("-", "--", ":")
 LEGEND_LINE = 0.21
 """Height of a line of the legend, inches."""
+LEGEND_LETTERS = 48
+"""Letters of a name that fit into a line of the legend, unless most of them are wide."""
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -78,17 +81,16 @@ def line_plot(
         x_label: below the plot.
         y_label: beside it.
         y_range: where the axis begins and ends; without it, where the values do.
-        legend_below: a line for each name below the plot, for many or long names.
+        legend_below: each name below the plot, in lines of its own, for many or long names.
     """
     finite = {name: [point for point in curve if np.isfinite(point).all()] for name, curve in series.items()}
-    with _plot(salt=repr((finite, x_label, y_label)), size=(5, 2.6 + LEGEND_LINE * legend_below * len(finite))) as (
-        figure,
-        axes,
-    ):
+    labels = {name: _folded(name) if legend_below else visible(name) for name in finite}
+    lines = sum(1 + label.count("\n") for label in labels.values()) if legend_below else 0
+    with _plot(salt=repr((finite, x_label, y_label)), size=(5, 2.6 + LEGEND_LINE * lines)) as (figure, axes):
         for number, (name, curve) in enumerate(finite.items()):
             xs, ys = zip(*curve, strict=True) if curve else ((), ())
             dash = DASHES[number // len(PALETTE) % len(DASHES)]
-            axes.plot(xs, ys, label=visible(name), color=_colour(number), linewidth=1.5, linestyle=dash)
+            axes.plot(xs, ys, label=labels[name], color=_colour(number), linewidth=1.5, linestyle=dash)
         axes.set(xlabel=visible(x_label), ylabel=visible(y_label))
         whole = all(float(x).is_integer() for curve in finite.values() for x, _ in curve)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
@@ -147,6 +149,11 @@ def _inline(figure: Figure, *, alt: str) -> Markup:
     style = "stroke-linejoin:round;stroke-linecap:butt"
     root = f'<svg class="plot" {box[0]} role="img" aria-label="{label}" style="{style}" {namespaces}>'
     return Markup(root + content.strip())  # noqa: S704 - matplotlib escapes what it writes, and `label` is escaped
+
+
+def _folded(name: str) -> str:
+    """A name in lines that fit below a plot."""
+    return "\n".join(wrap(visible(name), LEGEND_LETTERS))
 
 
 def _colour(number: int) -> str:

@@ -8,6 +8,8 @@ from storage.masks import Rle
 
 WRONG = 0.5
 """IoU with the ground truth below which a mask is a failure."""
+SAME = 0.5
+"""IoU of two annotations from which on they are of one object, which a data set may hold once for each expression."""
 COVERED = 0.5
 """Share of an object from which on a mask covers it, and of a mask from which on it lies in an object."""
 KINDS = ("another object", "several objects", "leaks", "a part", "missed", "no mask")
@@ -46,7 +48,7 @@ def failures_of(
     for referent in referents:
         if (own := truths.get(referent.object_id)) is None:
             continue
-        others = [one.mask for one in objects[own.image_id] if one.object_id != own.object_id]
+        others = [one.mask for one in objects[own.image_id] if one.mask.iou(own.mask) < SAME]
         for sent_id in referent.sent_ids:
             if sent_id in masks and (iou := masks[sent_id].iou(own.mask)) < WRONG:
                 kind = kind_of(masks[sent_id], own.mask, others)
@@ -59,7 +61,7 @@ def kind_of(mask: Rle, truth: Rle, others: Sequence[Rle]) -> str:
     if not mask.area:
         return "no mask"
     both, _ = mask.pixels(truth)
-    hit = both >= COVERED * truth.area
+    hit = both >= COVERED * truth.area > 0
     if any(mask.pixels(other)[0] >= COVERED * other.area > 0 for other in others):
         return "several objects" if hit else "another object"
     if hit:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from assets.reports.plots import PointGroup, line_plot, scatter_plot, without_styles
+from assets.reports.plots import LEGEND_LETTERS, PointGroup, line_plot, scatter_plot, without_styles
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = 'train <loss> & "co" \x00$_{x}$'
@@ -81,6 +81,14 @@ def test_many_lines_have_their_legend_below_the_axes_and_no_two_look_alike() -> 
     assert all(heights[name] > heights["recall"] for name in names)
     drawn = [node.attrib["style"] for node in parsed(svg).iter(f"{SVG}path") if "width: 1.5" in str(node.attrib)]
     assert len(set(drawn)) == 12
+
+
+def test_a_long_name_is_folded_in_the_legend_below() -> None:
+    name = f"{'long_name_' * 6}: ZSBootstrap"
+    svg = line_plot({name: [(0, 1), (1, 2)]}, x_label="recall", y_label="y", legend_below=True)
+    told = [text for text in texts(svg) if text]
+    assert "".join(told[told.index("y") + 1 :]).replace(" ", "") == name.replace(" ", "")
+    assert max(map(len, told)) <= LEGEND_LETTERS
 
 
 def test_a_plot_without_styles_has_the_same_parts_with_attributes() -> None:

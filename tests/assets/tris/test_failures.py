@@ -54,6 +54,14 @@ def test_wrong_masks_come_worst_first_and_right_or_unjudged_ones_not_at_all() ->
     ]
 
 
+def test_an_object_that_is_annotated_twice_is_not_another_one() -> None:
+    twice = {
+        name: GroundTruthRow(object_id=name, image_id="a", category="", **TRUTH.columns()) for name in ("o0", "again")
+    }
+    said = Referent(ref_id=0, object_id="o0", image_id="a", split="val", sent_ids=[0])
+    assert [one.kind for one in failures_of([said], {0: box(0, 0, 20, 6)}, twice)] == ["leaks"]
+
+
 def test_of_each_kind_the_worst_are_shown_and_no_referent_twice() -> None:
     said = [(1, "missed"), (1, "missed"), (2, "missed"), (3, "missed"), (2, "leaks"), (4, "leaks"), (5, "a part")]
     failures = [
