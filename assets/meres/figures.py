@@ -18,7 +18,7 @@ from assets.reports.plots import PointGroup, scatter_plot
 from assets.segmenters.load import read_segmenter
 from assets.segmenters.tables import PREDICTIONS
 from ops.images import resize_image, to_tensor
-from ops.meres.attention_maps import AttentionMaps, attention_maps, principal_plane
+from ops.meres.attention_maps import AttentionMaps, attention_maps, has_attention_maps, principal_plane
 from ops.meres.model import Meres
 from ops.visualisation import Panel, heat_map
 from storage.masks import Rle
@@ -36,6 +36,8 @@ class MeresFigures:
         self.work = work
         self.truths = ground_truth_of(work.input(GROUND_TRUTH))
         self.model, self.tokenizer = read_segmenter(work.input(MERES), work.runtime)
+        assert isinstance(self.model, Meres)
+        self.shows_attention = has_attention_maps(self.model.config)
         predictions = work.input(MERES_SEGMENTERS[0].predictions)
         self.predicted = {row.sent_id: row.mask for row in PREDICTIONS.rows(predictions)}
 
@@ -44,19 +46,17 @@ class MeresFigures:
         return [referent for referent in scored_referents(self.work) if referent.sent_ids[0] in self.predicted]
 
     def draw(self, referent: Referent, pixels: Pixels) -> PanelFigure:
-        """The attention of the parts, mask, ground truth and the plane."""
-        attention = self._attention(referent.expressions[0], pixels)
+        """Mask and ground truth, and, if the model has any, the attention of the parts and the plane."""
         truth = self._truth(referent)
+        attention = self._attention(referent.expressions[0], pixels) if self.shows_attention else None
         return PanelFigure(
             panels=(
                 ("image", pixels),
-                ("words", _heat(pixels, attention.words_Thw.mean(0))),
-                ("visual expressions", _heat(pixels, attention.visual_Rhw.mean(0))),
-                ("share of visual expressions", _heat(pixels, attention.share_HW, relative=False)),
+                *(_attention_panels(attention, pixels) if attention else ()),
                 ("MERES", masked(pixels, self.predicted[referent.sent_ids[0]])),
                 ("ground truth", masked(pixels, truth)),
             ),
-            plots=(("tokens and pixels", _plane(attention, truth)),),
+            plots=(("tokens and pixels", _plane(attention, truth)),) if attention else (),
             subject=f'"{referent.expressions[0]}"',
             caption=f'"{referent.expressions[0]}"  -  {referent.split}',
         )
@@ -67,19 +67,23 @@ class MeresFigures:
         return sorted(several, key=lambda one: -(disagreement(overlaps(self._masks(one))) or 0))
 
     def draw_several(self, referent: Referent, pixels: Pixels) -> PanelFigure:
-        """Attention of the words above the mask, for the first expressions of a referent (MERES Figs. 6 and 13)."""
+        """Attention of the words above the mask, for the first expressions of a referent (MERES Figs. 6 and 13).
+
+        Of a model without such attention the masks alone.
+        """
         row = self.truths.get(referent.object_id)
         attention: list[Panel] = [("image", pixels)]
         masks: list[Panel] = [("ground truth", masked(pixels, row.mask if row else None))]
         for sent_id, text in list(zip(referent.sent_ids, referent.expressions, strict=True))[:SAID]:
             mask = self.predicted.get(sent_id)
             iou = f", IoU {100 * mask.iou(row.mask):.1f} %" if mask and row else ""
-            attention.append((f'words: "{text}"', _heat(pixels, self._attention(text, pixels).words_Thw.mean(0))))
+            if self.shows_attention:
+                attention.append((f'words: "{text}"', _heat(pixels, self._attention(text, pixels).words_Thw.mean(0))))
             masks.append((f'MERES{iou}: "{text}"', masked(pixels, mask)))
         alike = 100 * (1 - (disagreement(overlaps(self._masks(referent))) or 0))
         return PanelFigure(
             panels=(*attention, *masks),
-            across=len(attention),
+            across=len(masks) if self.shows_attention else 0,
             subject=" | ".join(f'"{text}"' for text in referent.expressions[:SAID]),
             caption=f"{len(referent.expressions)} expressions, IoU between their masks {alike:.1f} %"
             f"  -  {referent.split}",
@@ -100,6 +104,14 @@ class MeresFigures:
         ids_1T, mask_1T = self.tokenizer.encode([expression])
         square = resize_image(to_tensor(pixels), height=size, width=size)
         return attention_maps(self.model, square, ids_1T[0], mask_1T[0])
+
+
+def _attention_panels(attention: AttentionMaps, pixels: Pixels) -> tuple[Panel, ...]:
+    return (
+        ("words", _heat(pixels, attention.words_Thw.mean(0))),
+        ("visual expressions", _heat(pixels, attention.visual_Rhw.mean(0))),
+        ("share of visual expressions", _heat(pixels, attention.share_HW, relative=False)),
+    )
 
 
 def _heat(pixels: Pixels, strength_hw: Tensor, *, relative: bool = True) -> Pixels:

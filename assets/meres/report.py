@@ -40,6 +40,7 @@ def meres_report(work: Work) -> Outcome:
         "areas": _areas(work),
         "curves": _curves(work),
         "losses": {"Loss of MERES": loss_plot(work.input(MERES))},
+        "attention": drawing.shows_attention,
         "gallery": gallery,
         "several": several,
         "lengths": lengths(work),

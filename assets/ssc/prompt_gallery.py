@@ -22,7 +22,7 @@ from ops.images import to_tensor
 from ops.ssc.consensus import Consensus
 from ops.visualisation import Panel
 from resources.checkpoints import MissingCheckpoint
-from resources.models.clip_images import Preparation, prepare_images, preparation_of
+from resources.models.clip_images import Preparation, preparation_of, prepare_images
 from resources.models.refs import ModelRef
 
 REFERENTS = 4
@@ -47,9 +47,7 @@ class PromptsSeen:
     figures: Sequence[PanelFigure]
 
 
-def prompts_seen(
-    work: Work, referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]
-) -> PromptsSeen | None:
+def prompts_seen(work: Work, referents: Sequence[Referent], choices: Mapping[int, ChoiceRow]) -> PromptsSeen | None:
     """Of the first referents that have two scores or more; None where CLIP saw no visual prompt.
 
     Nor where it is not known what the CLIP makes of images, since its files are gone; the run's log says so.

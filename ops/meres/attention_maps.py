@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.meres.attention import Attention
+from ops.meres.config import MeresConfig
 from ops.meres.model import Meres
 
 
@@ -35,6 +36,11 @@ class AttentionMaps:
     """Pixels projected to the tokens' width (V, spec 4.1)."""
 
 
+def has_attention_maps(config: MeresConfig) -> bool:
+    """Whether a model has both kinds of tokens, refines visual expressions, and looks at both in its last stage."""
+    return config.guidance == "le_enh+ve" and config.refine and 1 in config.looking_stages
+
+
 @torch.inference_mode()
 def attention_maps(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_mask_T: Tensor) -> AttentionMaps:
     """Attention maps of one expression in one image.
@@ -46,9 +52,9 @@ def attention_maps(model: Meres, image_3SS: Tensor, token_ids_T: Tensor, token_m
         token_mask_T: 1 on unmasked tokens; only these are returned.
 
     Raises:
-        ValueError: the model has not both kinds of tokens, or does not refine visual expressions.
+        ValueError: the model has none, see `has_attention_maps`.
     """
-    if model.config.guidance != "le_enh+ve" or not model.config.refine or 1 not in model.config.looking_stages:
+    if not has_attention_maps(model.config):
         raise ValueError(
             "this MERES has no words beside refined visual expressions in its last stage: "
             "take guidance 'le_enh+ve', refine and looking_stages with 1"

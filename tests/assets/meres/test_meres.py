@@ -3,22 +3,26 @@
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
-from assets.data.tables import referents_in
+from assets.data.tables import images_in, referents_in
 from assets.evaluation.slices import spatial_bin
-from assets.meres.figures import inside
+from assets.framework.work import Work
+from assets.meres.figures import MeresFigures, inside
 from assets.meres.knobs import MeresKnobs, MeresReportKnobs
 from assets.meres.stages import report_needs
 from assets.segmenters.knobs import SupervisedKnobs
+from ops.meres.attention_maps import has_attention_maps
 from ops.meres.config import EMBEDDED, MeresConfig
 from pipelines.commands.report import classes_of
 from resources.models.clip import load_clip
 from resources.models.swin_bert import load_swin
+from resources.runtime import Runtime
 from storage.artifact import Artifact
 from storage.digest import digest
 from storage.masks import decode
@@ -88,6 +92,22 @@ def test_meres_comes_back_as_it_was_built_with_its_switches_and_words(finished: 
         assert card["max_tokens"] == 21
         assert any("extractor" in key for key in state) == (guidance != "le")
     assert finished["drawn", "meres"].manifest.metrics["tokens at most"] == 21
+
+
+def test_a_model_without_attention_to_show_is_drawn_by_its_masks_alone(finished: Finished) -> None:
+    given = SimpleNamespace(input=lambda stage: finished["drawn", stage.name], runtime=Runtime(threads=1))
+    drawing, references = MeresFigures(cast(Work, given)), finished["drawn", "references"]
+    referent = next(one for one in referents_in(references, splits=("val",)) if len(one.sent_ids) > 1)
+    image = images_in(references)[referent.image_id]
+    pixels = np.zeros((image.height, image.width, 3), np.uint8)
+    assert drawing.shows_attention
+    full = [*drawing.draw(referent, pixels).panels, *drawing.draw_several(referent, pixels).panels]
+    drawing.shows_attention = has_attention_maps(MeresConfig(guidance="ve"))
+    bare = drawing.draw(referent, pixels), drawing.draw_several(referent, pixels)
+    assert not any(figure.plots for figure in bare)
+    kept = [title for title, _ in full if not title.startswith(("words", "visual", "share"))]
+    assert [title for figure in bare for title, _ in figure.panels] == kept
+    assert len(kept) < len(full)
 
 
 def test_every_switch_is_a_field_of_the_network() -> None:

@@ -44,7 +44,13 @@ def test_the_largest_scores_come_first_and_what_has_none_is_left_out() -> None:
 
 @pytest.mark.parametrize("crop", ["pad", "center"])
 def test_a_candidate_stays_sharp_where_all_else_is_blurred(crop: str) -> None:
-    panels = seen(ChoiceKnobs(crop=crop, sigma=20), choice([20.0, 25.0]), [candidate(0, 12), candidate(1, 50)], SCENE, preparation=OPENAI)
+    panels = seen(
+        ChoiceKnobs(crop=crop, sigma=20),
+        choice([20.0, 25.0]),
+        [candidate(0, 12), candidate(1, 50)],
+        SCENE,
+        preparation=OPENAI,
+    )
     assert [title for title, _ in panels] == ["25.00", "20.00, chosen"]
     assert {picture.shape for _, picture in panels} == {(HEIGHT, HEIGHT, 3)}
     unrest = [[half.std() for half in np.split(picture[60:110].astype(float), 2, axis=1)] for _, picture in panels]
@@ -69,7 +75,9 @@ def test_a_clip_that_squeezes_images_is_shown_the_whole_width() -> None:
     squeezed = Preparation(mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
     left = []
     for preparation in (OPENAI, squeezed):
-        (_, picture), *_ = seen(ChoiceKnobs(sigma=1), choice([1.0]), [candidate(0, 30, 120)], white, preparation=preparation)
+        (_, picture), *_ = seen(
+            ChoiceKnobs(sigma=1), choice([1.0]), [candidate(0, 30, 120)], white, preparation=preparation
+        )
         left.append(int(picture[80, 0, 0]))
     assert left[0] > 240
     assert left[1] < 15
