@@ -62,8 +62,8 @@ class MeresFigures:
         )
 
     def in_agreement(self) -> list[Referent]:
-        """Scored referents with several masks, those first whose masks differ most."""
-        several = [one for one in self.scored() if len(self._masks(one)) > 1]
+        """Scored referents with several different expressions, those first whose masks differ most."""
+        several = [one for one in self.scored() if len(set(one.expressions)) > 1 and len(self._masks(one)) > 1]
         return sorted(several, key=lambda one: -(disagreement(overlaps(self._masks(one))) or 0))
 
     def draw_several(self, referent: Referent, pixels: Pixels) -> PanelFigure:
@@ -74,7 +74,8 @@ class MeresFigures:
         row = self.truths.get(referent.object_id)
         attention: list[Panel] = [("image", pixels)]
         masks: list[Panel] = [("ground truth", masked(pixels, row.mask if row else None))]
-        for sent_id, text in list(zip(referent.sent_ids, referent.expressions, strict=True))[:SAID]:
+        said = {text: sent_id for sent_id, text in zip(referent.sent_ids, referent.expressions, strict=True)}
+        for text, sent_id in list(said.items())[:SAID]:
             mask = self.predicted.get(sent_id)
             iou = f", IoU {100 * mask.iou(row.mask):.1f} %" if mask and row else ""
             if self.shows_attention:
@@ -84,7 +85,7 @@ class MeresFigures:
         return PanelFigure(
             panels=(*attention, *masks),
             across=len(masks) if self.shows_attention else 0,
-            subject=" | ".join(f'"{text}"' for text in referent.expressions[:SAID]),
+            subject=" | ".join(f'"{text}"' for text in list(said)[:SAID]),
             caption=f"{len(referent.expressions)} expressions, IoU between their masks {alike:.1f} %"
             f"  -  {referent.split}",
         )

@@ -42,12 +42,12 @@ def several_of(comparison: Comparison) -> Several:
 
 
 def _grouped(comparison: Comparison, splits: Sequence[str]) -> list[list[ExpressionRow]]:
-    """Expressions of each referent that has several."""
-    part, referents = comparison.parts[0], dict[int, list[ExpressionRow]]()
+    """Expressions of each referent that has several; of equal ones the first."""
+    part, referents = comparison.parts[0], dict[int, dict[str, ExpressionRow]]()
     for split in splits:
         for row in common_rows(part, comparison.rows, split):
-            referents.setdefault(row.ref_id, []).append(row)
-    several = [rows for rows in referents.values() if len(rows) > 1]
+            referents.setdefault(row.ref_id, {}).setdefault(row.expression, row)
+    several = [[*rows.values()] for rows in referents.values() if len(rows) > 1]
     return several if any(_differ(part, rows) for rows in several) else []
 
 

@@ -18,7 +18,7 @@ from storage.artifact import Artifact
 from storage.tables import read_batches
 from tests.assets.reports.gallery.test_writing import said
 from tests.comparisons import compared, measured
-from tests.galleries import OBJECTS, grey
+from tests.galleries import grey
 
 POINTS = [(0.0, 1.0), (0.5, 0.8), (1.0, 0.3)]
 """Recall and precision."""
@@ -88,12 +88,24 @@ def test_referents_stand_with_several_expressions_at_equal_distances_through_the
     assert several.experiments == ("other", "third")
     middle = scored[round((len(scored) - 1) / 2)]
     assert [rows[0].ref_id for rows in several.referents] == [scored[0], middle, scored[-1]]
-    assert all(len(rows) == OBJECTS and len({row.ref_id for row in rows}) == 1 for rows in several.referents)
+    assert all(1 < len(rows) == len({row.expression for row in rows}) for rows in several.referents)
+    assert all(len({row.ref_id for row in rows}) == 1 for rows in several.referents)
     index = said(write_comparison(measured(comparison), tmp_path, grey).page.parent / "data" / "index.js")
     shown = [[index["rows"]["id"][row] for row in rows] for rows in index["several"]["referents"]]
     assert shown == [[row.sent_id for row in rows] for rows in several.referents]
     only_train = replace(comparison, train=comparison.splits)
     assert len(several_of(only_train).referents) == REFERENTS
+
+
+def test_equal_expressions_of_a_referent_are_shown_once() -> None:
+    comparison = compared(["base", "other"], trained=["base", "other"])
+    alike = next(row.ref_id for row in comparison.rows if row.split == "val")
+    rows = [replace(row, expression="it") if row.ref_id == alike else row for row in comparison.rows]
+    shown = [
+        {row.ref_id for said in several_of(replace(comparison, rows=given, train=("train",))).referents for row in said}
+        for given in (comparison.rows, rows)
+    ]
+    assert [alike in referents for referents in shown] == [True, False]
 
 
 def test_masks_of_a_referent_are_not_shown_once_for_each_expression(tmp_path: Path) -> None:
