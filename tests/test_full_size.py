@@ -45,7 +45,7 @@ def test_sam_vit_b_gives_three_masks_a_box(picture: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize(("name", "width"), [("ViT-B-32", 512), ("ViT-L-14-336", 768)])
 def test_clip_scores_prompted_pictures(picture: NDArray[np.uint8], name: str, width: int) -> None:
     from ops.images import to_tensor
-    from ops.ssc.mask_selection import mean_similarity
+    from ops.ssc.similarity import mean_similarity
     from ops.ssc.visual_prompts import reverse_blur
     from resources.models.clip import load_clip
 

@@ -1,13 +1,13 @@
 """The candidates of a referent as CLIP sees them, each under its score (S+S+C Fig. 3).
 
-Shapes: N candidates, H x W pixels, S the side of a square.
+torch is imported only where there is a prompt to draw.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING
 
 from assets.data.images import Pixels
 from assets.data.stages import GROUND_TRUTH
@@ -15,21 +15,19 @@ from assets.data.tables import Referent, ground_truth_of
 from assets.framework.work import Work
 from assets.reports.figures import HEIGHT, MOST_COLUMNS, PanelFigure, figures_of, masked
 from assets.ssc.knobs import ChoiceKnobs
-from assets.ssc.prompting import decoded, prompted
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of
-from ops.images import to_tensor
 from ops.ssc.consensus import Consensus
 from ops.visualisation import Panel
 from resources.checkpoints import MissingCheckpoint
-from resources.models.clip_images import Preparation, preparation_of, prepare_images
 from resources.models.refs import ModelRef
+
+if TYPE_CHECKING:
+    from resources.models.clip_images import Preparation
 
 REFERENTS = 4
 CANDIDATES = MOST_COLUMNS - 2
 """Those with the largest scores, between an image and its ground truth."""
-
-
 SCORE: Mapping[Consensus, str] = {
     "mean": "the mean of 100 cosine over the expressions below",
     "product": "the logarithm of the product of the probabilities that the expressions below give to it",
@@ -56,6 +54,8 @@ def prompts_seen(work: Work, referents: Sequence[Referent], choices: Mapping[int
     shown = [one for one in referents if one.ref_id in choices and len(scored(choices[one.ref_id])) > 1][:REFERENTS]
     if knobs.rule != "clip" or not shown:
         return None
+    from resources.models.clip_images import preparation_of
+
     try:
         preparation = preparation_of(ModelRef("clip_vit", knobs.clip))
     except MissingCheckpoint as error:
@@ -111,11 +111,9 @@ def seen(
     preparation: Preparation,
 ) -> list[Panel]:
     """The square that CLIP gets of each scored candidate, but for the size, which is that of the page's panels."""
+    from assets.ssc.prompting import squares
+
     scores, masks = scored(choice), {mask.candidate: mask for mask in offered}
-    shown_N3HW = prompted(knobs, to_tensor(pixels), decoded([masks[name] for name in scores]))
-    squares_N3SS = prepare_images(shown_N3HW, size=HEIGHT, crop=knobs.crop, preparation=preparation)
-    mean_311, std_311 = (torch.tensor(numbers).view(3, 1, 1) for numbers in (preparation.mean, preparation.std))
-    colours_N3SS = 255 * (squares_N3SS * std_311 + mean_311)
-    pictures_NSS3 = colours_N3SS.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    given = [masks[name] for name in scores]
     titles = [f"{score:.2f}{', chosen' if name in choice.taken else ''}" for name, score in scores.items()]
-    return [(title, np.ascontiguousarray(picture)) for title, picture in zip(titles, pictures_NSS3, strict=True)]
+    return list(zip(titles, squares(knobs, given, pixels, size=HEIGHT, preparation=preparation), strict=True))

@@ -14,7 +14,8 @@ from torch import Tensor
 from assets.ssc.place_terms import Floats
 from assets.ssc.tables import CandidateRow
 from ops.ssc.consensus import Consensus, agreed_scores
-from ops.ssc.mask_selection import Choice, Rule, choose, mean_similarity, sentence_similarities, unless_absent
+from ops.ssc.mask_selection import Choice, Rule, choose, unless_absent
+from ops.ssc.similarity import mean_similarity, sentence_similarities
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Mask selection: choose a referent's mask among its candidates by CLIP similarity, and the baselines of the choice.
 
 S+S+C stage 2 (spec 3). `FIXED` is the default rule; `COMPAT` reproduces the authors' code. CLIP itself is not here:
-similarities are arguments.
-Shapes: N candidates, S expressions of one referent, D embedding width, H x W pixels.
+similarities are arguments (see `similarity`), so that what only reads choices does without torch.
+Shapes: N candidates, S expressions of one referent, H x W pixels.
 """
 
 import hashlib
@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Reason = Literal[
     "no candidate",
@@ -63,23 +61,6 @@ class Rule:
 
 FIXED = Rule()
 COMPAT = Rule(ties="last", when_all_small="none")
-
-
-def mean_similarity(texts_SD: Tensor, images_ND: Tensor) -> list[float]:
-    """Score of each prompted image: mean over the referent's expressions of 100 * cosine similarity (spec 3.2).
-
-    Pass one expression for a choice by it alone (paper Eq. 1). Equal images get exactly equal scores.
-    """
-    texts_SD = torch.nn.functional.normalize(texts_SD.double(), dim=-1)
-    images_ND = torch.nn.functional.normalize(images_ND.double(), dim=-1)
-    return [100 * float((image_D * texts_SD).sum(-1).mean()) for image_D in images_ND]
-
-
-def sentence_similarities(texts_SD: Tensor, images_ND: Tensor) -> NDArray[np.float64]:
-    """100 * cosine similarity (S, N) of each of the referent's expressions with each prompted image."""
-    texts_SD = torch.nn.functional.normalize(texts_SD.double(), dim=-1)
-    images_ND = torch.nn.functional.normalize(images_ND.double(), dim=-1)
-    return np.array([[100 * float((image_D * text_D).sum()) for image_D in images_ND] for text_D in texts_SD])
 
 
 def indices_to_score(areas_N: Sequence[int], *, rule: Rule = FIXED, image_area: int | None = None) -> tuple[int, ...]:

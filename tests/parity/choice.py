@@ -10,7 +10,8 @@ import torch
 from ops.evaluation.iou import ScoreState, intersection_union, mean_iou, overall_iou, precision_at, row_ious
 from ops.images import IMAGENET, gaussian_blur, normalise, resize_image, resize_labels, to_array, to_tensor
 from ops.ssc import visual_prompts
-from ops.ssc.mask_selection import COMPAT, choose, mean_similarity
+from ops.ssc.mask_selection import COMPAT, choose
+from ops.ssc.similarity import mean_similarity
 
 Arrays = Mapping[str, np.ndarray]
 Check = tuple[str, float, float]

@@ -1,5 +1,8 @@
 """The candidates of a referent as a page shows that CLIP sees them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from assets.ssc.knobs import ChoiceKnobs
 from assets.ssc.prompt_gallery import CANDIDATES, scored, seen
 from assets.ssc.tables import CandidateRow, ChoiceRow
 from resources.models.clip_images import OPENAI, Preparation
+from tests.paths import ROOT
 
 SCENE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
@@ -33,6 +37,18 @@ def choice(scores: list[float | None]) -> ChoiceRow:
         height=60,
         width=80,
     )
+
+
+def test_a_page_without_prompts_imports_no_torch_and_one_with_them_no_open_clip() -> None:
+    code = "import sys, assets.reports.report; print('torch' in sys.modules)\nimport assets.ssc.prompting\n"
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{code}print('open_clip' in sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["False", "False"]
 
 
 def test_the_largest_scores_come_first_and_what_has_none_is_left_out() -> None:

@@ -15,11 +15,11 @@ from ops.ssc.mask_selection import (
     choose,
     first_choice,
     indices_to_score,
-    mean_similarity,
     oracle_choice,
     random_choice,
     teacher_choice,
 )
+from ops.ssc.similarity import mean_similarity
 
 
 def rectangle_mask(x0: int, y0: int, x1: int, y1: int) -> torch.Tensor:
