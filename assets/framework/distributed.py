@@ -29,7 +29,7 @@ from assets.framework.stage import Outcome
 from assets.framework.work import Work
 from assets.framework.work_file import Answer, WorkFile
 from ops.refusal import Refused
-from resources.processes import end_with_parent, keep_private
+from resources.processes import LOOK_SECONDS, end_with_parent, keep_private
 from storage.files import write_bytes
 
 PATIENCE = timedelta(hours=12)
@@ -89,10 +89,10 @@ def outcome_in(folder: Path, work: Work, problem: BaseException | None) -> Outco
 def main(folder: Path, rank: int, parent: int) -> None:
     """The life of one process; when its parent is gone its lock is free, and another may work here.
 
-    Ctrl+C reaches every process of a terminal: the step ends by it, and this process with the step. What a person has
-    to act on is told by the step.
+    Ctrl+C, which reaches every process of a terminal, and what a person has to act on are told by the step: this
+    process ends by them without a traceback of its own.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent(parent)
     keep_private()
     file = WorkFile.model_validate_json((folder / WORK).read_bytes())
@@ -106,6 +106,9 @@ def main(folder: Path, rank: int, parent: int) -> None:
             tell(folder, work, partial(_run_as_member, work, file.rendezvous))
     except PERSON_HAS_TO_ACT:
         sys.exit(1)
+    except Exception:
+        time.sleep(2 * LOOK_SECONDS)  # where its parent is gone, which would be the cause, this process ends meanwhile
+        raise
     for other in others:
         other.wait()
 

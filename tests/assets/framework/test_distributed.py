@@ -112,11 +112,11 @@ def listening(process: int) -> list[str]:
     return addresses
 
 
-def ignores_interrupts(process: int) -> bool:
-    """Whether Ctrl+C, which reaches all processes of a terminal, is left to the step."""
-    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
-    assert ignored is not None
-    return bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
+def ends_by_interrupt(process: int) -> bool:
+    """Whether Ctrl+C, which reaches all processes of a terminal, ends it at once: it neither ignores nor catches it."""
+    masks = re.findall(r"Sig(?:Ign|Cgt):\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+    assert len(masks) == 2
+    return not any(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in masks)
 
 
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
@@ -140,7 +140,7 @@ def test_processes_listen_to_this_machine_only_and_end_when_their_step_is_killed
     opened = [address for member in members(home) for address in listening(member)]
     assert opened, "two processes that train together speak to each other"
     assert set(opened) <= set(LOOPBACK)
-    assert all(map(ignores_interrupts, members(home)))
+    assert all(map(ends_by_interrupt, members(home)))
     process.kill()
     process.join()
     while members(home):
