@@ -21,6 +21,7 @@ from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.database import claimed
 from resources.engines.engine import demand_ray
+from resources.models.staying import let_go
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
@@ -216,6 +217,8 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 
 def _run(work: Work) -> Outcome:
     """The body in this process; a training in several where the settings say so, or on a cluster."""
+    if work.instance.stage.trains:
+        let_go()
     if work.instance.stage.trains and work.runtime.engine == "ray":
         demand_ray()
         from assets.framework.cluster_training import run_on_cluster  # an extra that one machine does without
