@@ -56,14 +56,10 @@ bench: setup  ## ratios, measured side by side in one run
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) || exit 1; done
 
 results: setup  ## the tables of RESULTS.md, over three seeds: days on two cores
-	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 6 11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30,--table $(table))
+	$(BIN)/wordmask results --style toyref --style toyref+ $(foreach table,1 2 3 4 5 6 11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30 ours ours_choice,--table $(table))
 
-pictures: export WORDMASK_HOME := $(CURDIR)/build/pictures
-pictures: setup  ## the picture of README.md, from a tiny rendered world
-	mkdir -p build/pictures/datasets docs/pictures
-	echo '{kind: toyref, toy: {style: toyref, size: tiny, seed: 5}}' > build/pictures/datasets/tiny.yaml
-	$(BIN)/wordmask run --dataset tiny --experiment base --until choice_scores
-	$(BIN)/python -m pipelines.commands.picture tiny base docs/pictures/from_expression_to_mask.png
+pictures: demo  ## the picture of README.md, from what the demo made
+	$(BIN)/python -m pipelines.commands.picture toyref base docs/pictures/from_expression_to_mask.png
 
 lock: .tools/bin/uv  ## write requirements.lock anew from pyproject.toml
 	.tools/bin/uv pip compile pyproject.toml --quiet --extra dev --extra serve --extra onnx --extra postgres --extra remote --generate-hashes --no-emit-index-url \

@@ -17,6 +17,7 @@ from ops.refusal import Refused
 from resources.checkpoints import HUB_CHECKPOINTS, WHOLE, Finding, examine
 from resources.database import VARIABLE as DATABASE
 from resources.database import connect, database_address, shown_address
+from resources.memory import available_memory
 
 Verdict = Literal["good", "note", "bad"]
 PACKAGES = ("torch", "torchvision", "dagster", "dagster-webserver", "transformers", "spacy", "open_clip_torch")
@@ -98,25 +99,10 @@ def _disk(store: Path) -> Check:
 
 
 def _memory() -> Check:
-    limits = list(_memory_limits())
-    if not limits:
-        return Check(topic="memory", verdict="note", found="unknown", advice=f"{MEMORY / 1e9:.0f} GB are needed")
-    amount = min(limits)
+    amount = available_memory()
     good = amount >= MEMORY
     advice = "" if good else f"close other programs or use one worker; {MEMORY / 1e9:.0f} GB are wanted"
     return Check(topic="memory", verdict="good" if good else "note", found=f"{amount / 1e9:.1f} GB", advice=advice)
-
-
-def _memory_limits() -> Iterator[int]:
-    """Available memory and, in a container, its limit, both in bytes."""
-    information = Path("/proc/meminfo")
-    if information.is_file():
-        for line in information.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                yield int(line.split()[1]) * 1024
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text(encoding="ascii").strip()).isdigit():
-        yield int(text)
 
 
 def _writable(store: Path) -> Check:

@@ -21,6 +21,7 @@ from resources.checkpoints import revisions_of
 from resources.dagster_resources import ArtifactStore, RuntimeResource
 from resources.database import claimed
 from resources.engines.engine import demand_ray
+from resources.models.staying import let_go
 from resources.runtime import Runtime, library_versions, machine_of
 from storage.artifact import Artifact, Store, StoreError
 from storage.files import write_bytes
@@ -216,6 +217,8 @@ def _pipe(context: dg.AssetExecutionContext, command: Sequence[str]) -> None:
 
 def _run(work: Work) -> Outcome:
     """The body in this process; a training in several where the settings say so, or on a cluster."""
+    if work.instance.stage.trains:
+        let_go()
     if work.instance.stage.trains and work.runtime.engine == "ray":
         demand_ray()
         from assets.framework.cluster_training import run_on_cluster  # an extra that one machine does without
@@ -227,7 +230,7 @@ def _run(work: Work) -> Outcome:
 
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
-    work.log(f"{instance.stage.name}: " + (f"loads {', '.join(instance.models)}" if instance.models else "begins"))
+    work.log(f"{instance.stage.name}: " + (f"needs {', '.join(instance.models)}" if instance.models else "begins"))
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
     outcome = _run(work)
     seconds = round(time.monotonic() - started, 3)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from assets.data.images import Mask, Pixels
+from assets.data.images import Pixels
 from assets.data.stages import GROUND_TRUTH, REFERENCES
 from assets.data.tables import ImageRow, Referent, ground_truth_of, images_in, referents_in
 from assets.reports.figures import masked
@@ -21,7 +21,6 @@ from assets.reports.text import visible
 from assets.segmenters.tables import PREDICTIONS
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES, NOUN_PHRASES, SEGMENTERS, ZS_BOOTSTRAP
 from assets.ssc.tables import CandidateRow, ChoiceRow, candidates_of, choices_of, nouns_of
-from ops.evaluation.iou import intersection_union
 from ops.visualisation import Panel, overlay
 from storage.artifact import Artifact
 from storage.masks import Rle
@@ -61,10 +60,14 @@ class Example:
     """Of the trained segmenter; None: there is none yet."""
     worst_iou: float
     """With the ground truth: of the choice, or of the prediction where that is worse."""
+    worst_candidate: float
+    """IoU of the candidate that fits no annotated object well with the object that it fits best."""
 
 
 def clearest_example(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Example | None:
     """The referent with the richest expression, of those that show what a choice is and whose masks are right.
+
+    Those whose other candidates are right, too, come first.
 
     Args:
         artifacts: stage name -> artifact, of `NEEDED`, and of `PREDICTED` if it was made.
@@ -74,7 +77,11 @@ def clearest_example(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -
         None if there is no such referent.
     """
     right = [example for example in _examples(artifacts, splits) if example.worst_iou >= RIGHT]
-    return max(right, key=lambda example: (len(example.expression.split()), example.worst_iou), default=None)
+    return max(right, key=_clearness, default=None)
+
+
+def _clearness(example: Example) -> tuple[bool, int, float]:
+    return example.worst_candidate >= RIGHT, len(example.expression.split()), example.worst_iou
 
 
 def _examples(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Iterator[Example]:
@@ -84,6 +91,9 @@ def _examples(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Itera
     choices = choices_of(artifacts[MASK_CHOICES.name])
     trained = artifacts.get(PREDICTED.name)
     predicted = {row.sent_id: row.mask for row in PREDICTIONS.rows(trained)} if trained else {}
+    annotated: dict[str, list[Rle]] = {}
+    for row in truths.values():
+        annotated.setdefault(row.image_id, []).append(row.mask)
     for referent in referents_in(references, splits=splits):
         choice, truth = choices[referent.ref_id], truths.get(referent.object_id)
         offered = [row for row in candidates.get(referent.image_id, []) if row.candidate in choice.candidates]
@@ -98,7 +108,8 @@ def _examples(artifacts: Mapping[str, Artifact], splits: Sequence[str]) -> Itera
             candidates=offered,
             choice=choice,
             predicted=predicted.get(sent_id),
-            worst_iou=min(_iou(mask.decode(), truth.mask.decode()) for mask in masks),
+            worst_iou=min(mask.iou(truth.mask) for mask in masks),
+            worst_candidate=min(max(row.mask.iou(one) for one in annotated[referent.image_id]) for row in offered),
         )
 
 
@@ -112,11 +123,6 @@ def _telling_expression(referent: Referent) -> tuple[int, str]:
     """The first expression that is neither a bare class nor a long tale, and its number."""
     pairs = zip(referent.sent_ids, referent.expressions, strict=True)
     return next((sent_id, text) for sent_id, text in pairs if len(text.split()) in WORDS)
-
-
-def _iou(mask_HW: Mask, truth_HW: Mask) -> float:
-    intersection, union = intersection_union(mask_HW, truth_HW)
-    return intersection / union
 
 
 def draw(example: Example, pixels: Pixels) -> bytes:

@@ -6,7 +6,6 @@ Every expression is a referent of its own. As in the stage, the detector is aske
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 
 import numpy as np
@@ -25,7 +24,6 @@ from assets.ssc.offers import Decide, Offered, offered
 from assets.ssc.projected_classes import Projection, all_nouns, open_projection, query_rows
 from assets.ssc.stages import CANDIDATE_MASKS, MASK_CHOICES, NOUN_PHRASES, PROJECTED_CLASSES
 from assets.ssc.tables import CandidateRow, ChoiceRow
-from resources.models.loading import open_clip_model
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 
@@ -81,17 +79,16 @@ class ChoosingMasks:
 
 
 def open_choosing(settings: ChoiceSettings, runtime: Runtime) -> ChoosingMasks:
-    """S1 and S2 with their models, each opened once.
+    """S1 and S2 with their models.
 
     Raises:
         Refused: a model is not there, or does not fit the knobs.
     """
-    opened = cache(open_clip_model)
-    decide = decider(settings.choice, runtime, opened=opened)
+    decide = decider(settings.choice, runtime)
     return ChoosingMasks(
         settings=settings,
         nouns_in=open_noun_rule(settings.nouns),
-        project=open_projection(settings.projection, runtime, opened=opened),
+        project=open_projection(settings.projection, runtime),
         find=remembering(candidate_finder(settings.candidates, runtime)),
         decide=decide if settings.threshold is None else with_threshold(decide, settings.threshold),
     )

@@ -3,7 +3,7 @@
 Shapes: N candidates, S expressions, D embedding width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -52,15 +52,13 @@ class Scorer(Protocol):
         """Features (N, D) of the candidates of each image."""
 
 
-def open_scorer(
-    knobs: ChoiceKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
-) -> Scorer:
-    """The scorer of the rules `clip` and `global_local`. `opened` opens the CLIP of a knob.
+def open_scorer(knobs: ChoiceKnobs, runtime: Runtime) -> Scorer:
+    """The scorer of the rules `clip` and `global_local`.
 
     Raises:
         Refused: GL-CLIP masks tokens, which only a vision transformer has.
     """
-    clip, in_precision = opened(knobs.clip, runtime), partial(passes, runtime, knobs.precision)
+    clip, in_precision = open_clip_model(knobs.clip, runtime), partial(passes, runtime, knobs.precision)
     if knobs.rule == "clip":
         at_once = 1 if ModelRef("clip_vit", knobs.clip).is_embedded else runtime.batch()
         return PromptedScorer(knobs=knobs, clip=clip, in_precision=in_precision, at_once=at_once)

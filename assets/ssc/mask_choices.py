@@ -50,8 +50,7 @@ from ops.ssc.mask_selection import (
 from ops.ssc.matching import Rule as MatchingRule
 from ops.ssc.matching import match
 from ops.ssc.plurals import Said, agreed, numbers_said, several_best
-from resources.models.clip import Clip
-from resources.models.loading import open_clip_model, open_parser
+from resources.models.loading import open_parser
 from resources.models.spacy_parser import parse_all
 from resources.runtime import Runtime
 from storage.artifact import Artifact
@@ -115,10 +114,9 @@ def decider(
     knobs: ChoiceKnobs,
     runtime: Runtime,
     *,
-    opened: Callable[[str, Runtime], Clip] = open_clip_model,
     response_maps: Artifact | None = None,
 ) -> Decide:
-    """What chooses for the referents of an image, by `knobs.rule`; none is absent. `opened` opens a knob's CLIP.
+    """What chooses for the referents of an image, by `knobs.rule`; none is absent.
 
     Raises:
         Refused: a model is missing, or what the knobs want to hear is not known for such an image.
@@ -128,7 +126,7 @@ def decider(
     if not scores(knobs):
         return BlindChoice(knobs)
     responses = response_terms(knobs, response_maps)
-    scorer = open_scorer(knobs, runtime, opened=opened)
+    scorer = open_scorer(knobs, runtime)
     by_score = ChoiceByScore(knobs=knobs, scorer=scorer, places=open_place_terms(knobs), responses=responses)
     if knobs.plural == "one":
         return by_score

@@ -9,7 +9,6 @@ from assets.ssc.knobs import ProjectionKnobs
 from assets.ssc.stages import NOUN_PHRASES
 from assets.ssc.tables import PROJECTIONS, QUERIES, ProjectionRow, QueryRow, nouns_of
 from ops.ssc.class_projection import COCO_80, project, vote
-from resources.models.clip import Clip
 from resources.models.loading import open_clip_model
 from resources.runtime import Runtime
 from resources.toyref.scenes import CLASSES
@@ -42,13 +41,11 @@ def all_nouns(nouns: Mapping[str, Sequence[str]]) -> list[str]:
     return sorted({noun for words in nouns.values() for noun in words})
 
 
-def open_projection(
-    knobs: ProjectionKnobs, runtime: Runtime, *, opened: Callable[[str, Runtime], Clip] = open_clip_model
-) -> Projection:
-    """What gives a class to each noun: CLIP's text tower, or the noun itself. `opened` opens the CLIP of a knob."""
+def open_projection(knobs: ProjectionKnobs, runtime: Runtime) -> Projection:
+    """What gives a class to each noun: CLIP's text tower, or the noun itself."""
     if not knobs.project:
         return lambda nouns: [ProjectionRow(noun=noun, label=noun, similarity=None) for noun in nouns]
-    clip = opened(knobs.clip, runtime)
+    clip = open_clip_model(knobs.clip, runtime)
 
     def projected(nouns: Sequence[str]) -> list[ProjectionRow]:
         rows = project(nouns, label_set(knobs), clip.encode_texts, wording=knobs.wording)

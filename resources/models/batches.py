@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from resources.models.staying import let_go
 from resources.runtime import Precision, Runtime
 
 ENCODERS = (
@@ -59,6 +60,7 @@ class Batches(Generic[T, R]):
         return results
 
     def _halve(self, tried: int) -> None:
+        let_go()
         torch.cuda.empty_cache()
         self.size = (tried + 1) // 2
         self._runtime.note({"batch": str(self.size)})

@@ -1,4 +1,7 @@
-"""Open the model that a knob names, from the path that its `ModelRef` gives. Imports only what is asked for."""
+"""Open the model that a knob names, from the path that its `ModelRef` gives. Imports only what is asked for.
+
+Those that are used as they are stay loaded, see `resources.models.staying`; those that learn are opened anew.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from resources.models.hub_kinds import QUERIES, demand_served
 from resources.models.refs import TOWERS, ModelRef
+from resources.models.staying import staying
 from resources.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from resources.models.tris import Pretrained, TrisTokenizer
 
 
+@staying("clip_vit")
 def open_clip_model(name: str, runtime: Runtime) -> Clip:
     """The CLIP of a knob.
 
@@ -43,6 +48,7 @@ def open_clip_model(name: str, runtime: Runtime) -> Clip:
     return clip
 
 
+@staying("detector")
 def open_detector(name: str, runtime: Runtime) -> Detector:
     """The detector of a knob.
 
@@ -72,6 +78,7 @@ def open_detector(name: str, runtime: Runtime) -> Detector:
     return Captioned(captioned)
 
 
+@staying("segmenter")
 def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
     """The segmenter of a knob, which takes boxes."""
     ref, device = ModelRef("segmenter", name), runtime.torch_device()
@@ -89,6 +96,7 @@ def open_segmenter(name: str, runtime: Runtime) -> Segmenter:
     return sam
 
 
+@staying("segmenter")
 def open_concepts(name: str, runtime: Runtime) -> ConceptSegmenter:
     """The segmenter of a knob, which takes classes."""
     folder = ModelRef("segmenter", name).path()
@@ -98,6 +106,7 @@ def open_concepts(name: str, runtime: Runtime) -> ConceptSegmenter:
     return load_sam3(folder, device=runtime.torch_device())
 
 
+@staying("parser")
 def open_parser(name: str) -> Any:
     """The spaCy pipeline of a knob."""
     from resources.models.spacy_parser import load_parser

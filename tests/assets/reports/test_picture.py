@@ -55,6 +55,7 @@ EXAMPLE = Example(
     choice=CHOICE,
     predicted=square(2),
     worst_iou=1.0,
+    worst_candidate=1.0,
 )
 
 

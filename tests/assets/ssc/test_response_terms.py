@@ -66,9 +66,10 @@ def test_maps_are_read_only_where_they_are_heard() -> None:
     assert not {"responses", "consensus"} & set(ChoiceKnobs().recipe())
 
 
-def test_an_image_of_no_data_set_has_no_maps() -> None:
+def test_an_image_of_no_data_set_has_no_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.ssc.clip_scorers.open_clip_model", lambda *_: pytest.fail("opened for nothing"))
     with pytest.raises(Refused, match="trained model"):
-        decider(ChoiceKnobs(responses=1), Runtime(), opened=lambda *_: pytest.fail("a model was opened for nothing"))
+        decider(ChoiceKnobs(responses=1), Runtime())
     settings: Any = SimpleNamespace(choice=ChoiceKnobs(responses=1))
     with pytest.raises(Refused, match="responses: 0"):
         open_choosing(settings, Runtime())

@@ -10,7 +10,7 @@ from pipelines.escaping import escaped
 
 TOLD = [
     ("mine__base__references", "references: begins"),
-    ("mine__base__candidate_masks", "candidate_masks: loads grounding_dino, sam"),
+    ("mine__base__candidate_masks", "candidate_masks: needs grounding_dino, sam"),
     ("mine__base__candidate_masks", "candidate_masks/masks: 80/400 units, 4.1 units/s, 9.7 rows/s, 78 s left"),
     ("mine__base__zs_bootstrap", "step 58/4200  loss 0.8122  lr 4.87e-05  6.4 samples/s  about 47 min left"),
     ("mine__base__zs_bootstrap", "\x1b]0;taken\x07[red]not a step 1/2"),
