@@ -13,6 +13,7 @@ from assets.reports.lengths import Lengths
 from assets.reports.plots import line_plot
 from assets.reports.provenance import Origin
 from assets.reports.sections import LeftOut, Scores, Slices
+from assets.ssc.prompt_gallery import PromptsSeen
 
 HOSTILE = "</td><script>alert('x')</script> \"quoted' & <b onmouseover=\"y\">{{ 7 * 7 }} \x00\x1b\u202e\udc80"
 """What a person may type as an expression, a category, or the name of a file or split."""
@@ -69,8 +70,9 @@ def hostile_parts() -> dict[str, Any]:
         "scored": [shown],
         "failures": odd,
         "failed": [shown],
-        "prompts": [shown],
+        "prompts": PromptsSeen(score=HOSTILE, figures=[shown]),
         "several": [shown],
+        "attention": True,
         "lengths": Lengths(table=table, published=True),
         "areas": table,
         "curves": {HOSTILE: plot},
