@@ -28,7 +28,7 @@ class Several:
 def several_of(comparison: Comparison) -> Several:
     """At equal distances through the scored splits, or through all where the masks are of the others alone.
 
-    None where masks are of a referent, whatever expression names it.
+    No referents where masks are of a referent, whatever expression names it.
     """
     part = comparison.parts[0]
     scored = [split for split in comparison.splits if split not in comparison.train]
