@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from assets.framework.knobs import Knobs
 from assets.framework.stage import Outcome, Stage, StageInstance, resolved
+from resources.checkpoints import registered
 from resources.datasets import open_dataset
 from resources.runtime import Runtime
 from storage.artifact import Artifact, Slot
@@ -69,7 +70,7 @@ class Work:
     @property
     def has_small_models(self) -> bool:
         """Whether all models of the stage are embedded ones."""
-        return all(name.startswith("embedded/") for name in self.instance.models)
+        return all(registered(name).embedded for name in self.instance.models)
 
     def run_body(self) -> Outcome:
         """Import the stage's body where it is named, and run it."""

@@ -15,6 +15,8 @@ from pipelines.config.experiment_files import Experiment
 from pipelines.graph.load import in_use, models_of, read_plan, require_stage
 from pipelines.graph.planner import closure
 from pipelines.graph.state import raw_data_problem, ready
+from resources.checkpoints import registered
+from resources.models.refs import ModelRef
 from resources.runtime import Runtime
 from storage.artifact import Artifact
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 CHOICE = "choice"
 """The name of S1 and S2 where a model is named."""
-EMBEDDED = "embedded/"
 DRAWN = (
     "its models know rendered scenes only; for photographs `wordmask models get --for photo` fetches others, "
     "and -e photo uses them"
@@ -85,7 +86,8 @@ def open_answering(
 
 def _knows_drawings_only(experiment: str) -> bool:
     """Whether a model of an experiment that sees images is an embedded one."""
-    return any(name.startswith(EMBEDDED) and name != f"{EMBEDDED}parser" for name in models_of(experiment))
+    parser = ModelRef("parser").registry_name
+    return any(registered(name).embedded and name != parser for name in models_of(experiment))
 
 
 def _open_trained(
