@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,12 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """End the run when a worker crashes: xdist 3.8 would wait for ever for files that its successor need not run."""
+    sched.config.pluginmanager.getplugin("dsession").shouldstop = f"a worker crashed in {crashitem}"
 
 
 @pytest.fixture(scope="session")
