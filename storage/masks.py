@@ -6,6 +6,7 @@ Shapes: N masks, H x W pixels. Run lengths mean nothing without a size: `Rle` ke
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -55,7 +56,7 @@ class Rle:
         sizes = {(mask.height, mask.width) for mask in masks}
         if sizes != {(height, width)}:
             raise ValueError(f"Masks of (height, width) {sorted(sizes)} have no union of size {(height, width)}.")
-        return cls(coco.merge([_object(mask) for mask in masks])["counts"], height, width)
+        return cls(coco.merge([mask._object for mask in masks])["counts"], height, width)
 
     def decode(self) -> BoolArray:
         """Every pixel, (height, width) booleans; `MaskError` when the runs do not fill exactly that size."""
@@ -64,18 +65,29 @@ class Rle:
     @property
     def area(self) -> int:
         """Foreground pixels."""
-        return int(coco.area(_object(self)))
+        return int(coco.area(self._object))
 
     def iou(self, other: "Rle") -> float:
         """Intersection over union with a mask of the same size; 0 where both are empty."""
         self._demand_size_of(other)
-        return float(coco.iou([_object(self)], [_object(other)], [0])[0, 0])
+        return float(coco.iou([self._object], [other._object], [0])[0, 0])
 
     def pixels(self, other: "Rle") -> tuple[int, int]:
         """Pixels of intersection and union with a mask of the same size, counted on the run lengths."""
         self._demand_size_of(other)
-        both = int(coco.area(coco.merge([_object(self), _object(other)], intersect=True)))
-        return both, self.area + other.area - both
+        masks = [self._object, other._object]
+        both, *areas = map(int, coco.area([coco.merge(masks, intersect=True), *masks]))
+        return both, sum(areas) - both
+
+    @cached_property
+    def _object(self) -> dict[str, Any]:
+        """As pycocotools takes what it counts or unites, and trusts.
+
+        Of runs that do not end where the mask does it never comes to an end, and it has room for as many runs of a
+        union as there are pixels, which runs of no pixels exceed.
+        """
+        _check_runs(self.counts, self.height, self.width, of_pixels=True)
+        return {"size": [self.height, self.width], "counts": self.counts}
 
     def _demand_size_of(self, other: "Rle") -> None:
         if (self.height, self.width) != (other.height, other.width):
@@ -90,11 +102,19 @@ class Rle:
 
     def annotation(self) -> dict[str, Any]:
         """`segmentation`, `area` (pixels) and `bbox` (x, y, width, height), as COCO's JSON has them."""
-        return {"segmentation": self.segmentation(), "area": self.area, "bbox": coco.toBbox(_object(self)).tolist()}
+        return {"segmentation": self.segmentation(), "area": self.area, "bbox": coco.toBbox(self._object).tolist()}
 
     def columns(self) -> dict[str, Any]:
         """The columns `rle`, `height`, `width` of a row."""
         return {"rle": self.counts, "height": self.height, "width": self.width}
+
+
+def ious(masks: Sequence[Rle]) -> NDArray[np.float64]:
+    """(M, M) IoU of every two of M masks, which have one size; 0 where both are empty."""
+    for mask in masks:
+        masks[0]._demand_size_of(mask)
+    objects = [mask._object for mask in masks]
+    return np.reshape(coco.iou(objects, objects, [0] * len(objects)), (len(objects),) * 2)
 
 
 def encode(mask_HW: BoolArray) -> bytes:
@@ -129,7 +149,7 @@ def decode_many(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
         return np.zeros((0, height, width), dtype=np.bool_)
     for rle in rles:
         _check_runs(rle, height, width)
-    masks_HWN = coco.decode([_object(Rle(rle, height, width)) for rle in rles])
+    masks_HWN = coco.decode([{"size": [height, width], "counts": rle} for rle in rles])
     return np.ascontiguousarray(masks_HWN.transpose(2, 0, 1)).view(np.bool_)
 
 
@@ -187,11 +207,6 @@ def _covered_once(rles: Sequence[bytes], height: int, width: int) -> BoolArray:
     return once_HW & ~more_HW
 
 
-def _object(mask: Rle) -> dict[str, Any]:
-    """As pycocotools takes it."""
-    return {"size": [mask.height, mask.width], "counts": mask.counts}
-
-
 def _polygons(parts: list[Any], height: int, width: int) -> list[bytes]:
     """Parts with fewer than three corners enclose nothing and are left out (pycocotools would read four as a box)."""
     limit = 10 * max(height, width)  # pycocotools reserves memory in proportion to a coordinate
@@ -229,7 +244,8 @@ def _run_lengths(part: dict[str, Any], height: int, width: int) -> bytes:
         return counts
     if isinstance(counts, str) and counts.isascii():
         return counts.encode()
-    if not isinstance(counts, list) or not all(_is_run(run) and run <= height * width for run in counts):
+    # pycocotools reserves no byte for the end of no runs, and writes it
+    if not isinstance(counts, list) or not counts or not all(_is_run(run) and run <= height * width for run in counts):
         raise MaskError("Run lengths are compressed text or a list of whole numbers from 0 to height x width.")
     runs = [int(run) for run in counts]
     return coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"]
@@ -239,8 +255,10 @@ def _is_run(run: object) -> bool:
     return (type(run) is int or (type(run) is float and run.is_integer())) and run >= 0
 
 
-def _check_runs(rle: bytes, height: int, width: int) -> None:
+def _check_runs(rle: bytes, height: int, width: int, *, of_pixels: bool = False) -> None:
     """Refuse run lengths that do not fill the mask: pycocotools reads past their end or leaves pixels unset.
+
+    With `of_pixels` also runs of none, but for the first, which is the background's.
 
     A number has 5 bits a byte, low ones first; bit 5 says "more", bit 4 of the last byte is the sign. From the fourth
     on, a number is the difference to the one two before.
@@ -257,7 +275,8 @@ def _check_runs(rle: bytes, height: int, width: int) -> None:
     runs = np.add.reduceat((codes & 0x1F) << (5 * place), starts)
     runs -= np.where(codes[ends] & 0x10, 1 << (5 * (place[ends] + 1)), 0)
     runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
-    if runs.min() < 0 or runs.sum() != height * width:
+    fills = min(height, width) > 0 and runs.min() >= 0 and runs.sum() == height * width < 2**32
+    if not fills or (of_pixels and not runs[1:].all()):
         raise MaskError(
             f"The run lengths do not fill {height} x {width} pixels; they are damaged, or the size is another mask's."
         )

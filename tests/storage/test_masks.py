@@ -1,13 +1,16 @@
+import contextlib
 import json
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from pycocotools import mask as coco
 
 from storage.masks import (
     RLE_COLUMNS,
@@ -17,6 +20,7 @@ from storage.masks import (
     decode_many,
     encode,
     encode_many,
+    ious,
     mask_row,
     rasterise,
 )
@@ -124,6 +128,33 @@ def test_bytes_that_are_no_mask_of_the_size_are_refused_never_misread(rle: bytes
     except MaskError:
         return
     np.testing.assert_array_equal(decode(encode(mask_HW), height, width), mask_HW)
+
+
+def counted(mask: Rle, other: Rle) -> tuple[float, ...]:
+    """All that is counted on run lengths."""
+    union = Rle.union([mask, other], height=4, width=4)
+    return (mask.area, union.area, *mask.pixels(other), mask.iou(other), *ious([mask, other]).flat)
+
+
+@given(st.lists(st.integers(0, 3), max_size=9))
+@example([8, *[0] * 40_000, 8])
+def test_runs_of_no_pixels_are_decoded_and_not_counted(runs: list[int]) -> None:
+    """As `pycocotools` reserves memory for no more runs of a union than there are pixels."""
+    ends = [end for end in accumulate(runs, initial=0) if end <= 16]
+    runs = [*runs[: len(ends) - 1], 16 - ends[-1]]
+    mask = Rle(coco.frPyObjects({"size": [4, 4], "counts": runs}, 4, 4)["counts"], 4, 4)
+    same, other = Rle.of(mask.decode()), Rle.of(np.eye(4, dtype=np.bool_))
+    if all(runs[1:]):
+        assert counted(mask, other) == counted(same, other)
+    else:
+        with pytest.raises(MaskError, match="do not fill"):
+            counted(mask, other)
+
+
+@given(st.binary(min_size=1, max_size=20) | st.lists(st.sampled_from(b"0?@Oo`P\0~")).map(bytes), st.integers(0, 4))
+def test_bytes_that_are_no_mask_are_counted_as_something_or_refused(text: bytes, height: int) -> None:
+    with contextlib.suppress(MaskError, ValueError):
+        counted(Rle(text, height, 4), Rle.of(np.eye(4, dtype=np.bool_)))
 
 
 def test_a_wrong_size_is_refused() -> None:

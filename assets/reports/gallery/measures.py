@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from assets.ssc.tables import ChoiceRow
-from storage.masks import Rle
+from storage.masks import Rle, ious
 
 
 def overlaps(masks: Sequence[Rle | None]) -> NDArray[np.float64]:
@@ -21,13 +20,10 @@ def overlaps(masks: Sequence[Rle | None]) -> NDArray[np.float64]:
         ValueError: masks of different sizes.
     """
     shown = [mask for mask in masks if mask is not None]
-    if len({(mask.height, mask.width) for mask in shown}) > 1:
-        raise ValueError("Masks of one image have one size.")
     there_M = np.array([mask is not None for mask in masks], bool)
     ious_MM = (~there_M[:, None] & ~there_M[None, :]).astype(np.float64)
     if shown:
-        objects = [mask.segmentation() for mask in shown]
-        ious_MM[np.ix_(there_M, there_M)] = coco.iou(objects, objects, [0] * len(shown))
+        ious_MM[np.ix_(there_M, there_M)] = ious(shown)
     return ious_MM
 
 
