@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ops.refusal import Refused
-from resources.checkpoints import HUB_CHECKPOINTS, WHOLE, Finding, examine
+from resources.checkpoints import HUB_CHECKPOINTS, WHOLE, Finding, examine, registered
 from resources.database import VARIABLE as DATABASE
 from resources.database import connect, database_address, shown_address
 from resources.memory import available_memory
@@ -133,8 +133,8 @@ def _checkpoints(findings: list[Finding]) -> Iterator[Check]:
 
 def _checkpoint(finding: Finding) -> Check:
     whole = finding.state in WHOLE
-    embedded = finding.name.startswith("embedded/")
-    verdict: Verdict = "good" if whole else "note" if finding.state in ("missing", "begun") and not embedded else "bad"
+    may_lack = finding.state in ("missing", "begun") and not registered(finding.name).embedded
+    verdict: Verdict = "good" if whole else "note" if may_lack else "bad"
     return Check(topic=finding.name, verdict=verdict, found=finding.state, advice=finding.advice)
 
 

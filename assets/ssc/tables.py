@@ -107,7 +107,7 @@ class ChoiceRow(WithOptionalMask):
         list[float | None],
         Column(
             pa.list_(pa.float64()),
-            "mean over the expressions of 100 cosine and the term of places; null where not needed",
+            "100 cosine and the other terms, by the consensus of the expressions; null where not needed",
         ),
     ]
     reason: Annotated[str, Column(pa.string(), "how the choice came about")]
