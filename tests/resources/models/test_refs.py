@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,30 +68,23 @@ OPENERS: dict[tuple[str, str], Callable[[], object]] = {
 PUBLISHED = [pair for pair in OPENERS if pair[1] != EMBEDDED]
 
 
-class _Watch:
-    """Python tells every file that it opens; a hook cannot be taken away again, so one stays and is switched."""
-
-    opened: set[Path] | None = None
-    installed = False
-
-    @classmethod
-    def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        if cls.opened is not None and event == "open" and isinstance(arguments[0], str | bytes):
-            cls.opened.add(Path(os.fsdecode(arguments[0])))
-
-
 @contextmanager
 def opened_files() -> Iterator[set[Path]]:
-    """The files that are opened meanwhile."""
-    if not _Watch.installed:
-        sys.addaudithook(_Watch.hook)
-        _Watch.installed = True
+    """The files that Python opens meanwhile. An audit hook would stay for all later tests of this process."""
     opened: set[Path] = set()
-    _Watch.opened = opened
-    try:
+
+    def told(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opening(file: Any, *args: Any, **kwargs: Any) -> Any:
+            if not isinstance(file, int):
+                opened.add(Path(os.fsdecode(file)))
+            return real(file, *args, **kwargs)
+
+        return opening
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, real in ((builtins, open), (io, open), (os, os.open)):
+            patch.setattr(module, "open", told(real))
         yield opened
-    finally:
-        _Watch.opened = None
 
 
 @pytest.fixture(params=get_args(Kind))
