@@ -3,6 +3,7 @@
 What a stage resolved on this machine stands in its artifact's manifest, with the versions of the libraries.
 """
 
+import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from storage.files import write_bytes
 from storage.manifest import Manifest
 
 Engine = Literal["local", "ray"]
@@ -62,6 +64,7 @@ class Runtime(BaseModel):
     """Compute again although an equal artifact exists."""
 
     _resolved: dict[str, str] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
 
     def unresolved(self) -> "Runtime":
         """The same settings for one stage, with nothing noted yet."""
@@ -74,7 +77,20 @@ class Runtime(BaseModel):
 
     def note(self, resolved: Mapping[str, str]) -> None:
         """Take over what another process of the same stage resolved."""
+        if resolved.items() <= self._resolved.items():
+            return
         self._resolved.update(resolved)
+        if self._file:
+            write_bytes(self._file, json.dumps(self._resolved).encode())
+
+    def keep(self, file: Path) -> None:
+        """Take over what an interrupted run of the same stage noted in a file, and note there what is resolved next.
+
+        A run that finds all rows computed opens no model, and resolves nothing itself.
+        """
+        if file.exists():
+            self.note(json.loads(file.read_bytes()))
+        self._file = file
 
     def torch_device(self) -> str:
         """The device name for torch, with `auto` resolved and the thread limit applied."""
@@ -85,7 +101,7 @@ class Runtime(BaseModel):
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        self._resolved["device"] = device
+        self.note({"device": device})
         return device
 
     def loaders(self) -> int:
@@ -103,7 +119,7 @@ class Runtime(BaseModel):
     def bf16(self, precision: Precision = "device") -> bool:
         """Whether to compute in bfloat16, in which recent CUDA cards and CPUs with instructions for it are faster."""
         fast = precision == "device" and self._computes_in_bf16()
-        self._resolved["precision"] = "bfloat16" if fast else "float32"
+        self.note({"precision": "bfloat16" if fast else "float32"})
         return fast
 
     def _computes_in_bf16(self) -> bool:

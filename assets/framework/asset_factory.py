@@ -231,6 +231,7 @@ def _run(work: Work) -> Outcome:
 def _commit(work: Work, artifact_fingerprint: str) -> None:
     instance = work.instance
     work.log(f"{instance.stage.name}: " + (f"needs {', '.join(instance.models)}" if instance.models else "begins"))
+    work.runtime.keep(work.slot.partial / "machine.json")
     resumed, started = any(work.slot.scratch.iterdir()), time.monotonic()
     outcome = _run(work)
     seconds = round(time.monotonic() - started, 3)

@@ -43,9 +43,15 @@ class Work:
     """What `once` has opened in this process."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """What reaches another process: its log, its reader of the data and its models are its own."""
+        """What reaches another process: its log, its notes, its reader of the data and its models are its own."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**kept, "log": _silence, "launch": subprocess.check_call, "opened": {}}
+        return {
+            **kept,
+            "runtime": self.runtime.unresolved(),
+            "log": _silence,
+            "launch": subprocess.check_call,
+            "opened": {},
+        }
 
     def once(self, opens: "Callable[[Work], T]") -> T:
         """What `opens` gives, opened once in this process however often it is asked for."""

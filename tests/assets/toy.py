@@ -46,6 +46,8 @@ class Toy:
     knobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     computed: list[str] = field(default_factory=list)
     error: Exception | None = None
+    late: Exception | None = None
+    """Raised when all rows are computed."""
     gpu: bool = False
 
     @property
@@ -65,6 +67,8 @@ class Toy:
         knobs = work.knobs_as(NumberKnobs)
 
         def rows(numbers: Sequence[int]) -> Iterator[tuple[int, Rows | Quarantined]]:
+            if self.gpu and numbers:
+                work.runtime.bf16()
             for place, number in enumerate(numbers):
                 if self.error is not None and number >= 4:
                     raise self.error
@@ -74,6 +78,8 @@ class Toy:
 
         units = [Unit(digest(n), n) for n in work.inputs["seeds"].table("seeds")["number"].to_pylist()]
         tally = fill_table(work.slot, "numbers", units, rows, schema=SCHEMA, shard=4, reuse=work.reuse, log=work.log)
+        if self.late is not None:
+            raise self.late
         picture = np.zeros((20, 30, 3), dtype=np.uint8)
         return Outcome(
             tallies={"numbers": tally}, metrics={"factor": knobs.factor}, preview=preview_png([("", picture)])

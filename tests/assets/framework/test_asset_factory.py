@@ -98,6 +98,18 @@ def test_a_broken_run_goes_on_where_it_stopped(toy: Toy) -> None:
     assert products(toy) == [2 * number for number in range(10)]
 
 
+def test_a_run_that_finds_every_row_says_where_they_were_computed(toy: Toy) -> None:
+    toy.gpu, toy.late = True, Refused("the disk is full")
+    assert not toy.run(device="cpu").success
+    toy.late, toy.computed = None, []
+    assert toy.run(device="cpu").success
+    assert toy.computed == ["sums"]
+    artifact = toy.store.resolve(key_of("numbers"))
+    assert artifact.manifest.extra["machine"]["device"] == "cpu"
+    assert artifact.manifest.extra["machine"]["precision"] in ("bfloat16", "float32")
+    assert not list((toy.folder / "store" / "partial").rglob("machine.json"))
+
+
 @pytest.mark.parametrize(
     "error",
     [
