@@ -79,15 +79,20 @@ class Rle:
         both, *areas = map(int, coco.area([coco.merge(masks, intersect=True), *masks]))
         return both, sum(areas) - both
 
-    @cached_property
+    @property
     def _object(self) -> dict[str, Any]:
-        """As pycocotools takes what it counts or unites, and trusts.
+        """As pycocotools takes it."""
+        return {"size": [self.height, self.width], "counts": self._sound}
+
+    @cached_property
+    def _sound(self) -> bytes:
+        """The runs, checked once for pycocotools, which trusts what it counts or unites.
 
         Of runs that do not end where the mask does it never comes to an end, and it has room for as many runs of a
         union as there are pixels, which runs of no pixels exceed.
         """
         _check_runs(self.counts, self.height, self.width, of_pixels=True)
-        return {"size": [self.height, self.width], "counts": self.counts}
+        return self.counts
 
     def _demand_size_of(self, other: "Rle") -> None:
         if (self.height, self.width) != (other.height, other.width):
