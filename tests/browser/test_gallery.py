@@ -1,5 +1,6 @@
 """A person looks through a gallery on the disk: searches, filters, sorts, opens, on a phone and at night."""
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,8 @@ def filtered(page: Any, gallery: Gallery) -> tuple[str, ExpressionRow]:  # noqa:
     wanted = [one for one in wanted if (margins[one.sent_id] or 0) >= 2]
     wanted.sort(key=lambda one: -(margins[one.sent_id] or 0))
     page.get_by_text(f"{len(wanted)} of").wait_for()  # all parts of the index are read
+    first = "document.querySelector('.row[aria-posinset=\"1\"] b')?.textContent"
+    until(page, f"{first} === {json.dumps(wanted[0].expression)}")  # rows are painted after the count
     assert texts(page)[:6] == [one.expression for one in wanted[:6]]
     linked = page.url + f"&row={wanted[3].sent_id}"
     page.get_by_role("button", name="Numbers").click()
