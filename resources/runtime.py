@@ -76,7 +76,7 @@ class Runtime(BaseModel):
         return dict(self._resolved)
 
     def note(self, resolved: Mapping[str, str]) -> None:
-        """Take over what another process of the same stage resolved."""
+        """Take in what was resolved, here or in another process of the same stage."""
         if resolved.items() <= self._resolved.items():
             return
         self._resolved.update(resolved)

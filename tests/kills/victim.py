@@ -141,8 +141,8 @@ def held(store: Path, stage: str) -> bool:
 def disturb(victim: Victim, store: Path, stage: str, *, delays: list[float], blindly: bool = False) -> int:
     """Start the stage again and again, and kill each run shortly after it committed something; number of hits.
 
-    A stage that commits nothing before its end is killed `blindly`: shortly after it began. None follows the last run,
-    which was over too early.
+    A stage that commits nothing before its end is killed `blindly`: shortly after it began. A run that is over too
+    early is the last.
     """
     hits = 0
     for delay in delays:
